@@ -1,0 +1,88 @@
+import { createWriteStream } from 'node:fs'
+import { parseArgs, styleText } from 'node:util'
+import { SetupError } from '@theazo/server'
+import type { Step } from './framework-run.ts'
+import { chooseModel } from './models.ts'
+import { type CheckedRun, quickstart } from './quickstart.ts'
+
+const { values } = parseArgs({ options: { 'server-log': { type: 'string' } } })
+const dim = (text: string): string => styleText('dim', text)
+const bold = (text: string): string => styleText('bold', text)
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const stop = new AbortController()
+  let exitCode = 0
+  // The first signal stops and cleans up; the same Ctrl-C often arrives again through a parent, and changes nothing.
+  for (const [name, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+    process.on(name, () => {
+      exitCode ||= code
+      stop.abort(new Error(`stopped by ${name}`))
+    })
+  }
+  const model = chooseModel(process.env)
+  console.log(bold('\nTheazo quickstart') + ': one task, three frameworks, each in an isolated sandbox of its own.')
+  console.log(
+    model
+      ? `A real model drives: ${model.provider} ${model.id}.`
+      : 'A scripted model drives: no ANTHROPIC_API_KEY or OPENAI_API_KEY is set. The sandboxes and their output are real.',
+  )
+  try {
+    const runs = await quickstart({
+      model,
+      signal: stop.signal,
+      onFramework: (name) => console.log(`\n${bold(name)}`),
+      onStep: printStep,
+      log: values['server-log'] ? createWriteStream(values['server-log']) : undefined,
+    })
+    printSummary(runs)
+    if (!runs.every(({ isSolved }) => isSolved)) return 1
+    printNext()
+    return 0
+  } catch (error) {
+    if (exitCode !== 0) {
+      console.error(`\nStopped; the sandboxes are gone.`)
+      return exitCode
+    }
+    if (!(error instanceof SetupError)) throw error
+    console.error(`\nThe quickstart cannot run here: ${error.message}`)
+    return 1
+  }
+}
+
+function printStep({ language, output, exitCode, milliseconds }: Step): void {
+  const time = `${milliseconds.toFixed(0)} ms`.padStart(8)
+  console.log(`  run_code ${language.padEnd(10)} ${time}  ${dim(exitCode === 0 ? '' : `exit code ${exitCode}`)}`)
+  for (const line of output.trimEnd().split('\n')) console.log(`    ${line}`)
+}
+
+function printSummary(runs: readonly CheckedRun[]): void {
+  const rows = runs.map((run) => [
+    run.framework,
+    run.agentId,
+    `${run.steps.length}`,
+    `${run.milliseconds.toFixed(0)} ms`,
+    run.isSolved ? 'as computed here' : 'WRONG',
+  ])
+  const table = [['framework', 'agent', 'calls', 'time', 'result'], ...rows]
+  const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? []
+  console.log()
+  for (const [index, row] of table.entries()) {
+    const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
+    console.log(index === 0 ? bold(line) : line)
+  }
+}
+
+function printNext(): void {
+  const root = new URL('../../../', import.meta.url).pathname
+  const node = `${root}node_modules/node/bin/node`
+  const claude = { mcpServers: { theazo: { command: node, args: [`${root}packages/mcp/dist/bin.js`, '--local'] } } }
+  console.log(`
+${bold('Next')}
+  Claude Desktop: add this to claude_desktop_config.json and restart it
+    ${JSON.stringify(claude)}
+  Your app: start a server and point @theazo/core at it (README.md has ten lines for each framework)
+    npm run -s serve -- --data-dir ./theazo-data
+  A real model: ANTHROPIC_API_KEY=… npm start`)
+}

@@ -1,0 +1,77 @@
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
+import { type CallToolResult, CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
+import { dynamicTool, generateText, isStepCount, jsonSchema, type ToolSet } from 'ai'
+import type { FrameworkContext, FrameworkRun, Step } from './framework-run.ts'
+import { aiSdkModel, toolTexts } from './models.ts'
+
+/** Where the API is; the client's process is given it by its environment. */
+export interface McpContext extends FrameworkContext {
+  baseUrl: string
+  apiKey: string
+}
+
+/** MCP: a client that starts the real `theazo-mcp` process, and a model that calls what the process offers. */
+export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: McpContext): Promise<FrameworkRun> {
+  await using stack = new AsyncDisposableStack()
+  const client = new Client({ name: 'theazo-quickstart', version: '0.0.0' })
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [binPath(), '--user-id', 'quickstart'],
+    env: { THEAZO_BASE_URL: baseUrl, THEAZO_API_KEY: apiKey },
+  })
+  stack.defer(() => client.close())
+  await client.connect(transport, { signal })
+
+  const steps: Step[] = []
+  let agentId = ''
+  const call = async (name: string, input: unknown): Promise<CallToolResult> => {
+    const startedAt = performance.now()
+    // The model's input is checked by the server, against the schema it gave.
+    const request = { name, arguments: input as Record<string, unknown> }
+    const result = CallToolResultSchema.parse(await client.callTool(request, undefined, { signal }))
+    const step = toStep(input, result, performance.now() - startedAt)
+    agentId = String(result.structuredContent?.['agentId'] ?? agentId)
+    steps.push(step)
+    onStep(step)
+    return result
+  }
+
+  const tools: ToolSet = {}
+  for (const { name, description, inputSchema } of (await client.listTools(undefined, { signal })).tools) {
+    tools[name] = dynamicTool({
+      ...(description && { description }),
+      inputSchema: jsonSchema(inputSchema as Parameters<typeof jsonSchema>[0]), // the SDKs type JSON Schema differently
+      execute: (input) => call(name, input),
+      toModelOutput: ({ output }) => ({ type: 'text', value: textOf(output as CallToolResult) }),
+    })
+  }
+  const { text, responseMessages } = await generateText({
+    model: aiSdkModel(model, task),
+    prompt: task.prompt,
+    tools,
+    stopWhen: isStepCount(10),
+    abortSignal: signal,
+  })
+  return { framework: 'MCP client', agentId, steps, received: toolTexts(responseMessages), answer: text }
+}
+
+function binPath(): string {
+  return join(dirname(fileURLToPath(import.meta.resolve('@theazo/mcp'))), 'bin.js')
+}
+
+function toStep(input: unknown, result: CallToolResult, milliseconds: number): Step {
+  const { language } = input as { language?: string }
+  return {
+    language: language ?? '?',
+    output: textOf(result),
+    exitCode: Number(result.structuredContent?.['exitCode'] ?? -1),
+    milliseconds,
+  }
+}
+
+function textOf({ content }: CallToolResult): string {
+  return content.map((block) => (block.type === 'text' ? block.text : `[${block.type}]`)).join('\n')
+}

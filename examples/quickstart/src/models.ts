@@ -1,0 +1,103 @@
+import { createAnthropic } from '@ai-sdk/anthropic'
+import { createOpenAI } from '@ai-sdk/openai'
+import { ChatAnthropic } from '@langchain/anthropic'
+import { AIMessage, ToolMessage } from '@langchain/core/messages'
+import { fakeModel } from '@langchain/core/testing'
+import { ChatOpenAI } from '@langchain/openai'
+import type { LanguageModel } from 'ai'
+import { MockLanguageModelV4 } from 'ai/test'
+import type { Task } from './task.ts'
+
+/** A model that can be asked, by the keys in the environment. */
+export interface ModelChoice {
+  provider: 'anthropic' | 'openai'
+  id: string
+  apiKey: string
+  /** As the provider's own SDK takes it. */
+  baseUrl: string | undefined
+}
+
+/** Nothing: no key is set, and a scripted model drives. */
+export function chooseModel(env: NodeJS.ProcessEnv): ModelChoice | undefined {
+  const { ANTHROPIC_API_KEY, OPENAI_API_KEY, ANTHROPIC_BASE_URL, OPENAI_BASE_URL, QUICKSTART_MODEL } = env
+  if (ANTHROPIC_API_KEY) {
+    const id = QUICKSTART_MODEL ?? 'claude-sonnet-5-5'
+    return { provider: 'anthropic', id, apiKey: ANTHROPIC_API_KEY, baseUrl: ANTHROPIC_BASE_URL }
+  }
+  if (OPENAI_API_KEY) {
+    const id = QUICKSTART_MODEL ?? 'gpt-5-mini'
+    return { provider: 'openai', id, apiKey: OPENAI_API_KEY, baseUrl: OPENAI_BASE_URL }
+  }
+  return undefined
+}
+
+/** The model as LangChain takes it. */
+export function langChainModel(choice: ModelChoice | undefined, task: Task) {
+  if (!choice) return scriptedLangChainModel(task)
+  const { provider, id: model, apiKey, baseUrl } = choice
+  if (provider === 'anthropic') {
+    return new ChatAnthropic({ model, apiKey, ...(baseUrl && { anthropicApiUrl: baseUrl }) })
+  }
+  return new ChatOpenAI({ model, apiKey, ...(baseUrl && { configuration: { baseURL: baseUrl } }) })
+}
+
+/** The model as the AI SDK takes it. */
+export function aiSdkModel(choice: ModelChoice | undefined, task: Task): LanguageModel {
+  if (!choice) return scriptedAiSdkModel(task)
+  const { provider, id, apiKey, baseUrl } = choice
+  // Anthropic's own SDK puts /v1 behind its base URL, the AI SDK does not.
+  if (provider === 'anthropic') return createAnthropic({ apiKey, ...(baseUrl && { baseURL: `${baseUrl}/v1` }) })(id)
+  return createOpenAI({ apiKey, ...(baseUrl && { baseURL: baseUrl }) }).chat(id)
+}
+
+function scriptedLangChainModel(task: Task) {
+  const model = fakeModel()
+  for (const [index, args] of task.calls.entries()) {
+    model.respondWithTools([{ name: 'run_code', args: { ...args }, id: `call_${index + 1}` }])
+  }
+  // The answer quotes what the model was shown: it cannot be given without the tool's text.
+  model.respond((messages) => new AIMessage(scriptedAnswer(messages.filter(ToolMessage.isInstance).map((m) => m.text))))
+  return model
+}
+
+function scriptedAiSdkModel(task: Task): LanguageModel {
+  let turn = 0
+  return new MockLanguageModelV4({
+    doGenerate: async ({ prompt }) => {
+      const call = task.calls[turn]
+      turn += 1
+      const usage = {
+        inputTokens: { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0 },
+        outputTokens: { total: 0, text: 0, reasoning: 0 },
+      }
+      if (call) {
+        const input = JSON.stringify(call)
+        return {
+          content: [{ type: 'tool-call', toolCallId: `call_${turn}`, toolName: 'run_code', input }],
+          finishReason: { unified: 'tool-calls', raw: 'tool_use' },
+          usage,
+          warnings: [],
+        }
+      }
+      return {
+        content: [{ type: 'text', text: scriptedAnswer(toolTexts(prompt)) }],
+        finishReason: { unified: 'stop', raw: 'end_turn' },
+        usage,
+        warnings: [],
+      }
+    },
+  })
+}
+
+function scriptedAnswer(toolTexts: readonly string[]): string {
+  const [digest = '(nothing)', , reversed = '(nothing)'] = toolTexts
+  return `The digest is ${digest}; reversed it is ${reversed}.`
+}
+
+/** Texts of the tool results in a conversation of the AI SDK. */
+export function toolTexts(messages: readonly { role: string; content: unknown }[]): string[] {
+  return messages
+    .filter(({ role }) => role === 'tool')
+    .flatMap(({ content }) => content as { type: string; output?: { type: string; value?: unknown } }[])
+    .map(({ output }) => (output?.type === 'text' ? String(output.value) : JSON.stringify(output)))
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import type { ExecResult, Language } from '../wire.ts'
+import { defineTool, type Tool } from './define-tool.ts'
+import { truncate } from './truncate.ts'
+
+/** What the model gives `run_code`. */
+export interface RunCodeInput {
+  language: Language
+  code: string
+  timeoutSeconds?: number | undefined
+}
+
+/**
+ * What `run_code` gives programs: where it ran and the exec result, each stream cut to its head and tail at 30,000
+ * characters: it travels on into prompts, traces, checkpoints and user interfaces. `Agent.exec` gives all of it.
+ */
+export interface RunCodeData extends ExecResult {
+  agentId: string
+}
+
+/** The server stops an exec after this many seconds, whatever the model asks for. */
+const maxTimeoutSeconds = 120
+/** Characters of each stream that are kept. */
+const maxStreamChars = 30_000
+
+const input: z.ZodType<RunCodeInput> = z.object({
+  language: z.enum(['python', 'typescript', 'bash']).describe('The language the code is written in.'),
+  code: z.string().describe('The program. Print what you want to see.'),
+  timeoutSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(maxTimeoutSeconds)
+    .optional()
+    .describe(`Seconds until the code is killed; at most and by default ${maxTimeoutSeconds}.`),
+})
+
+/** Open to fields that a newer server adds: a client that validates would else lose the whole result. */
+const output: z.ZodType<RunCodeData> = z
+  .object({
+    agentId: z.string(),
+    stdout: z.string(),
+    stderr: z.string(),
+    exitCode: z.number().int(),
+    durationMs: z.number(),
+    stdoutTruncated: z.literal(true).optional(),
+    stderrTruncated: z.literal(true).optional(),
+  })
+  .passthrough() as z.ZodType<RunCodeData> // zod types an optional key as `| undefined`; ExecResult has none
+
+/** Runs Python, TypeScript or Bash in the sandbox. */
+export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
+  name: 'run_code',
+  title: 'Run code',
+  description:
+    'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
+    'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
+    'There is no network. TypeScript runs on Node.js and may import node built-ins and use top-level await.',
+  input,
+  output,
+  hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
+  async run({ language, code, timeoutSeconds }, { sandbox, signal }) {
+    // Models ignore bounds now and then, and not every framework validates: clamp.
+    const seconds = timeoutSeconds && Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
+    const result = await sandbox.exec(language, code, {
+      signal,
+      // Without one the client's own default stands: the server's 120 s and a margin for its answer.
+      ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
+    })
+    return { agentId: sandbox.id, ...bounded(result) }
+  },
+  toText,
+})
+
+function toText({ stdout, stderr, exitCode, stdoutTruncated, stderrTruncated }: RunCodeData): string {
+  const parts: string[] = []
+  if (stdout) parts.push(stdout)
+  if (stderr) parts.push(`[stderr]\n${stderr}`)
+  if (stdoutTruncated || stderrTruncated) parts.push('[the output is not complete: it was too long]')
+  if (exitCode !== 0) parts.push(`[exit code ${exitCode}]`)
+  return parts.length === 0 ? '(no output)' : parts.map((part) => part.replace(/\n$/, '')).join('\n')
+}
+
+function bounded(result: ExecResult): ExecResult {
+  const { stdout, stderr } = result
+  return {
+    ...result,
+    stdout: truncate(stdout, maxStreamChars),
+    stderr: truncate(stderr, maxStreamChars),
+    ...(stdout.length > maxStreamChars && { stdoutTruncated: true }),
+    ...(stderr.length > maxStreamChars && { stderrTruncated: true }),
+  }
+}

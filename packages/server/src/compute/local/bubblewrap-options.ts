@@ -1,0 +1,76 @@
+import { lstatSync, readlinkSync } from 'node:fs'
+import type { HostUser } from './host-uid.ts'
+import { nodePath } from './languages.ts'
+
+/** Host paths that one agent's sandbox is made of. */
+export interface SandboxFolders {
+  workspace: string
+  home: string
+  /** Holds `passwd`, `group` and `hosts`. */
+  etc: string
+  /** Node's binary, at a place the host user can reach. */
+  node: string
+}
+
+/** Descriptors that bubblewrap reads, numbered as the child has them. */
+export interface DataDescriptors {
+  seccomp: number
+  /** Read-only files by their path inside. */
+  files: Record<string, number>
+}
+
+const tmpfsBytes = String(256 * 1024 * 1024)
+const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
+
+/**
+ * Bubblewrap's options for one exec. Everything that is not named here is not there.
+ *
+ * The uid inside is the uid outside, so that what a host tool shows of the sandbox needs no translation. Devices are
+ * bound one by one: bubblewrap's `--dev` maps root into the namespace for devpts, and with it `/proc/self/uid_map`
+ * would read as if the sandbox were root; the price is that there are no pseudo terminals.
+ */
+export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, data: DataDescriptors): string[] {
+  return [
+    ['--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns'],
+    ['--unshare-ipc', '--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-uts', '--unshare-cgroup'],
+    ['--hostname', 'sandbox', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
+    ['--seccomp', `${data.seccomp}`],
+
+    ['--ro-bind', '/usr', '/usr'],
+    ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),
+    ['/etc/ssl', '/etc/alternatives', '/etc/ld.so.cache', '/etc/localtime'].flatMap(readOnlyIfThere),
+    ['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
+    ['--ro-bind', folders.node, nodePath],
+
+    ['--proc', '/proc', '--tmpfs', '/dev'],
+    devices.flatMap((name) => ['--dev-bind', `/dev/${name}`, `/dev/${name}`]),
+    ['--symlink', '/proc/self/fd', '/dev/fd', '--symlink', '/proc/self/fd/0', '/dev/stdin'],
+    ['--symlink', '/proc/self/fd/1', '/dev/stdout', '--symlink', '/proc/self/fd/2', '/dev/stderr'],
+    ['/dev/shm', '/tmp'].flatMap((path) => ['--size', tmpfsBytes, '--perms', '1777', '--tmpfs', path]),
+    Object.entries(data.files).flatMap(([path, descriptor]) => ['--ro-bind-data', `${descriptor}`, path]),
+
+    ['--bind', folders.workspace, '/workspace', '--bind', folders.home, '/home/agent'],
+    ['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/workspace'],
+    ['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+  ].flat()
+}
+
+const environment = {
+  PATH: '/usr/local/bin:/usr/bin:/bin:/opt/node/bin',
+  HOME: '/home/agent',
+  USER: 'agent',
+  LANG: 'C.UTF-8',
+  TERM: 'dumb',
+  PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
+}
+
+/** A merged-/usr system has links here; an older one folders. */
+function systemFolder(path: string): string[] {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (!stat) return []
+  return stat.isSymbolicLink() ? ['--symlink', readlinkSync(path), path] : ['--ro-bind', path, path]
+}
+
+function readOnlyIfThere(path: string): string[] {
+  return ['--ro-bind-try', path, path]
+}

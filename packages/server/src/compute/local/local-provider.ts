@@ -1,0 +1,96 @@
+import { mkdir } from 'node:fs/promises'
+import { SandboxStartError, SetupError } from '../../errors.ts'
+import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
+import { findBubblewrap } from './find-bubblewrap.ts'
+import { type HostUserOf, hostUsers } from './host-uid.ts'
+import { LocalSandbox } from './local-sandbox.ts'
+import { seccompProgram } from './seccomp.ts'
+
+/** Where the local provider keeps what it needs. */
+export interface LocalProviderOptions {
+  /** Each agent gets a folder here; the agents' users must be able to traverse to it. */
+  agentsPath: string
+  /** Node's binary for TypeScript, at a place the agents' users can reach. */
+  nodePath: string
+}
+
+/** What all local sandboxes of a server share. */
+export interface LocalHost extends LocalProviderOptions {
+  bubblewrapPath: string
+  /** The system call filter. */
+  seccomp: Buffer
+  userOf: HostUserOf
+}
+
+/**
+ * Sandboxes on this machine, by bubblewrap: one fresh process tree an exec; files last from exec to exec.
+ *
+ * @throws {SetupError} where isolation cannot be had. There is no mode without it.
+ */
+export async function createLocalProvider(options: LocalProviderOptions): Promise<ComputeProvider> {
+  if (process.platform !== 'linux') {
+    throw new SetupError(`The local sandbox needs Linux; this is ${process.platform}. Run the server in a Linux VM.`)
+  }
+  const provider = new LocalProvider({
+    ...options,
+    bubblewrapPath: await findBubblewrap(),
+    seccomp: seccompProgram(),
+    userOf: await hostUsers(),
+  })
+  await mkdir(options.agentsPath, { recursive: true, mode: 0o711 })
+  await assertIsolation(provider)
+  return provider
+}
+
+class LocalProvider implements ComputeProvider {
+  readonly name = 'local'
+  readonly #host: LocalHost
+  readonly #sandboxes = new Map<string, LocalSandbox>()
+
+  constructor(host: LocalHost) {
+    this.#host = host
+  }
+
+  async create({ id }: SandboxSpec): Promise<Sandbox> {
+    const sandbox = this.#open(id)
+    try {
+      await sandbox.makeFolders()
+      await sandbox.check()
+      return sandbox
+    } catch (error) {
+      await sandbox.terminate()
+      if (error instanceof SandboxStartError) throw error
+      throw new SandboxStartError(`The sandbox did not start: ${String(error)}`, { cause: error })
+    }
+  }
+
+  async attach(id: string): Promise<Sandbox | undefined> {
+    const known = this.#sandboxes.get(id)
+    if (known) return known
+    const sandbox = this.#open(id)
+    if (await sandbox.hasFolders()) return sandbox
+    this.#sandboxes.delete(id)
+    return undefined
+  }
+
+  #open(id: string): LocalSandbox {
+    const sandbox = new LocalSandbox(id, this.#host, () => this.#sandboxes.delete(id))
+    this.#sandboxes.set(id, sandbox)
+    return sandbox
+  }
+
+  /** Kills what runs; the files stay for the next server on the same data folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop()))
+  }
+}
+
+/** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
+async function assertIsolation(provider: ComputeProvider): Promise<void> {
+  try {
+    const sandbox = await provider.create({ id: `check-${process.pid}-${Date.now()}` })
+    await sandbox.terminate()
+  } catch (error) {
+    throw new SetupError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}

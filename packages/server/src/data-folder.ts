@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { removeTree } from './compute/local/remove-tree.ts'
+import { SetupError } from './errors.ts'
+
+/** Where a server keeps its things. */
+export interface DataFolder extends AsyncDisposable {
+  /** Database and embedded key; closed to all but the server. */
+  path: string
+  /** Agents' files; the agents' users can traverse to it. */
+  agentsPath: string
+  /** Node's binary, readable by the agents' users. */
+  nodePath: string
+}
+
+/**
+ * Opens the data folder, or makes a temporary one that is removed on dispose.
+ *
+ * As root the agents run as users of their own, who cannot traverse a closed parent (root's home, a `mktemp -d` clone).
+ * Their files and Node's binary are then kept below a place that all may traverse and nobody may list.
+ *
+ * @throws {SetupError} where a folder cannot be made or belongs to somebody else.
+ */
+export async function openDataFolder(dataDir: string | undefined): Promise<DataFolder> {
+  const isRoot = process.getuid?.() === 0
+  try {
+    const base = await openBase(isRoot)
+    const nodePath = isRoot ? await reachableNode(base) : process.execPath
+    if (dataDir === undefined) return await openTemporary(base, nodePath)
+    const path = resolve(dataDir)
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    const agentsPath = isRoot ? join(base, 'agents', await instanceId(path)) : join(path, 'agents')
+    return { path, agentsPath, nodePath, async [Symbol.asyncDispose]() {} }
+  } catch (error) {
+    if (error instanceof SetupError || !isSystemError(error)) throw error
+    throw new SetupError(`The data folder cannot be used: ${error.message}. Give another one with --data-dir.`, {
+      cause: error,
+    })
+  }
+}
+
+async function openBase(isRoot: boolean): Promise<string> {
+  const base = isRoot ? '/var/lib/theazo' : join(tmpdir(), `theazo-${process.getuid?.()}`)
+  const mode = isRoot ? 0o711 : 0o700
+  await mkdir(base, { recursive: true, mode })
+  const found = await lstat(base)
+  if (!found.isDirectory() || found.uid !== process.getuid?.()) {
+    throw new SetupError(`${base} belongs to another user; remove it, or set TMPDIR to a folder of your own.`)
+  }
+  await chmod(base, mode)
+  for (const name of ['agents', 'temporary']) {
+    await mkdir(join(base, name), { recursive: true })
+    await chmod(join(base, name), mode)
+  }
+  return base
+}
+
+/** Copies Node's binary once; a second server finds it there. */
+async function reachableNode(base: string): Promise<string> {
+  const { size, mtimeMs } = await stat(process.execPath)
+  const path = join(base, `node-${process.version}-${size}-${Math.round(mtimeMs)}`)
+  if (await stat(path).catch(() => undefined)) return path
+  const partial = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
+  await copyFile(process.execPath, partial)
+  await chmod(partial, 0o755)
+  await rename(partial, path) // in one step: nobody sees half a binary
+  return path
+}
+
+/** Ties agents' files to a data folder by a name of its own, which a move of the folder does not change. */
+async function instanceId(path: string): Promise<string> {
+  const file = join(path, 'instance-id')
+  const known = await readFile(file, 'utf8').catch(() => undefined)
+  if (known) return basename(known.trim())
+  const id = randomBytes(8).toString('hex')
+  await writeFile(file, `${id}\n`, { mode: 0o600, flag: 'wx' })
+  return id
+}
+
+async function openTemporary(base: string, nodePath: string): Promise<DataFolder> {
+  const parent = join(base, 'temporary')
+  await sweep(parent)
+  // The name says whose it is, so that what a killed server left behind can be told from what is in use.
+  const root = join(parent, `${process.pid}-${await startTime(process.pid)}-${randomBytes(4).toString('hex')}`)
+  const folder = { path: join(root, 'data'), agentsPath: join(root, 'agents'), nodePath }
+  await mkdir(root)
+  await chmod(root, 0o711)
+  await mkdir(folder.path, { mode: 0o700 })
+  await mkdir(folder.agentsPath)
+  await chmod(folder.agentsPath, 0o711)
+  return { ...folder, [Symbol.asyncDispose]: () => removeTree(root) }
+}
+
+/** Removes the temporary folders of servers that are gone. */
+async function sweep(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const [pid, started] = name.split('-')
+    if ((await startTime(Number(pid))) !== started) await removeTree(join(parent, name))
+  }
+}
+
+/** A pid is used again, a pid with its start time is not (proc(5), field 22 of stat). */
+async function startTime(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error
+}

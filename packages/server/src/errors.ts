@@ -1,0 +1,70 @@
+/**
+ * Every error this package throws on purpose; any other is a fault and is answered 500.
+ *
+ * @module
+ */
+import type { WireErrorCode } from '@theazo/core'
+
+/** Base of them all. */
+export class TheazoServerError extends Error {
+  override readonly name: string = 'TheazoServerError'
+}
+
+const statusByCode = {
+  unauthorized: 401,
+  session_limit_exceeded: 402,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  unprocessable_entity: 422,
+  rate_limited: 429,
+  internal_error: 500,
+  provider_error: 502,
+  timeout: 504,
+} as const satisfies Record<WireErrorCode, number>
+
+type Status = (typeof statusByCode)[WireErrorCode] | 405
+
+interface ApiErrorOptions {
+  /** Where it is not the code's own: a wrong method is `not_found` with 405. */
+  status?: Status
+  details?: Record<string, unknown>
+  cause?: unknown
+}
+
+/** An error that a caller of the API is answered with (contract, Basics). */
+export class ApiError extends TheazoServerError {
+  override readonly name = 'ApiError'
+  readonly code: WireErrorCode
+  readonly status: Status
+  readonly details?: Record<string, unknown>
+
+  constructor(code: WireErrorCode, message: string, options: ApiErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.status = options.status ?? statusByCode[code]
+    if (options.details) this.details = options.details
+  }
+
+  /** 422 that names the field and the fix. */
+  static invalid(fields: Record<string, string[]>): ApiError {
+    const first = Object.entries(fields)[0]
+    const message = first ? `${first[0]}: ${first[1][0]}` : 'The request did not validate.'
+    return new ApiError('unprocessable_entity', message, { details: { fields } })
+  }
+}
+
+/** The machine or its set-up lacks something; the message names the fix. Nothing was started. */
+export class SetupError extends TheazoServerError {
+  override readonly name = 'SetupError'
+}
+
+/** A sandbox did not start; the message is for the operator. */
+export class SandboxStartError extends TheazoServerError {
+  override readonly name = 'SandboxStartError'
+}
+
+/** A sandbox was ended while code ran in it. */
+export class SandboxEndedError extends TheazoServerError {
+  override readonly name = 'SandboxEndedError'
+}

@@ -1,0 +1,39 @@
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { embeddedKey } from './embedded-key.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'theazo-key-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+test('the key is made once, by whoever comes first, and only its owner can read it', async () => {
+  const keys = await Promise.all(Array.from({ length: 20 }, () => embeddedKey(folder)))
+  expect(new Set(keys).size).toBe(1)
+  expect(keys[0]).toMatch(/^th_live_[\w-]{43}$/)
+  expect((await stat(join(folder, 'api-key'))).mode & 0o777).toBe(0o600)
+})
+
+test('a file that was opened to others is closed again', async () => {
+  const key = await embeddedKey(folder)
+  await chmod(join(folder, 'api-key'), 0o644)
+  expect(await embeddedKey(folder)).toBe(key)
+  expect((await stat(join(folder, 'api-key'))).mode & 0o777).toBe(0o600)
+})
+
+test('deleting the file makes a new key', async () => {
+  const key = await embeddedKey(folder)
+  await rm(join(folder, 'api-key'))
+  expect(await embeddedKey(folder)).not.toBe(key)
+})
+
+test.each(['', 'th_live_short', 'password', 'th_live_0123456789abcdef\nx'])(
+  '%j is no key, and the error says so',
+  async (text) => {
+    await writeFile(join(folder, 'api-key'), text)
+    await expect(embeddedKey(folder)).rejects.toThrow(/does not hold an API key. Delete it/)
+  },
+)

@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto'
+import { chmod, link, readFile, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SetupError } from '../errors.ts'
+import { newLiveKey } from './api-keys.ts'
+
+/**
+ * The key of an embedded server, kept in a file that only its owner can read: the same on each start, a new one where
+ * the file was deleted.
+ *
+ * @throws {SetupError} where the file does not hold a key.
+ */
+export async function embeddedKey(dataPath: string): Promise<string> {
+  const path = join(dataPath, 'api-key')
+  const key = (await readKey(path)) ?? (await makeKey(path))
+  if (!/^th_live_[\w-]{16,}$/.test(key)) {
+    throw new SetupError(`${path} does not hold an API key. Delete it to get a new one.`)
+  }
+  await chmod(path, 0o600)
+  return key
+}
+
+async function makeKey(path: string): Promise<string> {
+  const partial = `${path}.${randomUUID()}`
+  await writeFile(partial, `${newLiveKey()}\n`, { mode: 0o600 })
+  try {
+    await link(partial, path) // in one step, and never over a key that another process has made meanwhile
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await unlink(partial)
+  }
+  return (await readKey(path)) ?? ''
+}
+
+async function readKey(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

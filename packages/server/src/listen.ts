@@ -1,0 +1,56 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import { SetupError } from './errors.ts'
+import { createServer, type ServerOptions } from './server.ts'
+
+/** Options of a server with a port. */
+export interface ListenOptions extends ServerOptions {
+  /** Default 127.0.0.1: nobody but this machine. */
+  host?: string | undefined
+  /** Default 4020; 0 takes a free one. */
+  port?: number | undefined
+}
+
+/** A server that listens. */
+export interface ListeningTheazo extends AsyncDisposable {
+  /** Base URL, ends in `/v1`. */
+  url: string
+  /** The embedded key. */
+  apiKey: string
+}
+
+export const defaultPort = 4020
+
+/**
+ * Starts the server on a port. On dispose it takes no more requests, kills what runs and answers it, and closes.
+ *
+ * @throws {SetupError} where the port is taken or the machine cannot isolate sandboxes.
+ */
+export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
+  const { host = '127.0.0.1', port = defaultPort } = options
+  await using stack = new AsyncDisposableStack()
+  const server = stack.use(await createServer(options))
+  const http = serve({ fetch: server.app.fetch, hostname: host, port })
+  try {
+    await once(http, 'listening')
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SetupError(`Cannot listen on ${host}:${port}: ${reason}. Choose another port with --port.`, { cause })
+  }
+  const opened = stack.move()
+  // An address of a listening TCP server is never a string or null.
+  const address = http.address() as AddressInfo
+  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
+  return {
+    url: `http://${name}:${address.port}/v1`,
+    apiKey: server.apiKey,
+    async [Symbol.asyncDispose]() {
+      const closed = once(http, 'close')
+      http.close()
+      await opened.disposeAsync()
+      if ('closeAllConnections' in http) http.closeAllConnections()
+      await closed
+    },
+  }
+}

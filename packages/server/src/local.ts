@@ -1,0 +1,46 @@
+import { createServer, type ServerOptions } from './server.ts'
+
+/** A whole server in this process, without a port: what `new Theazo()` takes as its options. */
+export interface LocalTheazo extends AsyncDisposable {
+  baseUrl: string
+  apiKey: string
+  fetch: typeof globalThis.fetch
+}
+
+/**
+ * Starts the server inside this process.
+ *
+ * @example
+ * ```ts
+ * await using local = await createLocalTheazo()
+ * const theazo = new Theazo(local)
+ * ```
+ *
+ * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
+ */
+export async function createLocalTheazo(options: ServerOptions = {}): Promise<LocalTheazo> {
+  const server = await createServer(options)
+  return {
+    baseUrl: 'http://theazo.local/v1',
+    apiKey: server.apiKey,
+    fetch: (input, init) => rejectOnAbort(new Request(input, init), (request) => server.app.fetch(request)),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
+}
+
+/** An abort rejects at once, as the platform's fetch does; the server sees the same signal and kills what runs. */
+async function rejectOnAbort(
+  request: Request,
+  answer: (request: Request) => Response | Promise<Response>,
+): Promise<Response> {
+  const { signal } = request
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([answer(request), aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,33 @@
+import type { ErrorEnvelope } from '@theazo/core'
+import type { Context, ErrorHandler } from 'hono'
+import { ApiError } from '../errors.ts'
+import type { Environment } from './environment.ts'
+
+/** The one place where an error becomes an answer (contract, Basics). Faults are logged whole and told as 500 only. */
+export const errorHandler: ErrorHandler<Environment> = (error, c) => {
+  if (error instanceof ApiError) {
+    if (error.code === 'provider_error') c.var.log.error({ err: error }, 'a sandbox failed')
+    return answer(c, error)
+  }
+  if (c.req.raw.signal.aborted) {
+    // Nobody reads this; the status is the log's (nginx: client closed request).
+    return c.body(null, 499 as never)
+  }
+  c.var.log.error({ err: error }, 'request failed')
+  return answer(
+    c,
+    new ApiError('internal_error', 'Unexpected server error. The request id helps the operator find it.'),
+  )
+}
+
+function answer(c: Context<Environment>, error: ApiError): Response {
+  const body: ErrorEnvelope = {
+    error: {
+      code: error.code,
+      message: error.message,
+      ...(error.details && { details: error.details }),
+      requestId: c.var.requestId,
+    },
+  }
+  return c.json(body, error.status)
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path'
+import type { Hono } from 'hono'
+import { type Logger, pino } from 'pino'
+import { createApp } from './app.ts'
+import { createLocalProvider } from './compute/local/local-provider.ts'
+import { openDataFolder } from './data-folder.ts'
+import { ApiKeys } from './keys/api-keys.ts'
+import { embeddedKey } from './keys/embedded-key.ts'
+import type { Plan } from './keys/plan.ts'
+import type { Environment } from './routes/environment.ts'
+import { Agents } from './services/agents.ts'
+import { Sessions } from './services/sessions.ts'
+import { openDatabase } from './store/database.ts'
+
+/** Options of every way to run the server. */
+export interface ServerOptions {
+  /** Folder of the database, the embedded key and, for a plain user, agents' files. Default: a temporary one. */
+  dataDir?: string | undefined
+  /** Plan of the embedded key. Default `enterprise`, which has no rate limit. */
+  plan?: Plan | undefined
+  /** Milliseconds after which an exec is killed and answered 504. Default and at most 120,000. */
+  execTimeoutMs?: number | undefined
+  /** Where log lines (JSON, one a line) go. Default: nowhere. */
+  log?: { write(line: string): void } | undefined
+}
+
+/** A server without a port yet. */
+export interface Server extends AsyncDisposable {
+  app: Hono<Environment>
+  /** The embedded key. */
+  apiKey: string
+  log: Logger
+}
+
+const maxExecTimeoutMs = 120_000
+
+/**
+ * Opens the data folder and puts the server together.
+ *
+ * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
+ */
+export async function createServer(options: ServerOptions = {}): Promise<Server> {
+  // Whatever was opened is closed again in reverse order, also where a later step fails.
+  await using stack = new AsyncDisposableStack()
+  const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
+  const folder = stack.use(await openDataFolder(options.dataDir))
+  const database = await openDatabase(join(folder.path, 'theazo.db'))
+  stack.defer(() => database.destroy())
+  const keys = new ApiKeys(database)
+  const apiKey = await embeddedKey(folder.path)
+  await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
+  const compute = stack.use(await createLocalProvider(folder))
+  const sessions = new Sessions(database)
+  const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
+  const agents = new Agents({ database, sessions, compute, execTimeoutMs })
+  await agents.recover()
+  const opened = stack.move()
+  return {
+    app: createApp({ log, keys, sessions, agents }),
+    apiKey,
+    log,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  }
+}

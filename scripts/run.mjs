@@ -1,0 +1,55 @@
+// What `npm start`, `npm run serve` and `npm test` run: the set-up where it is needed, then the program.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from './run-process.mjs'
+import { node, pnpm, root, SetupFailure, setUp } from './setup.mjs'
+
+const programs = {
+  async start(args) {
+    await setUp({ forTests: false })
+    return await run(node, [join(root, 'examples/quickstart/src/main.ts'), ...args])
+  },
+  async serve(args) {
+    await setUp({ forTests: false })
+    return await run(node, [join(root, 'packages/server/dist/bin.js'), 'serve', ...args])
+  },
+  async test(args) {
+    await setUp({ forTests: true })
+    const checkCode = await pnpm('run', 'check')
+    const tests = await runTests(args)
+    const failed = tests.failed + (checkCode === 0 ? 0 : 1)
+    if (checkCode !== 0) console.log('pnpm check failed; the reason is above.')
+    console.log(`${tests.passed} passed, ${failed} failed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`)
+    return failed === 0 ? 0 : 1
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+try {
+  process.exitCode = await programs[name](args)
+} catch (error) {
+  if (!(error instanceof SetupFailure)) throw error
+  process.stderr.write(`\n${error.message}\n`)
+  process.exitCode = 1
+}
+
+async function runTests(args) {
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-test-'))
+  try {
+    const path = join(folder, 'results.json')
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`]
+    const exitCode = await pnpm('run', 'test:only', ...reporters, ...args)
+    const {
+      numPassedTests: passed,
+      numFailedTests,
+      numPendingTests,
+      numTodoTests,
+    } = JSON.parse(readFileSync(path, 'utf8'))
+    // An error outside every test (a file that does not load) fails the run without failing a test.
+    const failed = exitCode !== 0 && numFailedTests === 0 ? 1 : numFailedTests
+    return { passed, failed, skipped: numPendingTests + numTodoTests }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
