@@ -1,11 +1,16 @@
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, writeFileSync } from 'node:fs'
 import { parseArgs, styleText } from 'node:util'
 import { SetupError } from '@theazo/server'
 import type { Step } from './framework-run.ts'
 import { chooseModel } from './models.ts'
 import { type CheckedRun, quickstart } from './quickstart.ts'
 
-const { values } = parseArgs({ options: { 'server-log': { type: 'string' } } })
+const { values } = parseArgs({
+  options: {
+    'server-log': { type: 'string' }, // file for the log lines of the embedded server
+    report: { type: 'string' }, // file for all that happened, as JSON
+  },
+})
 const dim = (text: string): string => styleText('dim', text)
 const bold = (text: string): string => styleText('bold', text)
 
@@ -37,6 +42,9 @@ async function main(): Promise<number> {
       log: values['server-log'] ? createWriteStream(values['server-log']) : undefined,
     })
     printSummary(runs)
+    if (values.report) {
+      writeFileSync(values.report, JSON.stringify(runs.map(({ task, ...run }) => ({ ...run, nonce: task.nonce }))))
+    }
     if (!runs.every(({ isSolved }) => isSolved)) return 1
     printNext()
     return 0

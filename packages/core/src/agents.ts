@@ -37,6 +37,7 @@ export class Agent implements AsyncDisposable {
   /** The agent as the server last described it. */
   readonly data: WireAgent
   readonly #transport: Transport
+  #isTerminated = false
 
   constructor(transport: Transport, data: WireAgent) {
     this.#transport = transport
@@ -62,11 +63,12 @@ export class Agent implements AsyncDisposable {
   /** Ends the agent for good: compute and files are gone. Again is fine. */
   async terminate(options: CallOptions = {}): Promise<void> {
     await this.#transport.request<OkBody>({ method: 'POST', path: ['agents', this.id, 'terminate'], ...options })
+    this.#isTerminated = true
   }
 
-  /** `await using` terminates the agent. */
+  /** `await using` terminates the agent, unless {@link terminate} has. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.terminate()
+    if (!this.#isTerminated) await this.terminate()
   }
 }
 

@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
@@ -51,7 +51,9 @@ export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Env
   return app
 }
 
-function refuseBody(): never {
+function refuseBody(c: Context): never {
+  // The rest of the body is not read, so the connection cannot carry another request.
+  c.header('connection', 'close')
   throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
 }
 

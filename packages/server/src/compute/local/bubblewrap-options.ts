@@ -12,9 +12,11 @@ export interface SandboxFolders {
   node: string
 }
 
-/** Descriptors that bubblewrap reads, numbered as the child has them. */
+/** Descriptors that bubblewrap uses, numbered as the child has them. */
 export interface DataDescriptors {
   seccomp: number
+  /** Bubblewrap writes here. */
+  status: number
   /** Read-only files by their path inside. */
   files: Record<string, number>
 }
@@ -34,7 +36,7 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, data:
     ['--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns'],
     ['--unshare-ipc', '--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-uts', '--unshare-cgroup'],
     ['--hostname', 'sandbox', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
-    ['--seccomp', `${data.seccomp}`],
+    ['--seccomp', `${data.seccomp}`, '--json-status-fd', `${data.status}`],
 
     ['--ro-bind', '/usr', '/usr'],
     ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),

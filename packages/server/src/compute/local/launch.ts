@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, OutputSink } from '../compute-provider.ts'
 import { bubblewrapOptions, type SandboxFolders } from './bubblewrap-options.ts'
 import type { HostUser } from './host-uid.ts'
+import { openOutputPipes } from './output-pipe.ts'
 
 /** One process tree to run in a sandbox. */
 export interface Launch {
@@ -18,13 +21,11 @@ export interface Launch {
 }
 
 /*
- * Outside the sandbox, already as its user. Two jobs before bubblewrap takes the process over:
- * - stdout and stderr become pipes: Node hands out sockets, and `> /dev/stdout` cannot open a socket;
- * - every descriptor that this process inherited and bubblewrap is not meant to have is closed. Bubblewrap would pass
- *   them on, and whatever the server was started with (a listening socket, a log file) would be open inside.
+ * Outside the sandbox, already as its user: closes every descriptor that this process inherited and bubblewrap is not
+ * meant to have, and becomes bubblewrap. Bubblewrap would pass them on, and whatever the server was started with (a
+ * listening socket, a log file) would be open inside.
  */
 const outerScript = `
-exec > >(exec cat) 2> >(exec cat >&2)
 for path in /proc/self/fd/*; do
   fd=\${path##*/}
   (( fd > $1 )) && exec {fd}>&-
@@ -33,98 +34,125 @@ shift
 exec "$@"
 `
 
+/** Descriptors of the child beyond its output; its files follow. */
+const fds = { options: 3, seccomp: 4, started: 5, status: 6, firstFile: 7 } as const
+
 /*
  * Inside, as pid 1, so that its end is the end of every process there, and bubblewrap has reaped it when it returns.
  * First the limits that hold without cgroups: core dumps, open files, processes (counted per sandbox, because the limit
  * is set in its user namespace), KiB of one file. Then a byte on a descriptor of its own, which tells a sandbox that
  * never came up from code that failed. The shell's own remarks on a killed child are nobody's output.
  */
-const startedFd = 5
 const innerScript = `
 exec {err}>&2 2> /dev/null
 ulimit -c 0; ulimit -n 4096; ulimit -u 512; ulimit -f 4194304
-printf 1 >&${startedFd}; exec ${startedFd}>&-
+printf 1 >&${fds.started}; exec ${fds.started}>&-
 "$@" 2>&$err {err}>&-
 exit $?
 `
 
-const firstFileFd = 6
-
 /**
  * Runs a command in a fresh sandbox and waits until all of it is gone.
  *
+ * @param scratch folder for the pipes, which nobody else can name a file in.
  * @throws the signal's reason, after everything was killed; {@link SandboxStartError} where the command never ran.
  */
-export async function launch(launch: Launch, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+export async function launch(
+  { bubblewrapPath, seccomp, user, folders, files, command }: Launch,
+  scratch: string,
+  sink: OutputSink,
+  signal: AbortSignal,
+): Promise<ExecOutcome> {
   signal.throwIfAborted()
-  const files = Object.entries(launch.files)
-  const descriptors = Object.fromEntries(files.map(([path], index) => [path, firstFileFd + index]))
-  const lastFd = firstFileFd + files.length - 1
+  const fileFds = Object.fromEntries(Object.keys(files).map((path, index) => [path, fds.firstFile + index]))
+  const lastFd = fds.firstFile + Object.keys(files).length - 1
+  const bubblewrap = [bubblewrapPath, '--args', `${fds.options}`, '--', '/bin/bash', '--noprofile', '--norc']
   const startedAt = performance.now()
 
+  const pipes = await openOutputPipes(scratch, 2)
+  const [stdout, stderr] = pipes.map(({ output }) => output)
   // The arguments go by descriptor and the environment is bare: both are readable inside, in /proc/1.
   const child = spawn(
     '/bin/bash',
     ['--noprofile', '--norc', '-c', outerScript, 'launch', `${lastFd}`]
-      .concat([
-        launch.bubblewrapPath,
-        '--args',
-        '3',
-        '--',
-        '/bin/bash',
-        '--noprofile',
-        '--norc',
-        '-c',
-        innerScript,
-        'start',
-      ])
-      .concat(launch.command),
+      .concat(bubblewrap, '-c', innerScript, 'start')
+      .concat(command),
     {
       cwd: '/', // the server's own folder may be closed to the sandbox's user
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-      ...(process.getuid?.() === 0 && launch.user), // libuv drops the supplementary groups with it
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', ...files.map(() => 'pipe' as const)],
+      ...(process.getuid?.() === 0 && user), // libuv drops the supplementary groups with it
+      stdio: [
+        'ignore',
+        ...pipes.map(({ writeFd }) => writeFd),
+        ...Array.from({ length: lastFd - 2 }, () => 'pipe' as const),
+      ],
     },
   )
-  const kill = (): void => void child.kill('SIGKILL') // die-with-parent takes the whole sandbox along
+  for (const pipe of pipes) pipe.closeWriteEnd()
+
+  let status = ''
+  const kill = (): void => killSandbox(child, status)
   signal.addEventListener('abort', kill, { once: true })
   try {
     const ended = waitForEnd(child)
     if (child.pid === undefined) return { exitCode: await ended, durationMs: 0 } // rejects: no process, perhaps no pipes
-    const options = bubblewrapOptions(launch.user, launch.folders, { seccomp: 4, files: descriptors })
-    write(child, 3, options.map((option) => `${option}\0`).join(''))
-    write(child, 4, launch.seccomp)
-    for (const [index, [, content]] of files.entries()) write(child, firstFileFd + index, content)
+    if (signal.aborted) kill() // while the pipes were made
+    const options = bubblewrapOptions(user, folders, { seccomp: fds.seccomp, status: fds.status, files: fileFds })
+    write(child, fds.options, options.map((option) => `${option}\0`).join(''))
+    write(child, fds.seccomp, seccomp)
+    for (const [path, content] of Object.entries(files)) write(child, fileFds[path] ?? -1, content)
 
     let isStarted = false
     let complaint = ''
-    stream<Readable>(child, startedFd).on('data', () => (isStarted = true))
-    child.stdout?.on('data', (chunk: Buffer) => sink.stdout(chunk))
-    child.stderr?.on('data', (chunk: Buffer) => {
+    stream<Readable>(child, fds.started).on('data', () => (isStarted = true))
+    stream<Readable>(child, fds.status).on('data', (chunk: Buffer) => (status += chunk.toString()))
+    stdout?.on('data', (chunk: Buffer) => sink.stdout(chunk))
+    stderr?.on('data', (chunk: Buffer) => {
       if (!isStarted && complaint.length < 4096) complaint += chunk.toString()
       sink.stderr(chunk)
     })
-    const exitCode = await ended
+    const [exitCode] = await Promise.all([ended, ...pipes.map(({ output }) => once(output, 'close'))])
     signal.throwIfAborted()
     if (!isStarted) throw new SandboxStartError(startFailure(complaint, exitCode))
     return { exitCode, durationMs: Math.round(performance.now() - startedAt) }
   } finally {
     signal.removeEventListener('abort', kill)
+    for (const { output } of pipes) output.destroy()
+  }
+}
+
+/**
+ * Ends every process of the sandbox by ending its pid 1, which bubblewrap then reaps. Killing bubblewrap ends it too
+ * (die-with-parent), but would leave a zombie to the host's init, which in a container may reap nothing.
+ *
+ * @param status what bubblewrap has told of its child so far, as JSON.
+ */
+function killSandbox(child: ChildProcess, status: string): void {
+  const pid = Number(/"child-pid"\s*:\s*(\d+)/.exec(status)?.[1])
+  if (pid && isChildOf(pid, child.pid)) process.kill(pid, 'SIGKILL')
+  else child.kill('SIGKILL')
+}
+
+/** A pid that was told earlier may by now be another process's. */
+function isChildOf(pid: number, parentPid: number | undefined): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8').includes(`\nPPid:\t${parentPid}\n`)
+  } catch {
+    return false
   }
 }
 
 function waitForEnd(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
-    child.once('error', (cause) =>
-      reject(new SandboxStartError(`The sandbox did not start: ${cause.message}`, { cause })),
-    )
-    // 'close' comes after the last byte of output, so when every process of the sandbox that could write is gone.
+    child.once('error', (cause) => {
+      reject(new SandboxStartError(`The sandbox did not start: ${cause.message}`, { cause }))
+    })
     child.once('close', (code) => resolve(code ?? 137)) // no code: bubblewrap itself was killed
   })
 }
 
 function stream<T extends Readable | Writable>(child: ChildProcess, fd: number): T {
-  // Every entry of `stdio` above is a pipe; Node types them by index only up to 4.
+  // Every entry of `stdio` from 3 on is a pipe; Node types them by index only up to 4.
   return child.stdio[fd] as T
 }
 

@@ -103,6 +103,7 @@ export class LocalSandbox implements Sandbox {
     const { bubblewrapPath, seccomp } = this.#host
     const run = launch(
       { bubblewrapPath, seccomp, user: this.#user, folders: this.#folders, files, command },
+      this.#path,
       sink,
       AbortSignal.any([signal, this.#ended.signal]),
     )

@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
+/** The system's own tools, whatever the PATH of whoever started the server. */
+const options = { env: { PATH: '/usr/bin:/bin' } }
 
 /**
  * Removes a folder that untrusted code has filled.
@@ -10,6 +12,6 @@ const run = promisify(execFile)
  * A plain user must first open the folders that the code has closed; root needs no permission.
  */
 export async function removeTree(path: string): Promise<void> {
-  if (process.getuid?.() !== 0) await run('chmod', ['-R', '--', 'u+rwx', path]).catch(() => {})
-  await run('rm', ['-rf', '--one-file-system', '--', path])
+  if (process.getuid?.() !== 0) await run('chmod', ['-R', '--', 'u+rwx', path], options).catch(() => {})
+  await run('rm', ['-rf', '--one-file-system', '--', path], options)
 }

@@ -1,0 +1,143 @@
+import { type Agent, Theazo } from '@theazo/core'
+import type { RunCodeData, RunCodeInput } from '@theazo/core/tools'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { generateText, isStepCount, simulateReadableStream, streamText } from 'ai'
+import { MockLanguageModelV4 } from 'ai/test'
+import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import { theazoTools } from './tools.ts'
+
+let local: LocalTheazo
+let agent: Agent
+
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  const session = await new Theazo(local).sessions.forUser('ai-sdk')
+  agent = await session.agents.create()
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+const usage = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+}
+const toolCall = (input: RunCodeInput) =>
+  ({ type: 'tool-call', toolCallId: 'call_1', toolName: 'run_code', input: JSON.stringify(input) }) as const
+const finish = (unified: 'tool-calls' | 'stop') => ({ finishReason: { unified, raw: unified }, usage })
+
+/** Calls run_code once with this input, then answers. */
+function modelThatCalls(input: RunCodeInput): MockLanguageModelV4 {
+  return new MockLanguageModelV4({
+    doGenerate: [
+      { content: [toolCall(input)], ...finish('tool-calls'), warnings: [] },
+      { content: [{ type: 'text', text: 'done' }], ...finish('stop'), warnings: [] },
+    ],
+    doStream: [
+      {
+        stream: simulateReadableStream({
+          initialDelayInMs: null,
+          chunkDelayInMs: null,
+          chunks: [toolCall(input), { type: 'finish', ...finish('tool-calls') }],
+        }),
+      },
+      {
+        stream: simulateReadableStream({
+          initialDelayInMs: null,
+          chunkDelayInMs: null,
+          chunks: [
+            { type: 'text-start', id: '1' },
+            { type: 'text-delta', id: '1', delta: 'done' },
+            { type: 'text-end', id: '1' },
+            { type: 'finish', ...finish('stop') },
+          ],
+        }),
+      },
+    ],
+  })
+}
+
+const data = { stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) }
+
+test('run_code runs in generateText: typed data as output, text for the model', async () => {
+  const model = modelThatCalls({ language: 'python', code: 'print(2 + 2)' })
+  const result = await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  expect(result.text).toBe('done')
+  expect(result.steps[0]?.toolResults[0]?.output).toEqual({ agentId: agent.id, ...data })
+  expect(model.doGenerateCalls[1]?.prompt.at(-1)).toMatchObject({
+    role: 'tool',
+    content: [{ type: 'tool-result', toolCallId: 'call_1', output: { type: 'text', value: '4' } }],
+  })
+})
+
+test('run_code runs in streamText', async () => {
+  const model = modelThatCalls({ language: 'typescript', code: 'const n: number = 4; console.log(n)' })
+  const result = streamText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  const parts = []
+  for await (const part of result.stream) parts.push(part)
+  expect(parts.find(({ type }) => type === 'tool-result')).toMatchObject({ output: data })
+  expect(await result.text).toBe('done')
+})
+
+test('a fault of the API is a tool error that the model sees, with the typed error in the step', async () => {
+  const session = await new Theazo(local).sessions.forUser('ai-sdk')
+  const gone = await session.agents.create()
+  await gone.terminate()
+  const model = modelThatCalls({ language: 'python', code: 'print(1)' })
+  const result = await generateText({
+    model,
+    prompt: 'go',
+    tools: theazoTools({ agent: gone }),
+    stopWhen: isStepCount(3),
+  })
+  const part = result.steps[0]?.content.find(({ type }) => type === 'tool-error')
+  expect(part).toMatchObject({ error: { name: 'ConflictError', code: 'conflict', status: 409 } })
+  expect(JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))).toContain('is terminated')
+})
+
+test('an abort of the call kills the code', async () => {
+  const abort = new AbortController()
+  const model = modelThatCalls({
+    language: 'bash',
+    code: 'echo started > alive; while true; do date +%s%N > tick; sleep 0.02; done',
+  })
+  const ended = generateText({
+    model,
+    prompt: 'go',
+    tools: theazoTools({ agent }),
+    stopWhen: isStepCount(3),
+    abortSignal: abort.signal,
+  }).catch((error: unknown) => error)
+  await agent.exec('bash', 'until [[ -e alive && -e tick ]]; do sleep 0.02; done')
+  abort.abort()
+  expect(await ended).toMatchObject({ name: 'AbortError' })
+  expect(model.doGenerateCalls).toHaveLength(1)
+  // Dead code writes no more: the tick stays as it is once it has stood still.
+  const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
+  expect((await agent.exec('bash', still)).stdout).toBe('still\n')
+})
+
+test('a call that was aborted before it began sends nothing', async () => {
+  let calls = 0
+  const counting = { id: 'agt_1', exec: async () => expect.fail(`call ${(calls += 1)}`) }
+  const run = theazoTools({ agent: counting }).run_code.execute?.(
+    { language: 'bash', code: 'true' },
+    { toolCallId: 'call_1', messages: [], abortSignal: AbortSignal.abort(), context: {} },
+  )
+  await expect(run).rejects.toThrow(/abort/i)
+  expect(calls).toBe(0)
+})
+
+test('names, inputs and outputs are exactly typed', async () => {
+  const tools = theazoTools({ agent })
+  expectTypeOf<keyof typeof tools>().toEqualTypeOf<'run_code'>()
+  const { steps } = await generateText({
+    model: modelThatCalls({ language: 'bash', code: 'true' }),
+    prompt: 'go',
+    tools,
+    stopWhen: isStepCount(3),
+  })
+  for (const result of steps.flatMap(({ toolResults }) => toolResults)) {
+    if (result.dynamic || result.toolName !== 'run_code') continue
+    expectTypeOf(result.input).toEqualTypeOf<RunCodeInput>()
+    expectTypeOf(result.output).toEqualTypeOf<RunCodeData>()
+  }
+})

@@ -1,0 +1,109 @@
+import { AIMessage, HumanMessage, ToolMessage } from '@langchain/core/messages'
+import { fakeModel } from '@langchain/core/testing'
+import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
+import { ToolNode } from '@langchain/langgraph/prebuilt'
+import { type Agent, Theazo } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { createAgent, createMiddleware } from 'langchain'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTheazoTools } from './tools.ts'
+
+let local: LocalTheazo
+let agent: Agent
+
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  const session = await new Theazo(local).sessions.forUser('langchain')
+  agent = await session.agents.create()
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+const call = (code: string, id = 'call_1', language = 'python') => ({ name: 'run_code', args: { language, code }, id })
+const calling = (...calls: ReturnType<typeof call>[]) =>
+  new AIMessage({ content: '', tool_calls: calls.map((one) => ({ ...one, type: 'tool_call' as const })) })
+
+function toolNode() {
+  return new StateGraph(MessagesAnnotation)
+    .addNode('tools', new ToolNode(createTheazoTools({ agent })))
+    .addEdge('__start__', 'tools')
+    .compile()
+}
+
+test('run_code runs in the prebuilt ToolNode: text for the model, typed data as artifact', async () => {
+  const { messages } = await toolNode().invoke({ messages: [calling(call('print(2 + 2)'))] })
+  const message = messages.find(ToolMessage.isInstance)
+  expect(message).toMatchObject({ content: '4', status: 'success', tool_call_id: 'call_1', name: 'run_code' })
+  expect(message?.artifact).toEqual({
+    agentId: agent.id,
+    stdout: '4\n',
+    stderr: '',
+    exitCode: 0,
+    durationMs: expect.any(Number),
+  })
+})
+
+test('calls of one message run side by side in the same sandbox, and their answers keep the order', async () => {
+  // Each waits for the other's file: one after the other, neither would end.
+  const meet = (mine: string, other: string) =>
+    `touch ${mine}; until [[ -e ${other} ]]; do sleep 0.01; done; echo ${mine}`
+  const { messages } = await toolNode().invoke({
+    messages: [calling(call(meet('a', 'b'), 'call_a', 'bash'), call(meet('b', 'a'), 'call_b', 'bash'))],
+  })
+  expect(messages.slice(1).map(({ text }) => text)).toEqual(['a', 'b'])
+})
+
+test('run_code runs in createAgent, and the model sees its text', async () => {
+  const model = fakeModel()
+    .respondWithTools([call('import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)')])
+    .respond(new AIMessage('done'))
+  const assistant = createAgent({ model, tools: createTheazoTools({ agent }) })
+  const { messages } = await assistant.invoke({ messages: [new HumanMessage('go')] })
+  expect(messages.at(-1)?.text).toBe('done')
+  expect(model.calls[1]?.messages.at(-1)?.text).toBe('out\n[stderr]\nerr\n[exit code 3]')
+})
+
+test('a fault of the API is told to the model, also under a wrapToolCall middleware', async () => {
+  const session = await new Theazo(local).sessions.forUser('langchain')
+  const gone = await session.agents.create()
+  await gone.terminate()
+  const model = fakeModel()
+    .respondWithTools([call('print(1)')])
+    .respond(new AIMessage('understood'))
+  const middleware = createMiddleware({ name: 'pass', wrapToolCall: (request, handler) => handler(request) })
+  const assistant = createAgent({ model, tools: createTheazoTools({ agent: gone }), middleware: [middleware] })
+  const { messages } = await assistant.invoke({ messages: [new HumanMessage('go')] })
+  const message = messages.find(ToolMessage.isInstance)
+  expect(message).toMatchObject({ status: 'error', tool_call_id: 'call_1' })
+  expect(message?.text).toMatch(/ConflictError \(conflict\): Agent agt_\w+ is terminated/)
+  expect(message?.artifact).toMatchObject({
+    error: { code: 'conflict', retryable: false, requestId: expect.stringMatching(/^req_/) },
+  })
+  expect(messages.at(-1)?.text).toBe('understood')
+})
+
+test('an abort ends the run and kills the code', async () => {
+  const abort = new AbortController()
+  const code = 'echo started > alive; while true; do date +%s%N > tick; sleep 0.02; done'
+  const ended = toolNode()
+    .invoke({ messages: [calling(call(code, 'call_1', 'bash'))] }, { signal: abort.signal })
+    .catch((error: unknown) => error)
+  await agent.exec('bash', 'until [[ -e alive && -e tick ]]; do sleep 0.02; done')
+  const reason = new Error('the user left')
+  abort.abort(reason)
+  expect(await ended).toBe(reason)
+  // Dead code writes no more: the tick stays as it is once it has stood still.
+  const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
+  expect((await agent.exec('bash', still)).stdout).toBe('still\n')
+})
+
+test('bad input of the model is told to the model and runs nothing', async () => {
+  const { messages } = await toolNode().invoke({ messages: [calling(call('x', 'call_1', 'ruby'))] })
+  expect(messages.at(-1)).toMatchObject({ status: 'error', tool_call_id: 'call_1' })
+  expect(messages.at(-1)?.text).toMatch(/language/)
+})
+
+test('no key is in the tool, whichever way it is printed', async () => {
+  const { inspect } = await import('node:util')
+  const [tool] = createTheazoTools({ agent })
+  expect(inspect(tool, { depth: 20, showHidden: true }) + JSON.stringify(tool)).not.toContain(local.apiKey)
+})

@@ -1,0 +1,183 @@
+// What code in the sandbox can count on, through the client and the whole server.
+import { Theazo, type Agent } from '@theazo/core'
+import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+let local: LocalTheazo
+let agent: Agent
+
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  agent = await newAgent(local)
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+async function newAgent(options: ConstructorParameters<typeof Theazo>[0]): Promise<Agent> {
+  const session = await new Theazo(options).sessions.forUser('exec')
+  return await session.agents.create()
+}
+
+const four = { stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) }
+
+test('print(2 + 2) is 4, in-process and over a real port', async () => {
+  expect(await agent.exec('python', 'print(2 + 2)')).toEqual(four)
+  await using server = await listenTheazo({ port: 0 })
+  await using remote = await newAgent({ baseUrl: server.url, apiKey: server.apiKey })
+  expect(await remote.exec('python', 'print(2 + 2)')).toEqual(four)
+})
+
+describe('python', () => {
+  test('is a main program with real line numbers, and imports from /workspace', async () => {
+    await agent.exec('bash', 'echo "x = 40" > mod.py')
+    const code = 'import mod, os\nprint(mod.x + 2, __name__, os.getcwd())\nraise ValueError("no")'
+    const { stdout, stderr, exitCode } = await agent.exec('python', code)
+    expect({ stdout, exitCode }).toEqual({ stdout: '42 __main__ /workspace\n', exitCode: 1 })
+    expect(stderr).toMatch(/line 3, in <module>[^]*ValueError: no/)
+  })
+
+  test('threads, subprocesses and multiprocessing work', async () => {
+    const code = `
+import multiprocessing, subprocess, threading
+def double(n): return n * 2
+threading.Thread(target=print, args=("thread",)).start()
+print(subprocess.run(["echo", "child"], capture_output=True, text=True).stdout.strip())
+if __name__ == "__main__":
+    with multiprocessing.Pool(2) as pool: print(pool.map(double, [1, 2, 3]))`
+    const { stdout, exitCode } = await agent.exec('python', code)
+    expect(stdout.split('\n').toSorted()).toEqual(['', '[2, 4, 6]', 'child', 'thread'])
+    expect(exitCode).toBe(0)
+  })
+})
+
+describe('typescript', () => {
+  test('strips types, awaits at top level, imports built-ins, and knows enums and require', async () => {
+    const code = `
+import { basename } from 'node:path'
+import os from 'os'
+enum Color { Red = 'red' }
+interface Point { x: number }
+const point: Point = await Promise.resolve({ x: 4 })
+console.log(point.x, Color.Red, basename('/a/b'), os.platform(), require('node:fs').existsSync('/workspace'))`
+    expect(await agent.exec('typescript', code)).toMatchObject({
+      stdout: '4 red b linux true\n',
+      stderr: '',
+      exitCode: 0,
+    })
+  })
+
+  test('imports files of /workspace, and stack traces name the user lines', async () => {
+    await agent.exec('bash', 'echo "export const x: number = 40" > mod.ts')
+    const code = `import { x } from './mod.ts'\n\nfunction fail(): never {\n  throw new Error('no ' + x)\n}\nfail()`
+    const { stderr, exitCode } = await agent.exec('typescript', code)
+    expect(exitCode).toBe(1)
+    expect(stderr).toMatch(/Error: no 40\n\s+at fail \(.*main\.ts:4:9\)/)
+  })
+
+  test('an unhandled rejection is exit code 1', async () => {
+    const { exitCode, stderr } = await agent.exec('typescript', 'Promise.reject(new Error("lost"))')
+    expect([exitCode, stderr.includes('lost')]).toEqual([1, true])
+  })
+})
+
+describe('bash', () => {
+  test('keeps stdout and stderr apart, and both can be opened by name', async () => {
+    const code = 'echo out > /dev/stdout; echo err > /dev/stderr; echo both | tee /dev/stderr'
+    expect(await agent.exec('bash', code)).toMatchObject({ stdout: 'out\nboth\n', stderr: 'err\nboth\n', exitCode: 0 })
+  })
+
+  test.each([
+    ['exit 3', 3],
+    ['kill -TERM $$', 143],
+    ['kill -KILL $$', 137],
+    ['nonsense-command', 127],
+    ['', 0],
+  ])('%j ends with %i and nothing of ours in its output', async (code, exitCode) => {
+    const result = await agent.exec('bash', code)
+    expect(result).toMatchObject({ exitCode, stdout: '' })
+    expect(result.stderr).toBe(
+      exitCode === 127 ? '/run/theazo/main.sh: line 1: nonsense-command: command not found\n' : '',
+    )
+  })
+})
+
+test('files last from exec to exec, shell state and /tmp do not', async () => {
+  await agent.exec(
+    'bash',
+    'cd /tmp; export X=1; echo kept > /workspace/kept; echo home > ~/home; echo gone > /tmp/gone',
+  )
+  const { stdout } = await agent.exec('bash', 'pwd; echo "[$X]"; cat kept ~/home; ls /tmp')
+  expect(stdout).toBe('/workspace\n[]\nkept\nhome\n')
+})
+
+test('code may be as large as a body, and hold anything', async () => {
+  const text = `${'é😀\u0000'.repeat(1000)}"'\`$\\`
+  const code = `import sys\nsys.stdout.write(${JSON.stringify(text).replaceAll('\\u0000', '\\x00')})\n#${'x'.repeat(5 * 1024 * 1024)}`
+  const { stdout } = await agent.exec('python', code)
+  expect(stdout === text).toBe(true)
+})
+
+test('output over 10 MiB is cut with a flag, and the code ends as it would have', async () => {
+  const code = 'head -c 11534336 /dev/zero | tr "\\0" x; head -c 100 /dev/zero | tr "\\0" y >&2; exit 5'
+  const { stdout, stderr, exitCode, stdoutTruncated, stderrTruncated } = await agent.exec('bash', code)
+  expect([stdout.length, stderr.length, exitCode]).toEqual([10 * 1024 * 1024, 100, 5])
+  expect([stdoutTruncated, stderrTruncated]).toEqual([true, undefined])
+})
+
+test('output that is not UTF-8 is replaced, never an error', async () => {
+  expect((await agent.exec('bash', String.raw`printf 'a\xffb'`)).stdout).toBe('a\ufffdb')
+})
+
+test('what the code leaves running dies with the exec', async () => {
+  const code =
+    'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" & until [[ -e tick ]]; do sleep 0.01; done'
+  expect((await agent.exec('bash', code)).exitCode).toBe(0)
+  const { stdout } = await agent.exec('bash', 'a=$(cat tick); sleep 0.3; [[ $a == $(cat tick) ]] && echo dead')
+  expect(stdout).toBe('dead\n')
+})
+
+test('fifty execs of one agent run side by side', async () => {
+  const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => agent.exec('bash', `echo ${n}`)))
+  expect(outputs.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 50 }, (_, n) => `${n}\n`))
+})
+
+test('at the deadline everything is killed, the answer is 504, and the sandbox and its files stay', async () => {
+  await using short = await createLocalTheazo({ execTimeoutMs: 300 })
+  const own = await newAgent(short)
+  const code = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" & sleep 60'
+  const error = await own.exec('bash', code).catch((thrown: unknown) => thrown)
+  expect(error).toMatchObject({ name: 'ServerTimeoutError', code: 'timeout', status: 504 })
+  const { stdout } = await own.exec('bash', 'a=$(cat tick); sleep 0.1; [[ -n $a && $a == $(cat tick) ]] && echo dead')
+  expect(stdout).toBe('dead\n')
+})
+
+test('a client that goes away takes its code with it, over a port', async () => {
+  await using server = await listenTheazo({ port: 0 })
+  const remote = await newAgent({ baseUrl: server.url, apiKey: server.apiKey })
+  const abort = new AbortController()
+  const code = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" & sleep 60'
+  const ended = remote.exec('bash', code, { signal: abort.signal }).catch((error: unknown) => error)
+  await remote.exec('bash', 'until [[ -e tick ]]; do sleep 0.02; done')
+  abort.abort(new Error('gone'))
+  expect(await ended).toMatchObject({ message: 'gone' })
+  const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
+  expect((await remote.exec('bash', still)).stdout).toBe('still\n')
+})
+
+test('terminate ends what runs with 409, and removes the files, whatever the code has made of them', async () => {
+  const own = await newAgent(local)
+  const deep = 'mkdir -p closed/in; echo x > closed/in/file; ln -s /etc etc; chmod 000 closed; touch ready; sleep 60'
+  const ended = own.exec('bash', deep).catch((error: unknown) => error)
+  await own.exec('bash', 'until [[ -e ready ]]; do sleep 0.02; done')
+  await own.terminate()
+  expect(await ended).toMatchObject({ name: 'ConflictError', status: 409 })
+  expect((await new Theazo(local).agents.get(own.id)).data.status).toBe('terminated')
+})
+
+test('a server that is closed answers what runs, and leaves nothing', async () => {
+  const server = await createLocalTheazo()
+  const own = await newAgent(server)
+  const ended = own.exec('bash', 'touch ready; sleep 60').catch((error: unknown) => error)
+  await own.exec('bash', 'until [[ -e ready ]]; do sleep 0.02; done')
+  await server[Symbol.asyncDispose]()
+  expect(await ended).toMatchObject({ status: expect.any(Number) })
+})
