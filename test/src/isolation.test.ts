@@ -117,6 +117,12 @@ for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_VSOCK,
     try: socket.socket(family, socket.SOCK_STREAM); print("ok")
     except OSError as e: print(e.errno)`
     expect((await agent.exec('python', code)).stdout).toBe('ok\nok\nok\n97\n97\n97\n')
+    const pairs = `
+import socket
+for family in (socket.AF_UNIX, socket.AF_VSOCK):
+    try: socket.socketpair(family); print("ok")
+    except OSError as e: print(e.errno)`
+    expect((await agent.exec('python', pairs)).stdout).toBe('ok\n97\n')
   })
 })
 

@@ -15,14 +15,13 @@ export interface McpContext extends FrameworkContext {
 
 /** MCP: a client that starts the real `theazo-mcp` process, and a model that calls what the process offers. */
 export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: McpContext): Promise<FrameworkRun> {
-  await using stack = new AsyncDisposableStack()
   const client = new Client({ name: 'theazo-quickstart', version: '0.0.0' })
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [binPath(), '--user-id', 'quickstart'],
     env: { THEAZO_BASE_URL: baseUrl, THEAZO_API_KEY: apiKey },
   })
-  stack.defer(() => client.close())
+  await using _connection = { [Symbol.asyncDispose]: () => client.close() }
   await client.connect(transport, { signal })
 
   const steps: Step[] = []

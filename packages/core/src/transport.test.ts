@@ -81,6 +81,17 @@ describe('set-up', () => {
     expect(() => new Theazo({ apiKey: 'th_live_a\nx-evil: 1' })).toThrow(ConfigurationError)
   })
 
+  test('own headers are sent and may replace ours, but never the key', async () => {
+    let seen: Record<string, unknown> = {}
+    const baseUrl = await serve((request, response) => {
+      seen = request.headers
+      response.end(agentBody)
+    })
+    const headers = { 'X-Trace': '1', 'User-Agent': 'mine', Authorization: 'Bearer other' }
+    await new Theazo({ apiKey, baseUrl, headers }).agents.get('agt_1')
+    expect(seen).toMatchObject({ 'x-trace': '1', 'user-agent': 'mine', authorization: `Bearer ${apiKey}` })
+  })
+
   test('ids are encoded in the path', async () => {
     let path: string | undefined
     const baseUrl = await serve((request, response) => {

@@ -11,7 +11,7 @@ export interface TransportOptions {
   fetch?: typeof globalThis.fetch | undefined
   /** Deadline of a call in milliseconds, its body included. Default 30,000; exec has 130,000 of its own. */
   timeoutMs?: number | undefined
-  /** Sent with every request, after our own. */
+  /** Sent with every request; they may replace ours, but for `authorization`. */
   headers?: Record<string, string> | undefined
   /** Added to the `User-Agent`: an adapter's name and version. */
   userAgent?: string | undefined
@@ -61,7 +61,7 @@ export class Transport {
     this.#headers = {
       accept: 'application/json',
       'user-agent': options.userAgent ? `theazo-core ${options.userAgent}` : 'theazo-core',
-      ...options.headers,
+      ...Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
       authorization: `Bearer ${apiKey}`,
     }
   }

@@ -30,14 +30,14 @@ async function main(argv: string[]): Promise<void> {
   if (values.help) return void process.stderr.write(`${usage}\n`)
 
   const ended = clientGone()
-  await using stack = new AsyncDisposableStack()
-  const theazo = values.local ? new Theazo(stack.use(await openLocal())) : connect()
+  await using local = values.local ? await openLocal() : undefined
+  const theazo = local ? new Theazo(local) : connect()
   const userId = values['user-id'] ?? process.env['THEAZO_USER_ID'] ?? 'mcp'
-  const sandbox = stack.use(sessionSandbox(theazo, userId))
+  await using sandbox = sessionSandbox(theazo, userId)
   const server = createTheazoMcpServer({ sandbox: () => sandbox.get() })
   await server.connect(new StdioServerTransport())
-  stack.defer(() => server.close())
   await ended
+  await server.close()
 }
 
 function connect(): Theazo {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { removeTree } from './compute/local/remove-tree.ts'
@@ -13,6 +13,8 @@ export interface DataFolder extends AsyncDisposable {
   agentsPath: string
   /** Node's binary, readable by the agents' users. */
   nodePath: string
+  /** What this process alone needs, while it runs; closed to all others. */
+  scratchPath: string
 }
 
 /**
@@ -28,11 +30,24 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   try {
     const base = await openBase(isRoot)
     const nodePath = isRoot ? await reachableNode(base) : process.execPath
-    if (dataDir === undefined) return await openTemporary(base, nodePath)
-    const path = resolve(dataDir)
+    const kept = dataDir === undefined ? undefined : await keptPaths(resolve(dataDir), base, isRoot)
+    const temporary = await makeTemporary(base)
+    const { path, agentsPath } = kept ?? { path: join(temporary, 'data'), agentsPath: join(temporary, 'agents') }
+    const scratchPath = join(temporary, 'scratch')
     await mkdir(path, { recursive: true, mode: 0o700 })
-    const agentsPath = isRoot ? join(base, 'agents', await instanceId(path)) : join(path, 'agents')
-    return { path, agentsPath, nodePath, async [Symbol.asyncDispose]() {} }
+    await mkdir(scratchPath, { mode: 0o700 })
+    await mkdir(agentsPath, { recursive: true })
+    await chmod(agentsPath, 0o711)
+    return {
+      path,
+      agentsPath,
+      nodePath,
+      scratchPath,
+      async [Symbol.asyncDispose]() {
+        await removeTree(temporary)
+        await rmdir(agentsPath).catch(() => {}) // not empty: agents are kept there
+      },
+    }
   } catch (error) {
     if (error instanceof SetupError || !isSystemError(error)) throw error
     throw new SetupError(`The data folder cannot be used: ${error.message}. Give another one with --data-dir.`, {
@@ -50,11 +65,20 @@ async function openBase(isRoot: boolean): Promise<string> {
     throw new SetupError(`${base} belongs to another user; remove it, or set TMPDIR to a folder of your own.`)
   }
   await chmod(base, mode)
-  for (const name of ['agents', 'temporary']) {
+  for (const name of isRoot ? ['agents', 'temporary'] : ['temporary']) {
     await mkdir(join(base, name), { recursive: true })
     await chmod(join(base, name), mode)
   }
   return base
+}
+
+async function keptPaths(
+  path: string,
+  base: string,
+  isRoot: boolean,
+): Promise<Pick<DataFolder, 'path' | 'agentsPath'>> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  return { path, agentsPath: isRoot ? join(base, 'agents', await instanceId(path)) : join(path, 'agents') }
 }
 
 /** Copies Node's binary once; a second server finds it there. */
@@ -79,18 +103,15 @@ async function instanceId(path: string): Promise<string> {
   return id
 }
 
-async function openTemporary(base: string, nodePath: string): Promise<DataFolder> {
+/** A folder for as long as this process lives. */
+async function makeTemporary(base: string): Promise<string> {
   const parent = join(base, 'temporary')
   await sweep(parent)
   // The name says whose it is, so that what a killed server left behind can be told from what is in use.
-  const root = join(parent, `${process.pid}-${await startTime(process.pid)}-${randomBytes(4).toString('hex')}`)
-  const folder = { path: join(root, 'data'), agentsPath: join(root, 'agents'), nodePath }
-  await mkdir(root)
-  await chmod(root, 0o711)
-  await mkdir(folder.path, { mode: 0o700 })
-  await mkdir(folder.agentsPath)
-  await chmod(folder.agentsPath, 0o711)
-  return { ...folder, [Symbol.asyncDispose]: () => removeTree(root) }
+  const path = join(parent, `${process.pid}-${await startTime(process.pid)}-${randomBytes(4).toString('hex')}`)
+  await mkdir(path)
+  await chmod(path, 0o711)
+  return path
 }
 
 /** Removes the temporary folders of servers that are gone. */

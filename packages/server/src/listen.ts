@@ -29,16 +29,15 @@ export const defaultPort = 4020
  */
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
   const { host = '127.0.0.1', port = defaultPort } = options
-  await using stack = new AsyncDisposableStack()
-  const server = stack.use(await createServer(options))
+  const server = await createServer(options)
   const http = serve({ fetch: server.app.fetch, hostname: host, port })
   try {
     await once(http, 'listening')
   } catch (cause) {
+    await server[Symbol.asyncDispose]()
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new SetupError(`Cannot listen on ${host}:${port}: ${reason}. Choose another port with --port.`, { cause })
   }
-  const opened = stack.move()
   // An address of a listening TCP server is never a string or null.
   const address = http.address() as AddressInfo
   const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
@@ -48,7 +47,7 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
     async [Symbol.asyncDispose]() {
       const closed = once(http, 'close')
       http.close()
-      await opened.disposeAsync()
+      await server[Symbol.asyncDispose]()
       if ('closeAllConnections' in http) http.closeAllConnections()
       await closed
     },

@@ -40,25 +40,33 @@ const maxExecTimeoutMs = 120_000
  * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  // Whatever was opened is closed again in reverse order, also where a later step fails.
-  await using stack = new AsyncDisposableStack()
+  const opened: AsyncDisposable[] = []
+  const closeAll = async (): Promise<void> => {
+    for (const part of opened.splice(0).toReversed()) await part[Symbol.asyncDispose]()
+  }
+  try {
+    return await open(options, opened, closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+/** @param opened is given each part that must be closed again, as it is opened (Node 22 has no AsyncDisposableStack). */
+async function open(options: ServerOptions, opened: AsyncDisposable[], closeAll: () => Promise<void>): Promise<Server> {
   const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
-  const folder = stack.use(await openDataFolder(options.dataDir))
+  const folder = await openDataFolder(options.dataDir)
+  opened.push(folder)
   const database = await openDatabase(join(folder.path, 'theazo.db'))
-  stack.defer(() => database.destroy())
+  opened.push({ [Symbol.asyncDispose]: () => database.destroy() })
   const keys = new ApiKeys(database)
   const apiKey = await embeddedKey(folder.path)
   await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
-  const compute = stack.use(await createLocalProvider(folder))
+  const compute = await createLocalProvider(folder)
+  opened.push(compute)
   const sessions = new Sessions(database)
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
   const agents = new Agents({ database, sessions, compute, execTimeoutMs })
   await agents.recover()
-  const opened = stack.move()
-  return {
-    app: createApp({ log, keys, sessions, agents }),
-    apiKey,
-    log,
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
-  }
+  return { app: createApp({ log, keys, sessions, agents }), apiKey, log, [Symbol.asyncDispose]: closeAll }
 }

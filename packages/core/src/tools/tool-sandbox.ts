@@ -1,6 +1,6 @@
 import type { ExecResult, Language } from '../wire.ts'
 
-/** What a tool needs of a sandbox. The client's `Agent` is one; so is the server's own sandbox. */
+/** What a tool needs of a sandbox. The client's `Agent` is one; it is small so that others can be. */
 export interface ToolSandbox {
   readonly id: string
   exec(

@@ -1,3 +1,4 @@
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import { Kysely, SqliteDialect } from 'kysely'
 import { Migrator } from 'kysely/migration'
@@ -13,6 +14,9 @@ export type Database = Kysely<Tables>
  * @param path of the file; its folder must exist.
  */
 export async function openDatabase(path: string): Promise<Database> {
+  // Closed to others also in a folder that is open; SQLite gives the journal the same mode.
+  closeSync(openSync(path, 'a', 0o600))
+  chmodSync(path, 0o600)
   const sqlite = new DatabaseSync(path)
   // WAL: readers go on while one writes. synchronous stays FULL: what was acknowledged survives a loss of power.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')

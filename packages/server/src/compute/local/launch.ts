@@ -6,13 +6,14 @@ import { SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, OutputSink } from '../compute-provider.ts'
 import { bubblewrapOptions, type SandboxFolders } from './bubblewrap-options.ts'
 import type { HostUser } from './host-uid.ts'
-import { openOutputPipes } from './output-pipe.ts'
+import type { OutputPipe, OutputPipes } from './output-pipes.ts'
 
 /** One process tree to run in a sandbox. */
 export interface Launch {
   bubblewrapPath: string
   /** The system call filter. */
   seccomp: Buffer
+  outputPipes: OutputPipes
   user: HostUser
   folders: SandboxFolders
   /** Put into the sandbox read-only: content by path inside. */
@@ -54,12 +55,10 @@ exit $?
 /**
  * Runs a command in a fresh sandbox and waits until all of it is gone.
  *
- * @param scratch folder for the pipes, which nobody else can name a file in.
  * @throws the signal's reason, after everything was killed; {@link SandboxStartError} where the command never ran.
  */
 export async function launch(
-  { bubblewrapPath, seccomp, user, folders, files, command }: Launch,
-  scratch: string,
+  { bubblewrapPath, seccomp, outputPipes, user, folders, files, command }: Launch,
   sink: OutputSink,
   signal: AbortSignal,
 ): Promise<ExecOutcome> {
@@ -69,26 +68,21 @@ export async function launch(
   const bubblewrap = [bubblewrapPath, '--args', `${fds.options}`, '--', '/bin/bash', '--noprofile', '--norc']
   const startedAt = performance.now()
 
-  const pipes = await openOutputPipes(scratch, 2)
+  const pipes = [await outputPipes.take(), await outputPipes.take()]
   const [stdout, stderr] = pipes.map(({ output }) => output)
   // The arguments go by descriptor and the environment is bare: both are readable inside, in /proc/1.
-  const child = spawn(
-    '/bin/bash',
-    ['--noprofile', '--norc', '-c', outerScript, 'launch', `${lastFd}`]
-      .concat(bubblewrap, '-c', innerScript, 'start')
-      .concat(command),
-    {
+  const args = ['--noprofile', '--norc', '-c', outerScript, 'launch', `${lastFd}`]
+    .concat(bubblewrap, '-c', innerScript, 'start')
+    .concat(command)
+  const inputs = Array.from({ length: lastFd - 2 }, () => 'pipe' as const)
+  const child = start(pipes, () =>
+    spawn('/bin/bash', args, {
       cwd: '/', // the server's own folder may be closed to the sandbox's user
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
       ...(process.getuid?.() === 0 && user), // libuv drops the supplementary groups with it
-      stdio: [
-        'ignore',
-        ...pipes.map(({ writeFd }) => writeFd),
-        ...Array.from({ length: lastFd - 2 }, () => 'pipe' as const),
-      ],
-    },
+      stdio: ['ignore', ...pipes.map(({ writeFd }) => writeFd), ...inputs],
+    }),
   )
-  for (const pipe of pipes) pipe.closeWriteEnd()
 
   let status = ''
   const kill = (): void => killSandbox(child, status)
@@ -118,6 +112,18 @@ export async function launch(
   } finally {
     signal.removeEventListener('abort', kill)
     for (const { output } of pipes) output.destroy()
+  }
+}
+
+/** Some faults spawn throws (a user that cannot be had), others it tells as an event; neither may leak a pipe. */
+function start(pipes: readonly OutputPipe[], spawnChild: () => ChildProcess): ChildProcess {
+  try {
+    return spawnChild()
+  } catch (cause) {
+    for (const { output } of pipes) output.destroy()
+    throw new SandboxStartError(`The sandbox did not start: ${String(cause)}`, { cause })
+  } finally {
+    for (const pipe of pipes) pipe.closeWriteEnd()
   }
 }
 

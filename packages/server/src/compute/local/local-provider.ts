@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUserOf, hostUsers } from './host-uid.ts'
 import { LocalSandbox } from './local-sandbox.ts'
+import { OutputPipes } from './output-pipes.ts'
 import { seccompProgram } from './seccomp.ts'
 
 /** Where the local provider keeps what it needs. */
@@ -12,6 +12,8 @@ export interface LocalProviderOptions {
   agentsPath: string
   /** Node's binary for TypeScript, at a place the agents' users can reach. */
   nodePath: string
+  /** For what this process alone needs; nobody else can name a file in it. */
+  scratchPath: string
 }
 
 /** What all local sandboxes of a server share. */
@@ -19,6 +21,7 @@ export interface LocalHost extends LocalProviderOptions {
   bubblewrapPath: string
   /** The system call filter. */
   seccomp: Buffer
+  outputPipes: OutputPipes
   userOf: HostUserOf
 }
 
@@ -31,13 +34,10 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
   if (process.platform !== 'linux') {
     throw new SetupError(`The local sandbox needs Linux; this is ${process.platform}. Run the server in a Linux VM.`)
   }
-  const provider = new LocalProvider({
-    ...options,
-    bubblewrapPath: await findBubblewrap(),
-    seccomp: seccompProgram(),
-    userOf: await hostUsers(),
-  })
-  await mkdir(options.agentsPath, { recursive: true, mode: 0o711 })
+  const bubblewrapPath = await findBubblewrap()
+  const [seccomp, userOf] = [seccompProgram(), await hostUsers()]
+  const outputPipes = new OutputPipes(options.scratchPath)
+  const provider = new LocalProvider({ ...options, bubblewrapPath, seccomp, outputPipes, userOf })
   await assertIsolation(provider)
   return provider
 }

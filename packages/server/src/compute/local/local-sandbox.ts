@@ -100,10 +100,8 @@ export class LocalSandbox implements Sandbox {
     sink: OutputSink,
     signal: AbortSignal,
   ): Promise<ExecOutcome> {
-    const { bubblewrapPath, seccomp } = this.#host
     const run = launch(
-      { bubblewrapPath, seccomp, user: this.#user, folders: this.#folders, files, command },
-      this.#path,
+      { ...this.#host, user: this.#user, folders: this.#folders, files, command },
       sink,
       AbortSignal.any([signal, this.#ended.signal]),
     )

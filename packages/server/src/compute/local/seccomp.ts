@@ -14,7 +14,8 @@ interface Architecture {
   clone: number
   clone3: number
   ioctl: number
-  socket: number
+  /** socket and socketpair. */
+  sockets: readonly number[]
   /** Answered with EPERM, whatever their arguments. */
   denied: readonly number[]
 }
@@ -22,7 +23,7 @@ interface Architecture {
 /* oxfmt-ignore */
 const architectures: Record<string, Architecture> = {
   x64: {
-    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, socket: 41,
+    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, sockets: [41, 53],
     denied: [
       101, // ptrace
       103, // syslog
@@ -51,7 +52,7 @@ const architectures: Record<string, Architecture> = {
     ],
   },
   arm64: {
-    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, socket: 198,
+    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, sockets: [198, 199],
     denied: [
       117, // ptrace
       116, // syslog
@@ -118,11 +119,13 @@ export function seccompProgram(arch: string = process.arch): Buffer {
       ...deniedIoctls.flatMap((request) => when(request, [give(errno(EPERM))])),
       give(allow),
     ]),
-    ...when(table.socket, [
-      load(offset.argument(0)),
-      ...allowedSocketFamilies.flatMap((family) => when(family, [give(allow)])),
-      give(errno(EAFNOSUPPORT)),
-    ]),
+    ...table.sockets.flatMap((number) =>
+      when(number, [
+        load(offset.argument(0)),
+        ...allowedSocketFamilies.flatMap((family) => when(family, [give(allow)])),
+        give(errno(EAFNOSUPPORT)),
+      ]),
+    ),
     ...table.denied.flatMap((number) => when(number, [give(errno(EPERM))])),
     give(allow),
   ]

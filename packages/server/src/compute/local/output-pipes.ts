@@ -17,19 +17,40 @@ export interface OutputPipe {
   closeWriteEnd(): void
 }
 
+/** How many are made in one go: making some costs a process, whatever their number. */
+const batchSize = 64
+
 /**
- * Makes pipes for the output of one child.
+ * Gives pipes for the output of children.
  *
  * Node's own `stdio: 'pipe'` is a pair of sockets, and a program cannot open a socket by name: `echo x > /dev/stderr`
- * would fail. Node has no pipe(2) either, so these are FIFOs, unlinked as soon as both ends are open.
- *
- * @param folder that nobody else can name a file in.
+ * would fail. Node has no pipe(2) either, so these are FIFOs, each used once and unlinked as soon as both ends are open.
  */
-export async function openOutputPipes(folder: string, count: number): Promise<OutputPipe[]> {
-  const paths = Array.from({ length: count }, () => join(folder, `output-${randomUUID()}`))
-  // Writable for the sandbox's user, who opens it again by /dev/stdout.
-  await run('/usr/bin/mkfifo', ['-m', '666', '--', ...paths], { env: {} })
-  return paths.map(open)
+export class OutputPipes {
+  readonly #folder: string
+  readonly #paths: string[] = []
+  #making: Promise<void> | undefined
+
+  /** @param folder which nobody else can name a file in. */
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async take(): Promise<OutputPipe> {
+    for (;;) {
+      const path = this.#paths.pop()
+      if (path) return open(path)
+      this.#making ??= this.#make().finally(() => (this.#making = undefined))
+      await this.#making
+    }
+  }
+
+  async #make(): Promise<void> {
+    const paths = Array.from({ length: batchSize }, () => join(this.#folder, randomUUID()))
+    // Writable for the sandbox's user, who opens it again by /dev/stdout.
+    await run('/usr/bin/mkfifo', ['-m', '666', '--', ...paths], { env: {} })
+    this.#paths.push(...paths)
+  }
 }
 
 function open(path: string): OutputPipe {
