@@ -173,11 +173,19 @@ test('terminate ends what runs with 409, and removes the files, whatever the cod
   expect((await new Theazo(local).agents.get(own.id)).data.status).toBe('terminated')
 })
 
-test('a server that is closed answers what runs, and leaves nothing', async () => {
-  const server = await createLocalTheazo()
-  const own = await newAgent(server)
-  const ended = own.exec('bash', 'touch ready; sleep 60').catch((error: unknown) => error)
-  await own.exec('bash', 'until [[ -e ready ]]; do sleep 0.02; done')
-  await server[Symbol.asyncDispose]()
-  expect(await ended).toMatchObject({ status: expect.any(Number) })
-})
+test.each(['in-process', 'over a port'])(
+  'a server that is closed answers what runs, and takes no more: %s',
+  async (how) => {
+    const server = how === 'in-process' ? await createLocalTheazo() : await listenTheazo({ port: 0 })
+    const own = await newAgent('url' in server ? { baseUrl: server.url, apiKey: server.apiKey } : server)
+    const running = Array.from({ length: 10 }, (_, n) =>
+      own.exec('bash', `touch ready-${n}; sleep 60`).catch((error: unknown) => error),
+    )
+    await own.exec('bash', 'until [[ $(ls ready-* | wc -l) == 10 ]]; do sleep 0.02; done')
+    await server[Symbol.asyncDispose]()
+    for (const error of await Promise.all(running)) {
+      expect(error).toMatchObject({ name: 'ProviderError', status: 502, message: expect.stringContaining('shut down') })
+    }
+    await expect(own.exec('bash', 'true')).rejects.toMatchObject({ name: 'ConnectionError' })
+  },
+)

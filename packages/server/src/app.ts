@@ -1,5 +1,4 @@
-import { type Context, Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
+import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
 import { newId } from './ids.ts'
@@ -22,13 +21,10 @@ export interface AppOptions {
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
 const features: readonly string[] = []
 
-const maxBodyBytes = 10 * 1024 * 1024
-
 /** The Theazo API: from the request to its answer, top to bottom. */
 export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Environment> {
   const api = new Hono<Environment>()
   api.use(authenticate(keys))
-  api.use(bodyLimit({ maxSize: maxBodyBytes, onError: refuseBody }))
   api.route('/', sessionRoutes(sessions))
   api.route('/', agentRoutes(agents))
   refuseOtherMethods(api)
@@ -49,12 +45,6 @@ export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Env
   app.notFound((c) => errorHandler(new ApiError('not_found', `There is no ${c.req.path} here.`), c))
   app.route('/v1', api)
   return app
-}
-
-function refuseBody(c: Context): never {
-  // The rest of the body is not read, so the connection cannot carry another request.
-  c.header('connection', 'close')
-  throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
 }
 
 /** A known path with another method is 405, with the methods that it has. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { SetupError } from './errors.ts'
@@ -21,6 +22,7 @@ export interface ListeningTheazo extends AsyncDisposable {
 }
 
 export const defaultPort = 4020
+const lastAnswerTimeoutMs = 2_000
 
 /**
  * Starts the server on a port. On dispose it takes no more requests, kills what runs and answers it, and closes.
@@ -30,7 +32,8 @@ export const defaultPort = 4020
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
   const { host = '127.0.0.1', port = defaultPort } = options
   const server = await createServer(options)
-  const http = serve({ fetch: server.app.fetch, hostname: host, port })
+  // The globals of whoever embeds this stay as they are. The cast: without options for another one it is HTTP/1.
+  const http = serve({ fetch: server.fetch, hostname: host, port, overrideGlobalObjects: false }) as HttpServer
   try {
     await once(http, 'listening')
   } catch (cause) {
@@ -48,8 +51,12 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
       const closed = once(http, 'close')
       http.close()
       await server[Symbol.asyncDispose]()
-      if ('closeAllConnections' in http) http.closeAllConnections()
+      // Connections whose last answer is still on its way are closed after it, those of a stuck reader in the end.
+      const sweep = setInterval(() => http.closeIdleConnections(), 20)
+      const limit = setTimeout(() => http.closeAllConnections(), lastAnswerTimeoutMs)
       await closed
+      clearInterval(sweep)
+      clearTimeout(limit)
     },
   }
 }

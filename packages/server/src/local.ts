@@ -23,16 +23,13 @@ export async function createLocalTheazo(options: ServerOptions = {}): Promise<Lo
   return {
     baseUrl: 'http://theazo.local/v1',
     apiKey: server.apiKey,
-    fetch: (input, init) => rejectOnAbort(new Request(input, init), (request) => server.app.fetch(request)),
+    fetch: (input, init) => rejectOnAbort(new Request(input, init), server.fetch),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }
 
 /** An abort rejects at once, as the platform's fetch does; the server sees the same signal and kills what runs. */
-async function rejectOnAbort(
-  request: Request,
-  answer: (request: Request) => Response | Promise<Response>,
-): Promise<Response> {
+async function rejectOnAbort(request: Request, answer: (request: Request) => Promise<Response>): Promise<Response> {
   const { signal } = request
   signal.throwIfAborted()
   const { promise: aborted, reject } = Promise.withResolvers<never>()

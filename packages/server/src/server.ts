@@ -1,13 +1,12 @@
 import { join } from 'node:path'
-import type { Hono } from 'hono'
-import { type Logger, pino } from 'pino'
+import { pino } from 'pino'
 import { createApp } from './app.ts'
 import { createLocalProvider } from './compute/local/local-provider.ts'
 import { openDataFolder } from './data-folder.ts'
 import { ApiKeys } from './keys/api-keys.ts'
+import { InFlight } from './in-flight.ts'
 import { embeddedKey } from './keys/embedded-key.ts'
 import type { Plan } from './keys/plan.ts'
-import type { Environment } from './routes/environment.ts'
 import { Agents } from './services/agents.ts'
 import { Sessions } from './services/sessions.ts'
 import { openDatabase } from './store/database.ts'
@@ -26,16 +25,18 @@ export interface ServerOptions {
 
 /** A server without a port yet. */
 export interface Server extends AsyncDisposable {
-  app: Hono<Environment>
+  fetch: (request: Request) => Promise<Response>
   /** The embedded key. */
   apiKey: string
-  log: Logger
 }
 
 const maxExecTimeoutMs = 120_000
+/** How long a closing server waits for answers after it has killed what ran. */
+const drainTimeoutMs = 5_000
 
 /**
- * Opens the data folder and puts the server together.
+ * Opens the data folder and puts the server together. On dispose it lets nothing more in, kills what runs, waits for
+ * the answers and closes what it opened.
  *
  * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
  */
@@ -62,11 +63,14 @@ async function open(options: ServerOptions, opened: AsyncDisposable[], closeAll:
   const keys = new ApiKeys(database)
   const apiKey = await embeddedKey(folder.path)
   await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
+  const inFlight = new InFlight()
+  opened.push({ [Symbol.asyncDispose]: () => inFlight.drained(drainTimeoutMs) })
   const compute = await createLocalProvider(folder)
-  opened.push(compute)
+  opened.push(compute, { [Symbol.asyncDispose]: async () => inFlight.close() })
   const sessions = new Sessions(database)
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
   const agents = new Agents({ database, sessions, compute, execTimeoutMs })
   await agents.recover()
-  return { app: createApp({ log, keys, sessions, agents }), apiKey, log, [Symbol.asyncDispose]: closeAll }
+  const app = createApp({ log, keys, sessions, agents })
+  return { apiKey, fetch: (request) => inFlight.track(() => app.fetch(request)), [Symbol.asyncDispose]: closeAll }
 }
