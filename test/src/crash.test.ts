@@ -1,6 +1,18 @@
 // The server killed in the middle of things.
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Theazo } from '@theazo/core'
 import { createLocalTheazo } from '@theazo/server'
@@ -14,13 +26,54 @@ function processesOf(uid: number, zombies = false): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
-      try {
-        const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-        return new RegExp(`^Uid:\t${uid}\t`, 'm').test(status) && (zombies || !/^State:\tZ/m.test(status))
-      } catch {
-        return false // gone between the listing and the look
-      }
+      const status = statusOf(pid)
+      return new RegExp(`^Uid:\t${uid}\t`, 'm').test(status) && (zombies || !/^State:\tZ/m.test(status))
     })
+}
+
+function statusOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8')
+  } catch {
+    return '' // gone between the listing and the look
+  }
+}
+
+/**
+ * A `bwrap` for the PATH that stops where bubblewrap has cloned the sandbox's first process, which has not yet asked to
+ * die with its parent: it writes about its clone to a pipe that is full. Without a file `hold` it is bubblewrap itself.
+ */
+function slowBubblewrap() {
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
+  const [hold, full, path] = [join(folder, 'hold'), join(folder, 'full'), join(folder, 'bwrap')]
+  execFileSync('mkfifo', ['-m', '666', full])
+  const real = execFileSync('bash', ['-c', 'type -P bwrap'], { encoding: 'utf8' }).trim()
+  const script = [
+    '#!/bin/bash',
+    `[[ -e ${hold} ]] || exec ${real} "$@"`,
+    `exec 9<>${full}`,
+    'head -c 65536 /dev/zero >&9',
+    `exec ${real} --info-fd 9 "$@"`,
+  ]
+  writeFileSync(path, `${script.join('\n')}\n`)
+  chmodSync(path, 0o755)
+  chmodSync(folder, 0o755)
+  return {
+    searchPath: `${folder}:${process.env['PATH']}`,
+    hold: () => writeFileSync(hold, ''),
+    release() {
+      rmSync(hold)
+      const fifo = openSync(full, constants.O_RDWR | constants.O_NONBLOCK)
+      readSync(fifo, Buffer.alloc(65_536))
+      closeSync(fifo)
+    },
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true }),
+  }
+}
+
+/** Host pids of a user's processes that are pid 1 of a sandbox. */
+function firstProcessesOf(uid: number): string[] {
+  return processesOf(uid).filter((pid) => /^NSpid:\t\d+\t1$/m.test(statusOf(pid)))
 }
 
 // A plain user's sandboxes share the user of this very test, whose processes cannot be told apart by uid.
@@ -64,5 +117,52 @@ test.runIf(process.getuid?.() === 0)(
       await agent.exec('bash', code).catch((error: unknown) => error) // the last one runs into its deadline
       expect(processesOf(uid, true)).toEqual([])
     }
+  },
+)
+
+test.runIf(process.getuid?.() === 0)(
+  'an exec that is aborted while its sandbox is being made ends, and leaves no process',
+  async () => {
+    using bubblewrap = slowBubblewrap()
+    await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'], {
+      PATH: bubblewrap.searchPath,
+    })
+    const session = await new Theazo({ baseUrl: server.url, apiKey: server.apiKey }).sessions.forUser('abort')
+    const agent = await session.agents.create()
+    const uid = Number((await agent.exec('bash', 'id -u')).stdout)
+
+    bubblewrap.hold()
+    const abort = new AbortController()
+    const aborted = agent.exec('bash', 'sleep 300', { signal: abort.signal })
+    await expect.poll(() => firstProcessesOf(uid)).toHaveLength(1)
+    abort.abort(new Error('enough'))
+    await expect(aborted).rejects.toThrow('enough')
+    await expect.poll(() => firstProcessesOf(uid)).toEqual([])
+    bubblewrap.release()
+    await expect.poll(() => processesOf(uid, true)).toEqual([])
+    expect(await agent.exec('bash', 'echo on')).toMatchObject({ stdout: 'on\n' })
+  },
+)
+
+test.runIf(process.getuid?.() === 0)(
+  'SIGKILL of the server while a sandbox is being made leaves no process of it',
+  async () => {
+    using bubblewrap = slowBubblewrap()
+    const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'], {
+      PATH: bubblewrap.searchPath,
+    })
+    const session = await new Theazo({ baseUrl: server.url, apiKey: server.apiKey }).sessions.forUser('crash')
+    const agent = await session.agents.create()
+    const uid = Number((await agent.exec('bash', 'id -u')).stdout)
+
+    bubblewrap.hold()
+    const cut = agent.exec('bash', 'sleep 300').catch((error: unknown) => error)
+    await expect.poll(() => firstProcessesOf(uid)).toHaveLength(1)
+    server.child.kill('SIGKILL')
+    await server.ended
+    expect(await cut).toMatchObject({ name: 'ConnectionError' })
+    await expect.poll(() => firstProcessesOf(uid)).toEqual([])
+    bubblewrap.release()
+    await expect.poll(() => processesOf(uid)).toEqual([])
   },
 )

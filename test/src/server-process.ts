@@ -16,8 +16,12 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /** Starts the server as a program, e.g. `npm run -s serve -- --json …`, and waits for its line. */
-export async function startServer(command: string, args: string[]): Promise<ServerProcess> {
-  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+export async function startServer(
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<ServerProcess> {
+  const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { out: '', err: '' }
   child.stdout.on('data', (chunk) => (output.out += chunk))
   child.stderr.on('data', (chunk) => (output.err += chunk))

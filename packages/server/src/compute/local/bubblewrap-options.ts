@@ -15,8 +15,6 @@ export interface SandboxFolders {
 /** Descriptors that bubblewrap uses, numbered as the child has them. */
 export interface DataDescriptors {
   seccomp: number
-  /** Bubblewrap writes here. */
-  status: number
   /** Read-only files by their path inside. */
   files: Record<string, number>
 }
@@ -36,7 +34,7 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, data:
     ['--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns'],
     ['--unshare-ipc', '--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-uts', '--unshare-cgroup'],
     ['--hostname', 'sandbox', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
-    ['--seccomp', `${data.seccomp}`, '--json-status-fd', `${data.status}`],
+    ['--seccomp', `${data.seccomp}`],
 
     ['--ro-bind', '/usr', '/usr'],
     ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),

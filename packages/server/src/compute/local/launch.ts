@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, OutputSink } from '../compute-provider.ts'
@@ -22,21 +21,46 @@ export interface Launch {
 }
 
 /*
- * Outside the sandbox, already as its user: closes every descriptor that this process inherited and bubblewrap is not
- * meant to have, and becomes bubblewrap. Bubblewrap would pass them on, and whatever the server was started with (a
- * listening socket, a log file) would be open inside.
+ * Outside the sandbox, already as its user: starts bubblewrap and ends the sandbox when told to, by SIGTERM. The server
+ * sends it, and the kernel does when the server dies (setpriv --pdeathsig). Killing bubblewrap instead would orphan what
+ * it has cloned, should that not yet have asked to die with its parent (containers/bubblewrap#633): it would run on, or
+ * wait for good. So the guard kills the clone, which is pid 1 of the sandbox, and bubblewrap reaps it; where there is
+ * none yet, it kills bubblewrap's process group, which a clone is born into.
+ *
+ * It first closes every descriptor that the server inherited and bubblewrap is not meant to have: a listening socket or
+ * a log file would be open inside. Job control gives bubblewrap its group, and keeps SIGINT from being ignored inside.
  */
-const outerScript = `
+const guardScript = `
+end() {
+  ended=1
+  [[ $bubblewrap ]] || return
+  trap '' TERM # once is enough; the kernel tells of each thread of the server that dies
+  read -ra clones < /proc/$bubblewrap/task/$bubblewrap/children
+  if (( \${#clones[@]} )); then kill -KILL "\${clones[@]}"; else kill -KILL -- -$bubblewrap; fi
+}
+trap end TERM
+[[ $PPID == "$1" ]] || exit 1 # the server died before its death could be told
 for path in /proc/self/fd/*; do
   fd=\${path##*/}
-  (( fd > $1 )) && exec {fd}>&-
+  (( fd > $2 )) && exec {fd}>&-
 done
-shift
-exec "$@"
+last=$2
+shift 2
+set -m
+exec {err}>&2 2> /dev/null # the shell's own remarks on a killed child are nobody's output
+"$@" 2>&$err {err}>&- &
+bubblewrap=$!
+for (( fd = 3; fd <= last; fd += 1 )); do exec {fd}>&-; done
+exec > /dev/null {err}>&-
+[[ $ended ]] && end # it was told before it knew of bubblewrap
+wait $bubblewrap
+code=$?
+[[ $ended ]] && wait $bubblewrap # the signal cut the first wait short
+exit $code
 `
 
 /** Descriptors of the child beyond its output; its files follow. */
-const fds = { options: 3, seccomp: 4, started: 5, status: 6, firstFile: 7 } as const
+const fds = { options: 3, seccomp: 4, started: 5, firstFile: 6 } as const
 
 /*
  * Inside, as pid 1, so that its end is the end of every process there, and bubblewrap has reaped it when it returns.
@@ -71,27 +95,27 @@ export async function launch(
   const pipes = [await outputPipes.take(), await outputPipes.take()]
   const [stdout, stderr] = pipes.map(({ output }) => output)
   // The arguments go by descriptor and the environment is bare: both are readable inside, in /proc/1.
-  const args = ['--noprofile', '--norc', '-c', outerScript, 'launch', `${lastFd}`]
-    .concat(bubblewrap, '-c', innerScript, 'start')
+  const args = ['--pdeathsig', 'TERM', '/bin/bash', '--noprofile', '--norc', '-c', guardScript, 'guard']
+    .concat(`${process.pid}`, `${lastFd}`, bubblewrap, '-c', innerScript, 'start')
     .concat(command)
   const inputs = Array.from({ length: lastFd - 2 }, () => 'pipe' as const)
   const child = start(pipes, () =>
-    spawn('/bin/bash', args, {
+    spawn('/usr/bin/setpriv', args, {
       cwd: '/', // the server's own folder may be closed to the sandbox's user
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+      detached: true, // a terminal's Ctrl-C is the server's to answer
       ...(process.getuid?.() === 0 && user), // libuv drops the supplementary groups with it
       stdio: ['ignore', ...pipes.map(({ writeFd }) => writeFd), ...inputs],
     }),
   )
 
-  let status = ''
-  const kill = (): void => killSandbox(child, status)
+  const kill = (): void => void child.kill('SIGTERM') // the guard kills the rest, and ends when it is gone
   signal.addEventListener('abort', kill, { once: true })
   try {
     const ended = waitForEnd(child)
     if (child.pid === undefined) return { exitCode: await ended, durationMs: 0 } // rejects: no process, perhaps no pipes
     if (signal.aborted) kill() // while the pipes were made
-    const options = bubblewrapOptions(user, folders, { seccomp: fds.seccomp, status: fds.status, files: fileFds })
+    const options = bubblewrapOptions(user, folders, { seccomp: fds.seccomp, files: fileFds })
     write(child, fds.options, options.map((option) => `${option}\0`).join(''))
     write(child, fds.seccomp, seccomp)
     for (const [path, content] of Object.entries(files)) write(child, fileFds[path] ?? -1, content)
@@ -99,7 +123,6 @@ export async function launch(
     let isStarted = false
     let complaint = ''
     stream<Readable>(child, fds.started).on('data', () => (isStarted = true))
-    stream<Readable>(child, fds.status).on('data', (chunk: Buffer) => (status += chunk.toString()))
     stdout?.on('data', (chunk: Buffer) => sink.stdout(chunk))
     stderr?.on('data', (chunk: Buffer) => {
       if (!isStarted && complaint.length < 4096) complaint += chunk.toString()
@@ -127,33 +150,12 @@ function start(pipes: readonly OutputPipe[], spawnChild: () => ChildProcess): Ch
   }
 }
 
-/**
- * Ends every process of the sandbox by ending its pid 1, which bubblewrap then reaps. Killing bubblewrap ends it too
- * (die-with-parent), but would leave a zombie to the host's init, which in a container may reap nothing.
- *
- * @param status what bubblewrap has told of its child so far, as JSON.
- */
-function killSandbox(child: ChildProcess, status: string): void {
-  const pid = Number(/"child-pid"\s*:\s*(\d+)/.exec(status)?.[1])
-  if (pid && isChildOf(pid, child.pid)) process.kill(pid, 'SIGKILL')
-  else child.kill('SIGKILL')
-}
-
-/** A pid that was told earlier may by now be another process's. */
-function isChildOf(pid: number, parentPid: number | undefined): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/status`, 'utf8').includes(`\nPPid:\t${parentPid}\n`)
-  } catch {
-    return false
-  }
-}
-
 function waitForEnd(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', (cause) => {
       reject(new SandboxStartError(`The sandbox did not start: ${cause.message}`, { cause }))
     })
-    child.once('close', (code) => resolve(code ?? 137)) // no code: bubblewrap itself was killed
+    child.once('close', (code) => resolve(code ?? 137)) // no code: the guard itself was killed
   })
 }
 
@@ -181,6 +183,7 @@ function adviceFor(reason: string): string {
       'kernel.apparmor_restrict_unprivileged_userns, or the seccomp profile of the container the server is in)'
     )
   }
-  if (/No such file or directory/.test(reason)) return ' (is bubblewrap still installed? apt-get install bubblewrap)'
+  if (/No such file or directory/.test(reason))
+    return ' (are bubblewrap and util-linux still installed? apt-get install bubblewrap util-linux)'
   return ''
 }
