@@ -46,7 +46,7 @@ function statusOf(pid: string): string {
 function slowBubblewrap() {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
   const [hold, full, path] = [join(folder, 'hold'), join(folder, 'full'), join(folder, 'bwrap')]
-  execFileSync('mkfifo', ['-m', '666', full])
+  execFileSync('/usr/bin/mkfifo', ['-m', '666', full])
   const real = execFileSync('bash', ['-c', 'type -P bwrap'], { encoding: 'utf8' }).trim()
   const script = [
     '#!/bin/bash',
