@@ -69,9 +69,12 @@ async function installSystemPackages(forTests) {
   }
 }
 
-/** Of everything the set-up depends on: sources, manifests, lockfile, and the Node that npm runs on. */
+/**
+ * Of everything the set-up depends on: sources, manifests, and the lockfile, which names the Node that all runs on. Not
+ * the Node of this script: after an install npm finds the installed one, before it the machine's.
+ */
 function fingerprint() {
-  const hash = createHash('sha256').update(`${process.version} ${process.arch}`)
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch}`)
   const manifests = [
     'package.json',
     'pnpm-lock.yaml',
