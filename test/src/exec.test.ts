@@ -127,6 +127,11 @@ test('output that is not UTF-8 is replaced, never an error', async () => {
   expect((await agent.exec('bash', String.raw`printf 'a\xffb'`)).stdout).toBe('a\ufffdb')
 })
 
+test('code that closes its own working directory does not end the sandbox', async () => {
+  await agent.exec('bash', 'echo kept > file; chmod 000 /workspace')
+  expect(await agent.exec('bash', 'cat file')).toMatchObject({ stdout: 'kept\n', exitCode: 0 })
+})
+
 test('what the code leaves running dies with the exec', async () => {
   const code =
     'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" & until [[ -e tick ]]; do sleep 0.01; done'

@@ -53,9 +53,7 @@ bubblewrap=$!
 for (( fd = 3; fd <= last; fd += 1 )); do exec {fd}>&-; done
 exec > /dev/null {err}>&-
 [[ $ended ]] && end # it was told before it knew of bubblewrap
-wait $bubblewrap
-code=$?
-[[ $ended ]] && wait $bubblewrap # the signal cut the first wait short
+while wait $bubblewrap; code=$?; kill -0 $bubblewrap; do :; done # a signal cuts a wait short
 exit $code
 `
 

@@ -94,17 +94,23 @@ export class LocalSandbox implements Sandbox {
     if (exitCode !== 0) throw new SandboxStartError(`The sandbox is not usable: ${said.trim()}`)
   }
 
+  /** Code may close its own working directory; nothing would start in it any more. The path cannot be a link of its making. */
+  async #reopenWorkspace(): Promise<void> {
+    const { workspace } = this.#folders
+    const found = await stat(workspace).catch(() => undefined)
+    if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
+    if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
+  }
+
   async #launch(
     files: Record<string, string>,
     command: readonly string[],
     sink: OutputSink,
     signal: AbortSignal,
   ): Promise<ExecOutcome> {
-    const run = launch(
-      { ...this.#host, user: this.#user, folders: this.#folders, files, command },
-      sink,
-      AbortSignal.any([signal, this.#ended.signal]),
-    )
+    const what = { ...this.#host, user: this.#user, folders: this.#folders, files, command }
+    const either = AbortSignal.any([signal, this.#ended.signal])
+    const run = this.#reopenWorkspace().then(() => launch(what, sink, either))
     this.#running.add(run)
     try {
       return await run
