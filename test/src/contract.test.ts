@@ -98,6 +98,15 @@ describe('every answer', () => {
     }
   })
 
+  test('to a body that is nested too deeply names it', async () => {
+    const nested = (levels: number): string =>
+      `{"userId":"deep","metadata":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`
+    expect((await send('/sessions', { method: 'POST', body: nested(98) })).status).toBe(201)
+    for (const levels of [101, 6000, 100_000]) {
+      expectFields(await send('/sessions', { method: 'POST', body: nested(levels) }), 'body')
+    }
+  })
+
   test('is the same whatever content type the body claims: the reference sends none', async () => {
     for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
       const headers = { 'content-type': type }

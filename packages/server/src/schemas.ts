@@ -20,7 +20,11 @@ const limits = z.object({
 
 const metadata = z.record(z.string(), z.unknown())
 
-export const userId = z.string().min(1, 'must not be empty').max(256, 'must be at most 256 characters')
+export const userId = z
+  .string()
+  .min(1, 'must not be empty')
+  .max(256, 'must be at most 256 characters')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: half a surrogate pair cannot be stored')
 
 export const sessionForUserBody = z.object({ limits: limits.optional(), metadata: metadata.optional() })
 

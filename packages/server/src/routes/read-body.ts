@@ -4,6 +4,10 @@ import { ApiError } from '../errors.ts'
 
 /** Contract, Basics. */
 const maxBodyBytes = 10 * 1024 * 1024
+/** Bytes that are read of a body which is refused; a client that sends more loses its connection. */
+const maxDroppedBytes = 100 * 1024 * 1024
+/** Levels of objects and arrays within each other. */
+const maxDepth = 100
 
 /**
  * Reads a JSON body, whatever its content type says: the reference's own curl examples send none.
@@ -22,26 +26,38 @@ export async function readBody<T>(c: Context, schema: z.ZodType<T>): Promise<T> 
       throw ApiError.invalid({ body: ['is not valid JSON'] })
     }
   }
+  if (isDeeper(json, maxDepth)) throw ApiError.invalid({ body: [`is nested more than ${maxDepth} levels deep`] })
   return validate(json, schema, 'body')
 }
 
-/** Reads no more than the limit, told or not; hono's own middleware for it needs the globals to be replaced. */
-async function readText(c: Context): Promise<string> {
-  if (Number(c.req.header('content-length')) > maxBodyBytes) refuse(c)
-  const chunks: Uint8Array[] = []
-  let sizeBytes = 0
-  for await (const chunk of c.req.raw.body ?? []) {
-    sizeBytes += chunk.length
-    if (sizeBytes > maxBodyBytes) refuse(c)
-    chunks.push(chunk)
+/** JSON.parse takes any depth; what walks the value by recursion, JSON.stringify among it, does not. */
+function isDeeper(json: unknown, depth: number): boolean {
+  let level: unknown[] = [json]
+  for (let left = depth; level.length > 0; left -= 1) {
+    level = level
+      .filter((value) => typeof value === 'object' && value !== null)
+      .flatMap((value) => Object.values(value))
+    if (left === 0 && level.length > 0) return true
   }
-  return new TextDecoder().decode(Buffer.concat(chunks))
+  return false
 }
 
-function refuse(c: Context): never {
-  // The rest of the body is not read, so the connection cannot carry another request.
-  c.header('connection', 'close')
-  throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
+/**
+ * Keeps no more than the limit. What is beyond is read all the same and dropped: a connection that is closed with a body
+ * still coming in is reset, often before the client has read why.
+ */
+async function readText(c: Context): Promise<string> {
+  const toldBytes = Number(c.req.header('content-length'))
+  const chunks: Uint8Array[] = []
+  let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
+  for await (const chunk of sizeBytes > 0 ? [] : (c.req.raw.body ?? [])) {
+    sizeBytes += chunk.length
+    if (sizeBytes > maxDroppedBytes) break
+    if (sizeBytes <= maxBodyBytes) chunks.push(chunk)
+  }
+  if (sizeBytes > maxDroppedBytes) c.header('connection', 'close')
+  if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
+  return new TextDecoder().decode(Buffer.concat(chunks))
 }
 
 /** @param name of the whole, for faults that belong to no single field. */
