@@ -61,6 +61,18 @@ test('a restart on the same data folder has the same key, reads the old session,
   expect((await agent.exec('bash', 'cat file')).stdout).toBe('kept\n')
 })
 
+test('a second server on the same data folder is refused, and the first goes on', async () => {
+  await using first = await serve()
+  const second = await serve().then(
+    () => 'it started',
+    (error: Error) => error.message,
+  )
+  expect(second).toMatch(/is in use by another server/)
+  const session = await new Theazo({ baseUrl: first.url, apiKey: first.apiKey }).sessions.forUser('first')
+  await using agent = await session.agents.create()
+  expect((await agent.exec('bash', 'echo on')).stdout).toBe('on\n')
+})
+
 test('deleting the key file makes a new key: the old one is refused, the sessions stay', async () => {
   const path = join(dataDir, 'api-key')
   let [oldKey, sessionId] = ['', '']
@@ -80,6 +92,19 @@ test('deleting the key file makes a new key: the old one is refused, the session
     name: 'UnauthorizedError',
     status: 401,
   })
+})
+
+test('a body that is too large is answered, also while it is still being sent', async () => {
+  await using server = await serve()
+  const headers = { authorization: `Bearer ${server.apiKey}` }
+  for (const sizeBytes of [10 * 1024 * 1024 + 1, 20 * 1024 * 1024]) {
+    for (let round = 0; round < 10; round += 1) {
+      const body = 'x'.repeat(sizeBytes)
+      const answer = await fetch(`${server.url}/sessions`, { method: 'POST', headers, body })
+      expect(answer.status).toBe(422)
+      expect(await answer.json()).toMatchObject({ error: { details: { fields: { body: ['is larger than 10 MiB'] } } } })
+    }
+  }
 })
 
 test('without a data folder nothing stays', async () => {
@@ -110,6 +135,7 @@ test.each([
   [['serve', '--nope'], '--nope'],
   [[], 'the only command is serve'],
   [['serve', '--data-dir', '/dev/null/nope'], 'The data folder cannot be used'],
+  [['serve', '--data-dir', ''], '--data-dir is a folder'],
 ])('bad arguments are told, with exit code 1: %j', (args, says) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   expect([status, stdout]).toEqual([1, ''])

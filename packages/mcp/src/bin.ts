@@ -62,6 +62,7 @@ function clientGone(): Promise<void> {
   return new Promise((resolve) => {
     process.stdin.once('end', resolve)
     process.stdin.once('close', resolve)
+    process.stdout.once('error', () => resolve()) // it went in the middle of an answer
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve())
   })
 }

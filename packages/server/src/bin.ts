@@ -33,7 +33,7 @@ async function main(argv: string[]): Promise<void> {
   await using server = await listenTheazo({
     port: portOf(values.port),
     host: values.host,
-    dataDir: values['data-dir'],
+    dataDir: dataDirOf(values['data-dir']),
     plan: planOf(values.plan),
     log: process.stderr,
   })
@@ -71,6 +71,11 @@ function portOf(text: string | undefined): number | undefined {
     throw new SetupError(`--port is a number from 0 to 65535, not ${text}`)
   }
   return port
+}
+
+function dataDirOf(text: string | undefined): string | undefined {
+  if (text === '') throw new SetupError('--data-dir is a folder, not an empty text')
+  return text
 }
 
 function planOf(text: string | undefined): Plan | undefined {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { removeTree } from './compute/local/remove-tree.ts'
 import { SetupError } from './errors.ts'
 
@@ -31,6 +32,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
     const base = await openBase(isRoot)
     const nodePath = isRoot ? await reachableNode(base) : process.execPath
     const kept = dataDir === undefined ? undefined : await keptPaths(resolve(dataDir), base, isRoot)
+    const lock = kept && lockFolder(kept.path)
     const temporary = await makeTemporary(base)
     const { path, agentsPath } = kept ?? { path: join(temporary, 'data'), agentsPath: join(temporary, 'agents') }
     const scratchPath = join(temporary, 'scratch')
@@ -44,6 +46,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       nodePath,
       scratchPath,
       async [Symbol.asyncDispose]() {
+        lock?.close()
         await removeTree(temporary)
         await rmdir(agentsPath).catch(() => {}) // not empty: agents are kept there
       },
@@ -52,6 +55,23 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
     if (error instanceof SetupError || !isSystemError(error)) throw error
     throw new SetupError(`The data folder cannot be used: ${error.message}. Give another one with --data-dir.`, {
       cause: error,
+    })
+  }
+}
+
+/**
+ * One server a folder: two would each take the other's agents for its own. SQLite's lock goes with its process, however
+ * that ends; a server that is closing is waited for.
+ */
+function lockFolder(path: string): DatabaseSync {
+  const lock = new DatabaseSync(join(path, 'lock'), { timeout: 5000 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+    return lock
+  } catch (cause) {
+    lock.close()
+    throw new SetupError(`${path} is in use by another server. Stop that one, or give this one another folder.`, {
+      cause,
     })
   }
 }
@@ -83,8 +103,8 @@ async function keptPaths(
 
 /** Copies Node's binary once; a second server finds it there. */
 async function reachableNode(base: string): Promise<string> {
-  const { size, mtimeMs } = await stat(process.execPath)
-  const path = join(base, `node-${process.version}-${size}-${Math.round(mtimeMs)}`)
+  const { size } = await stat(process.execPath)
+  const path = join(base, `node-${process.version}-${process.arch}-${size}`)
   if (await stat(path).catch(() => undefined)) return path
   const partial = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
   await copyFile(process.execPath, partial)
