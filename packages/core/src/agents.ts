@@ -1,11 +1,14 @@
-import type { CallOptions, Transport } from './transport.ts'
-import type { Agent as WireAgent, CreateAgentBody, ExecBody, ExecResult, Language, OkBody } from './wire.ts'
-
-/** The server gives an exec 120 s; the margin lets its own answer arrive first. */
-const defaultExecTimeoutMs = 130_000
+import { Agent } from './agent.ts'
+import { parseJson, readText } from './answers.ts'
+import { ConflictError, TimeoutError } from './errors.ts'
+import { type ListOptions, PagedList } from './pages.ts'
+import type { Transport } from './transport.ts'
+import type { CallOptions } from './transport-options.ts'
+import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Page, Agent as WireAgent } from './wire.ts'
+import { errorOf } from './wire-error.ts'
 
 /** What a new agent is given. */
-export interface CreateAgentOptions extends CallOptions {
+export interface CreateAgentOptions extends CallOptions, CreateAgentExtensions {
   /** Default: the server's own. */
   compute?: CreateAgentBody['compute']
   /** Model of the agent's own loop. */
@@ -18,59 +21,18 @@ export interface CreateAgentOptions extends CallOptions {
   tools?: string[] | undefined
   /** Seconds one run may take. Default 300. */
   timeoutSeconds?: number | undefined
+  /** Wait until the sandbox is there (`idle`). Default false: exec and run on an agent that boots wait by themselves. */
+  waitUntilReady?: boolean | undefined
 }
 
-/** What one exec may be given. `timeoutMs` is 130,000 by default. */
-export type ExecOptions = CallOptions
-
-/**
- * One sandbox: runs code, keeps files in `/workspace`, lives until terminated.
- *
- * @example
- * ```ts
- * await using agent = await session.agents.create()
- * const { stdout } = await agent.exec('python', 'print(2 + 2)') // '4\n'
- * ```
- */
-export class Agent implements AsyncDisposable {
-  readonly id: string
-  /** The agent as the server last described it. */
-  readonly data: WireAgent
-  readonly #transport: Transport
-  #isTerminated = false
-
-  constructor(transport: Transport, data: WireAgent) {
-    this.#transport = transport
-    this.id = data.id
-    this.data = data
-  }
-
-  /**
-   * Runs code in the sandbox and waits for its end. A non-zero exit is a result.
-   *
-   * @throws {TheazoError} `ServerTimeoutError` after the server's 120 s, `ConflictError` on a terminated agent,
-   *   `ProviderError` where the sandbox could not start. An abort closes the request, which kills the code.
-   */
-  exec(
-    lang: Language,
-    code: string,
-    { signal, timeoutMs = defaultExecTimeoutMs }: ExecOptions = {},
-  ): Promise<ExecResult> {
-    const body: ExecBody = { lang, code }
-    return this.#transport.request({ method: 'POST', path: ['agents', this.id, 'exec'], body, signal, timeoutMs })
-  }
-
-  /** Ends the agent for good: compute and files are gone. Again is fine. */
-  async terminate(options: CallOptions = {}): Promise<void> {
-    await this.#transport.request<OkBody>({ method: 'POST', path: ['agents', this.id, 'terminate'], ...options })
-    this.#isTerminated = true
-  }
-
-  /** `await using` terminates the agent, unless {@link terminate} has. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isTerminated) await this.terminate()
-  }
+/** Which agents of a session are listed. */
+export interface ListAgentsOptions extends ListOptions {
+  status?: AgentStatus | undefined
+  name?: string | undefined
 }
+
+/** Milliseconds that a sandbox may take to boot; some providers start virtual machines. */
+const defaultReadyTimeoutMs = 120_000
 
 /** Agents by id, whatever their session. */
 export class Agents {
@@ -82,10 +44,7 @@ export class Agents {
 
   /** @throws {NotFoundError} where the key sees no such agent. */
   async get(id: string, options: CallOptions = {}): Promise<Agent> {
-    return new Agent(
-      this.#transport,
-      await this.#transport.request({ method: 'GET', path: ['agents', id], ...options }),
-    )
+    return await new Agent(this.#transport, id).refresh(options)
   }
 }
 
@@ -100,14 +59,64 @@ export class SessionAgents {
   }
 
   /**
-   * Creates an agent; its sandbox is provisioned at once.
+   * Creates an agent; its sandbox is provisioned at once. With a `name` that an agent of the session has already,
+   * answers that one.
    *
    * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ProviderError` where the
-   *   sandbox could not start; `SessionLimitExceededError` at a limit.
+   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name` and `metadata` on a
+   *   server without the extension `agents`.
    */
-  async create({ signal, timeoutMs, timeoutSeconds, ...rest }: CreateAgentOptions = {}): Promise<Agent> {
-    const body = timeoutSeconds === undefined ? rest : { ...rest, timeout: timeoutSeconds }
+  async create(options: CreateAgentOptions = {}): Promise<Agent> {
+    const { signal, timeoutMs, idempotencyKey, timeoutSeconds, waitUntilReady, ...rest } = options
+    // Such a server would ignore the name, and make a further agent at each call.
+    if (rest.name !== undefined) await this.#transport.require('agents', 'agents.create with a name', { signal })
+    if (rest.metadata) await this.#transport.require('agents', 'agents.create with metadata', { signal })
+    const body: CreateAgentBody & CreateAgentExtensions = { ...rest, timeout: timeoutSeconds }
     const path = ['sessions', this.#sessionId, 'agents']
-    return new Agent(this.#transport, await this.#transport.request({ method: 'POST', path, body, signal, timeoutMs }))
+    const request = { method: 'POST', path, body, signal, timeoutMs, idempotencyKey } as const
+    const agent = await this.#transport.call(request, async (response, attempt) => {
+      const data = parseJson<WireAgent>(response, await readText(response), attempt)
+      return new Agent(this.#transport, data.id, data, response.status === 201)
+    })
+    if (waitUntilReady) await this.#ready(agent, { signal, timeoutMs: timeoutMs ?? defaultReadyTimeoutMs })
+    return agent
+  }
+
+  /** @throws {NotSupportedError} without the extension `sessions`. */
+  list({ status, name, ...options }: ListAgentsOptions = {}): PagedList<Agent> {
+    const { limit, signal } = options
+    const path = ['sessions', this.#sessionId, 'agents']
+    return new PagedList(async (cursor) => {
+      const query = { limit, cursor, status, name }
+      const page = await this.#transport.request<Page<WireAgent>>({
+        method: 'GET',
+        path,
+        query,
+        feature: 'sessions',
+        signal,
+      })
+      return { ...page, data: page.data.map((data) => new Agent(this.#transport, data.id, data)) }
+    }, options)
+  }
+
+  async #ready(agent: Agent, { signal, timeoutMs }: { signal: AbortSignal | undefined; timeoutMs: number }) {
+    const { clock } = this.#transport
+    const deadlineAt = clock.now() + timeoutMs
+    for (let waitMs = 50; agent.data.status === 'booting'; waitMs = Math.min(2 * waitMs, 1000)) {
+      if (clock.now() + waitMs > deadlineAt) {
+        const message = `Agent ${agent.id} was still booting after ${timeoutMs} ms.`
+        throw new TimeoutError(message, { code: 'client_timeout', details: { agentId: agent.id } })
+      }
+      await clock.sleep(waitMs, signal)
+      await agent.refresh({ signal, timeoutMs: Math.max(1, deadlineAt - clock.now()) })
+    }
+    const { status, reason } = agent.data
+    const details = { agentId: agent.id }
+    if (status === 'failed') {
+      throw errorOf('provider_error', `Agent ${agent.id} has failed: ${reason ?? 'no reason was given'}`, { details })
+    }
+    if (status === 'terminated') {
+      throw new ConflictError(`Agent ${agent.id} was terminated while it booted.`, { code: 'conflict', details })
+    }
   }
 }

@@ -1,6 +1,9 @@
+import { Agent } from './agent.ts'
 import { Agents } from './agents.ts'
-import { Sessions } from './sessions.ts'
-import { Transport, type TransportOptions } from './transport.ts'
+import { Session, Sessions } from './sessions.ts'
+import { Transport } from './transport.ts'
+import type { TransportOptions } from './transport-options.ts'
+import { Usage } from './usage.ts'
 
 /** Options of the client; all have a default. */
 export type TheazoOptions = TransportOptions
@@ -22,11 +25,24 @@ export class Theazo {
   readonly baseUrl: string
   readonly sessions: Sessions
   readonly agents: Agents
+  readonly usage: Usage
+  readonly #transport: Transport
 
   constructor(options: TheazoOptions = {}) {
-    const transport = new Transport(options)
-    this.baseUrl = transport.baseUrl
-    this.sessions = new Sessions(transport)
-    this.agents = new Agents(transport)
+    this.#transport = new Transport(options)
+    this.baseUrl = this.#transport.baseUrl
+    this.sessions = new Sessions(this.#transport)
+    this.agents = new Agents(this.#transport)
+    this.usage = new Usage(this.#transport)
+  }
+
+  /** A session by its id, without a request: for what another process has stored. */
+  session(id: string): Session {
+    return new Session(this.#transport, id)
+  }
+
+  /** An agent by its id, without a request: for what another process has stored. */
+  agent(id: string): Agent {
+    return new Agent(this.#transport, id)
   }
 }

@@ -9,7 +9,26 @@
 import type { WireErrorCode } from './wire.ts'
 
 /** Codes of errors that arose on this side of the wire. */
-export type LocalErrorCode = 'client_timeout' | 'connection_error' | 'invalid_response' | 'configuration_error'
+export type LocalErrorCode =
+  | 'client_timeout'
+  | 'connection_error'
+  | 'invalid_response'
+  | 'not_supported'
+  | 'stream_error'
+  | 'configuration_error'
+  | FileErrorCode
+
+/** What went wrong with a file of a sandbox. */
+export type FileErrorCode =
+  | 'file_not_found'
+  | 'file_exists'
+  | 'file_is_a_directory'
+  | 'file_not_a_directory'
+  | 'file_permission_denied'
+  | 'file_too_large'
+  | 'file_changed'
+  | 'file_invalid_path'
+  | 'file_error'
 
 /** All codes this package knows; an unknown one of a server is kept as it came. */
 export type TheazoErrorCode = WireErrorCode | LocalErrorCode
@@ -28,6 +47,12 @@ export interface TheazoErrorOptions {
 
 const brand = Symbol.for('@theazo/core/error')
 
+/** A class of this package, and what its instances are. */
+interface ErrorClass<Instance> {
+  readonly prototype: Instance
+  readonly className: string
+}
+
 /**
  * Base of all errors of this package.
  *
@@ -42,7 +67,9 @@ const brand = Symbol.for('@theazo/core/error')
  * ```
  */
 export class TheazoError extends Error {
-  override readonly name: string = 'TheazoError'
+  /** What {@link TheazoError.isInstance} goes by; a bundler may rename the class itself. */
+  static readonly className: string = 'TheazoError'
+  override readonly name: string
   readonly code: TheazoErrorCode | (string & {})
   readonly status?: number
   readonly requestId?: string
@@ -51,19 +78,27 @@ export class TheazoError extends Error {
 
   constructor(message: string, options: TheazoErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.className
+    const names: string[] = []
+    // The base class ends the walk: nothing above it has a className.
+    for (let c = new.target as unknown as typeof TheazoError; c.className; c = Object.getPrototypeOf(c)) {
+      names.push(c.className)
+    }
     // Not enumerable, so that no inspector shows it.
-    Object.defineProperty(this, brand, { value: true })
-    this.code = options.code
-    if (options.status !== undefined) this.status = options.status
-    if (options.requestId !== undefined) this.requestId = options.requestId
-    if (options.details !== undefined) this.details = options.details
-    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs
+    Object.defineProperty(this, brand, { value: names })
+    const { code, status, requestId, details, retryAfterMs } = options
+    this.code = code
+    // What is not known is not there: an inspector shows no undefined.
+    if (status !== undefined) this.status = status
+    if (requestId !== undefined) this.requestId = requestId
+    if (details !== undefined) this.details = details
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 
   /** True where the same call may succeed later: rate limits, faults of the server or its provider, lost connections. */
   get isRetryable(): boolean {
     if (this.status === undefined) return this.code === 'connection_error' || this.code === 'client_timeout'
-    return this.status === 429 || this.status === 502 || this.status === 503 || this.status === 500
+    return [429, 500, 502, 503].includes(this.status)
   }
 
   /** What is safe to log: never the key, a header or a body. */
@@ -72,35 +107,42 @@ export class TheazoError extends Error {
     return { name, message, code, status, requestId, details, retryAfterMs, isRetryable }
   }
 
-  /** `instanceof` that also holds across two installed copies of this package. */
-  static isInstance(value: unknown): value is TheazoError {
-    return typeof value === 'object' && value !== null && brand in value
+  /** `instanceof` that also holds across two installed copies of this package; on a subclass too. */
+  static isInstance<Instance>(this: ErrorClass<Instance>, value: unknown): value is Instance {
+    if (typeof value !== 'object' || value === null || !(brand in value)) return false
+    const names = value[brand]
+    return Array.isArray(names) && names.includes(this.className)
   }
 }
 
 /** 401: the API key is missing or wrong. */
 export class UnauthorizedError extends TheazoError {
-  override readonly name = 'UnauthorizedError'
+  static override readonly className = 'UnauthorizedError'
+  declare readonly name: 'UnauthorizedError'
 }
 
 /** 403: the key is valid but lacks permission for this action. */
 export class ForbiddenError extends TheazoError {
-  override readonly name = 'ForbiddenError'
+  static override readonly className = 'ForbiddenError'
+  declare readonly name: 'ForbiddenError'
 }
 
 /** 404: no such session, agent, task or route. */
 export class NotFoundError extends TheazoError {
-  override readonly name = 'NotFoundError'
+  static override readonly className = 'NotFoundError'
+  declare readonly name: 'NotFoundError'
 }
 
 /** 409: the call conflicts with the present state, e.g. exec on a terminated agent. */
 export class ConflictError extends TheazoError {
-  override readonly name = 'ConflictError'
+  static override readonly className = 'ConflictError'
+  declare readonly name: 'ConflictError'
 }
 
 /** 422: the request did not validate; {@link UnprocessableEntityError.fields} says where. */
 export class UnprocessableEntityError extends TheazoError {
-  override readonly name = 'UnprocessableEntityError'
+  static override readonly className = 'UnprocessableEntityError'
+  declare readonly name: 'UnprocessableEntityError'
 
   /** Messages by field path; empty where the server named none. */
   get fields(): Record<string, string[]> {
@@ -112,45 +154,72 @@ export class UnprocessableEntityError extends TheazoError {
 
 /** 429: too many requests with this key; wait `retryAfterMs`. */
 export class RateLimitedError extends TheazoError {
-  override readonly name = 'RateLimitedError'
+  static override readonly className = 'RateLimitedError'
+  declare readonly name: 'RateLimitedError'
 }
 
 /** 402: a limit of the session is reached: cost, agents or compute minutes. */
 export class SessionLimitExceededError extends TheazoError {
-  override readonly name = 'SessionLimitExceededError'
+  static override readonly className = 'SessionLimitExceededError'
+  declare readonly name: 'SessionLimitExceededError'
 }
 
 /** 502: the compute behind the server failed, e.g. a sandbox did not start. */
 export class ProviderError extends TheazoError {
-  override readonly name = 'ProviderError'
-}
-
-/** 504: the server stopped the work at its own limit (exec: 120 s). The sandbox is kept. */
-export class ServerTimeoutError extends TheazoError {
-  override readonly name = 'ServerTimeoutError'
+  static override readonly className = 'ProviderError'
+  declare readonly name: 'ProviderError'
 }
 
 /** 500: a fault of the server; give its `requestId` to the operator. */
 export class InternalError extends TheazoError {
-  override readonly name = 'InternalError'
+  static override readonly className = 'InternalError'
+  declare readonly name: 'InternalError'
 }
 
-/** No complete answer within the deadline of the call (`timeoutMs`). */
+/** No complete answer in time: by this client's deadline (`client_timeout`), or, as the subclass, by the server's. */
 export class TimeoutError extends TheazoError {
-  override readonly name = 'TimeoutError'
+  static override readonly className: string = 'TimeoutError'
+  declare readonly name: 'TimeoutError' | 'ServerTimeoutError'
+}
+
+/** 504: the server stopped the work at its own limit (exec: 120 s). The sandbox is kept. */
+export class ServerTimeoutError extends TimeoutError {
+  static override readonly className = 'ServerTimeoutError'
+  declare readonly name: 'ServerTimeoutError'
 }
 
 /** No answer: refused, reset, no such host, TLS failure. */
 export class ConnectionError extends TheazoError {
-  override readonly name = 'ConnectionError'
+  static override readonly className = 'ConnectionError'
+  declare readonly name: 'ConnectionError'
 }
 
-/** An answer came but is not the API's: HTML of a proxy, an empty or a truncated body. */
+/** An answer came but is not the API's: HTML of a proxy, an empty or a truncated body, a redirect. */
 export class InvalidResponseError extends TheazoError {
-  override readonly name = 'InvalidResponseError'
+  static override readonly className = 'InvalidResponseError'
+  declare readonly name: 'InvalidResponseError'
 }
 
-/** The client was set up wrongly: no key, a base URL that is none. */
+/** An event stream could not be followed to its end, or one of its events could not be read. */
+export class StreamError extends TheazoError {
+  static override readonly className = 'StreamError'
+  declare readonly name: 'StreamError'
+}
+
+/** The server lacks an extension of the API that the call needs; `details.feature` names it. */
+export class NotSupportedError extends TheazoError {
+  static override readonly className = 'NotSupportedError'
+  declare readonly name: 'NotSupportedError'
+}
+
+/** A file of a sandbox could not be read or changed; `details.path` names it. */
+export class FileError extends TheazoError {
+  static override readonly className = 'FileError'
+  declare readonly name: 'FileError'
+}
+
+/** The client was set up or called wrongly: no key, a base URL that is none. */
 export class ConfigurationError extends TheazoError {
-  override readonly name = 'ConfigurationError'
+  static override readonly className = 'ConfigurationError'
+  declare readonly name: 'ConfigurationError'
 }

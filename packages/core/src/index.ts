@@ -3,46 +3,99 @@
  *
  * @module
  */
-export { Agent, Agents, SessionAgents, type CreateAgentOptions, type ExecOptions } from './agents.ts'
+export { Agent } from './agent.ts'
+export type {
+  AgentEvent,
+  OutputDeltaEvent,
+  OutputEvent,
+  RunErrorEvent,
+  StatusEvent,
+  ThinkingEvent,
+  ToolCallEvent,
+  ToolResultEvent,
+  UnknownEvent,
+  UnreadableEvent,
+} from './agent-events.ts'
+export { Agents, SessionAgents, type CreateAgentOptions, type ListAgentsOptions } from './agents.ts'
 export { Theazo, type TheazoOptions } from './client.ts'
+export type { Clock } from './clock.ts'
 export {
   ConfigurationError,
   ConflictError,
   ConnectionError,
+  FileError,
   ForbiddenError,
   InternalError,
   InvalidResponseError,
   NotFoundError,
+  NotSupportedError,
   ProviderError,
   RateLimitedError,
   ServerTimeoutError,
   SessionLimitExceededError,
+  StreamError,
   TheazoError,
   TimeoutError,
   UnauthorizedError,
   UnprocessableEntityError,
+  type FileErrorCode,
   type LocalErrorCode,
   type TheazoErrorCode,
   type TheazoErrorOptions,
 } from './errors.ts'
-export { Session, Sessions, type CreateSessionOptions, type SessionForUserOptions } from './sessions.ts'
-export type { CallOptions, TransportOptions } from './transport.ts'
+export type { EventStreamOptions } from './event-stream-options.ts'
+export type { ExecChunk, ExecOptions, ExecStreamOptions } from './exec.ts'
+export {
+  SandboxFiles,
+  type FileEntry,
+  type FileHost,
+  type FileOptions,
+  type ListFilesOptions,
+  type ReadFileOptions,
+  type RemoveFileOptions,
+  type SandboxFilesOptions,
+} from './files.ts'
+export type { RunCallbacks } from './forward.ts'
+export { PagedList, type ListOptions } from './pages.ts'
+export { Run } from './run.ts'
+export type { RunResult } from './run-outcome.ts'
+export type { AttachOptions, RunOptions } from './run-source.ts'
+export {
+  Session,
+  Sessions,
+  type CreateSessionOptions,
+  type ListSessionsOptions,
+  type SessionForUserOptions,
+  type UpdateSessionOptions,
+} from './sessions.ts'
+export { AgentTasks } from './tasks.ts'
+export type { AttemptEvent, CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
+export { Usage, type UsageSummaryOptions } from './usage.ts'
 export type {
   Agent as WireAgent,
   AgentStatus,
   CreateAgentBody,
+  CreateAgentExtensions,
   CreateSessionBody,
   ErrorEnvelope,
   ExecBody,
+  ExecExtensions,
+  ExecFile,
   ExecResult,
+  Feature,
   Language,
   MaxCost,
   Metadata,
   Money,
   OkBody,
+  Page,
+  RunAccepted,
   Session as WireSession,
   SessionForUserBody,
   SessionLimits,
   Task,
+  TaskStatus,
+  UpdateSessionBody,
+  UsageSummary,
   WireErrorCode,
 } from './wire.ts'

@@ -1,130 +1,275 @@
-import { ConfigurationError, ConnectionError, InvalidResponseError, TheazoError, TimeoutError } from './errors.ts'
-import { wireError } from './wire-error.ts'
+import { BodyFault, connectionError, isConnectionFault, parseJson, readText, redirectError } from './answers.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { ConfigurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
+import { Features } from './features.ts'
+import { Redaction } from './redaction.ts'
+import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
+import { timer } from './lifetime.ts'
+import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
+import { version } from './version.ts'
+import type { Feature } from './wire.ts'
+import { wireFault } from './wire-error.ts'
 
-/** How calls reach the API. */
-export interface TransportOptions {
-  /** API key, `th_live_…` or `th_test_…`. Default: the environment's `THEAZO_API_KEY`. */
-  apiKey?: string | undefined
-  /** With or without `/v1`. Default: the environment's `THEAZO_BASE_URL`, else `https://api.theazo.com/v1`. */
-  baseUrl?: string | undefined
-  /** Takes the place of the platform's `fetch`; an embedded server's goes here. */
-  fetch?: typeof globalThis.fetch | undefined
-  /** Deadline of a call in milliseconds, its body included. Default 30,000; exec has 130,000 of its own. */
-  timeoutMs?: number | undefined
-  /** Sent with every request; they may replace ours, but for `authorization`. */
-  headers?: Record<string, string> | undefined
-  /** Added to the `User-Agent`: an adapter's name and version. */
-  userAgent?: string | undefined
-}
-
-/** What any single call may be given. */
-export interface CallOptions {
-  /** Ends the call; it rejects with the signal's reason. An aborted signal sends nothing. */
-  signal?: AbortSignal | undefined
-  /** Deadline of this call in milliseconds, its body included. */
-  timeoutMs?: number | undefined
-}
-
-interface TransportRequest extends CallOptions {
-  method: 'GET' | 'POST'
+/** One call, as the resources of the client make it. */
+export interface TransportRequest extends CallOptions {
+  method: 'GET' | 'POST' | 'PATCH'
   /** Path segments below the base URL; each is encoded. */
   path: readonly string[]
+  query?: Record<string, string | number | undefined>
   body?: unknown
+  headers?: Record<string, string>
+  /** A POST that may be done twice by its contract. */
+  isRepeatable?: boolean
+  /** The extension whose route this is: a 404 where it is absent is {@link NotSupportedError}. */
+  feature?: Feature
+}
+
+/** Reads an answer that is 2xx. */
+type ReadAnswer<T> = (response: Response, attempt: Attempt) => Promise<T>
+
+/** What a reader may say of the attempt it reads. */
+export interface Attempt {
+  /** Method and path, for messages. */
+  readonly call: string
+  /** Fires at the deadline and at the caller's abort. */
+  readonly signal: AbortSignal
+  /** Takes the key out of a text: a server may send back what it was sent. */
+  readonly redact: (text: string) => string
+  /** Set once something of the answer has been given on: it is then not asked for again. */
+  isFinal: boolean
 }
 
 const defaultBaseUrl = 'https://api.theazo.com/v1'
 const defaultTimeoutMs = 30_000
+const defaultMaxRetries = 2
 
 /** The one place where a request is made. */
 export class Transport {
   readonly baseUrl: string
+  readonly features: Features = new Features((options) =>
+    this.request({ method: 'GET', path: ['sessions'], query: { limit: 1 }, ...options }),
+  )
+  readonly clock: Clock
   // Private fields: neither JSON nor an inspector shows what holds the key.
   readonly #fetch: typeof globalThis.fetch
   readonly #headers: Record<string, string>
   readonly #timeoutMs: number
+  readonly #maxRetries: number
+  readonly #hooks: RequestHooks
+  readonly #redaction: Redaction
 
   constructor(options: TransportOptions) {
     const apiKey = options.apiKey ?? environment('THEAZO_API_KEY')
-    if (!apiKey) {
-      throw new ConfigurationError('No API key: pass { apiKey } to new Theazo(), or set THEAZO_API_KEY.', {
-        code: 'configuration_error',
-      })
-    }
+    if (!apiKey) throw configurationError('No API key: pass { apiKey } to new Theazo(), or set THEAZO_API_KEY.')
     if (/[^\x21-\x7e]/.test(apiKey)) {
-      throw new ConfigurationError('The API key holds white space or a character that no header can carry.', {
-        code: 'configuration_error',
-      })
+      throw configurationError('The API key holds white space or a character that no header can carry.')
     }
     this.baseUrl = normalizeBaseUrl(options.baseUrl ?? environment('THEAZO_BASE_URL') ?? defaultBaseUrl)
+    this.clock = options.clock ?? systemClock
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
-    this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs
+    this.#timeoutMs = positive('timeoutMs', options.timeoutMs ?? defaultTimeoutMs)
+    this.#maxRetries = options.maxRetries ?? defaultMaxRetries
+    this.#hooks = options.hooks ?? {}
+    this.#redaction = new Redaction(apiKey)
     this.#headers = {
       accept: 'application/json',
-      'user-agent': options.userAgent ? `theazo-core ${options.userAgent}` : 'theazo-core',
+      'user-agent': `theazo-core/${version}${options.userAgent ? ` ${options.userAgent}` : ''}`,
       ...Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value])),
       authorization: `Bearer ${apiKey}`,
     }
   }
 
   /**
-   * Makes one request and answers its JSON body.
+   * Makes one call and answers its JSON body. Its deadline covers every attempt, the waits between them and the body.
    *
    * @throws {TheazoError} a wire error's own class; `TimeoutError` at the deadline; `ConnectionError` without an answer.
    */
-  async request<T>({ method, path, body, signal, timeoutMs = this.#timeoutMs }: TransportRequest): Promise<T> {
+  request<T>(request: TransportRequest): Promise<T> {
+    return this.call(request, async (response, attempt) => parseJson<T>(response, await readText(response), attempt))
+  }
+
+  /** @throws {NotSupportedError} where the server lacks what `call` needs; asks it where it has not answered yet. */
+  async require(feature: Feature, call: string, options: CallOptions): Promise<void> {
+    if (!(await this.features.known(feature, options))) throw notSupported(call, feature)
+  }
+
+  /** The same with the answer read by `read`: an event stream is read while it comes. */
+  async call<T>(request: TransportRequest, read: ReadAnswer<T>): Promise<T> {
+    const { method, path, signal, timeoutMs = this.#timeoutMs } = request
     signal?.throwIfAborted()
-    const url = `${this.baseUrl}/${path.map(encodeURIComponent).join('/')}`
+    positive('timeoutMs', timeoutMs)
+    const ended = new AbortController()
     const call = `${method} /${path.join('/')}`
-    const deadline = new AbortController()
-    const timer = setTimeout(() => deadline.abort(), timeoutMs)
+    const redact = (text: string): string => this.#redaction.ofText(text)
+    const attempt: Attempt = { call, signal: ended.signal, redact, isFinal: false }
+    const deadlineAt = this.clock.now() + timeoutMs
+    let isLate = false
+    const deadline = timer(() => {
+      isLate = true
+      ended.abort(new Error('deadline'))
+    }, timeoutMs)
+    const onAbort = (): void => ended.abort(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      const response = await this.#fetch(url, {
-        method,
-        headers: body === undefined ? this.#headers : { ...this.#headers, 'content-type': 'application/json' },
-        signal: signal ? AbortSignal.any([signal, deadline.signal]) : deadline.signal,
-        redirect: 'manual', // a redirect would carry the key to another host
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      })
-      const text = await response.text()
-      if (!response.ok) throw wireError(response, text)
-      return parseAnswer<T>(response, text, call)
+      return await this.#attempts(request, read, attempt, deadlineAt)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
-      if (deadline.signal.aborted) {
-        throw new TimeoutError(`${call} got no complete answer within ${timeoutMs} ms.`, { code: 'client_timeout' })
-      }
-      throw TheazoError.isInstance(error) ? error : connectionError(call, this.baseUrl, error)
+      if (!isLate) throw error
+      const late = `${attempt.call} got no complete answer within ${timeoutMs} ms.`
+      throw new TimeoutError(late, { code: 'client_timeout', cause: error })
     } finally {
-      clearTimeout(timer)
+      clearTimeout(deadline)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async #attempts<T>(request: TransportRequest, read: ReadAnswer<T>, attempt: Attempt, deadlineAt: number): Promise<T> {
+    const { url, init } = this.#prepare(request, attempt.signal)
+    for (let number = 1; ; number += 1) {
+      const startedAt = this.clock.now()
+      this.#tell('onRequest', () => ({
+        ...this.#describe(request, url, number),
+        headers: this.#redaction.of(init.headers),
+      }))
+      let isAnswered = false
+      let fault: { error: TheazoError; cause: RetryCause }
+      try {
+        const response = await this.#fetch(url, init)
+        this.features.learn(response)
+        this.#tell('onResponse', () => ({
+          ...this.#describe(request, url, number),
+          status: response.status,
+          requestId: response.headers.get('x-request-id') ?? undefined,
+          durationMs: this.clock.now() - startedAt,
+        }))
+        isAnswered = true
+        if (response.ok) return await read(response, attempt)
+        fault = await this.#refusal(response, request, attempt)
+      } catch (error) {
+        // Once there is an answer only its body can break off; whatever else is thrown is a callback's own, and passes.
+        const isFault = isAnswered ? error instanceof BodyFault : isConnectionFault(error)
+        if (attempt.signal.aborted || !isFault) throw error
+        const lost = connectionError(attempt.call, this.baseUrl, error)
+        fault = { error: lost, cause: retryCause(lost, false) }
+      }
+      const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
+      if (delayMs === undefined) throw fault.error
+      this.#tell('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))
+      await this.clock.sleep(delayMs, attempt.signal)
+    }
+  }
+
+  #prepare({ method, path, query, body, headers, idempotencyKey }: TransportRequest, signal: AbortSignal) {
+    const url = `${this.baseUrl}/${path.map(encodeSegment).join('/')}${queryString(query)}`
+    const all = { ...this.#headers, ...headers }
+    if (body !== undefined) all['content-type'] = 'application/json'
+    if (method === 'POST') all['idempotency-key'] = idempotencyKey ?? crypto.randomUUID()
+    const init = {
+      method,
+      headers: all,
+      signal,
+      redirect: 'manual' as const, // a redirect would carry the key to another host
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    }
+    return { url, init }
+  }
+
+  /** An answer that is not 2xx. */
+  async #refusal(
+    response: Response,
+    { feature }: TransportRequest,
+    attempt: Attempt,
+  ): Promise<{ error: TheazoError; cause: RetryCause }> {
+    if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
+      await response.body?.cancel()
+      return { error: redirectError(response, attempt), cause: 'final' }
+    }
+    const { error, hasEnvelope } = wireFault(response, attempt.redact(await readText(response)), attempt.redact)
+    if (feature && NotFoundError.isInstance(error) && !this.features.has(feature)) {
+      return { error: notSupported(attempt.call, feature, error), cause: 'final' }
+    }
+    return { error, cause: retryCause(error, hasEnvelope) }
+  }
+
+  /** How long to wait before the next attempt; undefined where there is none. */
+  #delayMs(
+    { error, cause }: { error: TheazoError; cause: RetryCause },
+    number: number,
+    request: TransportRequest,
+    attempt: Attempt,
+    deadlineAt: number,
+  ): number | undefined {
+    if (attempt.isFinal || number > this.#maxRetries || !retryMatrix[cause][this.#safety(request)]) return undefined
+    const delayMs = error.retryAfterMs ?? backoffMs(number - 1, this.clock.random())
+    const isInTime = delayMs <= maxRetryAfterMs && this.clock.now() + delayMs < deadlineAt
+    return isInTime ? delayMs : undefined
+  }
+
+  #safety({ method, isRepeatable }: TransportRequest): RepeatSafety {
+    if (method === 'GET' || isRepeatable) return 'safe'
+    return method === 'POST' && this.features.has('idempotency') ? 'keyed' : 'unsafe'
+  }
+
+  #describe({ method }: TransportRequest, url: string, attempt: number) {
+    return { method, url, attempt }
+  }
+
+  /** A hook watches: what it throws must not cost the caller an answer that the server has given. */
+  #tell<Name extends keyof RequestHooks>(
+    name: Name,
+    event: () => Parameters<NonNullable<RequestHooks[Name]>>[0],
+  ): void {
+    const hook = this.#hooks[name] as ((event: unknown) => unknown) | undefined // one of a union, called with its own event
+    if (!hook) return
+    try {
+      const pending = hook(event())
+      if (pending instanceof Promise) pending.catch(() => {})
+    } catch {
+      // documented on RequestHooks
     }
   }
 }
 
-function connectionError(call: string, baseUrl: string, cause: unknown): ConnectionError {
-  // fetch says only "fetch failed"; the reason (ECONNREFUSED, ENOTFOUND, …) is in its cause.
-  const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause)
-  return new ConnectionError(`${call} did not reach ${baseUrl}: ${reason}`, { code: 'connection_error', cause })
+/** The server lacks what a call needs. */
+function notSupported(call: string, feature: Feature, cause?: TheazoError): NotSupportedError {
+  return new NotSupportedError(`${call} needs the extension '${feature}', which this server does not have.`, {
+    code: 'not_supported',
+    status: cause?.status,
+    requestId: cause?.requestId,
+    details: { feature },
+    cause,
+  })
 }
 
-function parseAnswer<T>(response: Response, text: string, call: string): T {
-  try {
-    // Outside data is trusted from here on: the contract is the server's to keep, and its own tests check it.
-    return JSON.parse(text) as T
-  } catch (cause) {
-    throw new InvalidResponseError(
-      `${call} answered ${response.status} with ${text === '' ? 'an empty body' : 'a body that is not JSON'}.`,
-      { code: 'invalid_response', status: response.status, cause },
-    )
-  }
+function configurationError(message: string): ConfigurationError {
+  return new ConfigurationError(message, { code: 'configuration_error' })
+}
+
+function positive(name: string, value: number): number {
+  if (value > 0) return value
+  throw configurationError(`${name} must be a number of milliseconds above 0, not ${value}.`)
 }
 
 function normalizeBaseUrl(baseUrl: string): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
-    throw new ConfigurationError(`baseUrl is not an http(s) URL: ${baseUrl}`, { code: 'configuration_error' })
+    throw configurationError(`baseUrl is not an http(s) URL: ${baseUrl}`)
   }
   const path = url.pathname.replace(/\/+$/, '')
   return `${url.origin}${path.endsWith('/v1') ? path : `${path}/v1`}`
+}
+
+/** @throws {ConfigurationError} for what no path can carry: `.` and `..` walk it in every encoding (WHATWG URL, 4.4). */
+function encodeSegment(segment: string): string {
+  if (segment !== '' && !/^\.{1,2}$/.test(segment) && segment.isWellFormed()) return encodeURIComponent(segment)
+  throw configurationError(
+    `${JSON.stringify(segment)} cannot be sent as an id: it is empty, a dot segment or no Unicode.`,
+  )
+}
+
+function queryString(query: TransportRequest['query']): string {
+  const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined)
+  return entries.length === 0 ? '' : `?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`
 }
 
 /** Reads a variable where the runtime has an environment at all (an edge runtime may not). */

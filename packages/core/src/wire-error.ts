@@ -16,46 +16,59 @@ import type { WireErrorCode } from './wire.ts'
 
 type WireErrorClass = new (message: string, options: TheazoErrorOptions) => TheazoError
 
-const classByCode: Record<WireErrorCode, WireErrorClass> = {
-  unauthorized: UnauthorizedError,
-  forbidden: ForbiddenError,
-  not_found: NotFoundError,
-  conflict: ConflictError,
-  unprocessable_entity: UnprocessableEntityError,
-  rate_limited: RateLimitedError,
-  session_limit_exceeded: SessionLimitExceededError,
-  provider_error: ProviderError,
-  timeout: ServerTimeoutError,
-  internal_error: InternalError,
+/** The documented codes: their status, for answers that carry no envelope (a proxy's page, an empty body), and class. */
+const codes: Record<WireErrorCode, readonly [status: number, ErrorClass: WireErrorClass]> = {
+  unauthorized: [401, UnauthorizedError],
+  session_limit_exceeded: [402, SessionLimitExceededError],
+  forbidden: [403, ForbiddenError],
+  not_found: [404, NotFoundError],
+  conflict: [409, ConflictError],
+  unprocessable_entity: [422, UnprocessableEntityError],
+  rate_limited: [429, RateLimitedError],
+  internal_error: [500, InternalError],
+  provider_error: [502, ProviderError],
+  timeout: [504, ServerTimeoutError],
 }
 
-/** The documented code of a status, for answers that carry no envelope (a proxy's page, an empty body). */
-const codeByStatus: Record<number, WireErrorCode> = {
-  401: 'unauthorized',
-  402: 'session_limit_exceeded',
-  403: 'forbidden',
-  404: 'not_found',
-  409: 'conflict',
-  422: 'unprocessable_entity',
-  429: 'rate_limited',
-  500: 'internal_error',
-  502: 'provider_error',
-  504: 'timeout',
+/** An error answer as its typed error. */
+export interface WireFault {
+  error: TheazoError
+  /** False for what is not the API's own word: a proxy's page, an empty or cut body. */
+  hasEnvelope: boolean
 }
 
 /** Turns an answer that is not 2xx into its typed error; never fails, whatever the body holds. */
-export function wireError(response: Response, body: string): TheazoError {
+export function wireFault(response: Response, body: string, redact: (text: string) => string): WireFault {
   const envelope = parseEnvelope(body)
-  const code = envelope.code ?? codeByStatus[response.status] ?? `http_${response.status}`
-  const ErrorClass = Object.hasOwn(classByCode, code) ? classByCode[code as WireErrorCode] : TheazoError
-  const retryAfter = envelope.details?.['retryAfter']
-  return new ErrorClass(envelope.message ?? `The server answered ${response.status} without the API's error format.`, {
-    code,
+  const documented = Object.entries(codes).find(([, [status]]) => status === response.status)
+  const code = envelope.code ?? documented?.[0] ?? `http_${response.status}`
+  const message = envelope.message ?? `The server answered ${response.status} without the API's error format.`
+  const error = errorOf(code, message, {
     status: response.status,
-    requestId: envelope.requestId ?? response.headers.get('x-request-id') ?? undefined,
+    requestId: (envelope.requestId ?? redact(response.headers.get('x-request-id') ?? '')) || undefined,
     details: envelope.details,
-    retryAfterMs: typeof retryAfter === 'number' ? retryAfter * 1000 : undefined,
+    retryAfterMs: retryAfterMs(response.headers, envelope.details),
   })
+  return { error, hasEnvelope: envelope.code !== undefined }
+}
+
+/** The typed error of a code; an unknown one keeps its code on the base class. */
+export function errorOf(code: string, message: string, options: Omit<TheazoErrorOptions, 'code'> = {}): TheazoError {
+  const ErrorClass = Object.hasOwn(codes, code) ? codes[code as WireErrorCode][1] : TheazoError
+  return new ErrorClass(message, { ...options, code })
+}
+
+/** The header says it in seconds or as a date (RFC 9110, 10.2.3); without one the envelope may. */
+function retryAfterMs(headers: Headers, details: Record<string, unknown> | undefined): number | undefined {
+  const header = headers.get('retry-after')?.trim()
+  if (header && /^\d+$/.test(header)) return Number(header) * 1000
+  // By the server's own clock where it tells it: the two may differ.
+  const now = Date.parse(headers.get('date') ?? '') || Date.now()
+  // Starting with a day's name: Date.parse takes '1.5' for a date as well.
+  const waitMs = /^[a-z]/i.test(header ?? '') ? Date.parse(header ?? '') - now : Number.NaN
+  if (!Number.isNaN(waitMs)) return Math.max(0, waitMs)
+  const seconds = details?.['retryAfter']
+  return typeof seconds === 'number' && seconds >= 0 ? seconds * 1000 : undefined
 }
 
 interface Envelope {

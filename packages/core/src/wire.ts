@@ -54,6 +54,19 @@ export interface CreateSessionBody {
 /** Body of `POST /sessions/by-user/:userId`; counts only where the call creates the session. */
 export type SessionForUserBody = Omit<CreateSessionBody, 'userId'>
 
+/** Body of `PATCH /sessions/:id` (extension `sessions`): merged into what is there; null removes. */
+export interface UpdateSessionBody {
+  limits?: { [Limit in keyof SessionLimits]?: SessionLimits[Limit] | null } | null | undefined
+  metadata?: Metadata | null | undefined
+}
+
+/** One page of a list. No `nextCursor`: the last one. */
+export interface Page<Item> {
+  data: Item[]
+  nextCursor?: string
+  hasMore: boolean
+}
+
 /** Where an agent stands. Ready is `idle`. */
 export type AgentStatus = 'booting' | 'idle' | 'running' | 'paused' | 'failed' | 'terminated'
 
@@ -62,6 +75,9 @@ export interface Agent {
   /** `agt_` and a ULID. */
   id: string
   sessionId: string
+  /** Unique among the session's agents that live (extension `agents`). */
+  name?: string
+  metadata?: Metadata
   status: AgentStatus
   /** Why it failed, where it did. */
   reason?: string
@@ -78,12 +94,15 @@ export interface Agent {
   updatedAt: string
 }
 
+/** Where a task stands. The last three are final. */
+export type TaskStatus = 'queued' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
+
 /** One run of an agent's own model loop. */
 export interface Task {
   /** `task_` and a ULID. */
   id: string
   agentId: string
-  status: 'queued' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
+  status: TaskStatus
   prompt: string
   output?: string
   error?: { code: string; message: string }
@@ -105,6 +124,19 @@ export interface CreateAgentBody {
   timeout?: number | undefined
 }
 
+/** What a server with the extension `agents` takes beside {@link CreateAgentBody}. */
+export interface CreateAgentExtensions {
+  /** 1–128 characters. The name of an agent that lives answers that agent. */
+  name?: string | undefined
+  metadata?: Metadata | undefined
+}
+
+/** Answer of `POST /agents/:id/run`. */
+export interface RunAccepted {
+  taskId: string
+  agentId: string
+}
+
 /** Languages a sandbox runs. */
 export type Language = 'python' | 'typescript' | 'bash'
 
@@ -112,6 +144,24 @@ export type Language = 'python' | 'typescript' | 'bash'
 export interface ExecBody {
   lang: Language
   code: string
+}
+
+/** What servers with the extensions `exec-options` and `exec-stdin` take beside {@link ExecBody}. */
+export interface ExecExtensions {
+  /** Added to the environment of the code. */
+  env?: Record<string, string> | undefined
+  /** Working directory; default `/workspace`. */
+  cwd?: string | undefined
+  /** What the code reads from its standard input; bytes as base64. */
+  stdin?: string | { base64: string } | undefined
+}
+
+/** A file that an exec made or changed (extension `exec-files`). */
+export interface ExecFile {
+  /** Absolute, below `/workspace`. */
+  path: string
+  sizeBytes: number
+  mediaType?: string
 }
 
 /** What code printed and how it ended. A non-zero exit is a result, not an error. */
@@ -125,7 +175,34 @@ export interface ExecResult {
   stdoutTruncated?: true
   /** True where the 10 MiB cap of stderr cut it. */
   stderrTruncated?: true
+  /** What the code made or changed below `/workspace`, 100 at most (extension `exec-files`). */
+  files?: ExecFile[]
+  /** True where there were more, or too many to look through. */
+  filesTruncated?: true
 }
+
+/** Answer of `GET /usage/summary`; the parts add up to `total`. */
+export interface UsageSummary {
+  period: { from: string; until: string }
+  compute: { minutes: number; cost: Money }
+  models: { inputTokens: number; outputTokens: number; cost: Money }
+  /** GB-months. */
+  storage: { gb: number; cost: Money }
+  total: Money
+}
+
+/** What a server can do beyond the reference; it tells in the header `Theazo-Features`. */
+export type Feature =
+  | 'idempotency'
+  | 'exec-stream'
+  | 'exec-stdin'
+  | 'exec-files'
+  | 'exec-options'
+  | 'sessions'
+  | 'agents'
+  | 'tasks'
+  | 'replay'
+  | 'approvals'
 
 /** Answer of `POST /agents/:id/terminate`. */
 export interface OkBody {

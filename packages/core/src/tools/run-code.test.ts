@@ -17,6 +17,7 @@ test('plain output is the text as it is', async () => {
   expect(await run({ stdout: '4\n' })).toEqual({
     isError: false,
     text: '4',
+    images: [],
     data: { agentId: 'agt_1', stdout: '4\n', stderr: '', exitCode: 0, durationMs: 1 },
   })
 })

@@ -1,6 +1,11 @@
 import { z } from 'zod'
-import type { ExecResult, Language } from '../wire.ts'
-import { defineTool, type Tool } from './define-tool.ts'
+import { TheazoError } from '../errors.ts'
+import { toBase64 } from '../exec.ts'
+import type { ExecFile, ExecResult, Language } from '../wire.ts'
+import { defineTool, type Tool, type ToolImage } from './define-tool.ts'
+import { filesOf, imageType, maxImageBytes, type Pictures, sizeText } from './files-of.ts'
+import { image } from './schemas.ts'
+import type { ToolSandbox } from './tool-sandbox.ts'
 import { truncate } from './truncate.ts'
 
 /** What the model gives `run_code`. */
@@ -14,7 +19,7 @@ export interface RunCodeInput {
  * What `run_code` gives programs: where it ran and the exec result, each stream cut to its head and tail at 30,000
  * characters: it travels on into prompts, traces, checkpoints and user interfaces. `Agent.exec` gives all of it.
  */
-export interface RunCodeData extends ExecResult {
+export interface RunCodeData extends ExecResult, Pictures {
   agentId: string
 }
 
@@ -22,6 +27,9 @@ export interface RunCodeData extends ExecResult {
 const maxTimeoutSeconds = 120
 /** Characters of each stream that are kept. */
 const maxStreamChars = 30_000
+/** Pictures that one call shows to the model, and their bytes in all. */
+const maxImages = 4
+const maxImagesBytes = 4 * 1024 * 1024
 
 const input: z.ZodType<RunCodeInput> = z.object({
   language: z.enum(['python', 'typescript', 'bash']).describe('The language the code is written in.'),
@@ -45,6 +53,11 @@ const output: z.ZodType<RunCodeData> = z
     durationMs: z.number(),
     stdoutTruncated: z.literal(true).optional(),
     stderrTruncated: z.literal(true).optional(),
+    files: z
+      .array(z.object({ path: z.string(), sizeBytes: z.number(), mediaType: z.string().optional() }).passthrough())
+      .optional(),
+    filesTruncated: z.literal(true).optional(),
+    images: z.array(image).optional(),
   })
   .passthrough() as z.ZodType<RunCodeData> // zod types an optional key as `| undefined`; ExecResult has none
 
@@ -55,31 +68,78 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   description:
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
     'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
-    'There is no network. TypeScript runs on Node.js and may import node built-ins and use top-level await.',
+    'There is no network. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
+    'A picture that the code saves as a file there is shown to you.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
-  async run({ language, code, timeoutSeconds }, { sandbox, signal }) {
+  async run({ language, code, timeoutSeconds }, { sandbox, signal, report }) {
     // Models ignore bounds now and then, and not every framework validates: clamp.
     const seconds = timeoutSeconds && Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
+    const tell = report && ((message: string) => report({ message }))
     const result = await sandbox.exec(language, code, {
       signal,
       // Without one the client's own default stands: the server's 120 s and a margin for its answer.
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
+      ...(tell && { onStdout: tell, onStderr: tell }),
     })
-    return { agentId: sandbox.id, ...bounded(result) }
+    const images = await picturesOf(sandbox, result.files ?? [], signal)
+    return { agentId: sandbox.id, ...bounded(result), ...(images.length > 0 && { images }) }
   },
+  toImages: ({ images }) => images ?? [],
   toText,
 })
 
-function toText({ stdout, stderr, exitCode, stdoutTruncated, stderrTruncated }: RunCodeData): string {
+function toText({
+  stdout,
+  stderr,
+  exitCode,
+  stdoutTruncated,
+  stderrTruncated,
+  files = [],
+  filesTruncated,
+}: RunCodeData): string {
   const parts: string[] = []
   if (stdout) parts.push(stdout)
   if (stderr) parts.push(`[stderr]\n${stderr}`)
   if (stdoutTruncated || stderrTruncated) parts.push('[the output is not complete: it was too long]')
+  if (files.length > 0) {
+    const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${path} (${sizeText(sizeBytes)})`)
+    const more = files.length > maxListed || filesTruncated ? ', and more' : ''
+    parts.push(`[files made or changed: ${listed.join(', ')}${more}]`)
+  }
   if (exitCode !== 0) parts.push(`[exit code ${exitCode}]`)
   return parts.length === 0 ? '(no output)' : parts.map((part) => part.replace(/\n$/, '')).join('\n')
 }
+
+/** The pictures among what the code made, as far as a result may carry them. */
+async function picturesOf(
+  sandbox: ToolSandbox,
+  files: readonly ExecFile[],
+  signal: AbortSignal | undefined,
+): Promise<ToolImage[]> {
+  const images: ToolImage[] = []
+  let room = maxImagesBytes
+  for (const { path, sizeBytes } of files.filter(({ path }) => pictureName.test(path))) {
+    if (images.length === maxImages) break
+    if (sizeBytes > Math.min(room, maxImageBytes)) continue
+    try {
+      const bytes = await filesOf(sandbox).read(path, { signal, maxBytes: room })
+      const mediaType = imageType(bytes)
+      if (!mediaType) continue
+      images.push({ path, mediaType, base64: toBase64(bytes) })
+      room -= bytes.length
+    } catch (error) {
+      // Another call may have removed it; the code's own result must not be lost for a picture.
+      if (signal?.aborted || !TheazoError.isInstance(error)) throw error
+    }
+  }
+  return images
+}
+
+const pictureName = /\.(png|jpe?g|gif|webp)$/i
+/** Files that are named to the model. */
+const maxListed = 20
 
 function bounded(result: ExecResult): ExecResult {
   const { stdout, stderr } = result

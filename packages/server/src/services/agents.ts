@@ -102,7 +102,11 @@ export class Agents {
         const seconds = this.#execTimeoutMs / 1000
         throw new ApiError('timeout', `The code ran longer than ${seconds} s and was killed. The sandbox is kept.`)
       }
-      assertUsable(await this.#row(principal, id)) // terminated meanwhile: that is the reason then
+      const { status } = await this.#row(principal, id)
+      if (status === 'terminated' || status === 'failed') {
+        const details = { reason: 'interrupted' }
+        throw new ApiError('conflict', `Agent ${id} was ${status} while the code ran.`, { details })
+      }
       throw asApiError(error)
     }
   }

@@ -1,0 +1,82 @@
+/**
+ * What comes back: reading an answer, and what is wrong with one that cannot be used.
+ *
+ * @module
+ */
+import { ConnectionError, InvalidResponseError, TheazoError } from './errors.ts'
+import type { Attempt } from './transport.ts'
+
+/** What a message says of the call, and what it must not hold. */
+type AnswerContext = Pick<Attempt, 'call' | 'redact'>
+
+/** Marks what the platform threw while a body was read: without it a fault could not be told from a callback's error. */
+export class BodyFault extends Error {}
+
+/** @throws {BodyFault} where the connection broke first. */
+export async function readText(response: Response): Promise<string> {
+  try {
+    return await response.text()
+  } catch (cause) {
+    throw new BodyFault('the body broke off', { cause })
+  }
+}
+
+/** True for what the platform throws where no answer came, or not all of it. */
+export function isConnectionFault(error: unknown): boolean {
+  // fetch rejects with a TypeError (Fetch, 5.6); Deno and Bun add classes of their own that are Errors with a code.
+  return (
+    error instanceof BodyFault ||
+    error instanceof TypeError ||
+    (error instanceof Error && 'code' in error && !TheazoError.isInstance(error))
+  )
+}
+
+/** Says where it failed and why. */
+export function connectionError(call: string, baseUrl: string, cause: unknown): ConnectionError {
+  // fetch says only "fetch failed"; the reason (ECONNREFUSED, ENOTFOUND, …) is in its cause.
+  let innermost = cause
+  while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
+  const { message, code } = innermost as { message?: string; code?: string }
+  const reason = message || code || String(innermost) // an AggregateError of many addresses has no message
+  const what = cause instanceof BodyFault ? 'lost the connection to' : 'did not reach'
+  return new ConnectionError(`${call} ${what} ${baseUrl}: ${reason}`, { code: 'connection_error', cause })
+}
+
+/** @throws {InvalidResponseError} where the body is no JSON object. */
+export function parseJson<T>(response: Response, text: string, attempt: AnswerContext): T {
+  try {
+    // Outside data is trusted from here on: the contract is the server's to keep, and its own tests check it.
+    const parsed: unknown = JSON.parse(text)
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as T
+  } catch {
+    // Not passed on: it quotes the body, which may hold anything.
+  }
+  const what = text === '' ? 'an empty body' : 'a body that is not a JSON object'
+  throw invalidResponse(response, `${attempt.call} answered ${response.status} with ${what}.`, attempt)
+}
+
+/** An answer that is not what the API answers. */
+export function invalidResponse(
+  { status, headers }: Response,
+  message: string,
+  { redact }: AnswerContext,
+): InvalidResponseError {
+  const requestId = redact(headers.get('x-request-id') ?? '') || undefined
+  return new InvalidResponseError(message, { code: 'invalid_response', status, requestId })
+}
+
+/** Redirects are not followed. */
+export function redirectError(response: Response, attempt: AnswerContext): InvalidResponseError {
+  const location = response.headers.get('location') ?? ''
+  // The host alone: a redirect's path or query may carry a token.
+  const target = URL.canParse(location, response.url || undefined)
+    ? new URL(location, response.url).origin
+    : 'elsewhere'
+  const message = `${attempt.call} was redirected to ${target}. That would carry the key along: set baseUrl to the API's own address.`
+  return invalidResponse(response, message, attempt)
+}
+
+/** True for an answer that is an event stream. */
+export function isEventStream(response: Response): boolean {
+  return /^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')
+}

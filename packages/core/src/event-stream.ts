@@ -1,0 +1,285 @@
+import type { EventSourceMessage } from 'eventsource-parser'
+import { type AgentEvent, EventNormalizer } from './agent-events.ts'
+import { BodyFault, invalidResponse, isEventStream } from './answers.ts'
+import { ConnectionError, RateLimitedError, StreamError, TheazoError, TimeoutError } from './errors.ts'
+import { EventSourceReader } from './event-source.ts'
+import type { FollowOptions } from './event-stream-options.ts'
+import { backoffMs } from './retry.ts'
+import { Lifetime, timer } from './lifetime.ts'
+import type { Transport } from './transport.ts'
+import type { Agent as WireAgent } from './wire.ts'
+
+const heartbeatIdleMs = 45_000
+const silentIdleMs = 300_000
+const defaultMaxReconnects = 8
+/** The wait before a second reconnect where the server names none (`retry:`). */
+const defaultRetryMs = 500
+/** A connection that lived this long on heartbeats did its work, events or not. */
+const usefulLifeMs = 10_000
+
+/**
+ * Follows one agent's events over any number of connections: in order, each once, with `gap` where the server could not
+ * replay. It is pulled: what nobody asks for stays in the socket.
+ */
+export class EventStream {
+  readonly #transport: Transport
+  readonly #agentPath: readonly string[]
+  readonly #options: FollowOptions
+  readonly #normalizer = new EventNormalizer()
+  readonly #ended = new AbortController()
+  readonly #life: Lifetime
+  readonly #stopListening: () => void
+  #reader: EventSourceReader | undefined
+  #batch: AgentEvent[] = []
+  #lastEventId: string | undefined
+  /** The same as a number: 0 before the first event, NaN for ids that are none, with which it compares as neither. */
+  #lastNumber = 0
+  /** Of the last block, with data or without. */
+  #blockId: string | undefined
+  /** The next event is the first after a cut, or after the event that the caller knew last. */
+  #isResumed: boolean
+  #wasOpen = false
+  #connectedAt = 0
+  #idleTimer: ReturnType<typeof setTimeout> | undefined
+  /** When the read under way began; undefined while a consumer has its turn. */
+  #readingSince: number | undefined
+  #sawHeartbeat = false
+  #sawEnd = false
+  #retryMs = defaultRetryMs
+  #fruitless = 0
+  #isOver = false
+  #failure: { reason: unknown } | undefined
+
+  constructor(transport: Transport, agentId: string, options: FollowOptions) {
+    this.#transport = transport
+    this.#agentPath = ['agents', agentId]
+    this.#options = options
+    if (options.lastEventId !== undefined) this.#setLastEventId(options.lastEventId)
+    this.#isResumed = options.lastEventId !== undefined
+    const { signal, timeoutMs } = options
+    const late = `The stream of ${agentId} did not end within ${timeoutMs} ms.`
+    const lateReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
+    this.#life = new Lifetime({ signal, timeoutMs, lateReason })
+    this.#stopListening = this.#life.hold()
+    const ended = this.#life.signal
+    if (ended.aborted) this.#fail(ended.reason)
+    else ended.addEventListener('abort', () => this.#fail(ended.reason), { once: true })
+  }
+
+  /** Where a later stream would go on. */
+  get lastEventId(): string | undefined {
+    return this.#lastEventId
+  }
+
+  /**
+   * Connects. What happens from then on is not missed.
+   *
+   * @throws {TheazoError} a refusal of the server, or {@link ConnectionError}.
+   */
+  async open(): Promise<void> {
+    this.#throwFailure()
+    if (!this.#isOver) await this.#connect()
+  }
+
+  /**
+   * The next events; undefined when the agent has ended, or this stream was closed.
+   *
+   * @throws {StreamError} where the stream is lost for good.
+   */
+  async next(): Promise<AgentEvent[] | undefined> {
+    while (!this.#isOver) {
+      const reader = this.#reader ?? (await this.#reconnect())
+      if (!reader) continue
+      let isAlive = false
+      this.#readingSince = performance.now()
+      this.#idleTimer ??= this.#watch(this.#idleMs)
+      try {
+        isAlive = await reader.read()
+      } catch (error) {
+        if (!(error instanceof BodyFault)) throw error
+      }
+      this.#readingSince = undefined
+      // A block without data has an id that counts all the same (WHATWG HTML, 9.2.6).
+      const id = this.#blockId
+      if (id !== this.#lastEventId && id !== undefined && !(eventNumber(id) <= this.#lastNumber))
+        this.#setLastEventId(id)
+      const batch = this.#batch
+      this.#batch = []
+      if (!isAlive) await this.#lose()
+      if (batch.length > 0) return batch
+    }
+    this.#throwFailure()
+    return undefined
+  }
+
+  /** Ends the stream and its connection; a read under way ends. */
+  close(): void {
+    this.#isOver = true
+    this.#stopListening()
+    this.#ended.abort(this.#failure ? this.#failure.reason : new Error('closed'))
+    this.#dropReader()
+  }
+
+  #fail(reason: unknown): void {
+    this.#failure ??= { reason }
+    this.close()
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.reason
+  }
+
+  #dropReader(): void {
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = undefined
+    void this.#reader?.cancel()
+    this.#reader = undefined
+  }
+
+  async #connect(): Promise<EventSourceReader> {
+    const { connectTimeoutMs: timeoutMs, startEventId } = this.#options
+    const isCut = this.#wasOpen && this.#transport.features.has('replay')
+    const lastEventId = this.#lastEventId ?? (isCut ? startEventId : undefined)
+    // The connection outlives the call that makes it: from then on it is this stream's to close.
+    const reader = await this.#transport.call(
+      {
+        method: 'GET',
+        path: [...this.#agentPath, 'stream'],
+        headers: { accept: 'text/event-stream', ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) },
+        signal: this.#ended.signal,
+        timeoutMs,
+      },
+      async (response, attempt) => {
+        if (isEventStream(response)) return this.#readerOf(response)
+        await response.body?.cancel()
+        const type = response.headers.get('content-type') ?? 'no content type'
+        const message = `${attempt.call} answered ${response.status} with ${attempt.redact(type)}, not with an event stream.`
+        throw invalidResponse(response, message, attempt)
+      },
+    )
+    if (this.#isOver) {
+      void reader.cancel()
+      this.#throwFailure()
+    }
+    this.#wasOpen = true
+    this.#sawHeartbeat = false
+    this.#connectedAt = this.#transport.clock.now()
+    return (this.#reader = reader)
+  }
+
+  #readerOf(response: Response): EventSourceReader {
+    return new EventSourceReader(response, {
+      onMessage: this.#take,
+      onId: (id) => (this.#blockId = id),
+      onRetry: (ms) => (this.#retryMs = ms),
+      onComment: () => (this.#sawHeartbeat = true),
+    })
+  }
+
+  /** Undefined where the attempt failed and another may follow. */
+  async #reconnect(): Promise<EventSourceReader | undefined> {
+    try {
+      if (this.#fruitless > 1) {
+        const { clock } = this.#transport
+        await clock.sleep(backoffMs(this.#fruitless - 2, clock.random(), this.#retryMs), this.#ended.signal)
+      }
+      return await this.#connect()
+    } catch (error) {
+      if (this.#isOver) return undefined
+      if (!this.#wasOpen || !isPassing(error)) throw error
+      this.#countFruitless(error)
+      return undefined
+    }
+  }
+
+  get #idleMs(): number {
+    return this.#options.idleTimeoutMs ?? (this.#sawHeartbeat ? heartbeatIdleMs : silentIdleMs)
+  }
+
+  /** Drops a connection that has been silent for too long. One timer looks from time to time: one a read would cost more than the read. */
+  #watch(ms: number): ReturnType<typeof setTimeout> {
+    return timer(() => {
+      const silentMs = this.#readingSince === undefined ? 0 : performance.now() - this.#readingSince
+      this.#idleTimer = silentMs < this.#idleMs ? this.#watch(this.#idleMs - silentMs) : undefined
+      if (!this.#idleTimer) void this.#reader?.cancel()
+    }, ms)
+  }
+
+  /** The connection is at its end: the agent's, or a cut. */
+  async #lose(): Promise<void> {
+    this.#dropReader()
+    this.#throwFailure()
+    if (this.#isOver) return
+    if (this.#sawEnd) return this.close()
+    this.#isResumed = true
+    const livedMs = this.#transport.clock.now() - this.#connectedAt
+    if (this.#sawHeartbeat && livedMs > usefulLifeMs) this.#fruitless = 0
+    this.#countFruitless(undefined)
+    if (this.#fruitless > 1 && (await this.#agentHasEnded())) this.close()
+  }
+
+  /** The stream of an agent that has ended ends; asking tells it from a cut. */
+  async #agentHasEnded(): Promise<boolean> {
+    try {
+      const path = this.#agentPath
+      const agent = await this.#transport.request<WireAgent>({ method: 'GET', path, signal: this.#ended.signal })
+      return agent.status === 'terminated' || agent.status === 'failed'
+    } catch (error) {
+      if (this.#isOver || isPassing(error)) return false
+      throw error
+    }
+  }
+
+  #countFruitless(cause: unknown): void {
+    this.#fruitless += 1
+    if (this.#fruitless <= (this.#options.maxReconnects ?? defaultMaxReconnects)) return
+    const message = `The event stream of ${this.#agentPath[1]} is lost: ${this.#fruitless} connections in a row brought nothing.`
+    this.#fail(new StreamError(message, { code: 'stream_error', cause }))
+  }
+
+  #setLastEventId(id: string): void {
+    this.#lastEventId = id
+    this.#lastNumber = eventNumber(id)
+  }
+
+  readonly #take = (message: EventSourceMessage): void => {
+    const { id } = message
+    let isGap = this.#isResumed
+    if (id !== undefined) {
+      const number = eventNumber(id)
+      // The server's numbers grow by one (contract, Events): what is not above the last was seen before.
+      if (number <= this.#lastNumber) return
+      if (number !== number && id === this.#lastEventId) return
+      if (isGap) isGap = number === number ? number !== this.#lastNumber + 1 : !this.#transport.features.has('replay')
+      this.#lastEventId = id
+      this.#lastNumber = number
+    }
+    const event = this.#normalizer.read(message)
+    if (!event) {
+      this.#sawHeartbeat = true
+      return
+    }
+    if (isGap) event.gap = true
+    this.#isResumed = false
+    this.#fruitless = 0
+    if (event.type === 'status' && event.status === 'terminated') this.#sawEnd = true
+    this.#batch.push(event)
+  }
+}
+
+/** NaN for an id that is no whole number. By hand, since it is asked for each event and `Number` costs a tenth of one. */
+function eventNumber(id: string): number {
+  let number = id === '' ? Number.NaN : 0
+  for (let index = 0; index < id.length; index += 1) {
+    const digit = id.charCodeAt(index) - 48
+    number = digit >= 0 && digit <= 9 ? number * 10 + digit : Number.NaN
+  }
+  return number
+}
+
+/** True for what a later attempt may find mended. */
+function isPassing(error: unknown): boolean {
+  if (!TheazoError.isInstance(error)) return false
+  if (ConnectionError.isInstance(error) || RateLimitedError.isInstance(error)) return true
+  return TimeoutError.isInstance(error) || (error.status ?? 0) >= 500
+}

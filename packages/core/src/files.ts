@@ -1,0 +1,135 @@
+import { FileError } from './errors.ts'
+import type { FileOperations } from './file-operations.ts'
+import type { CallOptions } from './transport-options.ts'
+import type { ExecResult, Language } from './wire.ts'
+
+/** What file operations run in. */
+export interface FileHost {
+  exec(
+    lang: Language,
+    code: string,
+    options?: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+  ): Promise<ExecResult>
+}
+
+/** How files are moved. */
+export interface SandboxFilesOptions {
+  /** True where code may be megabytes long; a server that gives it as an argument takes 128 KiB. Default: it may not. */
+  hasLargeCode?: () => boolean
+}
+
+/** What is at a path. */
+export interface FileEntry {
+  /** Absolute. */
+  path: string
+  /** In a list: relative to the folder that was listed. */
+  name: string
+  /** Of the link itself, where it is one. */
+  type: 'file' | 'directory' | 'symlink' | 'other'
+  sizeBytes: number
+  modifiedAt: Date
+  /** Permission bits, e.g. 0o644. */
+  mode: number
+}
+
+/** Which entries of a folder are listed. */
+export interface ListFilesOptions extends FileOptions {
+  /** Folders within too; links are not followed. Default false. */
+  isRecursive?: boolean | undefined
+  /** At most so many, by name. Default: all, and an error above 10,000. */
+  limit?: number | undefined
+}
+
+/** What an operation on files may be given. */
+export type FileOptions = Pick<CallOptions, 'signal'>
+
+/** What is removed. */
+export interface RemoveFileOptions extends FileOptions {
+  /** A folder with all that is in it. Default false. */
+  isRecursive?: boolean | undefined
+}
+
+/** How a file is read. */
+export interface ReadFileOptions extends FileOptions {
+  /** A larger file is refused and not moved. Default 100 MiB, which is also the most. */
+  maxBytes?: number | undefined
+}
+
+/**
+ * The files of a sandbox, worked on by exec inside it: the API has no file endpoint.
+ *
+ * Paths are absolute or relative to `/workspace`; any legal name goes. Links are followed as the sandbox does. Every
+ * operation throws a {@link FileError} where the file system refuses. What does the work is loaded when first used.
+ *
+ * @example
+ * ```ts
+ * await agent.files.write('report.csv', 'a,b\n1,2\n')
+ * const text = await agent.files.readText('report.csv')
+ * ```
+ */
+export class SandboxFiles {
+  readonly #load: () => Promise<FileOperations>
+
+  constructor(host: FileHost, options: SandboxFilesOptions = {}) {
+    this.#load = async () => new (await import('./file-operations.ts')).FileOperations(host, options)
+  }
+
+  /**
+   * The whole file, up to 100 MiB.
+   *
+   * @throws {FileError} `file_too_large`; `file_changed` where it was written while it was read in several pieces.
+   */
+  async read(path: string, options: ReadFileOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    return await (await this.#load()).read(path, options)
+  }
+
+  /** The whole file as UTF-8; bytes that are none become U+FFFD. */
+  async readText(path: string, options: ReadFileOptions = {}): Promise<string> {
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(await this.read(path, options))
+  }
+
+  /**
+   * Writes the whole file, up to 100 MiB; missing folders are made. Others see the old file or the new one, never a
+   * part. An existing file keeps its permissions; of a link the target is written.
+   */
+  async write(path: string, content: string | Uint8Array, options: FileOptions = {}): Promise<void> {
+    await (await this.#load()).write(path, content, options)
+  }
+
+  /** What is in a folder, by name. */
+  async list(path = '.', options: ListFilesOptions = {}): Promise<FileEntry[]> {
+    return await (await this.#load()).list(path, options)
+  }
+
+  /** @throws {FileError} `file_not_found`. */
+  async stat(path: string, options: FileOptions = {}): Promise<FileEntry> {
+    return await (await this.#load()).stat(path, options)
+  }
+
+  /** True where there is anything at the path, a link to nothing too. */
+  async exists(path: string, options: FileOptions = {}): Promise<boolean> {
+    try {
+      await this.stat(path, options)
+      return true
+    } catch (error) {
+      const isMissing = FileError.isInstance(error) && /^file_not_(found|a_directory)$/.test(error.code)
+      if (isMissing) return false
+      throw error
+    }
+  }
+
+  /** Removes a file, a link itself, an empty folder, or with `isRecursive` a folder and all in it. */
+  async remove(path: string, options: RemoveFileOptions = {}): Promise<void> {
+    await (await this.#load()).remove(path, options)
+  }
+
+  /** Makes a folder and those it is in; one that is there is fine. */
+  async mkdir(path: string, options: FileOptions = {}): Promise<void> {
+    await (await this.#load()).mkdir(path, options)
+  }
+
+  /** Moves a file or a folder, over a file that is at the new path. */
+  async rename(from: string, to: string, options: FileOptions = {}): Promise<void> {
+    await (await this.#load()).rename(from, to, options)
+  }
+}

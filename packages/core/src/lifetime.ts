@@ -1,0 +1,59 @@
+/** The longest that a timer waits; beyond it would fire at once. */
+const maxTimerMs = 2 ** 31 - 1
+
+/** `setTimeout` for any number of milliseconds. */
+export function timer(work: () => void, ms: number): ReturnType<typeof setTimeout> {
+  return setTimeout(work, Math.min(ms, maxTimerMs))
+}
+
+/** How something may end before it is done: its caller's signal fires, or its time is up. */
+export interface LifetimeOptions {
+  signal: AbortSignal | undefined
+  /** Counted from now; none: no limit. */
+  timeoutMs: number | undefined
+  /** What the signal's reason is when the time is up. */
+  lateReason: () => unknown
+}
+
+/** One signal for both. It listens and counts only while somebody holds it, so that nothing is left when nobody does. */
+export class Lifetime {
+  readonly #options: LifetimeOptions
+  readonly #ended = new AbortController()
+  readonly #deadlineAt: number
+  #holds = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(options: LifetimeOptions) {
+    this.#options = options
+    this.#deadlineAt = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** Listens until the answered function is called. */
+  hold(): () => void {
+    if (this.#holds === 0) this.#listen()
+    this.#holds += 1
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#holds -= 1
+      if (this.#holds > 0) return
+      clearTimeout(this.#timer)
+      this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    }
+  }
+
+  #listen(): void {
+    const { signal, timeoutMs, lateReason } = this.#options
+    if (signal?.aborted) this.#onAbort()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (timeoutMs === undefined) return
+    this.#timer = timer(() => this.#ended.abort(lateReason()), Math.max(0, this.#deadlineAt - performance.now()))
+  }
+
+  readonly #onAbort = (): void => this.#ended.abort(this.#options.signal?.reason)
+}

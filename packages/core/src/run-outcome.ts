@@ -1,0 +1,31 @@
+import type { AgentEvent } from './agent-events.ts'
+import type { TheazoError } from './errors.ts'
+import type { Money, Task } from './wire.ts'
+import { errorOf } from './wire-error.ts'
+
+/** What a run gave. */
+export interface RunResult {
+  taskId: string
+  /** The final answer. */
+  output: string
+  /** Undefined where the server did not tell. */
+  cost: Money | undefined
+}
+
+/** How a run ended. */
+export type RunOutcome = { result: RunResult } | { error: TheazoError }
+
+/** From what the server keeps of a task that has ended. */
+export function outcomeOf({ id: taskId, status, output = '', cost, error }: Task): RunOutcome {
+  if (status === 'completed') return { result: { taskId, output, cost } }
+  const code = error?.code ?? (status === 'cancelled' ? 'cancelled' : 'internal_error')
+  return { error: errorOf(code, error?.message ?? `Task ${taskId} was ${status}.`, { details: { taskId } }) }
+}
+
+/** The last event of a run, from the same. */
+export function finalEvent(task: Task): AgentEvent {
+  const outcome = outcomeOf(task)
+  const base = { eventId: undefined, taskId: task.id, gap: true } as const
+  if ('result' in outcome) return { ...base, type: 'output', text: outcome.result.output, cost: outcome.result.cost }
+  return { ...base, type: 'error', code: outcome.error.code, message: outcome.error.message, isResumable: false }
+}

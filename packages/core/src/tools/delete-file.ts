@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import { defineTool, type Tool } from './define-tool.ts'
+import { filesOf } from './files-of.ts'
+import { path } from './schemas.ts'
+
+/** What the model gives `delete_file`. */
+export interface DeleteFileInput {
+  path: string
+  recursive?: boolean | undefined
+}
+
+/** What `delete_file` gives programs. */
+export interface DeleteFileData {
+  path: string
+}
+
+const input: z.ZodType<DeleteFileInput> = z.object({
+  path,
+  recursive: z.boolean().optional().describe('Delete a folder with all that is in it. Default false.'),
+})
+
+const output: z.ZodType<DeleteFileData> = z.object({ path: z.string() }).passthrough()
+
+/** Deletes a file or a folder. */
+export const deleteFile: Tool<'delete_file', DeleteFileInput, DeleteFileData> = defineTool({
+  name: 'delete_file',
+  title: 'Delete file',
+  description: 'Delete a file of the sandbox, an empty folder, or with recursive a folder and all in it.',
+  input,
+  output,
+  hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
+  async run({ path, recursive = false }, { sandbox, signal }) {
+    await filesOf(sandbox).remove(path, { isRecursive: recursive, signal })
+    return { path }
+  },
+  toText: ({ path }) => `Deleted ${path}.`,
+})

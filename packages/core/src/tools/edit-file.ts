@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { defineTool, type Tool, ToolInputError } from './define-tool.ts'
+import { filesOf } from './files-of.ts'
+import { path } from './schemas.ts'
+
+/** What the model gives `edit_file`. */
+export interface EditFileInput {
+  path: string
+  oldText: string
+  newText: string
+  replaceAll?: boolean | undefined
+}
+
+/** What `edit_file` gives programs. */
+export interface EditFileData {
+  path: string
+  /** 1-based, of each place that was changed, as it was before. */
+  lines: number[]
+}
+
+const maxBytes = 10 * 1024 * 1024
+
+const input: z.ZodType<EditFileInput> = z.object({
+  path,
+  oldText: z
+    .string()
+    .min(1)
+    .describe('The exact text to replace, white space included; it must stand in the file once.'),
+  newText: z.string().describe('The text to put in its place.'),
+  replaceAll: z.boolean().optional().describe('Replace every occurrence. Default false.'),
+})
+
+const output: z.ZodType<EditFileData> = z.object({ path: z.string(), lines: z.array(z.number()) }).passthrough()
+
+/** Replaces an exact text in a file. */
+export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTool({
+  name: 'edit_file',
+  title: 'Edit file',
+  description:
+    'Replace a piece of text in a file of the sandbox. oldText must match exactly and stand in the file only once ' +
+    '(give lines around it to make it so), unless replaceAll is true.',
+  input,
+  output,
+  hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
+  async run({ path, oldText, newText, replaceAll = false }, { sandbox, signal }) {
+    if (oldText === newText) throw new ToolInputError('oldText and newText are the same: nothing would change.')
+    const files = filesOf(sandbox)
+    const text = decoded(await files.read(path, { signal, maxBytes }), path)
+    // A model writes \n; a file that has \r\n everywhere means the same.
+    const hasCrlf = text.includes('\r\n') && !/(?<!\r)\n/.test(text)
+    const [from, to] = [oldText, newText].map((part) => (hasCrlf ? part.replaceAll(/\r?\n/g, '\r\n') : part)) as [
+      string,
+      string,
+    ]
+    const places = occurrences(text, from)
+    if (places.length === 0) throw new ToolInputError(notFound(path, text, from))
+    const lines = places.map((place) => lineOf(text, place))
+    if (places.length > 1 && !replaceAll) {
+      throw new ToolInputError(
+        `oldText stands in ${path} ${places.length} times, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
+          'Give more of the lines around it, or set replaceAll.',
+      )
+    }
+    await files.write(
+      path,
+      text.replaceAll(from, () => to),
+      { signal },
+    )
+    return { path, lines }
+  },
+  toText: ({ path, lines }) =>
+    `Edited ${path} at line${lines.length === 1 ? '' : 's'} ${lines.slice(0, 20).join(', ')}.`,
+})
+
+function decoded(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new ToolInputError(`${path} is not UTF-8 text. Change it with run_code.`)
+  }
+}
+
+function occurrences(text: string, part: string): number[] {
+  const places: number[] = []
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) places.push(at)
+  return places
+}
+
+function lineOf(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length
+}
+
+/** Most misses are white space, or a file that has changed meanwhile. */
+function notFound(path: string, text: string, part: string): string {
+  const wanted = part.split('\n').map(bare).filter(Boolean)
+  const lines = text.split('\n')
+  const first = wanted[0]
+  const near = first ? lines.findIndex((line) => bare(line) === first) : -1
+  if (near === -1) return `oldText does not stand in ${path}. Read the file again: it may have changed.`
+  const found = lines.slice(near, near + wanted.length).join('\n')
+  const why = wanted.every((line, index) => bare(lines[near + index] ?? '') === line)
+    ? 'with other white space'
+    : 'in another form'
+  return `oldText does not stand in ${path} exactly, but ${why} at line ${near + 1}:\n${found.slice(0, 2000)}`
+}
+
+function bare(line: string): string {
+  return line.trim().replaceAll(/\s+/g, ' ')
+}

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import type { MaxCost, UsageSummary } from '../wire.ts'
+import { defineTool, needed, type Tool } from './define-tool.ts'
+import { costText } from './run-task.ts'
+import { money, nothing } from './schemas.ts'
+
+/** What `get_usage` gives programs: the session's usage, and its cap where it has one. */
+export interface GetUsageData {
+  usage: UsageSummary
+  maxCost?: MaxCost
+  /** Cents left until the cap; never below 0. */
+  remainingCents?: number
+}
+
+const output: z.ZodType<GetUsageData> = z
+  .object({
+    usage: z.object({ total: money }).passthrough(),
+    maxCost: money.optional(),
+    remainingCents: z.number().optional(),
+  })
+  .passthrough() as unknown as z.ZodType<GetUsageData> // loose on purpose: a newer server may tell more
+
+/** Tells what the session has cost, and what is left. */
+export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = defineTool({
+  name: 'get_usage',
+  title: 'Get usage',
+  description: "Tell what this user's sandboxes have cost so far, and how much of the budget is left.",
+  input: nothing,
+  output,
+  hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  async run(_input, { account, signal }) {
+    const { usage, session } = needed(account, 'get_usage', 'an account')
+    await session.refresh({ signal })
+    const { maxCost } = session.data.limits
+    const from = maxCost ? periodStart(maxCost.period, session.data.createdAt) : session.data.createdAt
+    const summary = await usage.summary({ sessionId: session.id, from, signal })
+    if (!maxCost) return { usage: summary }
+    return { usage: summary, maxCost, remainingCents: Math.max(0, maxCost.amount - summary.total.amount) }
+  },
+  toText({ usage: { total, compute, models }, maxCost, remainingCents = 0 }) {
+    const spent = `${costText(total)} (compute ${costText(compute.cost)}, models ${costText(models.cost)})`
+    if (!maxCost) return `Spent: ${spent}. There is no cap.`
+    const cap = `${costText(maxCost)} ${maxCost.period === 'session' ? 'in all' : `a ${maxCost.period}`}`
+    return `Spent: ${spent}. The cap is ${cap}; ${costText({ amount: remainingCents, currency: 'usd' })} are left.`
+  },
+})
+
+/** UTC days and months (contract, Sessions). */
+function periodStart(period: MaxCost['period'], sessionStart: string): string | Date {
+  const now = new Date()
+  if (period === 'session') return sessionStart
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), period === 'day' ? now.getUTCDate() : 1))
+}

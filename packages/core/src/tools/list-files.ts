@@ -1,0 +1,59 @@
+import { z } from 'zod'
+import { defineTool, type Tool } from './define-tool.ts'
+import { filesOf, sizeText } from './files-of.ts'
+
+/** What the model gives `list_files`. */
+export interface ListFilesInput {
+  path?: string | undefined
+  recursive?: boolean | undefined
+}
+
+/** What `list_files` gives programs. */
+export interface ListFilesData {
+  path: string
+  entries: { name: string; type: string; sizeBytes: number; modifiedAt: string }[]
+  /** There are more than the 500 listed. */
+  isTruncated: boolean
+}
+
+const maxEntries = 500
+
+const input: z.ZodType<ListFilesInput> = z.object({
+  path: z.string().min(1).max(4096).optional().describe('Folder; relative ones are below /workspace, the default.'),
+  recursive: z.boolean().optional().describe('List folders within too. Default false.'),
+})
+
+const output: z.ZodType<ListFilesData> = z
+  .object({
+    path: z.string(),
+    entries: z.array(
+      z.object({ name: z.string(), type: z.string(), sizeBytes: z.number(), modifiedAt: z.string() }).passthrough(),
+    ),
+    isTruncated: z.boolean(),
+  })
+  .passthrough()
+
+/** Lists a folder. */
+export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defineTool({
+  name: 'list_files',
+  title: 'List files',
+  description: `List files and folders of the sandbox with their sizes, ${maxEntries} at most.`,
+  input,
+  output,
+  hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
+  async run({ path = '/workspace', recursive = false }, { sandbox, signal }) {
+    const found = await filesOf(sandbox).list(path, { isRecursive: recursive, limit: maxEntries + 1, signal })
+    const entries = found.slice(0, maxEntries).map(({ name, type, sizeBytes, modifiedAt }) => {
+      return { name, type, sizeBytes, modifiedAt: modifiedAt.toISOString() }
+    })
+    return { path, entries, isTruncated: found.length > maxEntries }
+  },
+  toText({ path, entries, isTruncated }) {
+    if (entries.length === 0) return `${path} is empty.`
+    const lines = entries.map(({ name, type, sizeBytes }) => {
+      if (type === 'file') return `${name} (${sizeText(sizeBytes)})`
+      return type === 'directory' ? `${name}/` : `${name} (${type})`
+    })
+    return [...lines, ...(isTruncated ? [`[only the first ${maxEntries} are listed]`] : [])].join('\n')
+  },
+})

@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import { TimeoutError } from '../errors.ts'
+import type { Money } from '../wire.ts'
+import { defineTool, needed, type Tool } from './define-tool.ts'
+import { money } from './schemas.ts'
+import { truncate } from './truncate.ts'
+
+/** What the model gives `run_task`. */
+export interface RunTaskInput {
+  task: string
+  timeoutSeconds?: number | undefined
+}
+
+/** What `run_task` gives programs. */
+export interface RunTaskData {
+  agentId: string
+  taskId: string
+  output: string
+  cost?: Money
+}
+
+const maxTimeoutSeconds = 3600
+const defaultTimeoutSeconds = 600
+const maxChars = 30_000
+
+/** Of `run_task` and `start_task`. */
+export const taskPrompt: z.ZodType<string> = z
+  .string()
+  .min(1)
+  .describe('What to do and what to answer. The agent knows nothing of this conversation: say all it needs.')
+
+const input: z.ZodType<RunTaskInput> = z.object({
+  task: taskPrompt,
+  timeoutSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(maxTimeoutSeconds)
+    .optional()
+    .describe(`Seconds until the task is cancelled; default ${defaultTimeoutSeconds}, at most ${maxTimeoutSeconds}.`),
+})
+
+const output: z.ZodType<RunTaskData> = z
+  .object({ agentId: z.string(), taskId: z.string(), output: z.string(), cost: money.optional() })
+  .passthrough() as z.ZodType<RunTaskData> // zod types an optional key as `| undefined`
+
+/** Gives the agent's own model loop a task and waits for the answer. */
+export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
+  name: 'run_task',
+  title: 'Run task',
+  description:
+    'Give a task to an autonomous agent that works in the sandbox with tools of its own, and wait for its answer. ' +
+    'For long, self-contained work; for a single program run_code is quicker and cheaper.',
+  input,
+  output,
+  hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
+  async run({ task, timeoutSeconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
+    const start = needed(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
+    const seconds = Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
+    const message = `The task did not end within ${seconds} s and was cancelled.`
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(new TimeoutError(message, { code: 'client_timeout' })), seconds * 1000)
+    try {
+      // An abort of the run cancels the task, so a task that is late does not go on unseen.
+      await using run = start(task, { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) })
+      if (report) {
+        await run.forward({
+          onThinking: ({ text }) => report({ message: text }),
+          onToolCall: ({ tool }) => report({ message: `calls ${tool}` }),
+          onOutputDelta: ({ text }) => report({ message: text }),
+          onError: () => {}, // `result` throws it
+        })
+      }
+      const { taskId, output, cost } = await run.result()
+      return { agentId: sandbox.id, taskId, output: truncate(output, maxChars), ...(cost && { cost }) }
+    } finally {
+      clearTimeout(timer)
+    }
+  },
+  toText: ({ output, cost }) => (cost ? `${output}\n[cost: ${costText(cost)}]` : output),
+})
+
+/** $0.12 */
+export function costText({ amount }: Money): string {
+  return `$${(amount / 100).toFixed(2)}`
+}

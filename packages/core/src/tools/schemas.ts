@@ -1,0 +1,24 @@
+/**
+ * Shapes that several tools share. Objects are open to fields that a newer server adds: a client that validates would
+ * else lose the whole result.
+ *
+ * @module
+ */
+import { z } from 'zod'
+import type { Money } from '../wire.ts'
+import type { ToolImage } from './define-tool.ts'
+
+export const image: z.ZodType<ToolImage> = z.object({ path: z.string(), mediaType: z.string(), base64: z.string() })
+
+export const money: z.ZodType<Money> = z
+  .object({ amount: z.number(), currency: z.string() })
+  .passthrough() as unknown as z.ZodType<Money> // any currency passes: the output schema must never fail a result
+
+export const path: z.ZodType<string> = z
+  .string()
+  .min(1)
+  .max(4096)
+  .describe('Path of the file; relative ones are below /workspace.')
+
+/** A tool without input. */
+export const nothing: z.ZodType<Record<string, never>> = z.object({}) as z.ZodType<Record<string, never>> // zod's own type has unknown values

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import { defineTool, type Tool } from './define-tool.ts'
+import { filesOf, sizeText } from './files-of.ts'
+import { path } from './schemas.ts'
+
+/** What the model gives `write_file`. */
+export interface WriteFileInput {
+  path: string
+  content: string
+}
+
+/** What `write_file` gives programs. */
+export interface WriteFileData {
+  path: string
+  sizeBytes: number
+}
+
+const input: z.ZodType<WriteFileInput> = z.object({
+  path,
+  content: z.string().describe('The whole new content, as UTF-8 text.'),
+})
+
+const output: z.ZodType<WriteFileData> = z.object({ path: z.string(), sizeBytes: z.number() }).passthrough()
+
+/** Writes a whole text file. */
+export const writeFile: Tool<'write_file', WriteFileInput, WriteFileData> = defineTool({
+  name: 'write_file',
+  title: 'Write file',
+  description:
+    'Write a text file in the sandbox: a new one, or all of an existing one. Missing folders are made. ' +
+    'To change a part of a file use edit_file.',
+  input,
+  output,
+  hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
+  async run({ path, content }, { sandbox, signal }) {
+    const bytes = new TextEncoder().encode(content)
+    await filesOf(sandbox).write(path, bytes, { signal })
+    return { path, sizeBytes: bytes.length }
+  },
+  toText: ({ path, sizeBytes }) => `Wrote ${path} (${sizeText(sizeBytes)}).`,
+})
