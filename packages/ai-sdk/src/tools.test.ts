@@ -1,5 +1,5 @@
 import { type Agent, Theazo } from '@theazo/core'
-import type { RunCodeData, RunCodeInput } from '@theazo/core/tools'
+import type { RunCodeData, RunCodeInput, ToolSandbox } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { generateText, isStepCount, simulateReadableStream, streamText } from 'ai'
 import { MockLanguageModelV4 } from 'ai/test'
@@ -140,4 +140,26 @@ test('names, inputs and outputs are exactly typed', async () => {
     expectTypeOf(result.input).toEqualTypeOf<RunCodeInput>()
     expectTypeOf(result.output).toEqualTypeOf<RunCodeData>()
   }
+})
+
+test('a picture that the code saved reaches the model as a picture', async () => {
+  const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+  const files = [{ path: '/workspace/dot.png', sizeBytes: 70 }]
+  const telling: ToolSandbox = {
+    id: agent.id,
+    exec: async (lang, code, options) => ({ ...(await agent.exec(lang, code, options)), files }),
+  }
+  const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
+  const model = modelThatCalls({ language: 'python', code })
+  const tools = theazoTools({ agent: telling })
+  const { text } = await generateText({ model, prompt: 'go', tools, stopWhen: isStepCount(3) })
+  expect(text).toBe('done')
+  const [result] = (model.doGenerateCalls[1]?.prompt.at(-1)?.content ?? []) as { output?: unknown }[]
+  expect(result?.output).toMatchObject({
+    type: 'content',
+    value: [
+      { type: 'text', text: '[files made or changed: /workspace/dot.png (70 bytes)]' },
+      { type: 'file', mediaType: 'image/png', data: { type: 'data', data: png } },
+    ],
+  })
 })

@@ -21,7 +21,7 @@ export type TheazoToolSet = {
 /**
  * The Theazo tools for the AI SDK: today `run_code`.
  *
- * The output is typed data; the model is shown text. A fault of the API is thrown, which the AI SDK shows the model as a
+ * The output is typed data; the model is shown text, and pictures beside it. A fault of the API is thrown, which the AI SDK shows the model as a
  * tool error; an abort of the call (`abortSignal`, `timeout`) kills the code.
  *
  * @example
@@ -34,13 +34,24 @@ export function theazoTools({ agent }: TheazoToolsOptions): TheazoToolSet {
   return { run_code: toAiSdkTool(runCode, agent) }
 }
 
+/** What the model is shown, in the AI SDK's form. */
+type ModelOutput =
+  | { type: 'text'; value: string }
+  | {
+      type: 'content'
+      value: (
+        | { type: 'text'; text: string }
+        | { type: 'file'; mediaType: string; data: { type: 'data'; data: string } }
+      )[]
+    }
+
 /** What a wrapped tool is while its types are still open; the AI SDK's own type is a conditional one, checked above. */
 interface WrappedTool<Input, Data> {
   description: string
   inputSchema: TheazoTool<string, Input, Data>['input']
   outputSchema: TheazoTool<string, Input, Data>['output']
   execute: (input: Input, options: { abortSignal?: AbortSignal | undefined }) => Promise<Data>
-  toModelOutput: (result: { output: Data }) => { type: 'text'; value: string }
+  toModelOutput: (result: { output: Data }) => ModelOutput
 }
 
 function toAiSdkTool<Input, Data>(
@@ -56,6 +67,14 @@ function toAiSdkTool<Input, Data>(
       if (result.isError) throw result.error
       return result.data
     },
-    toModelOutput: ({ output }) => ({ type: 'text', value: tool.toText(output) }),
+    toModelOutput({ output }) {
+      const text = tool.toText(output)
+      const images = tool.toImages?.(output) ?? []
+      if (images.length === 0) return { type: 'text', value: text }
+      const files = images.map(({ mediaType, base64 }) => {
+        return { type: 'file' as const, mediaType, data: { type: 'data' as const, data: base64 } }
+      })
+      return { type: 'content', value: [{ type: 'text', text }, ...files] }
+    },
   }
 }

@@ -3,6 +3,7 @@ import { fakeModel } from '@langchain/core/testing'
 import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
 import { ToolNode } from '@langchain/langgraph/prebuilt'
 import { type Agent, Theazo } from '@theazo/core'
+import type { ToolSandbox } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent, createMiddleware } from 'langchain'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -106,4 +107,22 @@ test('no key is in the tool, whichever way it is printed', async () => {
   const { inspect } = await import('node:util')
   const [tool] = createTheazoTools({ agent })
   expect(inspect(tool, { depth: 20, showHidden: true }) + JSON.stringify(tool)).not.toContain(local.apiKey)
+})
+
+test('a picture that the code saved reaches the model as a picture, and the artifact does not carry it', async () => {
+  const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+  const files = [{ path: '/workspace/dot.png', sizeBytes: 70 }]
+  const telling: ToolSandbox = {
+    id: agent.id,
+    exec: async (lang, code, options) => ({ ...(await agent.exec(lang, code, options)), files }),
+  }
+  const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
+  const [tool] = createTheazoTools({ agent: telling })
+  const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
+  expect(message.content).toEqual([
+    { type: 'text', text: '[files made or changed: /workspace/dot.png (70 bytes)]' },
+    { type: 'image', mimeType: 'image/png', data: png },
+  ])
+  expect(message.artifact).toMatchObject({ exitCode: 0, files })
+  expect(JSON.stringify(message.artifact)).not.toContain(png)
 })

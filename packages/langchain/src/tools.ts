@@ -1,8 +1,8 @@
-import { ToolMessage } from '@langchain/core/messages'
+import { type ContentBlock, ToolMessage } from '@langchain/core/messages'
 import type { RunnableConfig } from '@langchain/core/runnables'
 import { DynamicStructuredTool, type StructuredToolInterface, type ToolRunnableConfig } from '@langchain/core/tools'
 import type { TheazoError } from '@theazo/core'
-import { runCode, type SandboxSource, type Tool } from '@theazo/core/tools'
+import { runCode, type SandboxSource, type Tool, type ToolImage, withoutPictures } from '@theazo/core/tools'
 
 /** What the tools work on. */
 export interface TheazoToolsOptions {
@@ -16,7 +16,8 @@ export type TheazoLangChainTool = StructuredToolInterface
 /**
  * The Theazo tools for LangChain: today `run_code`.
  *
- * The content of a result is text for the model, its artifact the typed data (plain JSON). A fault of the API becomes a
+ * The content of a result is text for the model, with pictures as blocks beside it; its artifact is the typed data (plain
+ * JSON, no pictures). A fault of the API becomes a
  * `ToolMessage` with status `error`, so that the model can react; an abort rejects.
  *
  * @example
@@ -30,7 +31,10 @@ export function createTheazoTools({ agent }: TheazoToolsOptions): TheazoLangChai
 }
 
 // The class itself and not tool(): it leaks no abort listener, and costs a sixth of a call.
-function toLangChainTool<Input, Data>(tool: Tool<string, Input, Data>, sandbox: SandboxSource): TheazoLangChainTool {
+function toLangChainTool<Input, Data extends object>(
+  tool: Tool<string, Input, Data>,
+  sandbox: SandboxSource,
+): TheazoLangChainTool {
   return new DynamicStructuredTool({
     name: tool.name,
     description: tool.description,
@@ -38,9 +42,16 @@ function toLangChainTool<Input, Data>(tool: Tool<string, Input, Data>, sandbox: 
     responseFormat: 'content_and_artifact',
     func: async (input, _runManager, config) => {
       const result = await tool.run(input, { sandbox, signal: config?.signal })
-      return result.isError ? [errorMessage(tool.name, result, config), undefined] : [result.text, result.data]
+      if (result.isError) return [errorMessage(tool.name, result, config), undefined]
+      return [contentOf(result), withoutPictures(result.data)]
     },
   })
+}
+
+function contentOf({ text, images }: { text: string; images: ToolImage[] }): string | ContentBlock[] {
+  if (images.length === 0) return text
+  const pictures = images.map(({ mediaType, base64 }) => ({ type: 'image', mimeType: mediaType, data: base64 }))
+  return [{ type: 'text', text }, ...pictures]
 }
 
 /** Told as a message and not thrown: with any `wrapToolCall` middleware a throw would end the user's whole run. */

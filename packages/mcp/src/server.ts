@@ -1,5 +1,5 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { runCode, type SandboxSource, type Tool } from '@theazo/core/tools'
+import { runCode, type SandboxSource, type Tool, withoutPictures } from '@theazo/core/tools'
 import { version } from './version.ts'
 
 /** What the server works on. */
@@ -44,10 +44,12 @@ function register<Input, Data extends object>(
     async (args: Input, { signal }: { signal: AbortSignal }) => {
       const result = await run(args, { sandbox, signal })
       // The text is what models read, in every client; a program finds the same in structuredContent.
-      const content = [{ type: 'text' as const, text: result.text }]
-      return result.isError
-        ? { content, isError: true }
-        : { content, structuredContent: Object.fromEntries(Object.entries(result.data)) }
+      const text = { type: 'text' as const, text: result.text }
+      if (result.isError) return { content: [text], isError: true }
+      const pictures = result.images.map(({ mediaType, base64 }) => {
+        return { type: 'image' as const, mimeType: mediaType, data: base64 }
+      })
+      return { content: [text, ...pictures], structuredContent: { ...withoutPictures(result.data) } }
     },
   )
 }
