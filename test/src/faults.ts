@@ -1,0 +1,88 @@
+import type { ServerResponse } from 'node:http'
+import { type ApiAnswer, errorAnswer } from './api-answer.ts'
+import type { RecordedRequest } from './fault-server.ts'
+
+/** What a fault has in its hands. */
+interface Exchange {
+  request: RecordedRequest
+  response: ServerResponse
+  /** What every answer carries: the request id, and the features where the server tells them. */
+  headers: Record<string, string>
+  /** Does what the request asks, as a server does before its answer is lost. */
+  perform(): ApiAnswer
+}
+
+/** One way to misbehave. */
+export type Fault = (exchange: Exchange) => void
+
+/** Answers with this status and body. */
+export function answer(status: number, body: string | Uint8Array = '', headers: Record<string, string> = {}): Fault {
+  return ({ response, headers: usual }) => response.writeHead(status, { ...usual, ...headers }).end(body)
+}
+
+/** Answers with the API's own error format. */
+export function envelope(
+  status: number,
+  code: string,
+  {
+    details,
+    headers,
+    message,
+  }: { details?: Record<string, unknown>; headers?: Record<string, string>; message?: string } = {},
+): Fault {
+  const { body } = errorAnswer(status, code, message, details)
+  return answer(status, JSON.stringify(body), { 'content-type': 'application/json', ...headers })
+}
+
+/** A proxy's page in place of an answer. */
+export function page(status: number): Fault {
+  return answer(status, '<!doctype html><title>Proxy</title><p>Try again later', { 'content-type': 'text/html' })
+}
+
+/** Does the work, then resets the connection before a byte of the answer. */
+export const resetBeforeAnswer: Fault = ({ response, perform }) => {
+  perform()
+  response.socket?.resetAndDestroy()
+}
+
+/** Closes the connection (FIN) without a byte of the answer. */
+export const closeBeforeAnswer: Fault = ({ response, perform }) => {
+  perform()
+  response.socket?.destroy()
+}
+
+/** Does the work, sends the head and a part of the body, then resets. */
+export const resetMidBody: Fault = (exchange) => {
+  sendPart(exchange, () => exchange.response.socket?.resetAndDestroy())
+}
+
+/** Does the work and never answers. */
+export const stallBeforeHead: Fault = ({ perform }) => {
+  perform()
+}
+
+/** Does the work, sends the head and a part of the body, and no more. */
+export const stallMidBody: Fault = (exchange) => sendPart(exchange, () => {})
+
+/** Bytes that are no HTTP. */
+export const garbage: Fault = ({ response }) => {
+  response.socket?.end('SSH-2.0-OpenSSH_9.6\r\n')
+}
+
+function sendPart({ response, headers, perform }: Exchange, then: () => void): void {
+  const { status, body } = perform()
+  const text = JSON.stringify(body)
+  response.writeHead(status, { ...headers, 'content-type': 'application/json', 'content-length': text.length })
+  response.write(text.slice(0, text.length / 2), then)
+}
+
+/** An event stream with exactly these bytes, then its end. */
+export function eventStream(text: string, by: 'end' | 'reset' | 'stall' = 'end'): Fault {
+  return ({ response, headers }) => {
+    response.writeHead(200, { ...headers, 'content-type': 'text/event-stream' })
+    response.write(text, () => {
+      if (by === 'end') response.end()
+      if (by === 'reset') response.socket?.resetAndDestroy()
+    })
+  }
+}

@@ -1,0 +1,549 @@
+// One sandbox a key, on the real local server; a scripted one only for what that does not do yet.
+import { execFile } from 'node:child_process'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { type Agent, Theazo, type TheazoOptions } from '@theazo/core'
+import { SandboxPool, type SandboxPoolOptions } from '@theazo/core/pool'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Answer, error, execResult, startApi, wireAgent, wireSession } from './client-suite-server.ts'
+
+let local: LocalTheazo
+let theazo: Theazo
+/** Method and last segment of the path of each request that the pool under test has made. */
+let calls: string[]
+
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  theazo = new Theazo(local)
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+/** A pool on the real server, whose requests are counted. */
+function newPool(options: SandboxPoolOptions = {}, more: TheazoOptions = {}): SandboxPool {
+  calls = []
+  const onRequest = ({ url }: { url: string }) => calls.push(url.split('/').at(-1) ?? '')
+  return new SandboxPool(new Theazo({ ...local, ...more, hooks: { onRequest } }), options)
+}
+
+const creations = (): number => calls.filter((call) => call === 'agents').length
+const idOf = (pool: SandboxPool, key: string, signal?: AbortSignal): Promise<string> =>
+  pool.use(key, async ({ id }) => id, { signal })
+const statusOf = async (id: string): Promise<string> => (await theazo.agents.get(id)).data.status
+/** No user may be called so. */
+const tooLong = 'x'.repeat(257)
+const newAgent = async (): Promise<Agent> => await (await theazo.sessions.forUser('given')).agents.create()
+
+async function untilTerminated(...ids: string[]): Promise<void> {
+  for (const id of ids) while ((await statusOf(id)) !== 'terminated') await new Promise(setImmediate)
+}
+
+const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => expect.fail('no error'),
+    (thrown: unknown) => thrown,
+  )
+
+/** The server, with the creation of agents held until it is let go. */
+function heldServer(): { options: TheazoOptions; isAsked: Promise<void>; letGo: () => void } {
+  const asked = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  return {
+    isAsked: asked.promise,
+    letGo: gate.resolve,
+    options: {
+      async fetch(input, init) {
+        if (String(input).endsWith('/agents')) {
+          asked.resolve()
+          await gate.promise
+        }
+        return await local.fetch(input, init)
+      },
+    },
+  }
+}
+
+describe('one sandbox a key', () => {
+  test('fifty concurrent calls for a key make one agent, fifty keys make fifty', async () => {
+    await using pool = newPool()
+    const same = await Promise.all(Array.from({ length: 50 }, () => idOf(pool, 'same')))
+    expect([new Set(same).size, creations(), pool.size]).toEqual([1, 1, 1])
+    const others = await Promise.all(Array.from({ length: 50 }, (_, n) => idOf(pool, `other-${n}`)))
+    expect([new Set(others).size, creations(), pool.size]).toEqual([50, 51, 51])
+  })
+
+  test('files last from call to call, and keys do not see each other', async () => {
+    await using pool = newPool()
+    await pool.use('a', (agent) => agent.files.write('mine', 'of a'))
+    expect(await pool.use('a', (agent) => agent.files.readText('mine'))).toBe('of a')
+    expect(await pool.use('b', (agent) => agent.files.exists('mine'))).toBe(false)
+  })
+
+  test('the session is the one of userIdOf, the agent what the options say', async () => {
+    await using pool = newPool({ userIdOf: (key) => `user-${key.split(':')[0]}`, agent: { timeoutSeconds: 7 } })
+    const agents = await Promise.all(['1:a', '1:b', '2:a'].map((key) => pool.use(key, async ({ data }) => data)))
+    expect(new Set(agents.map(({ id }) => id)).size).toBe(3)
+    expect(agents[0]?.sessionId).toBe(agents[1]?.sessionId)
+    expect((await theazo.sessions.get(agents[2]?.sessionId ?? '')).data.userId).toBe('user-2')
+    expect(agents.map(({ timeout }) => timeout)).toEqual([7, 7, 7])
+  })
+
+  test('what the work throws is what use throws, and the sandbox stays', async () => {
+    await using pool = newPool()
+    const id = await idOf(pool, 'a')
+    const mine = new Error('mine')
+    expect(await thrownBy(pool.use('a', () => Promise.reject(mine)))).toBe(mine)
+    expect(await idOf(pool, 'a')).toBe(id)
+  })
+
+  test('a creation that failed is not kept: the next call makes one', async () => {
+    let isBroken = true
+    await using pool = newPool({ userIdOf: (key) => (isBroken ? tooLong : key) })
+    const failed = await Promise.all([thrownBy(idOf(pool, 'a')), thrownBy(idOf(pool, 'a'))])
+    expect(failed[0]).toBe(failed[1])
+    expect(failed[0]).toMatchObject({ name: 'UnprocessableEntityError' })
+    expect(pool.size).toBe(0)
+    isBroken = false
+    expect(await idOf(pool, 'a')).toMatch(/^agt_/)
+  })
+
+  test("one caller's abort ends its own wait alone", async () => {
+    const held = heldServer()
+    await using pool = newPool({}, held.options)
+    const abort = new AbortController()
+    const reason = new Error('enough')
+    const aborted = thrownBy(idOf(pool, 'a', abort.signal))
+    const other = idOf(pool, 'a')
+    await held.isAsked
+    abort.abort(reason)
+    expect(await aborted).toBe(reason)
+    held.letGo()
+    expect(await other).toMatch(/^agt_/)
+    expect(await idOf(pool, 'a')).toBe(await other)
+    expect(creations()).toBe(1)
+  })
+
+  test('a creation that nobody waits for any more is still kept, and ended by dispose', async () => {
+    const held = heldServer()
+    const pool = newPool({}, held.options)
+    const abort = new AbortController()
+    const aborted = thrownBy(idOf(pool, 'a', abort.signal))
+    await held.isAsked
+    abort.abort(new Error('enough'))
+    await aborted
+    held.letGo()
+    const id = await idOf(pool, 'a')
+    expect(creations()).toBe(1)
+    await pool.dispose()
+    expect(await statusOf(id)).toBe('terminated')
+  })
+
+  test('an aborted signal asks for nothing', async () => {
+    await using pool = newPool()
+    const reason = new Error('too late')
+    expect(await thrownBy(idOf(pool, 'a', AbortSignal.abort(reason)))).toBe(reason)
+    expect([calls, pool.size]).toEqual([[], 0])
+  })
+})
+
+describe('a sandbox that is gone', () => {
+  test('is made anew for the next call, after the one that found out has failed', async () => {
+    await using pool = newPool()
+    const id = await idOf(pool, 'a')
+    await theazo.agent(id).terminate()
+    const failed = await thrownBy(pool.use('a', (agent) => agent.exec('bash', 'true')))
+    expect(failed).toMatchObject({ name: 'ConflictError' })
+    const next = await idOf(pool, 'a')
+    expect([next === id, await statusOf(next)]).toEqual([false, 'idle'])
+  })
+
+  test('is made anew under a tool, whose code runs once, each time it goes', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    const ids = [await idOf(pool, 'a')]
+    expect(sandbox.id).toBe(ids[0])
+    for (let round = 1; round <= 3; round += 1) {
+      await theazo.agent(ids.at(-1) ?? '').terminate()
+      const { stdout } = await sandbox.exec('bash', 'echo ran >> log; cat log')
+      expect(stdout).toBe('ran\n')
+      ids.push(await idOf(pool, 'a'))
+    }
+    expect([new Set(ids).size, creations()]).toEqual([4, 4])
+  })
+
+  test('is made anew once, however many tools find out at once', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    await theazo.agent(sandbox.id).terminate()
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => sandbox.exec('bash', `echo ${n} >> log; echo ${n}`)),
+    )
+    expect(results.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 20 }, (_, n) => `${n}\n`))
+    const log = await pool.use('a', (agent) => agent.files.readText('log'))
+    expect(
+      log
+        .trim()
+        .split('\n')
+        .map(Number)
+        .toSorted((a, b) => a - b),
+    ).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(creations()).toBe(2)
+  })
+
+  test('while code runs in it takes that run with it: the code is not run again', async () => {
+    let execs = 0
+    const fetchOnce: typeof fetch = async (input, init) => {
+      const isAgain = String(input).endsWith('/exec') && (execs += 1) > 1
+      return isAgain ? Response.json(execResult('run again')) : await local.fetch(input, init)
+    }
+    await using pool = newPool({}, { fetch: fetchOnce })
+    const sandbox = await pool.source('a')()
+    const ended = thrownBy(sandbox.exec('bash', 'touch started; sleep 60'))
+    await theazo.agent(sandbox.id).exec('bash', 'until [[ -e started ]]; do sleep 0.02; done')
+    await theazo.agent(sandbox.id).terminate()
+    expect(await ended).toMatchObject({ name: 'ConflictError', status: 409 })
+    expect(execs).toBe(1)
+  })
+
+  test('an error that is not about the sandbox is passed on, and nothing is made', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    const lang = 'cobol' as 'bash' // what a caller without types may send
+    expect(await thrownBy(sandbox.exec(lang, 'x'))).toMatchObject({ name: 'UnprocessableEntityError' })
+    expect([creations(), await idOf(pool, 'a')]).toEqual([1, sandbox.id])
+  })
+})
+
+describe('409 of an agent that lives', () => {
+  /** Each agent that is made has a further number; exec answers what the test says. */
+  const startPoolApi = async (exec: (number: number) => unknown, status: () => 'paused' | 'idle' | 'terminated') => {
+    let made = 0
+    const api = await startApi({
+      'POST /sessions/by-user/*': () => wireSession('ses_1'),
+      'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle', { id: `agt_${(made += 1)}` })),
+      'GET /agents/*': ({ path }) => wireAgent(status(), { id: path.split('/')[2] ?? '' }),
+      'POST /agents/*/exec': ({ path }) => exec(Number(path.split('_')[1]?.split('/')[0])),
+      'POST /agents/*/terminate': () => ({ ok: true }),
+    })
+    return { api, made: () => made, execs: () => api.calls.filter((call) => call.endsWith('/exec')) }
+  }
+
+  test.each(['paused', 'idle'] as const)('is the caller’s, and the sandbox stays: %s', async (status) => {
+    const { api, made, execs } = await startPoolApi(
+      () => error(409, 'conflict', status),
+      () => status,
+    )
+    await using _api = api
+    await using pool = new SandboxPool(new Theazo(api.options))
+    const sandbox = await pool.source('a')()
+    expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'ConflictError', message: status })
+    expect(await thrownBy(pool.use('a', (agent) => agent.exec('bash', 'x')))).toMatchObject({ name: 'ConflictError' })
+    expect([made(), execs()]).toEqual([1, ['POST /agents/agt_1/exec', 'POST /agents/agt_1/exec']])
+  })
+
+  test('is the caller’s also after the sandbox was once made anew', async () => {
+    let status: 'idle' | 'terminated' = 'terminated'
+    const { api, made, execs } = await startPoolApi(
+      (number) => (number === 1 ? error(409, 'conflict', 'terminated') : execResult('')),
+      () => status,
+    )
+    await using _api = api
+    let isBusy = false
+    await using pool = new SandboxPool(
+      new Theazo({
+        ...api.options,
+        // From then on the second agent refuses.
+        fetch: (input, init) =>
+          isBusy && String(input).endsWith('/exec')
+            ? fetch(String(input).replace('agt_2', 'agt_1'), init)
+            : fetch(input, init),
+      }),
+    )
+    const sandbox = await pool.source('a')()
+    await sandbox.exec('bash', 'x')
+    expect([made(), execs()]).toEqual([2, ['POST /agents/agt_1/exec', 'POST /agents/agt_2/exec']])
+    status = 'idle'
+    isBusy = true
+    expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'ConflictError' })
+    expect([made(), execs().length]).toEqual([2, 3])
+  })
+})
+
+describe('what a pool holds', () => {
+  test('a sandbox that is idle too long is ended, and the next call makes another', async () => {
+    await using pool = newPool({ idleTtlMs: 20 })
+    const id = await idOf(pool, 'a')
+    await untilTerminated(id)
+    expect(pool.size).toBe(0)
+    expect(await idOf(pool, 'a')).not.toBe(id)
+  })
+
+  test('a sandbox in use is not idle, however long that takes', async () => {
+    await using pool = newPool({ idleTtlMs: 20 })
+    await idOf(pool, 'a') // it has been idle before
+    const used = await pool.use('a', async (agent) => {
+      const idle = await idOf(pool, 'b')
+      await untilTerminated(idle)
+      await idOf(pool, 'a') // a short use within the long one
+      const another = await idOf(pool, 'b')
+      await untilTerminated(another)
+      return await agent.exec('bash', 'echo alive')
+    })
+    expect(used.stdout).toBe('alive\n')
+  })
+
+  test('a full pool ends the one that was idle longest', async () => {
+    await using pool = newPool({ maxSize: 2 })
+    const a = await idOf(pool, 'a')
+    const b = await idOf(pool, 'b')
+    await idOf(pool, 'a')
+    const c = await idOf(pool, 'c')
+    await untilTerminated(b)
+    expect([pool.size, await statusOf(a), await statusOf(c)]).toEqual([2, 'idle', 'idle'])
+    expect([await idOf(pool, 'a'), await idOf(pool, 'c')]).toEqual([a, c])
+  })
+
+  test('where all are in use the next one waits, and an abort ends its wait alone', async () => {
+    await using pool = newPool({ maxSize: 1 })
+    const gate = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<string>()
+    const busy = pool.use('a', async ({ id }) => {
+      begun.resolve(id)
+      await gate.promise
+    })
+    const a = await begun.promise
+    const abort = new AbortController()
+    const reason = new Error('enough')
+    const aborted = thrownBy(idOf(pool, 'b', abort.signal))
+    const waiting = Promise.all([idOf(pool, 'c'), idOf(pool, 'c'), idOf(pool, 'd')])
+    expect(await idOf(pool, 'a')).toBe(a)
+    abort.abort(reason)
+    expect(await aborted).toBe(reason)
+    expect([pool.size, creations()]).toEqual([1, 1])
+    gate.resolve()
+    await busy
+    const [c, again, d] = await waiting
+    expect([c === again, c === d, creations()]).toEqual([true, false, 3])
+    await untilTerminated(a)
+  })
+
+  test('one that could not be made makes room for the next', async () => {
+    await using pool = newPool({ maxSize: 1, userIdOf: (key) => (key === 'bad' ? tooLong : key) })
+    const [failed, id] = await Promise.all([thrownBy(idOf(pool, 'bad')), idOf(pool, 'good')])
+    expect(failed).toMatchObject({ name: 'UnprocessableEntityError' })
+    expect(id).toMatch(/^agt_/)
+  })
+
+  test('evict ends what the pool made, and the next call makes another', async () => {
+    await using pool = newPool()
+    const id = await idOf(pool, 'a')
+    await pool.evict('a')
+    await pool.evict('none')
+    expect(await statusOf(id)).toBe('terminated')
+    expect(await idOf(pool, 'a')).not.toBe(id)
+  })
+
+  test('a size below one is refused', () => {
+    expect(() => newPool({ maxSize: 0 })).toThrow('maxSize')
+  })
+})
+
+describe('what a pool was given', () => {
+  test('is used and never ended: not by idle time, by room for others, by evict or by dispose', async () => {
+    const given = await Promise.all([newAgent(), newAgent(), newAgent(), newAgent()])
+    const [idle, old, evicted, last] = given.map(({ id }) => id)
+    await using quick = newPool({ idleTtlMs: 20 })
+    for (const agent of given.slice(0, 1)) quick.adopt('a', agent)
+    expect(await idOf(quick, 'a')).toBe(idle)
+    await untilTerminated(await idOf(quick, 'b'))
+
+    const pool = newPool({ maxSize: 1 })
+    for (const agent of given.slice(1, 2)) pool.adopt('a', agent)
+    expect(await idOf(pool, 'a')).toBe(old)
+    const made = await idOf(pool, 'b')
+    for (const agent of given.slice(2, 3)) pool.adopt('c', agent)
+    expect(await idOf(pool, 'c')).toBe(evicted)
+    await pool.evict('c')
+    for (const agent of given.slice(3)) pool.adopt('c', agent)
+    expect(await idOf(pool, 'c')).toBe(last)
+    await pool.dispose()
+    expect(await statusOf(made)).toBe('terminated')
+    const statuses = await Promise.all(given.map(({ id }) => statusOf(id)))
+    expect(statuses).toEqual(['idle', 'idle', 'idle', 'idle'])
+    await Promise.all(given.map((agent) => agent.terminate()))
+  })
+
+  test('takes the place of what the pool had made for the key, which is then ended', async () => {
+    const given = await newAgent()
+    {
+      await using pool = newPool()
+      const made = await idOf(pool, 'a')
+      pool.adopt('a', given)
+      expect(await idOf(pool, 'a')).toBe(given.id)
+      await pool.dispose()
+      expect(await statusOf(made)).toBe('terminated')
+    }
+    expect(await statusOf(given.id)).toBe('idle')
+    await given.terminate()
+  })
+
+  test('is left alone also where the pool itself had made it', async () => {
+    const pool = newPool()
+    const made = await idOf(pool, 'a')
+    pool.adopt('a', theazo.agent(made))
+    expect(await idOf(pool, 'a')).toBe(made)
+    await pool.dispose()
+    expect(await statusOf(made)).toBe('idle')
+    await theazo.agent(made).terminate()
+  })
+
+  test('and is gone is made anew, which is then the pool’s own', async () => {
+    const given = await newAgent()
+    const pool = newPool()
+    pool.adopt('a', given)
+    await given.terminate()
+    const sandbox = await pool.source('a')()
+    expect((await sandbox.exec('bash', 'echo hi')).stdout).toBe('hi\n')
+    const made = await idOf(pool, 'a')
+    expect(made).not.toBe(given.id)
+    await pool.dispose()
+    expect(await statusOf(made)).toBe('terminated')
+  })
+
+  test('an id that was stored is found again by another pool, and left to who made it', async () => {
+    const stored = new Map<string, string>()
+    const options: SandboxPoolOptions = {
+      recall: async (key) => stored.get(key),
+      onCreate: (key, { id }) => stored.set(key, id),
+    }
+    await using first = newPool(options)
+    const id = await idOf(first, 'a')
+    expect(stored.get('a')).toBe(id)
+    {
+      await using second = newPool(options)
+      expect([await idOf(second, 'a'), creations()]).toEqual([id, 0])
+    }
+    expect(await statusOf(id)).toBe('idle')
+    await theazo.agent(id).terminate()
+    await using third = newPool(options)
+    const next = await idOf(third, 'a')
+    expect([next === id, stored.get('a')]).toEqual([false, next])
+    stored.set('b', 'agt_none')
+    expect(await idOf(third, 'b')).toBe(stored.get('b'))
+  })
+})
+
+describe('dispose', () => {
+  test('ends all that the pool made, and refuses later calls', async () => {
+    const pool = newPool()
+    const ids = await Promise.all(['a', 'b', 'c'].map((key) => idOf(pool, key)))
+    const sandbox = await pool.source('a')()
+    await pool.dispose()
+    expect(await Promise.all(ids.map(statusOf))).toEqual(['terminated', 'terminated', 'terminated'])
+    await pool.dispose()
+    const sent = calls.length
+    for (const call of [idOf(pool, 'a'), pool.source('a')(), sandbox.exec('bash', 'true')]) {
+      expect(await thrownBy(call)).toMatchObject({
+        name: 'ConfigurationError',
+        message: expect.stringContaining('dispose'),
+      })
+    }
+    const given = theazo.agent('agt_none')
+    expect(() => pool.adopt('a', given)).toThrow('dispose')
+    expect([calls.length, pool.size]).toEqual([sent, 0])
+  })
+
+  test('while creations are under way ends what they make, and those who wait for it are refused', async () => {
+    const held = heldServer()
+    const made: string[] = []
+    const pool = newPool({ onCreate: (_key, { id }) => made.push(id) }, held.options)
+    const waiting = ['a', 'a', 'b'].map((key) => pool.use(key, (agent) => agent.exec('bash', 'touch ran')))
+    const failed = Promise.all(waiting.map(thrownBy))
+    await held.isAsked
+    const disposed = pool.dispose()
+    held.letGo()
+    await disposed
+    expect((await failed).map((thrown) => (thrown as Error).name)).toEqual(Array(3).fill('ConfigurationError'))
+    expect(made).toHaveLength(2)
+    expect(await Promise.all(made.map(statusOf))).toEqual(['terminated', 'terminated'])
+  })
+
+  test('ends the wait of those for whom there was no room', async () => {
+    const pool = newPool({ maxSize: 1 })
+    const gate = Promise.withResolvers<void>()
+    const begun = Promise.withResolvers<void>()
+    const busy = pool.use('a', async () => {
+      begun.resolve()
+      await gate.promise
+    })
+    await begun.promise
+    const waiting = thrownBy(idOf(pool, 'b'))
+    await pool.dispose()
+    expect(await waiting).toMatchObject({ name: 'ConfigurationError' })
+    gate.resolve()
+    await busy
+    expect(pool.size).toBe(0)
+  })
+
+  test('is fine with a sandbox that is gone already', async () => {
+    const pool = newPool()
+    await theazo.agent(await idOf(pool, 'a')).terminate()
+    await pool.dispose()
+    expect(pool.size).toBe(0)
+  })
+
+  test('waits for the end of those that were let go before', async () => {
+    const gate = Promise.withResolvers<void>()
+    const lastEnded = Promise.withResolvers<void>()
+    let heldId: string | undefined
+    const holdOne: typeof fetch = async (input, init) => {
+      const isHeld = heldId !== undefined && String(input).endsWith(`${heldId}/terminate`)
+      if (isHeld) await gate.promise
+      const answer = await local.fetch(input, init)
+      if (!isHeld && String(input).endsWith('/terminate')) lastEnded.resolve()
+      return answer
+    }
+    const pool = newPool({ maxSize: 1 }, { fetch: holdOne })
+    heldId = await idOf(pool, 'a')
+    const last = await idOf(pool, 'b')
+    const order: string[] = []
+    const disposed = pool.dispose().then(() => order.push('disposed'))
+    await lastEnded.promise
+    order.push(await statusOf(last), await statusOf(heldId))
+    gate.resolve()
+    await disposed
+    expect(order).toEqual(['terminated', 'idle', 'disposed'])
+    expect(await statusOf(heldId)).toBe('terminated')
+  })
+
+  test('tells how many could not be ended', async () => {
+    await using api = await startApi({
+      'POST /sessions/by-user/*': () => wireSession('ses_1'),
+      'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle')),
+      'POST /agents/agt_1/terminate': () => error(403, 'forbidden', 'no'),
+    })
+    const pool = new SandboxPool(new Theazo(api.options))
+    await idOf(pool, 'a')
+    const failed = await thrownBy(pool.dispose())
+    expect(failed).toMatchObject({ name: 'AggregateError', errors: [{ name: 'ForbiddenError' }] })
+  })
+})
+
+test('a process whose pool nobody disposed ends by itself', async () => {
+  await using api = await startApi({
+    'POST /sessions/by-user/*': () => wireSession('ses_1'),
+    'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle')),
+  })
+  const program = `
+import { Theazo } from '@theazo/core'
+import { SandboxPool } from '@theazo/core/pool'
+const pool = new SandboxPool(new Theazo(${JSON.stringify(api.options)}))
+await pool.use('a', async () => {})
+pool.adopt('b', new Theazo(${JSON.stringify(api.options)}).agent('agt_2'))
+console.log(pool.size)`
+  const cwd = dirname(fileURLToPath(import.meta.url))
+  const args = ['--input-type=module', '--eval', program]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 30_000 })
+  expect(stdout).toBe('2\n')
+})

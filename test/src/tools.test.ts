@@ -1,0 +1,227 @@
+// The tools of the catalog in a real sandbox.
+import { type Agent, Theazo } from '@theazo/core'
+import {
+  type AnyTool,
+  deleteFile,
+  editFile,
+  getUsage,
+  listFiles,
+  readFile,
+  runCode,
+  selectTools,
+  toolGroups,
+  type ToolResult,
+  type ToolSandbox,
+  writeFile,
+} from '@theazo/core/tools'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+
+let local: LocalTheazo
+let sandbox: Agent
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  const session = await new Theazo(local).sessions.forUser('tools')
+  sandbox = await session.agents.create()
+})
+afterAll(() => local[Symbol.asyncDispose]())
+beforeEach(async () => {
+  await sandbox.exec('bash', 'find /workspace -mindepth 1 -delete')
+})
+
+/** A one-pixel picture. */
+const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+
+function dataOf<Data>(result: ToolResult<Data>): Data {
+  if (result.isError) expect.fail(result.text)
+  return result.data
+}
+
+describe('files', () => {
+  test('a file is written, listed, read and deleted', async () => {
+    expect(await writeFile.run({ path: 'docs/a b.md', content: '# Hä\n' }, { sandbox })).toMatchObject({
+      text: 'Wrote docs/a b.md (6 bytes).',
+      data: { path: 'docs/a b.md', sizeBytes: 6 },
+    })
+    expect(await readFile.run({ path: 'docs/a b.md' }, { sandbox })).toMatchObject({ text: '# Hä\n' })
+    const listed = await listFiles.run({ recursive: true }, { sandbox })
+    expect(listed.text).toBe('docs/\ndocs/a b.md (6 bytes)')
+    expect((await deleteFile.run({ path: 'docs', recursive: true }, { sandbox })).text).toBe('Deleted docs.')
+    expect((await listFiles.run({}, { sandbox })).text).toBe('/workspace is empty.')
+  })
+
+  test('a long file is read in parts that say how to go on, and join to the whole', async () => {
+    const whole = Array.from({ length: 4500 }, (_, index) => `line ${index + 1}\n`).join('')
+    await writeFile.run({ path: 'long', content: whole }, { sandbox })
+    let text = ''
+    let startLine: number | undefined = 1
+    while (startLine !== undefined) {
+      const result: Awaited<ReturnType<typeof readFile.run>> = await readFile.run(
+        { path: 'long', startLine },
+        { sandbox },
+      )
+      text += dataOf(result).text
+      const next: string | undefined = /Go on with startLine (\d+)/.exec(result.text)?.[1]
+      startLine = next === undefined ? undefined : Number(next)
+    }
+    expect(text).toBe(whole)
+    const part = await readFile.run({ path: 'long', startLine: 10, lineCount: 2 }, { sandbox })
+    expect(part.text).toBe('line 10\nline 11\n[lines 10 to 11 of 4500. Go on with startLine 12.]')
+    expect(await readFile.run({ path: 'long', startLine: 9999 }, { sandbox })).toMatchObject({
+      isError: true,
+      text: expect.stringContaining('has 4500 lines'),
+    })
+  })
+
+  test('an endless line is cut, an empty file says so, and binary content is not shown', async () => {
+    await sandbox.files.write('line', 'x'.repeat(100_000))
+    await sandbox.files.write('empty', '')
+    await sandbox.files.write('binary', new Uint8Array([1, 0, 2]))
+    expect((await readFile.run({ path: 'line' }, { sandbox })).text).toMatch(/characters cut/)
+    expect((await readFile.run({ path: 'empty' }, { sandbox })).text).toBe('empty is empty.')
+    expect((await readFile.run({ path: 'binary' }, { sandbox })).text).toMatch(/is not text \(3 bytes\)/)
+  })
+
+  test('a picture comes back as a picture', async () => {
+    await sandbox.files.write('dot.png', Buffer.from(png, 'base64'))
+    expect(await readFile.run({ path: 'dot.png' }, { sandbox })).toMatchObject({
+      text: 'dot.png: a picture of 70 bytes.',
+      images: [{ path: 'dot.png', mediaType: 'image/png', base64: png }],
+    })
+  })
+
+  test('an edit replaces what matches exactly once', async () => {
+    await sandbox.files.write('a.py', 'a = 1\nb = 2\n')
+    const edited = await editFile.run({ path: 'a.py', oldText: 'b = 2', newText: "b = '$&'" }, { sandbox })
+    expect(edited).toMatchObject({ text: 'Edited a.py at line 2.', data: { lines: [2] } })
+    expect(await sandbox.files.readText('a.py')).toBe("a = 1\nb = '$&'\n")
+  })
+
+  test.each([
+    ['not there', { oldText: 'c = 3', newText: '' }, 'Read the file again'],
+    [
+      'there with other white space',
+      { oldText: 'def f():\n  return 1', newText: '' },
+      'with other white space at line 1',
+    ],
+    ['there several times', { oldText: 'return', newText: '' }, 'stands in a.py 2 times, at lines 2, 4'],
+    ['the same as the new one', { oldText: 'x', newText: 'x' }, 'nothing would change'],
+  ])('an edit whose text is %s says so and changes nothing', async (_what, edit, message) => {
+    const before = 'def f():\n    return 1\ndef g():\n    return 2\n'
+    await sandbox.files.write('a.py', before)
+    const result = await editFile.run({ path: 'a.py', ...edit }, { sandbox })
+    expect(result).toMatchObject({ isError: true, text: expect.stringContaining(message) })
+    expect(await sandbox.files.readText('a.py')).toBe(before)
+  })
+
+  test('an edit of all places, of a file with CRLF, and of one that is no text', async () => {
+    await sandbox.files.write('a', 'x\nx\n')
+    await editFile.run({ path: 'a', oldText: 'x', newText: 'yy', replaceAll: true }, { sandbox })
+    expect(await sandbox.files.readText('a')).toBe('yy\nyy\n')
+    await sandbox.files.write('crlf', 'one\r\ntwo\r\n')
+    await editFile.run({ path: 'crlf', oldText: 'one\ntwo', newText: '1\n2' }, { sandbox })
+    expect(await sandbox.files.readText('crlf')).toBe('1\r\n2\r\n')
+    await sandbox.files.write('latin', new Uint8Array([0xe4, 0x62]))
+    const refused = await editFile.run({ path: 'latin', oldText: 'b', newText: 'c' }, { sandbox })
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('not UTF-8') })
+  })
+
+  test('a missing file is an error that the model can act on', async () => {
+    const result = await readFile.run({ path: 'nope' }, { sandbox })
+    expect(result).toMatchObject({ isError: true, error: { code: 'file_not_found', details: { path: 'nope' } } })
+    expect(result.text).toMatch(/nope.*Check the path with list_files/s)
+  })
+
+  test('more entries than a list shows are said', async () => {
+    await sandbox.exec('bash', 'for i in {1..600}; do : > f$i; done')
+    const result = await listFiles.run({}, { sandbox })
+    expect(dataOf(result)).toMatchObject({ isTruncated: true, entries: { length: 500 } })
+    expect(result.text).toContain('only the first 500')
+  })
+})
+
+describe('run_code', () => {
+  /** The sandbox, with the files that a server with `exec-files` would tell. */
+  function telling(files: { path: string; sizeBytes: number }[]): ToolSandbox {
+    return {
+      id: sandbox.id,
+      exec: async (lang, code, options) => ({ ...(await sandbox.exec(lang, code, options)), files }),
+    }
+  }
+
+  test('pictures that the code saved come back as pictures, and other files by name', async () => {
+    const code = `import base64, shutil\nopen('a.png', 'wb').write(base64.b64decode('${png}'))\nopen('b.csv', 'w').write('1,2')`
+    const files = [
+      { path: '/workspace/a.png', sizeBytes: 70 },
+      { path: '/workspace/b.csv', sizeBytes: 3 },
+      { path: '/workspace/gone.png', sizeBytes: 70 },
+      { path: '/workspace/huge.png', sizeBytes: 50_000_000 },
+    ]
+    const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
+    expect(result).toMatchObject({
+      isError: false,
+      images: [{ path: '/workspace/a.png', mediaType: 'image/png', base64: png }],
+    })
+    expect(result.text).toContain('[files made or changed: /workspace/a.png (70 bytes), /workspace/b.csv (3 bytes)')
+    expect(dataOf(result).files).toEqual(files)
+    expect(runCode.output.safeParse(dataOf(result)).success).toBe(true)
+  })
+
+  test('at most four pictures come back', async () => {
+    const code = `import base64\nfor i in range(6): open(f'{i}.png', 'wb').write(base64.b64decode('${png}'))`
+    const files = Array.from({ length: 6 }, (_, index) => ({ path: `/workspace/${index}.png`, sizeBytes: 70 }))
+    const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
+    expect(dataOf(result).images).toHaveLength(4)
+  })
+
+  test('output is reported while it may still be waited for', async () => {
+    const messages: string[] = []
+    const report = ({ message }: { message: string }): void => void messages.push(message)
+    await runCode.run({ language: 'bash', code: 'echo out; echo err >&2' }, { sandbox, report })
+    expect(messages.toSorted()).toEqual(['err\n', 'out\n'])
+  })
+})
+
+describe('the catalog', () => {
+  test('has every tool once, and offers the one for code by default', () => {
+    const names = Object.values(toolGroups).flatMap((tools) => tools.map(({ name }) => name))
+    const files = ['read_file', 'write_file', 'edit_file', 'list_files', 'delete_file']
+    const tasks = ['run_task', 'start_task', 'get_task', 'cancel_task']
+    const agents = ['get_agent', 'pause_agent', 'resume_agent', 'terminate_agent', 'create_agent', 'list_agents']
+    expect(names).toEqual(['run_code', ...files, ...tasks, 'get_usage', ...agents])
+    expect(selectTools().map(({ name }) => name)).toEqual(['run_code'])
+    const readOnly = selectTools({ groups: ['files', 'code'], isReadOnly: true }).map(({ name }) => name)
+    expect(readOnly).toEqual(['read_file', 'list_files'])
+  })
+
+  test('has inputs of strings, enums, bounded integers and booleans alone, each described', () => {
+    for (const tool of Object.values(toolGroups).flat() as AnyTool[]) {
+      const schema = z.toJSONSchema(tool.input) as {
+        type: string
+        properties?: Record<string, Record<string, unknown>>
+      }
+      expect(schema.type).toBe('object')
+      for (const [name, property] of Object.entries(schema.properties ?? {})) {
+        const what = `${tool.name}.${name}`
+        expect([what, ['string', 'integer', 'boolean'].includes(String(property['type']))]).toEqual([what, true])
+        expect([what, typeof property['description']]).toEqual([what, 'string'])
+        expect([what, 'default' in property]).toEqual([what, false])
+        if (property['type'] === 'integer') {
+          expect([what, typeof property['minimum'], typeof property['maximum']]).toEqual([what, 'number', 'number'])
+        }
+      }
+    }
+  })
+
+  test('a tool that needs more than a sandbox says so to the model', async () => {
+    const result = await getUsage.run({}, { sandbox })
+    expect(result).toMatchObject({ isError: true, error: { code: 'not_supported' } })
+    expect(result.text).toContain('it needs an account')
+    for (const tool of [...toolGroups.task, ...toolGroups['background-tasks']]) {
+      const bare: ToolSandbox = { id: 'agt_1', exec: (...args) => sandbox.exec(...args) }
+      const refused = await tool.run({ task: 'x', taskId: 'task_1' }, { sandbox: bare })
+      expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('model loop') })
+    }
+  })
+})
