@@ -10,12 +10,10 @@ interface Subject {
   agent: () => Agent
   has: (feature: Feature) => boolean
   lacks: ReferencePart[]
-  /** Method and path of what is sent while the work runs. */
-  sentBy: (work: () => Promise<unknown>) => Promise<string[]>
 }
 
-/** Files, lists, usage, and what needs an extension. */
-export function describeParts({ theazo, session, agent, has, lacks, sentBy }: Subject): void {
+/** Files, lists, usage, and what needs an extension. What a server lacks is skipped; client-refusals.test.ts has the refusals. */
+export function describeParts({ theazo, session, agent, has, lacks }: Subject): void {
   describe('files', () => {
     test('are written, read, listed, moved and removed', async () => {
       const { files } = agent()
@@ -154,47 +152,6 @@ export function describeParts({ theazo, session, agent, has, lacks, sentBy }: Su
       const code = 'echo x >> once; cat once'
       const [first, second] = [await agent().exec('bash', code, options), await agent().exec('bash', code, options)]
       expect([first.stdout, second.stdout]).toEqual(['x\n', 'x\n'])
-    })
-  })
-
-  describe('without the extension the call is refused and nothing is sent', () => {
-    test.for<[string, Feature, (subject: { session: Session; theazo: Theazo; agent: Agent }) => Promise<unknown>]>([
-      ['an agent with a name', 'agents', ({ session }) => session.agents.create({ name: 'x' })],
-      ['an agent with metadata', 'agents', ({ session }) => session.agents.create({ metadata: { a: 1 } })],
-      ['standard input', 'exec-stdin', ({ agent }) => agent.exec('bash', 'cat', { stdin: 'x' })],
-      ['empty standard input', 'exec-stdin', ({ agent }) => agent.exec('bash', 'cat', { stdin: '' })],
-      ['bytes as input', 'exec-stdin', ({ agent }) => agent.exec('bash', 'cat', { stdin: Uint8Array.of(1) })],
-      ['a stream with input', 'exec-stdin', ({ agent }) => agent.execStream('bash', 'cat', { stdin: 'x' }).next()],
-      ['an environment', 'exec-options', ({ agent }) => agent.exec('bash', 'true', { env: { A: '1' } })],
-      ['a working folder', 'exec-options', ({ agent }) => agent.exec('bash', 'true', { cwd: '/' })],
-      ['sessions of a user', 'sessions', ({ theazo }) => theazo.sessions.list({ userId: 'x' }).page()],
-      ['sessions of an empty user', 'sessions', ({ theazo }) => theazo.sessions.list({ userId: '' }).page()],
-      ['sessions of a status', 'sessions', ({ theazo }) => collect(theazo.sessions.list({ status: 'active' }))],
-      ['usage of a session', 'sessions', ({ theazo }) => theazo.usage.summary({ sessionId: 'ses_1' })],
-      ['usage of a user', 'sessions', ({ theazo }) => theazo.usage.summary({ userId: 'x' })],
-      ['usage of an empty user', 'sessions', ({ theazo }) => theazo.usage.summary({ userId: '' })],
-      ['usage of a key', 'sessions', ({ theazo }) => theazo.usage.summary({ keyId: 'x' })],
-    ])('%s', async ([, feature, call], { skip }) => {
-      skip(has(feature), `has ${feature}`)
-      const sent = await sentBy(async () => {
-        const refused = { name: 'NotSupportedError', code: 'not_supported', details: { feature } }
-        await expect(call({ session: session(), theazo: theazo(), agent: agent() })).rejects.toMatchObject(refused)
-      })
-      expect(sent).toEqual([])
-    })
-
-    test.for<[string, Feature, (subject: { session: Session; agent: Agent }) => Promise<unknown>]>([
-      ['changing a session', 'sessions', ({ session }) => session.update({ metadata: {} })],
-      ['ending a session', 'sessions', ({ session }) => session.terminate()],
-      ['agents of a session', 'sessions', ({ session }) => session.agents.list().page()],
-      ['a task', 'tasks', ({ agent }) => agent.tasks.get('task_1')],
-      ['cancelling a task', 'tasks', ({ agent }) => agent.tasks.cancel('task_1')],
-    ])('a route of its own is told apart from an id that is none: %s', async ([, feature, call], { skip }) => {
-      skip(has(feature), `has ${feature}`)
-      await expect(call({ session: session(), agent: agent() })).rejects.toMatchObject({
-        name: 'NotSupportedError',
-        details: { feature },
-      })
     })
   })
 }

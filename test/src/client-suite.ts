@@ -239,6 +239,6 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
       })
     })
 
-    describeParts({ has, lacks, sentBy, agent: () => agent, session: () => session, theazo: () => theazo })
+    describeParts({ has, lacks, agent: () => agent, session: () => session, theazo: () => theazo })
   })
 }

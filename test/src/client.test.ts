@@ -19,14 +19,14 @@ import {
   wireUsage,
 } from './client-suite-server.ts'
 
-describeClient('the local server, in-process', createLocalTheazo, ['lists', 'usage', 'pause'])
+describeClient('the local server, in-process', createLocalTheazo, ['usage', 'pause'])
 describeClient(
   'the local server, over a port',
   async () => {
     const server = await listenTheazo({ port: 0 })
     return { baseUrl: server.url, apiKey: server.apiKey, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
   },
-  ['lists', 'usage', 'pause'],
+  ['usage', 'pause'],
 )
 
 const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>

@@ -304,3 +304,124 @@ describe('agents', () => {
     expectEnvelope(answer, { status: 409, code: 'conflict' })
   })
 })
+
+describe('lists', () => {
+  test('come newest first, in pages whose cursor stays valid while rows are added', async () => {
+    const ids: string[] = []
+    for (let n = 0; n < 5; n += 1) ids.unshift((await post('/sessions', { userId: 'pages' })).body.id)
+    const first = await send('/sessions?limit=2&userId=pages')
+    expect(first.body).toMatchObject({ data: [{ id: ids[0] }, { id: ids[1] }], hasMore: true })
+    await post('/sessions', { userId: 'pages' })
+    const second = await send(`/sessions?limit=2&userId=pages&cursor=${first.body.nextCursor}`)
+    expect(second.body).toMatchObject({ data: [{ id: ids[2] }, { id: ids[3] }], hasMore: true })
+    const last = await send(`/sessions?limit=2&userId=pages&cursor=${second.body.nextCursor}`)
+    expect(last.body).toEqual({ data: [expect.objectContaining({ id: ids[4] })], hasMore: false })
+    expect(last.body.data[0]).toEqual((await send(`/sessions/${ids[4]}`)).body)
+  })
+
+  test('have 25 items a page by default', async () => {
+    await Promise.all(Array.from({ length: 26 }, () => post('/sessions', { userId: 'many' })))
+    expect((await send('/sessions?userId=many')).body).toMatchObject({ data: { length: 25 }, hasMore: true })
+    expect((await send('/sessions?userId=many&limit=100')).body).toMatchObject({ data: { length: 26 }, hasMore: false })
+  })
+
+  test.each(['limit=0', 'limit=101', 'limit=', 'limit=1.5', 'limit=x', 'cursor=', 'cursor=cur_x', 'status=asleep'])(
+    'bad input names the parameter: %s',
+    async (query) => {
+      expectFields(await send(`/sessions?${query}`), query.split('=')[0] ?? '')
+      expectFields(await send(`/sessions/${sessionId}/agents?${query}`), query.split('=')[0] ?? '')
+    },
+  )
+
+  test('of agents are of one session, and of a status or a name', async () => {
+    const { body: session } = await post('/sessions', { userId: 'agents' })
+    const path = `/sessions/${session.id}/agents`
+    const { body: a } = await post(path, { name: 'a' })
+    const { body: b } = await post(path, {})
+    await post(`/agents/${b.id}/terminate`, {})
+    const ids = async (query: string): Promise<string[]> =>
+      (await send(path + query)).body.data.map(({ id }: { id: string }) => id)
+    expect(await ids('')).toEqual([b.id, a.id])
+    expect(await ids('?status=idle')).toEqual([a.id])
+    expect(await ids('?name=a')).toEqual([a.id])
+    expect(await ids('?name=none')).toEqual([])
+    expectEnvelope(await send('/sessions/ses_none/agents'), { status: 404, code: 'not_found' })
+  })
+})
+
+describe('sessions that change', () => {
+  const patch = (id: string, body: unknown) => send(`/sessions/${id}`, { method: 'PATCH', body: JSON.stringify(body) })
+
+  test('merge limits and metadata, and null removes', async () => {
+    const limits = { maxAgents: 3, maxComputeMinutes: 10 }
+    const { body } = await post('/sessions', { userId: 'patched', limits, metadata: { a: 1, b: { c: 2 } } })
+    const change = { limits: { maxAgents: null, maxComputeMinutes: 20 }, metadata: { a: null, d: 3 } }
+    const changed = await patch(body.id, change)
+    expect(changed.status).toBe(200)
+    expect(changed.body).toMatchObject({ limits: { maxComputeMinutes: 20 }, metadata: { b: { c: 2 }, d: 3 } })
+    expect([Object.keys(changed.body.limits), Object.keys(changed.body.metadata)]).toEqual([
+      ['maxComputeMinutes'],
+      ['b', 'd'],
+    ])
+    expect((await send(`/sessions/${body.id}`)).body).toEqual(changed.body)
+    expect((await patch(body.id, { limits: null })).body).toMatchObject({ limits: {}, metadata: { d: 3 } })
+    expect((await patch(body.id, {})).body.metadata).toEqual({ b: { c: 2 }, d: 3 })
+  })
+
+  test('refuse bad input by its field, and an unknown id', async () => {
+    const { body } = await post('/sessions', { userId: 'patched' })
+    expectFields(await patch(body.id, { limits: { maxAgents: -1 } }), 'limits.maxAgents')
+    expectFields(await patch(body.id, { metadata: [] }), 'metadata')
+    expectEnvelope(await patch('ses_none', {}), { status: 404, code: 'not_found' })
+  })
+
+  test('end with their agents: again is fine, no agent can be added, and the user gets a new one', async () => {
+    const { body: session } = await post('/sessions/by-user/ending', {})
+    const { body: agent } = await post(`/sessions/${session.id}/agents`, {})
+    const running = post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'echo x > started; sleep 300' })
+    for (let stdout = ''; stdout === '';) {
+      ;({ stdout } = (await post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'cat started' })).body)
+    }
+    for (const _ of [1, 2]) expect((await post(`/sessions/${session.id}/terminate`, {})).body).toEqual({ ok: true })
+    expectEnvelope(await running, { status: 409, code: 'conflict' })
+    expect((await send(`/sessions/${session.id}`)).body.status).toBe('terminated')
+    expect((await send(`/agents/${agent.id}`)).body.status).toBe('terminated')
+    expectEnvelope(await post(`/sessions/${session.id}/agents`, {}), { status: 409, code: 'conflict' })
+    expectEnvelope(await patch(session.id, {}), { status: 409, code: 'conflict' })
+    expect((await post('/sessions/by-user/ending', {})).body.id).not.toBe(session.id)
+    expectEnvelope(await post('/sessions/ses_none/terminate', {}), { status: 404, code: 'not_found' })
+  })
+})
+
+describe('agents with a name', () => {
+  test('are made once by any number of concurrent calls, and found again until they end', async () => {
+    const { body: session } = await post('/sessions', { userId: 'names' })
+    const path = `/sessions/${session.id}/agents`
+    const body = { name: 'main', metadata: { thread: 1 } }
+    const answers = await Promise.all(Array.from({ length: 20 }, () => post(path, body)))
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([...Array(19).fill(200), 201])
+    const ids = new Set(answers.map((answer) => answer.body.id))
+    expect(ids.size).toBe(1)
+    const [id] = ids
+    expect(new Set(answers.map((answer) => answer.body.status))).toEqual(new Set(['idle']))
+    expect((await send(`/agents/${id}`)).body).toMatchObject({ id, status: 'idle', ...body })
+    await post(`/agents/${id}/terminate`, {})
+    expect((await post(path, body)).body.id).not.toBe(id)
+  })
+
+  test('belong to their session', async () => {
+    const [a, b] = [await post('/sessions', { userId: 'n1' }), await post('/sessions', { userId: 'n2' })]
+    const [one, two] = [
+      await post(`/sessions/${a.body.id}/agents`, { name: 'same' }),
+      await post(`/sessions/${b.body.id}/agents`, { name: 'same' }),
+    ]
+    expect(one.body.id).not.toBe(two.body.id)
+  })
+
+  test.each([{ name: '' }, { name: 'x'.repeat(129) }, { name: 1 }, { metadata: 'x' }])(
+    'refuse bad input by its field: %j',
+    async (body) => {
+      expectFields(await post(`/sessions/${sessionId}/agents`, body), Object.keys(body)[0] ?? '')
+    },
+  )
+})

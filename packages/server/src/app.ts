@@ -1,3 +1,4 @@
+import type { Feature } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
@@ -19,7 +20,7 @@ export interface AppOptions {
 }
 
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
-const features: readonly string[] = []
+const features: readonly Feature[] = ['sessions', 'agents']
 
 /** The Theazo API: from the request to its answer, top to bottom. */
 export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Environment> {

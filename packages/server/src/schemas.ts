@@ -3,19 +3,28 @@
  *
  * @module
  */
-import type { CreateAgentBody, CreateSessionBody, ExecBody, SessionForUserBody } from '@theazo/core'
+import type {
+  CreateAgentBody,
+  CreateAgentExtensions,
+  CreateSessionBody,
+  ExecBody,
+  SessionForUserBody,
+  UpdateSessionBody,
+} from '@theazo/core'
 import { z } from 'zod'
 
+const maxCost = z.object({
+  amount: z.int('must be an integer number of cents').min(0),
+  currency: z.literal('usd', "must be 'usd'"),
+  period: z.enum(['session', 'day', 'month']),
+})
+const maxAgents = z.int().min(0)
+const maxComputeMinutes = z.number().min(0)
+
 const limits = z.object({
-  maxCost: z
-    .object({
-      amount: z.int('must be an integer number of cents').min(0),
-      currency: z.literal('usd', "must be 'usd'"),
-      period: z.enum(['session', 'day', 'month']),
-    })
-    .optional(),
-  maxAgents: z.int().min(0).optional(),
-  maxComputeMinutes: z.number().min(0).optional(),
+  maxCost: maxCost.optional(),
+  maxAgents: maxAgents.optional(),
+  maxComputeMinutes: maxComputeMinutes.optional(),
 })
 
 const metadata = z.record(z.string(), z.unknown())
@@ -30,7 +39,44 @@ export const sessionForUserBody = z.object({ limits: limits.optional(), metadata
 
 export const createSessionBody = sessionForUserBody.extend({ userId })
 
+export const updateSessionBody = z.object({
+  limits: z
+    .object({
+      maxCost: maxCost.nullable().optional(),
+      maxAgents: maxAgents.nullable().optional(),
+      maxComputeMinutes: maxComputeMinutes.nullable().optional(),
+    })
+    .nullable()
+    .optional(),
+  metadata: metadata.nullable().optional(),
+})
+
+/** Query of every list (contract, Basics). */
+const pageQuery = z.object({
+  limit: z
+    .string()
+    .regex(/^([1-9]\d?|100)$/, 'must be a number from 1 to 100')
+    .transform(Number)
+    .default(25),
+  cursor: z
+    .string()
+    .regex(/^cur_[0-9A-HJKMNP-TV-Z]{26}$/, 'is not one that a list has given')
+    .optional(),
+})
+
+export const listSessionsQuery = pageQuery.extend({
+  userId: userId.optional(),
+  status: z.enum(['active', 'paused', 'terminated']).optional(),
+})
+
+export const listAgentsQuery = pageQuery.extend({
+  status: z.enum(['booting', 'idle', 'running', 'paused', 'failed', 'terminated']).optional(),
+  name: z.string().optional(),
+})
+
 export const createAgentBody = z.object({
+  name: z.string().min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
+  metadata: metadata.optional(),
   compute: z.object({ provider: z.string() }).optional(),
   model: z.object({ id: z.string() }).optional(),
   browser: z.boolean().optional(),
@@ -49,5 +95,6 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
-true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody>
+true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
+true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execBody>, ExecBody>

@@ -60,6 +60,11 @@ async function readText(c: Context): Promise<string> {
   return new TextDecoder().decode(Buffer.concat(chunks))
 }
 
+/** @throws {ApiError} 422 that names each parameter at fault. Unknown ones are ignored; of a repeated one the first counts. */
+export function readQuery<T>(c: Context, schema: z.ZodType<T>): T {
+  return validate(c.req.query(), schema, 'query')
+}
+
 /** @param name of the whole, for faults that belong to no single field. */
 export function validate<T>(value: unknown, schema: z.ZodType<T>, name: string): T {
   const parsed = schema.safeParse(value)

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
-import { createSessionBody, sessionForUserBody, userId } from '../schemas.ts'
+import { createSessionBody, listSessionsQuery, sessionForUserBody, updateSessionBody, userId } from '../schemas.ts'
 import type { Sessions } from '../services/sessions.ts'
 import type { Environment } from './environment.ts'
-import { readBody, validate } from './read-body.ts'
+import { readBody, readQuery, validate } from './read-body.ts'
 
 /** `/sessions` (contract, Sessions). */
 export function sessionRoutes(sessions: Sessions): Hono<Environment> {
@@ -15,6 +15,11 @@ export function sessionRoutes(sessions: Sessions): Hono<Environment> {
       const body = await readBody(c, sessionForUserBody)
       const user = validate(c.req.param('userId'), userId, 'userId')
       return c.json(await sessions.forUser(c.var.principal, user, body))
+    })
+    .get('/sessions', async (c) => c.json(await sessions.list(c.var.principal, readQuery(c, listSessionsQuery))))
+    .patch('/sessions/:id', async (c) => {
+      const body = await readBody(c, updateSessionBody)
+      return c.json(await sessions.update(c.var.principal, c.req.param('id'), body))
     })
     .get('/sessions/:id', async (c) => c.json(await sessions.get(c.var.principal, c.req.param('id'))))
 }

@@ -1,14 +1,29 @@
-import type { CreateAgentBody, ExecBody, ExecResult, WireAgent } from '@theazo/core'
+import type {
+  AgentStatus,
+  CreateAgentBody,
+  CreateAgentExtensions,
+  ExecBody,
+  ExecResult,
+  Page,
+  WireAgent,
+} from '@theazo/core'
 import { runCode } from '@theazo/core/tools'
 import type { ComputeProvider, Sandbox } from '../compute/compute-provider.ts'
 import { ApiError, SandboxEndedError, SandboxStartError } from '../errors.ts'
-import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { Database } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
 import { type AgentEvent, agentEvents } from './agent-lifecycle.ts'
+import { newAgentRow, toWireAgent } from './agent-rows.ts'
 import { CapturedOutput } from './captured-output.ts'
+import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Sessions } from './sessions.ts'
+
+/** Which agents of a session are listed. */
+export interface AgentsQuery extends PageQuery {
+  status?: AgentStatus | undefined
+  name?: string | undefined
+}
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
@@ -30,6 +45,8 @@ export class Agents {
   readonly #sessions: Sessions
   readonly #compute: ComputeProvider
   readonly #execTimeoutMs: number
+  /** Sandboxes that are being made; whoever wants to use one waits. */
+  readonly #booting = new Map<string, Promise<void>>()
 
   constructor({ database, sessions, compute, execTimeoutMs }: AgentsOptions) {
     this.#database = database
@@ -51,26 +68,48 @@ export class Agents {
       .execute()
   }
 
-  async create(principal: Principal, sessionId: string, body: CreateAgentBody): Promise<WireAgent> {
+  /** With a name that an agent of the session has already, answers that one: `isNew` is false then. */
+  async create(
+    principal: Principal,
+    sessionId: string,
+    body: CreateAgentBody & CreateAgentExtensions,
+  ): Promise<{ agent: WireAgent; isNew: boolean }> {
     this.#assertCanGive(body)
     const session = await this.#sessions.get(principal, sessionId)
     if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
-    const row = newRow(sessionId, this.#compute.name, body)
-    await this.#database.insertInto('agents').values(row).execute()
-    try {
-      await this.#compute.create({ id: row.id })
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      await this.#apply(row.id, 'fail', reason)
-      throw asApiError(error)
+    const { row, isNew } = await this.#insert(
+      newAgentRow(sessionId, this.#compute.name, body.tools ?? availableTools, body),
+    )
+    if (isNew) {
+      const boot = this.#boot(row.id)
+      this.#booting.set(row.id, boot)
+      await boot.finally(() => this.#booting.delete(row.id))
+    } else {
+      await this.#booting.get(row.id)
     }
-    await this.#apply(row.id, 'ready')
-    return toWire(await this.#row(principal, row.id))
+    return { agent: toWireAgent(await this.#row(principal, row.id)), isNew }
+  }
+
+  /** Newest first. @throws {ApiError} 404 for the session. */
+  async list(principal: Principal, sessionId: string, query: AgentsQuery): Promise<Page<WireAgent>> {
+    await this.#sessions.get(principal, sessionId)
+    const { status, name, limit } = query
+    const rows = await this.#database
+      .selectFrom('agents')
+      .selectAll()
+      .where('session_id', '=', sessionId)
+      .where('id', '<', idBefore('agt', query))
+      .$if(status !== undefined, (select) => select.where('status', '=', status ?? 'idle'))
+      .$if(name !== undefined, (select) => select.where('name', '=', name ?? ''))
+      .orderBy('id', 'desc')
+      .limit(limit + 1)
+      .execute()
+    return pageOf(rows, query, toWireAgent)
   }
 
   /** @throws {ApiError} 404. */
   async get(principal: Principal, id: string): Promise<WireAgent> {
-    return toWire(await this.#row(principal, id))
+    return toWireAgent(await this.#row(principal, id))
   }
 
   /**
@@ -80,6 +119,7 @@ export class Agents {
    * @throws {ApiError} 404, 409 terminated or failed, 504 at the deadline, 502 where the sandbox cannot start.
    */
   async exec(principal: Principal, id: string, { lang, code }: ExecBody, signal: AbortSignal): Promise<ExecResult> {
+    await this.#booting.get(id)?.catch(() => {}) // its row then says that it failed
     const sandbox = await this.#sandbox(await this.#row(principal, id))
     const [stdout, stderr] = [new CapturedOutput(maxOutputBytes), new CapturedOutput(maxOutputBytes)]
     const deadline = AbortSignal.timeout(this.#execTimeoutMs)
@@ -120,6 +160,45 @@ export class Agents {
     await sandbox?.terminate()
   }
 
+  /** Ends a session with all its agents. Again is fine. @throws {ApiError} 404. */
+  async terminateSession(principal: Principal, sessionId: string): Promise<void> {
+    // The session first: no agent can be added while its agents end.
+    await this.#sessions.end(principal, sessionId)
+    const agents = await this.#database
+      .selectFrom('agents')
+      .select('id')
+      .where('session_id', '=', sessionId)
+      .where('status', '!=', 'terminated')
+      .execute()
+    await Promise.all(agents.map(({ id }) => this.terminate(principal, id)))
+  }
+
+  /** One transaction with the look for the name, and for the session: racing calls agree. */
+  async #insert(row: AgentRow): Promise<{ row: AgentRow; isNew: boolean }> {
+    return await this.#database.transaction().execute(async (transaction) => {
+      const { name, session_id: sessionId } = row
+      const found =
+        name === null
+          ? undefined
+          : await transaction
+              .selectFrom('agents')
+              .selectAll()
+              .where('session_id', '=', sessionId)
+              .where('name', '=', name)
+              .where('status', 'not in', ['terminated', 'failed'])
+              .executeTakeFirst()
+      if (found) return { row: found, isNew: false }
+      const session = await transaction
+        .selectFrom('sessions')
+        .select('status')
+        .where('id', '=', sessionId)
+        .executeTakeFirstOrThrow()
+      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
+      await transaction.insertInto('agents').values(row).execute()
+      return { row, isNew: true }
+    })
+  }
+
   #assertCanGive({ compute, model, browser, tools }: CreateAgentBody): void {
     const fields: Record<string, string[]> = {}
     if (compute && compute.provider !== this.#compute.name) {
@@ -134,6 +213,16 @@ export class Agents {
       fields['tools'] = [`${quoted(unknown)} not configured on this server; it has ${quoted(availableTools)}`]
     }
     if (Object.keys(fields).length > 0) throw ApiError.invalid(fields)
+  }
+
+  async #boot(id: string): Promise<void> {
+    try {
+      await this.#compute.create({ id })
+    } catch (error) {
+      await this.#apply(id, 'fail', error instanceof Error ? error.message : String(error))
+      throw asApiError(error)
+    }
+    await this.#apply(id, 'ready')
   }
 
   async #row(principal: Principal, id: string): Promise<AgentRow> {
@@ -185,38 +274,4 @@ function asApiError(error: unknown): unknown {
 
 function quoted(names: readonly string[]): string {
   return names.map((name) => `'${name}'`).join(', ')
-}
-
-function newRow(sessionId: string, provider: string, body: CreateAgentBody): AgentRow {
-  const now = Date.now()
-  return {
-    id: newId('agt'),
-    session_id: sessionId,
-    status: 'booting',
-    reason: null,
-    provider,
-    instructions: body.instructions ?? null,
-    tools: JSON.stringify(body.tools ?? availableTools),
-    timeout_seconds: body.timeout ?? 300,
-    created_at: now,
-    updated_at: now,
-  }
-}
-
-function toWire(row: AgentRow): WireAgent {
-  return {
-    id: row.id,
-    sessionId: row.session_id,
-    status: row.status,
-    ...(row.reason !== null && { reason: row.reason }),
-    compute: { provider: row.provider },
-    model: null,
-    browser: false,
-    instructions: row.instructions,
-    tools: JSON.parse(row.tools),
-    timeout: row.timeout_seconds,
-    task: null,
-    createdAt: new Date(row.created_at).toISOString(),
-    updatedAt: new Date(row.updated_at).toISOString(),
-  }
 }

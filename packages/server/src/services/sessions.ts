@@ -1,9 +1,16 @@
-import type { CreateSessionBody, SessionForUserBody, WireSession } from '@theazo/core'
+import type { CreateSessionBody, Page, SessionForUserBody, UpdateSessionBody, WireSession } from '@theazo/core'
 import { ApiError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { Database } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
+import { idBefore, pageOf, type PageQuery } from './pages.ts'
+
+/** Which sessions are listed. */
+export interface SessionsQuery extends PageQuery {
+  userId?: string | undefined
+  status?: WireSession['status'] | undefined
+}
 
 /** The rules of sessions. Each call sees only what belongs to the principal's project and mode. */
 export class Sessions {
@@ -38,18 +45,75 @@ export class Sessions {
     })
   }
 
-  /** @throws {ApiError} 404. */
-  async get(principal: Principal, id: string): Promise<WireSession> {
-    const row = await this.#database
+  /** Newest first. */
+  async list(principal: Principal, query: SessionsQuery): Promise<Page<WireSession>> {
+    const { userId, status, limit } = query
+    const rows = await this.#database
       .selectFrom('sessions')
       .selectAll()
-      .where('id', '=', id)
       .where('project', '=', principal.project)
       .where('mode', '=', principal.mode)
-      .executeTakeFirst()
-    if (!row) throw new ApiError('not_found', `There is no session ${id}.`)
-    return toWire(row)
+      .where('id', '<', idBefore('ses', query))
+      .$if(userId !== undefined, (select) => select.where('user_id', '=', userId ?? ''))
+      .$if(status !== undefined, (select) => select.where('status', '=', status ?? 'active'))
+      .orderBy('id', 'desc')
+      .limit(limit + 1)
+      .execute()
+    return pageOf(rows, query, toWire)
   }
+
+  /**
+   * Merges limits and metadata into what is there; null removes.
+   *
+   * @throws {ApiError} 404; 409 for a session that is terminated.
+   */
+  async update(principal: Principal, id: string, { limits, metadata }: UpdateSessionBody): Promise<WireSession> {
+    return await this.#database.transaction().execute(async (transaction) => {
+      const session = await findSession(transaction, principal, id)
+      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${id} is terminated.`)
+      const changed = {
+        limits: JSON.stringify(merged(session.limits, limits)),
+        metadata: JSON.stringify(merged(session.metadata, metadata)),
+        updated_at: Date.now(),
+      }
+      await transaction.updateTable('sessions').set(changed).where('id', '=', id).execute()
+      return await findSession(transaction, principal, id)
+    })
+  }
+
+  /** Marks the session as ended; its agents are for the caller to end. Again is fine. @throws {ApiError} 404. */
+  async end(principal: Principal, id: string): Promise<void> {
+    await this.get(principal, id)
+    await this.#database
+      .updateTable('sessions')
+      .set({ status: 'terminated', updated_at: Date.now() })
+      .where('id', '=', id)
+      .where('status', '!=', 'terminated')
+      .execute()
+  }
+
+  /** @throws {ApiError} 404. */
+  async get(principal: Principal, id: string): Promise<WireSession> {
+    return await findSession(this.#database, principal, id)
+  }
+}
+
+async function findSession(database: Database, principal: Principal, id: string): Promise<WireSession> {
+  const row = await database
+    .selectFrom('sessions')
+    .selectAll()
+    .where('id', '=', id)
+    .where('project', '=', principal.project)
+    .where('mode', '=', principal.mode)
+    .executeTakeFirst()
+  if (!row) throw new ApiError('not_found', `There is no session ${id}.`)
+  return toWire(row)
+}
+
+/** Undefined changes nothing, null removes: one entry, or all. */
+function merged(value: object, change: object | null | undefined): object {
+  if (change === null) return {}
+  return Object.fromEntries(Object.entries({ ...value, ...change }).filter(([, entry]) => entry !== null))
 }
 
 function newRow(principal: Principal, body: CreateSessionBody): SessionRow {

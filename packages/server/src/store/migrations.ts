@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 
 /** Forward only: what has landed is never edited, a change is a further entry. They run in the order of their names. */
@@ -45,6 +46,20 @@ export const migrations: Record<string, Migration> = {
         .addColumn('updated_at', 'integer', (column) => column.notNull())
         .execute()
       await db.schema.createIndex('agents_by_session').on('agents').columns(['session_id', 'id']).execute()
+    },
+  },
+  '0002_lists_and_names': {
+    async up(db) {
+      await db.schema.createIndex('sessions_by_project').on('sessions').columns(['project', 'mode', 'id']).execute()
+      await db.schema.alterTable('agents').addColumn('name', 'text').execute()
+      await db.schema.alterTable('agents').addColumn('metadata', 'text').execute()
+      await db.schema
+        .createIndex('agents_by_name')
+        .on('agents')
+        .columns(['session_id', 'name'])
+        .unique()
+        .where(sql.ref('status'), 'not in', ['terminated', 'failed'])
+        .execute()
     },
   },
 }

@@ -35,6 +35,9 @@ export interface SessionRow {
 export interface AgentRow {
   id: string
   session_id: string
+  /** Unique among the session's agents that live. */
+  name: string | null
+  metadata: string | null
   status: AgentStatus
   reason: string | null
   provider: string
