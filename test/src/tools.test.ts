@@ -115,6 +115,27 @@ describe('files', () => {
     expect(await sandbox.files.readText('a.py')).toBe(before)
   })
 
+  test('an edit of very many places takes one pass, and one that overlaps itself is ambiguous', async () => {
+    await sandbox.files.write('many', 'x\n'.repeat(200_000))
+    const result = await editFile.run({ path: 'many', oldText: 'x', newText: 'y', replaceAll: true }, { sandbox })
+    expect(dataOf(result).lines.at(-1)).toBe(200_000)
+    await sandbox.files.write('twice', 'a\na\na\n')
+    const refused = await editFile.run({ path: 'twice', oldText: 'a\na\n', newText: '' }, { sandbox })
+    expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('at lines 1, 2') })
+  })
+
+  test.each([
+    [{ startLine: 0 }, 1, 3],
+    [{ startLine: -5, lineCount: 0 }, 1, 3],
+    [{ startLine: 1.5, lineCount: 1.2 }, 1, 1],
+    [{ startLine: Number.NaN }, 1, 3],
+    [{ lineCount: 1e9 }, 1, 3],
+  ])('lines out of bounds are clamped: %j', async (lines, startLine, endLine) => {
+    await sandbox.files.write('three', '1\n2\n3')
+    const result = await readFile.run({ path: 'three', ...lines }, { sandbox })
+    expect(dataOf(result)).toMatchObject({ startLine, endLine, totalLines: 3 })
+  })
+
   test('an edit of all places, of a file with CRLF, and of one that is no text', async () => {
     await sandbox.files.write('a', 'x\nx\n')
     await editFile.run({ path: 'a', oldText: 'x', newText: 'yy', replaceAll: true }, { sandbox })

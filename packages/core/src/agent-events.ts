@@ -108,18 +108,18 @@ export class EventNormalizer {
 
   /** Undefined for a heartbeat. */
   read({ event: name, id, data: raw }: EventSourceMessage): AgentEvent | undefined {
-    let data: Data
+    let parsed: unknown
     try {
-      const parsed: unknown = JSON.parse(raw)
-      data = isData(parsed) ? parsed : { text: parsed }
-    } catch (cause) {
-      return unreadable(name, id, raw, cause)
+      parsed = JSON.parse(raw)
+    } catch {
+      return unreadable(name, id, raw)
     }
-    return contractEvent(name, id, data) ?? this.#variant(name, id, data)
+    const data = isData(parsed) ? parsed : { text: parsed }
+    return contractEvent(name, id, data) ?? this.#variant(name, id, data, parsed)
   }
 
   /** The rest, and what only a variant of the API sends: brought into the contract's form first. */
-  #variant(event: string | undefined, id: string | undefined, raw: Data): AgentEvent | undefined {
+  #variant(event: string | undefined, id: string | undefined, raw: Data, parsed: unknown): AgentEvent | undefined {
     const data = isData(raw['payload']) ? { ...raw, ...raw['payload'] } : raw
     const name = event !== undefined && event !== 'message' ? event : (string(data['type']) ?? 'message')
     const text = textOf(data)
@@ -154,7 +154,7 @@ export class EventNormalizer {
     const { id: callId = data['callId'], name: toolName, tool = toolName, args, input = args } = data
     const toolForm = { ...data, text: undefined, tool: string(tool) ?? '', id: callId, input }
     const known = contractEvent(name, id, isTool ? toolForm : { ...data, text })
-    return known ?? { type: 'unknown', ...base, event: name, data }
+    return known ?? { type: 'unknown', ...base, event: name, data: parsed }
   }
 }
 
@@ -185,15 +185,10 @@ function contractEvent(name: string | undefined, eventId: string | undefined, da
   return undefined
 }
 
-function unreadable(
-  name: string | undefined,
-  eventId: string | undefined,
-  raw: string,
-  cause: unknown,
-): AgentEvent | undefined {
+function unreadable(name: string | undefined, eventId: string | undefined, raw: string): AgentEvent | undefined {
   if (name === 'heartbeat' || name === 'ping') return undefined // it need not hold JSON
   const message = `Event ${eventId ?? 'without an id'} (${name ?? 'message'}) does not hold JSON.`
-  const error = new StreamError(message, { code: 'stream_error', cause })
+  const error = new StreamError(message, { code: 'stream_error' }) // its SyntaxError would quote the data
   return { type: 'stream_error', eventId, taskId: undefined, error, raw }
 }
 

@@ -1,5 +1,7 @@
 import type { AgentEvent } from './agent-events.ts'
+import { batchIterator } from './batch-iterator.ts'
 import { ConfigurationError } from './errors.ts'
+import type { EventStream } from './event-stream.ts'
 import type { EventStreamOptions } from './event-stream-options.ts'
 import { exec, type ExecChunk, type ExecOptions, type ExecStreamOptions } from './exec.ts'
 import { SandboxFiles } from './files.ts'
@@ -99,15 +101,23 @@ export class Agent implements AsyncDisposable {
   }
 
   /** Every event of the agent, whatever its task, until the agent ends. Leaving the loop closes the connection. */
-  async *stream(options: EventStreamOptions = {}): AsyncGenerator<AgentEvent, void, undefined> {
-    const { EventStream } = await import('./event-stream.ts')
-    const stream = new EventStream(this.#transport, this.id, options)
-    try {
-      await stream.open()
-      for (let batch; (batch = await stream.next());) yield* batch
-    } finally {
-      stream.close()
+  stream(options: EventStreamOptions = {}): AsyncIterableIterator<AgentEvent, void, undefined> {
+    let isLeft = false
+    let stream: EventStream | undefined
+    const next = async (): Promise<AgentEvent[] | undefined> => {
+      if (!stream) {
+        const { EventStream } = await import('./event-stream.ts')
+        if (isLeft) return undefined
+        stream = new EventStream(this.#transport, this.id, options)
+        await stream.open()
+      }
+      return await stream.next()
     }
+    const close = (): void => {
+      isLeft = true
+      stream?.close()
+    }
+    return batchIterator(next, close)
   }
 
   /** Suspends the agent once its current tool call has ended; files are kept, compute stops. */

@@ -1,10 +1,10 @@
 import { Agent } from './agent.ts'
 import { parseJson, readText } from './answers.ts'
 import { ConflictError, TimeoutError } from './errors.ts'
-import { type ListOptions, PagedList } from './pages.ts'
+import { itemsOf, type ListOptions, PagedList } from './pages.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
-import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Page, Agent as WireAgent } from './wire.ts'
+import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Feature, Page, Agent as WireAgent } from './wire.ts'
 import { errorOf } from './wire-error.ts'
 
 /** What a new agent is given. */
@@ -69,16 +69,18 @@ export class SessionAgents {
   async create(options: CreateAgentOptions = {}): Promise<Agent> {
     const { signal, timeoutMs, idempotencyKey, timeoutSeconds, waitUntilReady, ...rest } = options
     // Such a server would ignore the name, and make a further agent at each call.
-    if (rest.name !== undefined) await this.#transport.require('agents', 'agents.create with a name', { signal })
-    if (rest.metadata) await this.#transport.require('agents', 'agents.create with metadata', { signal })
+    const needs: [Feature, string][] = []
+    if (rest.name !== undefined) needs.push(['agents', 'agents.create with a name'])
+    if (rest.metadata !== undefined) needs.push(['agents', 'agents.create with metadata'])
+    const deadlineAt = this.#transport.clock.now() + (timeoutMs ?? defaultReadyTimeoutMs)
     const body: CreateAgentBody & CreateAgentExtensions = { ...rest, timeout: timeoutSeconds }
     const path = ['sessions', this.#sessionId, 'agents']
-    const request = { method: 'POST', path, body, signal, timeoutMs, idempotencyKey } as const
+    const request = { method: 'POST', path, body, needs, signal, timeoutMs, idempotencyKey } as const
     const agent = await this.#transport.call(request, async (response, attempt) => {
       const data = parseJson<WireAgent>(response, await readText(response), attempt)
       return new Agent(this.#transport, data.id, data, response.status === 201)
     })
-    if (waitUntilReady) await this.#ready(agent, { signal, timeoutMs: timeoutMs ?? defaultReadyTimeoutMs })
+    if (waitUntilReady) await this.#ready(agent, deadlineAt, signal)
     return agent
   }
 
@@ -95,16 +97,15 @@ export class SessionAgents {
         feature: 'sessions',
         signal,
       })
-      return { ...page, data: page.data.map((data) => new Agent(this.#transport, data.id, data)) }
+      return { ...page, data: itemsOf(page).map((data) => new Agent(this.#transport, data.id, data)) }
     }, options)
   }
 
-  async #ready(agent: Agent, { signal, timeoutMs }: { signal: AbortSignal | undefined; timeoutMs: number }) {
+  async #ready(agent: Agent, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#transport
-    const deadlineAt = clock.now() + timeoutMs
     for (let waitMs = 50; agent.data.status === 'booting'; waitMs = Math.min(2 * waitMs, 1000)) {
       if (clock.now() + waitMs > deadlineAt) {
-        const message = `Agent ${agent.id} was still booting after ${timeoutMs} ms.`
+        const message = `Agent ${agent.id} was still booting when its time was up.`
         throw new TimeoutError(message, { code: 'client_timeout', details: { agentId: agent.id } })
       }
       await clock.sleep(waitMs, signal)
@@ -113,7 +114,11 @@ export class SessionAgents {
     const { status, reason } = agent.data
     const details = { agentId: agent.id }
     if (status === 'failed') {
-      throw errorOf('provider_error', `Agent ${agent.id} has failed: ${reason ?? 'no reason was given'}`, { details })
+      throw errorOf(
+        'provider_error',
+        `Agent ${agent.id} has failed: ${this.#transport.redact(reason ?? 'no reason was given')}`,
+        { details },
+      )
     }
     if (status === 'terminated') {
       throw new ConflictError(`Agent ${agent.id} was terminated while it booted.`, { code: 'conflict', details })

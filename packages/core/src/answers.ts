@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConnectionError, InvalidResponseError, TheazoError } from './errors.ts'
+import { ConnectionError, InvalidResponseError } from './errors.ts'
 import type { Attempt } from './transport.ts'
 
 /** What a message says of the call, and what it must not hold. */
@@ -21,25 +21,18 @@ export async function readText(response: Response): Promise<string> {
   }
 }
 
-/** True for what the platform throws where no answer came, or not all of it. */
-export function isConnectionFault(error: unknown): boolean {
-  // fetch rejects with a TypeError (Fetch, 5.6); Deno and Bun add classes of their own that are Errors with a code.
-  return (
-    error instanceof BodyFault ||
-    error instanceof TypeError ||
-    (error instanceof Error && 'code' in error && !TheazoError.isInstance(error))
-  )
-}
-
 /** Says where it failed and why. */
-export function connectionError(call: string, baseUrl: string, cause: unknown): ConnectionError {
+export function connectionError({ call, redact }: AnswerContext, baseUrl: string, cause: unknown): ConnectionError {
   // fetch says only "fetch failed"; the reason (ECONNREFUSED, ENOTFOUND, …) is in its cause.
   let innermost = cause
   while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause
-  const { message, code } = innermost as { message?: string; code?: string }
-  const reason = message || code || String(innermost) // an AggregateError of many addresses has no message
+  const { message, code } = (innermost ?? {}) as { message?: string; code?: string }
+  const said = message || code || String(innermost) // an AggregateError of many addresses has no message
+  const reason = redact(said)
   const what = cause instanceof BodyFault ? 'lost the connection to' : 'did not reach'
-  return new ConnectionError(`${call} ${what} ${baseUrl}: ${reason}`, { code: 'connection_error', cause })
+  // A cause that quotes the key is not passed on.
+  const shown = reason === said ? cause : undefined
+  return new ConnectionError(`${call} ${what} ${baseUrl}: ${reason}`, { code: 'connection_error', cause: shown })
 }
 
 /** @throws {InvalidResponseError} where the body is no JSON object. */

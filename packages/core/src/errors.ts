@@ -47,6 +47,14 @@ export interface TheazoErrorOptions {
 
 const brand = Symbol.for('@theazo/core/error')
 
+const retryableCodes: ReadonlySet<string> = new Set([
+  'connection_error',
+  'client_timeout',
+  'rate_limited',
+  'internal_error',
+  'provider_error',
+])
+
 /** A class of this package, and what its instances are. */
 interface ErrorClass<Instance> {
   readonly prototype: Instance
@@ -97,8 +105,9 @@ export class TheazoError extends Error {
 
   /** True where the same call may succeed later: rate limits, faults of the server or its provider, lost connections. */
   get isRetryable(): boolean {
-    if (this.status === undefined) return this.code === 'connection_error' || this.code === 'client_timeout'
-    return [429, 500, 502, 503].includes(this.status)
+    const { status = 0, code } = this
+    // By its code too: what comes over a stream has no status.
+    return [429, 500, 502, 503].includes(status) || (status === 0 && retryableCodes.has(code))
   }
 
   /** What is safe to log: never the key, a header or a body. */

@@ -1,10 +1,11 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { type AgentEvent, EventNormalizer } from './agent-events.ts'
 import { BodyFault, invalidResponse, isEventStream } from './answers.ts'
-import { ConnectionError, RateLimitedError, StreamError, TheazoError, TimeoutError } from './errors.ts'
+import { StreamError, TimeoutError } from './errors.ts'
+import { eventNumber } from './event-number.ts'
 import { EventSourceReader } from './event-source.ts'
 import type { FollowOptions } from './event-stream-options.ts'
-import { backoffMs } from './retry.ts'
+import { backoffMs, isPassing, maxRetryAfterMs } from './retry.ts'
 import { Lifetime, timer } from './lifetime.ts'
 import type { Transport } from './transport.ts'
 import type { Agent as WireAgent } from './wire.ts'
@@ -32,8 +33,8 @@ export class EventStream {
   #reader: EventSourceReader | undefined
   #batch: AgentEvent[] = []
   #lastEventId: string | undefined
-  /** The same as a number: 0 before the first event, NaN for ids that are none, with which it compares as neither. */
-  #lastNumber = 0
+  /** The same as a number: -1 before the first event, NaN for ids that are none, with which it compares as neither. */
+  #lastNumber = -1
   /** Of the last block, with data or without. */
   #blockId: string | undefined
   /** The next event is the first after a cut, or after the event that the caller knew last. */
@@ -47,6 +48,8 @@ export class EventStream {
   #sawEnd = false
   #retryMs = defaultRetryMs
   #fruitless = 0
+  /** Milliseconds that the server has asked to wait before the next attempt. */
+  #askedMs = 0
   #isOver = false
   #failure: { reason: unknown } | undefined
 
@@ -82,14 +85,19 @@ export class EventStream {
   }
 
   /**
-   * The next events; undefined when the agent has ended, or this stream was closed.
+   * The next events; none where the connection was made anew; undefined when the agent has ended, or this stream was
+   * closed.
    *
    * @throws {StreamError} where the stream is lost for good.
    */
   async next(): Promise<AgentEvent[] | undefined> {
     while (!this.#isOver) {
-      const reader = this.#reader ?? (await this.#reconnect())
-      if (!reader) continue
+      if (!this.#reader) {
+        // Nothing has come yet; but who follows may want to ask what was missed.
+        if (await this.#reconnect()) return []
+        continue
+      }
+      const reader = this.#reader
       let isAlive = false
       this.#readingSince = performance.now()
       this.#idleTimer ??= this.#watch(this.#idleMs)
@@ -145,7 +153,7 @@ export class EventStream {
       {
         method: 'GET',
         path: [...this.#agentPath, 'stream'],
-        headers: { accept: 'text/event-stream', ...(lastEventId !== undefined && { 'last-event-id': lastEventId }) },
+        headers: { accept: 'text/event-stream', ...(lastEventId && { 'last-event-id': lastEventId }) },
         signal: this.#ended.signal,
         timeoutMs,
       },
@@ -164,6 +172,7 @@ export class EventStream {
     this.#wasOpen = true
     this.#sawHeartbeat = false
     this.#connectedAt = this.#transport.clock.now()
+    this.#askedMs = 0
     return (this.#reader = reader)
   }
 
@@ -172,7 +181,7 @@ export class EventStream {
       onMessage: this.#take,
       onId: (id) => (this.#blockId = id),
       onRetry: (ms) => (this.#retryMs = ms),
-      onComment: () => (this.#sawHeartbeat = true),
+      onComment: () => this.#heartbeat(),
     })
   }
 
@@ -181,12 +190,14 @@ export class EventStream {
     try {
       if (this.#fruitless > 1) {
         const { clock } = this.#transport
-        await clock.sleep(backoffMs(this.#fruitless - 2, clock.random(), this.#retryMs), this.#ended.signal)
+        const delayMs = backoffMs(this.#fruitless - 2, clock.random(), this.#retryMs)
+        await clock.sleep(Math.max(delayMs, this.#askedMs), this.#ended.signal)
       }
       return await this.#connect()
     } catch (error) {
       if (this.#isOver) return undefined
       if (!this.#wasOpen || !isPassing(error)) throw error
+      this.#askedMs = Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs)
       this.#countFruitless(error)
       return undefined
     }
@@ -237,6 +248,19 @@ export class EventStream {
     this.#fail(new StreamError(message, { code: 'stream_error', cause }))
   }
 
+  /** A server that cannot replay may begin to count anew; a repeat is then better than a loss. */
+  #isRestart(number: number): boolean {
+    return this.#isResumed && number < this.#lastNumber && !this.#transport.features.has('replay')
+  }
+
+  /** From the first one on silence is noticed sooner: the timer is armed anew with the next read. */
+  #heartbeat(): void {
+    if (this.#sawHeartbeat) return
+    this.#sawHeartbeat = true
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = undefined
+  }
+
   #setLastEventId(id: string): void {
     this.#lastEventId = id
     this.#lastNumber = eventNumber(id)
@@ -248,38 +272,23 @@ export class EventStream {
     if (id !== undefined) {
       const number = eventNumber(id)
       // The server's numbers grow by one (contract, Events): what is not above the last was seen before.
-      if (number <= this.#lastNumber) return
-      if (number !== number && id === this.#lastEventId) return
-      if (isGap) isGap = number === number ? number !== this.#lastNumber + 1 : !this.#transport.features.has('replay')
+      if (number <= this.#lastNumber && !this.#isRestart(number)) return
+      if (isGap) {
+        const replays = this.#transport.features.has('replay')
+        if (number !== number && replays && id === this.#lastEventId) return // the last one again
+        // An agent's first event has the number 1, or 0.
+        isGap = number === number ? number < this.#lastNumber || number > Math.max(1, this.#lastNumber + 1) : !replays
+      }
       this.#lastEventId = id
       this.#lastNumber = number
     }
     const event = this.#normalizer.read(message)
-    if (!event) {
-      this.#sawHeartbeat = true
-      return
-    }
+    if (!event) return this.#heartbeat()
     if (isGap) event.gap = true
     this.#isResumed = false
-    this.#fruitless = 0
+    // An event without an id may be the same one again, from a server that greets each connection with it.
+    if (id !== undefined || this.#transport.clock.now() - this.#connectedAt > 1000) this.#fruitless = 0
     if (event.type === 'status' && event.status === 'terminated') this.#sawEnd = true
     this.#batch.push(event)
   }
-}
-
-/** NaN for an id that is no whole number. By hand, since it is asked for each event and `Number` costs a tenth of one. */
-function eventNumber(id: string): number {
-  let number = id === '' ? Number.NaN : 0
-  for (let index = 0; index < id.length; index += 1) {
-    const digit = id.charCodeAt(index) - 48
-    number = digit >= 0 && digit <= 9 ? number * 10 + digit : Number.NaN
-  }
-  return number
-}
-
-/** True for what a later attempt may find mended. */
-function isPassing(error: unknown): boolean {
-  if (!TheazoError.isInstance(error)) return false
-  if (ConnectionError.isInstance(error) || RateLimitedError.isInstance(error)) return true
-  return TimeoutError.isInstance(error) || (error.status ?? 0) >= 500
 }

@@ -1,7 +1,7 @@
 import { parseJson } from './answers.ts'
 import { ConnectionError, type TheazoError } from './errors.ts'
 import { EventSourceReader } from './event-source.ts'
-import type { ExecChunk, ExecOptions } from './exec.ts'
+import { type ExecChunk, type ExecOptions, told } from './exec.ts'
 import type { Attempt } from './transport.ts'
 import type { ExecResult } from './wire.ts'
 import { errorOf } from './wire-error.ts'
@@ -22,9 +22,10 @@ export async function readExecStream(
     while (await reader.read()) {
       for (const { event, data } of messages.splice(0)) {
         attempt.signal.throwIfAborted()
+        if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // of a newer server
         const piece = parseJson<Piece>(response, event === 'error' ? attempt.redact(data) : data, attempt)
-        if (event === 'stdout') await onStdout?.(piece.text)
-        else if (event === 'stderr') await onStderr?.(piece.text)
+        if (event === 'stdout') await told(onStdout?.(piece.text), attempt.signal)
+        else if (event === 'stderr') await told(onStderr?.(piece.text), attempt.signal)
         else if (event === 'exit') return piece
         else if (event === 'error') throw streamedError(response, piece, attempt)
       }

@@ -1,7 +1,8 @@
+import { abortable } from './abortable.ts'
 import { isEventStream, parseJson, readText } from './answers.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
-import type { ExecBody, ExecExtensions, ExecResult, Language } from './wire.ts'
+import type { ExecBody, ExecExtensions, ExecResult, Feature, Language } from './wire.ts'
 
 /** The server gives an exec 120 s; the margin lets its own answer arrive first. */
 const defaultExecTimeoutMs = 130_000
@@ -38,9 +39,10 @@ export async function exec(
   options: ExecOptions,
 ): Promise<ExecResult> {
   const { signal, timeoutMs = defaultExecTimeoutMs, idempotencyKey, onStdout, onStderr, stdin, env, cwd } = options
-  if (stdin !== undefined) await transport.require('exec-stdin', 'exec with stdin', { signal })
-  if (env !== undefined) await transport.require('exec-options', 'exec with env', { signal })
-  if (cwd !== undefined) await transport.require('exec-options', 'exec with cwd', { signal })
+  const needs: [Feature, string][] = []
+  if (stdin !== undefined) needs.push(['exec-stdin', 'exec with stdin'])
+  if (env !== undefined) needs.push(['exec-options', 'exec with env'])
+  if (cwd !== undefined) needs.push(['exec-options', 'exec with cwd'])
   const body: ExecBody & ExecExtensions = {
     lang,
     code,
@@ -52,6 +54,7 @@ export async function exec(
     method: 'POST',
     path: ['agents', agentId, 'exec'],
     body,
+    needs,
     signal,
     timeoutMs,
     idempotencyKey,
@@ -64,10 +67,17 @@ export async function exec(
       return await readExecStream(response, attempt, { onStdout, onStderr })
     }
     const result = parseJson<ExecResult>(response, await readText(response), attempt)
-    if (result.stdout) await onStdout?.(result.stdout)
-    if (result.stderr) await onStderr?.(result.stderr)
+    if (result.stdout) await told(onStdout?.(result.stdout), attempt.signal)
+    if (result.stderr) await told(onStderr?.(result.stderr), attempt.signal)
     return result
   })
+}
+
+/** Waits for a callback, but no longer than for the call it is part of. */
+export async function told(pending: unknown, signal: AbortSignal): Promise<void> {
+  if (typeof pending === 'object' && pending !== null && 'then' in pending)
+    await abortable(Promise.resolve(pending), signal)
+  signal.throwIfAborted()
 }
 
 /** Of any size: `String.fromCharCode` takes only so many arguments. */

@@ -1,9 +1,18 @@
+import { ConfigurationError } from './errors.ts'
+
 /** The longest that a timer waits; beyond it would fire at once. */
 const maxTimerMs = 2 ** 31 - 1
 
 /** `setTimeout` for any number of milliseconds. */
 export function timer(work: () => void, ms: number): ReturnType<typeof setTimeout> {
   return setTimeout(work, Math.min(ms, maxTimerMs))
+}
+
+/** @throws {ConfigurationError} for what is no time to wait. */
+export function assertTimeout(timeoutMs: number): void {
+  if (timeoutMs > 0) return
+  const message = `timeoutMs must be a number of milliseconds above 0, not ${timeoutMs}.`
+  throw new ConfigurationError(message, { code: 'configuration_error' })
 }
 
 /** How something may end before it is done: its caller's signal fires, or its time is up. */
@@ -23,7 +32,9 @@ export class Lifetime {
   #holds = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
+  /** @throws {ConfigurationError} for a time that is none. */
   constructor(options: LifetimeOptions) {
+    if (options.timeoutMs !== undefined) assertTimeout(options.timeoutMs)
     this.#options = options
     this.#deadlineAt = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
   }

@@ -60,3 +60,9 @@ export class PagedList<Item> implements AsyncIterable<Item> {
     }
   }
 }
+
+/** @throws {InvalidResponseError} for what is no page. */
+export function itemsOf<Item>({ data }: Page<Item>): Item[] {
+  if (Array.isArray(data)) return data
+  throw new InvalidResponseError('A list was answered without its data.', { code: 'invalid_response' })
+}

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConnectionError, RateLimitedError, TheazoError } from './errors.ts'
+import { ConnectionError, RateLimitedError, TheazoError, TimeoutError } from './errors.ts'
 
 /** Why an attempt failed, as far as sending it again is concerned. */
 export type RetryCause =
@@ -54,7 +54,7 @@ export function retryCause(error: TheazoError, hasEnvelope: boolean): RetryCause
   if (ConnectionError.isInstance(error)) return connectionCause(error.cause)
   if (RateLimitedError.isInstance(error)) return 'rate_limited'
   const { status = 0 } = error
-  if (status === 502 || status === 503 || (status > 503 && !hasEnvelope)) return 'unavailable'
+  if (status === 502 || status === 503 || (status === 504 && !hasEnvelope)) return 'unavailable'
   return status === 500 ? 'internal' : 'final'
 }
 
@@ -70,4 +70,11 @@ function connectionCause(cause: unknown): RetryCause {
     if (untrusted.test(code)) return 'final'
   }
   return 'lost'
+}
+
+/** True for what a later attempt may find mended. */
+export function isPassing(error: unknown): error is TheazoError {
+  if (!TheazoError.isInstance(error)) return false
+  if (ConnectionError.isInstance(error) || RateLimitedError.isInstance(error)) return true
+  return TimeoutError.isInstance(error) || (error.status ?? 0) >= 500
 }

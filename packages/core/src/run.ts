@@ -1,10 +1,12 @@
+import { abortable } from './abortable.ts'
 import type { AgentEvent } from './agent-events.ts'
+import { batchIterator } from './batch-iterator.ts'
 import { Broadcast, type Cursor } from './broadcast.ts'
 import { StreamError, TheazoError, TimeoutError } from './errors.ts'
 import type { EventStream } from './event-stream.ts'
 import { deliver, type RunCallbacks } from './forward.ts'
 import { Lifetime } from './lifetime.ts'
-import { finalEvent, outcomeOf, type RunOutcome, type RunResult } from './run-outcome.ts'
+import { finalEvent, outcomeOf, soon, type RunOutcome, type RunResult } from './run-outcome.ts'
 import type { RunSource } from './run-source.ts'
 import { finishedTask, pollTask } from './task-poll.ts'
 import { AgentTasks } from './tasks.ts'
@@ -12,8 +14,6 @@ import type { CallOptions } from './transport-options.ts'
 import type { RunAccepted, Task } from './wire.ts'
 import { errorOf } from './wire-error.ts'
 
-/** The server sends what it replays at once; nothing for this long, and it has nothing. */
-const replayTimeoutMs = 2000
 /** For telling the server that an aborted task is to end; nobody waits for it. */
 const cancelTimeoutMs = 10_000
 
@@ -25,7 +25,8 @@ const cancelTimeoutMs = 10_000
  * late starts with the oldest of the last 256 events; where there were older ones its first event has `gap`.
  * When the last consumer leaves, the connection is closed; the task goes on, and `result()` then asks the server.
  *
- * An abort of `signal` ends everything with the signal's reason and cancels the task, where the server can.
+ * An abort of `signal` ends everything with the signal's reason and cancels the task, where the server can; one that
+ * comes before the server has named the task cannot.
  *
  * @example
  * ```ts
@@ -66,7 +67,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     this.#life.signal.addEventListener('abort', () => this.#onAbort(), { once: true })
   }
 
-  /** The id of the last event seen: what `attach` in another process takes as `lastEventId`. */
+  /** The id of the last event that was read. Who may have left a loop before it goes on from `eventId` of its own last event. */
   get lastEventId(): string | undefined {
     return this.#stream?.lastEventId ?? this.#source.options.lastEventId
   }
@@ -76,18 +77,10 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
    *
    * @throws {TheazoError} the server's refusal of the run; {@link StreamError} where the stream is lost for good.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<AgentEvent, void, undefined> {
+  [Symbol.asyncIterator](): AsyncIterableIterator<AgentEvent, void, undefined> {
     const cursor = this.#events.subscribe()
-    try {
-      for (let batch; (batch = await cursor.next());) {
-        for (const event of batch) {
-          if (this.#isOver()) break
-          yield event
-        }
-      }
-    } finally {
-      this.#leave(cursor)
-    }
+    const leave = (): void => this.#leave(cursor)
+    return batchIterator(() => cursor.next(), leave, this.#isOver)
   }
 
   /**
@@ -120,7 +113,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
    */
   async result({ signal }: Pick<CallOptions, 'signal'> = {}): Promise<RunResult> {
     signal?.throwIfAborted()
-    const taskId = await this.taskId
+    const taskId = await abortable(this.taskId, signal)
     const release = this.#life.hold()
     try {
       if (!this.#outcome && !this.#over) await this.#drain(signal)
@@ -128,7 +121,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
         this.#life.signal.throwIfAborted()
         const { transport, agentId } = this.#source
         const either = signal ? AbortSignal.any([signal, this.#life.signal]) : this.#life.signal
-        this.#outcome = outcomeOf(await pollTask(transport, agentId, taskId, either))
+        this.#outcome = outcomeOf(await pollTask(transport, agentId, taskId, either), transport.redact)
       }
     } finally {
       release()
@@ -144,7 +137,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
    */
   async cancel(options: CallOptions = {}): Promise<void> {
     const { transport, agentId } = this.#source
-    await new AgentTasks(transport, agentId).cancel(await this.taskId, options)
+    await new AgentTasks(transport, agentId).cancel(await abortable(this.taskId, options.signal), options)
   }
 
   /** Stops following: loops end, nothing is called any more, the connection is closed. The task goes on. */
@@ -206,6 +199,18 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
       }
       const own = this.#own(batch)
       if (own.length > 0) return own
+      if (batch.length === 0) await this.#askWhatWasMissed()
+    }
+  }
+
+  /** The connection was made anew. A server that does not replay may have told the run's end in between. */
+  async #askWhatWasMissed(): Promise<void> {
+    const { transport, agentId } = this.#source
+    if (this.#taskId === undefined || transport.features.has('replay')) return
+    try {
+      this.#finished ??= await finishedTask(transport, agentId, this.#taskId, this.#life.signal)
+    } catch (error) {
+      if (!TheazoError.isInstance(error) || !error.isRetryable) throw error
     }
   }
 
@@ -227,17 +232,9 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   /** What the server replays of a run that is over; where its last event does not come, the task tells it. */
   async #replay(task: Task): Promise<AgentEvent[]> {
     const { transport, options } = this.#source
-    if (options.lastEventId === undefined || !transport.features.has('replay')) return [finalEvent(task)]
-    const quiet = new AbortController()
-    const silence = transport.clock.sleep(replayTimeoutMs, quiet.signal).then(() => undefined)
-    silence.catch(() => {})
-    const reading = Promise.resolve(this.#stream?.next())
-    reading.catch(() => {})
-    try {
-      return (await Promise.race([reading, silence])) ?? [finalEvent(task)]
-    } finally {
-      quiet.abort()
-    }
+    const isReplayed = options.lastEventId !== undefined && transport.features.has('replay')
+    const stream = isReplayed ? this.#stream : undefined
+    return (stream && (await soon(stream.next(), transport.clock))) ?? [finalEvent(task, transport.redact)]
   }
 
   #settle(event: AgentEvent): void {
@@ -245,7 +242,8 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     if (event.type === 'output') this.#outcome = { result: { taskId, output: event.text, cost: event.cost } }
     if (event.type === 'error') {
       const { code, message, isResumable } = event
-      this.#outcome = { error: errorOf(code, message, { details: { taskId, resumable: isResumable } }) }
+      const details = { taskId, resumable: isResumable }
+      this.#outcome = { error: errorOf(code, this.#source.transport.redact(message), { details }) }
     }
     this.#stream?.close()
   }

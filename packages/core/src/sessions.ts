@@ -1,10 +1,11 @@
 import { SessionAgents } from './agents.ts'
 import { ConfigurationError } from './errors.ts'
-import { type ListOptions, PagedList } from './pages.ts'
+import { itemsOf, type ListOptions, PagedList } from './pages.ts'
 import type { Transport, TransportRequest } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
 import type {
   CreateSessionBody,
+  Feature,
   OkBody,
   Page,
   Session as WireSession,
@@ -120,16 +121,17 @@ export class Sessions {
   list({ userId, status, ...options }: ListSessionsOptions = {}): PagedList<Session> {
     const { limit, signal } = options
     return new PagedList(async (cursor) => {
-      if (userId !== undefined || status !== undefined)
-        await this.#transport.require('sessions', 'sessions.list with a filter', { signal })
+      const isFiltered = userId !== undefined || status !== undefined
+      const needs: [Feature, string][] = isFiltered ? [['sessions', 'sessions.list with a filter']] : []
       const query = { limit, cursor, userId, status }
       const page = await this.#transport.request<Page<WireSession>>({
         method: 'GET',
         path: ['sessions'],
         query,
+        needs,
         signal,
       })
-      return { ...page, data: page.data.map((data) => new Session(this.#transport, data.id, data)) }
+      return { ...page, data: itemsOf(page).map((data) => new Session(this.#transport, data.id, data)) }
     }, options)
   }
 

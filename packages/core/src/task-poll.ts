@@ -21,21 +21,23 @@ async function findTask(
   throw new StreamError(message, { code: 'stream_error', details: { taskId } })
 }
 
-/** The task where it has ended; undefined where it runs, or nothing is known of it. */
+/**
+ * The task where it has ended; undefined where it runs.
+ *
+ * @throws {StreamError} where the agent does not run, and the server does not tell how the task ended.
+ */
 export async function finishedTask(
   transport: Transport,
   agentId: string,
   taskId: string,
   signal: AbortSignal,
 ): Promise<Task | undefined> {
-  try {
-    const task = await findTask(transport, agentId, taskId, signal)
-    return task && hasEnded(task) ? task : undefined
-  } catch (error) {
-    if (StreamError.isInstance(error)) return undefined
-    throw error
-  }
+  const task = await findTask(transport, agentId, taskId, signal)
+  return task && hasEnded(task) ? task : undefined
 }
+
+/** Calls in a row that fail, each after its own retries, until the server is given up. */
+const maxFailures = 8
 
 /**
  * Asks for a task until it has ended: a second apart at first, up to eight.
@@ -49,12 +51,15 @@ export async function pollTask(
   signal: AbortSignal,
 ): Promise<Task> {
   const { clock } = transport
+  let failures = 0
   for (let attempt = 1; ; attempt += 1) {
     try {
       const task = await findTask(transport, agentId, taskId, signal)
+      failures = 0
       if (task && hasEnded(task)) return task
     } catch (error) {
-      if (!TheazoError.isInstance(error) || !error.isRetryable) throw error
+      failures += 1
+      if (!TheazoError.isInstance(error) || !error.isRetryable || failures > maxFailures) throw error
     }
     await clock.sleep(1000 + backoffMs(attempt, clock.random()), signal)
   }

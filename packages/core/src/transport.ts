@@ -1,10 +1,10 @@
-import { BodyFault, connectionError, isConnectionFault, parseJson, readText, redirectError } from './answers.ts'
+import { BodyFault, connectionError, parseJson, readText, redirectError } from './answers.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { ConfigurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
 import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
-import { timer } from './lifetime.ts'
+import { assertTimeout, timer } from './lifetime.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
 import type { Feature } from './wire.ts'
@@ -20,6 +20,8 @@ export interface TransportRequest extends CallOptions {
   headers?: Record<string, string>
   /** A POST that may be done twice by its contract. */
   isRepeatable?: boolean
+  /** Extensions that what is sent needs, and how to say so: nothing is sent where one is absent. */
+  needs?: readonly (readonly [Feature, string])[]
   /** The extension whose route this is: a 404 where it is absent is {@link NotSupportedError}. */
   feature?: Feature
 }
@@ -67,8 +69,10 @@ export class Transport {
     this.baseUrl = normalizeBaseUrl(options.baseUrl ?? environment('THEAZO_BASE_URL') ?? defaultBaseUrl)
     this.clock = options.clock ?? systemClock
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
-    this.#timeoutMs = positive('timeoutMs', options.timeoutMs ?? defaultTimeoutMs)
+    this.#timeoutMs = options.timeoutMs ?? defaultTimeoutMs
+    assertTimeout(this.#timeoutMs)
     this.#maxRetries = options.maxRetries ?? defaultMaxRetries
+    if (!(this.#maxRetries >= 0)) throw configurationError(`maxRetries must be at least 0, not ${this.#maxRetries}.`)
     this.#hooks = options.hooks ?? {}
     this.#redaction = new Redaction(apiKey)
     this.#headers = {
@@ -79,6 +83,9 @@ export class Transport {
     }
   }
 
+  /** Takes the key out of a text that somebody else has written. */
+  readonly redact = (text: string): string => this.#redaction.ofText(text)
+
   /**
    * Makes one call and answers its JSON body. Its deadline covers every attempt, the waits between them and the body.
    *
@@ -88,20 +95,14 @@ export class Transport {
     return this.call(request, async (response, attempt) => parseJson<T>(response, await readText(response), attempt))
   }
 
-  /** @throws {NotSupportedError} where the server lacks what `call` needs; asks it where it has not answered yet. */
-  async require(feature: Feature, call: string, options: CallOptions): Promise<void> {
-    if (!(await this.features.known(feature, options))) throw notSupported(call, feature)
-  }
-
   /** The same with the answer read by `read`: an event stream is read while it comes. */
   async call<T>(request: TransportRequest, read: ReadAnswer<T>): Promise<T> {
     const { method, path, signal, timeoutMs = this.#timeoutMs } = request
     signal?.throwIfAborted()
-    positive('timeoutMs', timeoutMs)
+    assertTimeout(timeoutMs)
     const ended = new AbortController()
     const call = `${method} /${path.join('/')}`
-    const redact = (text: string): string => this.#redaction.ofText(text)
-    const attempt: Attempt = { call, signal: ended.signal, redact, isFinal: false }
+    const attempt: Attempt = { call, signal: ended.signal, redact: this.redact, isFinal: false }
     const deadlineAt = this.clock.now() + timeoutMs
     let isLate = false
     const deadline = timer(() => {
@@ -111,6 +112,9 @@ export class Transport {
     const onAbort = (): void => ended.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
+      for (const [feature, what] of request.needs ?? []) {
+        if (!(await this.features.known(feature, { signal: ended.signal }))) throw notSupported(what, feature)
+      }
       return await this.#attempts(request, read, attempt, deadlineAt)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
@@ -139,17 +143,17 @@ export class Transport {
         this.#tell('onResponse', () => ({
           ...this.#describe(request, url, number),
           status: response.status,
-          requestId: response.headers.get('x-request-id') ?? undefined,
+          requestId: this.redact(response.headers.get('x-request-id') ?? '') || undefined,
           durationMs: this.clock.now() - startedAt,
         }))
         isAnswered = true
         if (response.ok) return await read(response, attempt)
         fault = await this.#refusal(response, request, attempt)
       } catch (error) {
-        // Once there is an answer only its body can break off; whatever else is thrown is a callback's own, and passes.
-        const isFault = isAnswered ? error instanceof BodyFault : isConnectionFault(error)
-        if (attempt.signal.aborted || !isFault) throw error
-        const lost = connectionError(attempt.call, this.baseUrl, error)
+        // Before an answer it is fetch that has thrown, whatever that is. Then only the body can break off; what else is
+        // thrown is a callback's own, and passes.
+        if (attempt.signal.aborted || (isAnswered && !(error instanceof BodyFault))) throw error
+        const lost = connectionError(attempt, this.baseUrl, error)
         fault = { error: lost, cause: retryCause(lost, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
@@ -184,7 +188,11 @@ export class Transport {
       await response.body?.cancel()
       return { error: redirectError(response, attempt), cause: 'final' }
     }
-    const { error, hasEnvelope } = wireFault(response, attempt.redact(await readText(response)), attempt.redact)
+    const body = await readText(response).catch((error: unknown) => {
+      if (attempt.signal.aborted) throw error
+      return '' // its status tells enough
+    })
+    const { error, hasEnvelope } = wireFault(response, attempt.redact(body), attempt.redact)
     if (feature && NotFoundError.isInstance(error) && !this.features.has(feature)) {
       return { error: notSupported(attempt.call, feature, error), cause: 'final' }
     }
@@ -243,11 +251,6 @@ function notSupported(call: string, feature: Feature, cause?: TheazoError): NotS
 
 function configurationError(message: string): ConfigurationError {
   return new ConfigurationError(message, { code: 'configuration_error' })
-}
-
-function positive(name: string, value: number): number {
-  if (value > 0) return value
-  throw configurationError(`${name} must be a number of milliseconds above 0, not ${value}.`)
 }
 
 function normalizeBaseUrl(baseUrl: string): string {

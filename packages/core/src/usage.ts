@@ -1,7 +1,7 @@
 import { ConfigurationError } from './errors.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
-import type { UsageSummary } from './wire.ts'
+import type { Feature, UsageSummary } from './wire.ts'
 
 /** Which usage is summed. */
 export interface UsageSummaryOptions extends CallOptions {
@@ -33,10 +33,10 @@ export class Usage {
   async summary(options: UsageSummaryOptions = {}): Promise<UsageSummary> {
     const { from, until, sessionId, userId, keyId, signal, timeoutMs } = options
     // A server that does not know the filter would answer the sum of all. It goes with the other extensions of sessions.
-    if (sessionId !== undefined || userId !== undefined || keyId !== undefined)
-      await this.#transport.require('sessions', 'usage.summary with a filter', { signal })
+    const isFiltered = sessionId !== undefined || userId !== undefined || keyId !== undefined
+    const needs: [Feature, string][] = isFiltered ? [['sessions', 'usage.summary with a filter']] : []
     const query = { from: isoText(from), until: isoText(until), sessionId, userId, keyId }
-    return await this.#transport.request({ method: 'GET', path: ['usage', 'summary'], query, signal, timeoutMs })
+    return await this.#transport.request({ method: 'GET', path: ['usage', 'summary'], query, needs, signal, timeoutMs })
   }
 }
 

@@ -1,3 +1,4 @@
+import { abortable } from '../abortable.ts'
 import type { Agent } from '../agent.ts'
 import type { Theazo } from '../client.ts'
 import { ConfigurationError, ConflictError, NotFoundError, TheazoError } from '../errors.ts'
@@ -5,7 +6,6 @@ import type { ExecOptions } from '../exec.ts'
 import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport-options.ts'
 import type { ExecResult, Language } from '../wire.ts'
-import { abortable } from './abortable.ts'
 import type { SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** One key's sandbox. */
@@ -56,7 +56,7 @@ export class SandboxPool implements AsyncDisposable {
     this.#options = options
     this.#maxSize = options.maxSize ?? 100
     this.#idleTtlMs = options.idleTtlMs ?? 900_000
-    if (this.#maxSize < 1) throw configurationError(`maxSize must be at least 1, not ${this.#maxSize}.`)
+    if (!(this.#maxSize >= 1)) throw configurationError(`maxSize must be at least 1, not ${this.#maxSize}.`)
   }
 
   get size(): number {
@@ -178,7 +178,13 @@ export class SandboxPool implements AsyncDisposable {
     const session: Session = await this.#theazo.sessions.forUser(userIdOf?.(key) ?? key)
     const agent = await session.agents.create({ ...options, ...(nameOf && { name: nameOf(key) }) })
     entry.isOwned = agent.isNew
-    await onCreate?.(key, agent)
+    try {
+      await onCreate?.(key, agent)
+    } catch (error) {
+      // Nobody would know of it any more.
+      if (agent.isNew) await agent.terminate().catch(() => {})
+      throw error
+    }
     return agent
   }
 

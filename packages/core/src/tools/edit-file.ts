@@ -52,9 +52,10 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
       string,
       string,
     ]
-    const places = occurrences(text, from)
+    // One that overlaps another is a second place too, where one alone is meant.
+    const places = occurrences(text, from, replaceAll ? from.length : 1)
     if (places.length === 0) throw new ToolInputError(notFound(path, text, from))
-    const lines = places.map((place) => lineOf(text, place))
+    const lines = linesOf(text, places)
     if (places.length > 1 && !replaceAll) {
       throw new ToolInputError(
         `oldText stands in ${path} ${places.length} times, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
@@ -80,14 +81,19 @@ function decoded(bytes: Uint8Array, path: string): string {
   }
 }
 
-function occurrences(text: string, part: string): number[] {
+function occurrences(text: string, part: string, step: number): number[] {
   const places: number[] = []
-  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) places.push(at)
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + step)) places.push(at)
   return places
 }
 
-function lineOf(text: string, index: number): number {
-  return text.slice(0, index).split('\n').length
+/** 1-based, of places in their order; in one pass over the text. */
+function linesOf(text: string, places: readonly number[]): number[] {
+  let [line, at] = [1, text.indexOf('\n')]
+  return places.map((place) => {
+    for (; at !== -1 && at < place; at = text.indexOf('\n', at + 1)) line += 1
+    return line
+  })
 }
 
 /** Most misses are white space, or a file that has changed meanwhile. */

@@ -126,7 +126,7 @@ export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTo
   async run(_input, { account, signal }) {
     const { session } = needed(account, 'list_agents', 'an account')
     const { data, nextCursor } = await session.agents.list({ limit: maxAgents, signal }).page()
-    return { agents: data.map((agent) => dataOf(agent.data)), isTruncated: nextCursor !== undefined }
+    return { agents: data.map((agent) => dataOf(agent.data)), isTruncated: Boolean(nextCursor) }
   },
   toText({ agents, isTruncated }) {
     if (agents.length === 0) return 'There are no sandboxes.'

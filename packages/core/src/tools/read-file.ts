@@ -62,7 +62,10 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
-  async run({ path, startLine = 1, lineCount = maxLines }, { sandbox, signal }) {
+  async run({ path, startLine: wantedLine, lineCount: wantedCount }, { sandbox, signal }) {
+    // Models ignore bounds now and then, and not every framework validates: clamp.
+    const startLine = Math.max(1, Math.floor(wantedLine ?? 1) || 1)
+    const lineCount = Math.min(Math.max(1, Math.floor(wantedCount ?? maxLines) || maxLines), maxLines)
     const bytes = await filesOf(sandbox).read(path, { signal, maxBytes })
     const sizeBytes = bytes.length
     const mediaType = imageType(bytes)
@@ -75,8 +78,7 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
     if (startLine > Math.max(totalLines, 1)) {
       throw new ToolInputError(`${path} has ${totalLines} lines; startLine ${startLine} is beyond its end.`)
     }
-    // Models ignore bounds now and then, and not every framework validates: clamp.
-    const wanted = lines.slice(startLine - 1, startLine - 1 + Math.min(Math.max(lineCount, 1), maxLines))
+    const wanted = lines.slice(startLine - 1, startLine - 1 + lineCount)
     let chars = 0
     const fitting = wanted.filter((line, index) => (chars += line.length) <= maxChars || index === 0)
     const endLine = totalLines === 0 ? 0 : startLine - 1 + fitting.length

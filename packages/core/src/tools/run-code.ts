@@ -51,12 +51,12 @@ const output: z.ZodType<RunCodeData> = z
     stderr: z.string(),
     exitCode: z.number().int(),
     durationMs: z.number(),
-    stdoutTruncated: z.literal(true).optional(),
-    stderrTruncated: z.literal(true).optional(),
+    stdoutTruncated: z.boolean().optional(),
+    stderrTruncated: z.boolean().optional(),
     files: z
       .array(z.object({ path: z.string(), sizeBytes: z.number(), mediaType: z.string().optional() }).passthrough())
       .optional(),
-    filesTruncated: z.literal(true).optional(),
+    filesTruncated: z.boolean().optional(),
     images: z.array(image).optional(),
   })
   .passthrough() as z.ZodType<RunCodeData> // zod types an optional key as `| undefined`; ExecResult has none
@@ -75,7 +75,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   async run({ language, code, timeoutSeconds }, { sandbox, signal, report }) {
     // Models ignore bounds now and then, and not every framework validates: clamp.
-    const seconds = timeoutSeconds && Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
+    const seconds = timeoutSeconds === undefined ? undefined : Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
     const tell = report && ((message: string) => report({ message }))
     const result = await sandbox.exec(language, code, {
       signal,
