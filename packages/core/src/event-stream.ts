@@ -275,9 +275,11 @@ export class EventStream {
       if (number <= this.#lastNumber && !this.#isRestart(number)) return
       if (isGap) {
         const replays = this.#transport.features.has('replay')
-        if (number !== number && replays && id === this.#lastEventId) return // the last one again
+        if (Number.isNaN(number) && replays && id === this.#lastEventId) return // the last one again
         // An agent's first event has the number 1, or 0.
-        isGap = number === number ? number < this.#lastNumber || number > Math.max(1, this.#lastNumber + 1) : !replays
+        isGap = Number.isNaN(number)
+          ? !replays
+          : number < this.#lastNumber || number > Math.max(1, this.#lastNumber + 1)
       }
       this.#lastEventId = id
       this.#lastNumber = number
