@@ -5,6 +5,7 @@ import { createLocalTheazo, listenTheazo } from '@theazo/server'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { collect } from './collect.ts'
+import { errorOf } from './error-of.ts'
 import { describeClient } from './client-suite.ts'
 import {
   Answer,
@@ -28,12 +29,6 @@ describeClient(
   },
   ['usage', 'pause'],
 )
-
-const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => expect.fail('no error'),
-    (thrown: unknown) => thrown,
-  )
 
 describe('lists', () => {
   /** `count` sessions in pages of `limit`; a cursor is the number of those before it. */
@@ -107,7 +102,7 @@ describe('lists', () => {
     const read = async (): Promise<void> => {
       for await (const { id } of new Theazo(api.options).sessions.list({ cursor: 'start' })) found.push(id)
     }
-    expect(await thrownBy(read())).toMatchObject({ name: 'InvalidResponseError', code: 'invalid_response' })
+    expect(await errorOf(read())).toMatchObject({ name: 'InvalidResponseError', code: 'invalid_response' })
     expect(found).toEqual(cursors.map((_, index) => `ses_${index + 1}`))
     expect(api.requests).toHaveLength(cursors.length)
   })
@@ -123,7 +118,7 @@ describe('lists', () => {
         if (found.length === 2) abort.abort(reason)
       }
     }
-    expect(await thrownBy(read())).toBe(reason)
+    expect(await errorOf(read())).toBe(reason)
     expect([found, api.requests.length]).toEqual([ids(2), 1])
   })
 
@@ -198,7 +193,7 @@ describe('sessions and tasks of a server that has the extensions', () => {
     await using api = await startApi({ 'POST /agents/agt_1/exec': () => execResult('') }, ['exec-stdin'])
     const agent = new Theazo(api.options).agent('agt_1')
     for (const stdin of ['a', 'b']) await agent.exec('bash', 'cat', { stdin })
-    await thrownBy(agent.exec('bash', 'true', { cwd: '/' }))
+    await errorOf(agent.exec('bash', 'true', { cwd: '/' }))
     expect(api.calls).toEqual(['GET /sessions', 'POST /agents/agt_1/exec', 'POST /agents/agt_1/exec'])
   })
 })
@@ -224,7 +219,7 @@ describe('usage', () => {
   test('a date that is none is a configuration error', async () => {
     await using api = await startApi({ 'GET /usage/summary': () => wireUsage })
     const summary = new Theazo(api.options).usage.summary({ from: new Date('no date') })
-    expect(await thrownBy(summary)).toMatchObject({ name: 'ConfigurationError' })
+    expect(await errorOf(summary)).toMatchObject({ name: 'ConfigurationError' })
     expect(api.calls).toEqual([])
   })
 })
@@ -270,7 +265,7 @@ describe('waiting until an agent is ready', () => {
   ] as const)('%s is a %s at once', async (status, name, code, message) => {
     await using api = await startApi(becoming('booting', status))
     const theazo = new Theazo({ ...api.options, clock: quickClock() })
-    const thrown = await thrownBy(theazo.session('ses_1').agents.create(options))
+    const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
     expect(thrown).toMatchObject({ name, code, details: { agentId: 'agt_1' }, message: expect.stringMatching(message) })
     expect(api.requests).toHaveLength(2)
   })
@@ -278,14 +273,14 @@ describe('waiting until an agent is ready', () => {
   test('an agent that boots for ever is a timeout that names it', async () => {
     await using api = await startApi(becoming('booting'))
     const theazo = new Theazo({ ...api.options, clock: quickClock() })
-    const thrown = await thrownBy(theazo.session('ses_1').agents.create(options))
+    const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
     expect(thrown).toMatchObject({ name: 'TimeoutError', code: 'client_timeout', details: { agentId: 'agt_1' } })
   })
 
   test('a server that does not answer meanwhile is a timeout too', { timeout: 10_000 }, async () => {
     await using api = await startApi({ ...becoming('booting'), 'GET /agents/agt_1': () => undefined })
     const create = new Theazo(api.options).session('ses_1').agents.create({ waitUntilReady: true, timeoutMs: 500 })
-    expect(await thrownBy(create)).toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
+    expect(await errorOf(create)).toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
   })
 
   test('an abort ends it with its reason', async () => {
@@ -299,7 +294,7 @@ describe('waiting until an agent is ready', () => {
       },
     })
     const create = new Theazo(api.options).session('ses_1').agents.create({ ...options, signal: abort.signal })
-    expect(await thrownBy(create)).toBe(reason)
+    expect(await errorOf(create)).toBe(reason)
     expect(api.requests).toHaveLength(3)
   })
 })
@@ -386,7 +381,7 @@ describe('exec over an event stream', () => {
       throw mine
     }
     for (const options of [{ onStdout: fail }, { onStderr: async () => fail() }]) {
-      expect(await thrownBy(agent.exec('bash', 'x', options))).toBe(mine)
+      expect(await errorOf(agent.exec('bash', 'x', options))).toBe(mine)
       await api.requests.at(-1)?.left
     }
     expect(api.calls).toEqual([path, path])
@@ -402,7 +397,7 @@ describe('exec over an event stream', () => {
       calls += 1
       throw mine
     }
-    expect(await thrownBy(agent.exec('bash', 'x', { onStdout }))).toBe(mine)
+    expect(await errorOf(agent.exec('bash', 'x', { onStdout }))).toBe(mine)
     expect([calls, api.calls]).toEqual([1, [path, path]])
   })
 
@@ -428,7 +423,7 @@ describe('exec over an event stream', () => {
       ['idempotency'],
     )
     const told: string[] = []
-    const thrown = await thrownBy(agentOf(api).exec('bash', 'x', { onStdout: (text) => told.push(text) }))
+    const thrown = await errorOf(agentOf(api).exec('bash', 'x', { onStdout: (text) => told.push(text) }))
     expect(thrown).toMatchObject({ ...event, ...expected })
     expect([told, api.calls]).toEqual([['one'], [path]])
   })
@@ -449,13 +444,13 @@ describe('exec over an event stream', () => {
         ['idempotency'],
       )
       const agent = agentOf(api)
-      await thrownBy(agent.refresh()) // the server has shown its extensions
+      await errorOf(agent.refresh()) // the server has shown its extensions
       const told: string[] = []
       const onStdout = (text: string): void => {
         told.push(text)
         taken.resolve()
       }
-      const thrown = await thrownBy(agent.exec('bash', 'x', { onStdout }))
+      const thrown = await errorOf(agent.exec('bash', 'x', { onStdout }))
       expect(thrown).toMatchObject({ name: 'ConnectionError', code: 'connection_error' })
       expect([told, api.calls.filter((call) => call === path)]).toEqual([['one'], [path]])
       taken = Promise.withResolvers()
@@ -466,7 +461,7 @@ describe('exec over an event stream', () => {
           taken.resolve()
         }
       }
-      expect(await thrownBy(read())).toMatchObject({ name: 'ConnectionError' })
+      expect(await errorOf(read())).toMatchObject({ name: 'ConnectionError' })
       expect(chunks).toEqual([{ type: 'stdout', text: 'one' }])
     },
   )
@@ -501,7 +496,7 @@ describe('exec over an event stream', () => {
     const read = async (): Promise<void> => {
       for await (const _ of agentOf(api).execStream('bash', 'x', { signal: abort.signal })) abort.abort(reason)
     }
-    expect(await thrownBy(read())).toBe(reason)
+    expect(await errorOf(read())).toBe(reason)
     await api.requests[0]?.left
   })
 
@@ -577,7 +572,7 @@ describe('what exec sends', () => {
       agent.exec('bash', 'x', { onStdout: () => {} }),
       agent.execStream('bash', 'x').next(),
     ]) {
-      expect(await thrownBy(call)).toMatchObject({ name: 'ConflictError', status: 409, requestId: 'req_1' })
+      expect(await errorOf(call)).toMatchObject({ name: 'ConflictError', status: 409, requestId: 'req_1' })
     }
   })
 })

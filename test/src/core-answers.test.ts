@@ -12,6 +12,7 @@ import { ServerTimeoutError, Session, Theazo, TheazoError, type TheazoOptions } 
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { collect } from './collect.ts'
+import { errorOf as thrownBy } from './error-of.ts'
 import {
   answer,
   envelope,
@@ -32,10 +33,7 @@ import { TestClock } from './test-clock.ts'
 watchLeaks()
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
-  const error = await promise.then(
-    (value) => expect.fail(`it did not fail, but gave ${inspect(value)}`),
-    (error: unknown) => error,
-  )
+  const error = await thrownBy(promise)
   if (!TheazoError.isInstance(error)) expect.fail(`not a TheazoError, but ${inspect(error)}`)
   return error
 }

@@ -6,6 +6,7 @@ import { inspect } from 'node:util'
 import { type AgentEvent, Theazo, type TheazoOptions } from '@theazo/core'
 import { afterEach, expect, test } from 'vitest'
 import { collect } from './collect.ts'
+import { errorOf } from './error-of.ts'
 import { watchLeaks } from './leaks.ts'
 import { TestClock } from './test-clock.ts'
 
@@ -58,13 +59,6 @@ const message = (event: string, data: object, id?: string | number): string =>
   `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 const textOf = (event: AgentEvent): string => ('text' in event ? event.text : event.type)
 const task = { id: 'task_1', agentId: 'agt_1', prompt: '', cost: { amount: 1, currency: 'usd' }, createdAt: '' }
-
-async function errorOf(promise: Promise<unknown>): Promise<unknown> {
-  return await promise.then(
-    () => expect.fail('no error'),
-    (error: unknown) => error,
-  )
-}
 
 test('a run whose end fell between two connections of a server that does not replay still ends', async () => {
   const { theazo } = await serve({

@@ -15,6 +15,7 @@ import {
   stallMidBody,
 } from './faults.ts'
 import { collect } from './collect.ts'
+import { errorOf as thrownBy } from './error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
 import { TestClock } from './test-clock.ts'
@@ -43,11 +44,7 @@ async function start(features = allFeatures, options: TheazoOptions = {}): Promi
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
-  const error = await promise.then(
-    () => expect.fail('it did not fail'),
-    (error: unknown) => error,
-  )
-  return error as TheazoError // each test looks at what it is
+  return (await thrownBy(promise)) as TheazoError // each test looks at what it is
 }
 
 type Cause = 'not_sent' | 'rate_limited' | 'lost' | 'unavailable' | 'internal' | 'final'

@@ -14,6 +14,7 @@ import { collect } from './collect.ts'
 import type { StreamStyle } from './event-log.ts'
 import { defaultScript, type ScriptedEvent } from './fake-api.ts'
 import { answer, envelope, type Fault, page, resetBeforeAnswer, stallBeforeHead } from './faults.ts'
+import { errorOf as thrownBy } from './error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
 import { TestClock } from './test-clock.ts'
@@ -46,11 +47,7 @@ async function start({ script = [], ...options }: SettingOptions = {}): Promise<
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
-  const error = await promise.then(
-    () => expect.fail('it did not fail'),
-    (error: unknown) => error,
-  )
-  return error as TheazoError // each test looks at what it is
+  return (await thrownBy(promise)) as TheazoError // each test looks at what it is
 }
 
 const isRun = ({ path }: { path: string }): boolean => path.endsWith('/run')

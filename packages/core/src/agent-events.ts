@@ -1,5 +1,6 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { StreamError } from './errors.ts'
+import { isRecord } from './is-record.ts'
 import type { AgentStatus, Money } from './wire.ts'
 
 /** What every event carries. */
@@ -114,13 +115,13 @@ export class EventNormalizer {
     } catch {
       return unreadable(name, id, raw)
     }
-    const data = isData(parsed) ? parsed : { text: parsed }
+    const data = isRecord(parsed) ? parsed : { text: parsed }
     return contractEvent(name, id, data) ?? this.#variant(name, id, data, parsed)
   }
 
   /** The rest, and what only a variant of the API sends: brought into the contract's form first. */
   #variant(event: string | undefined, id: string | undefined, raw: Data, parsed: unknown): AgentEvent | undefined {
-    const data = isData(raw['payload']) ? { ...raw, ...raw['payload'] } : raw
+    const data = isRecord(raw['payload']) ? { ...raw, ...raw['payload'] } : raw
     const name = event !== undefined && event !== 'message' ? event : (string(data['type']) ?? 'message')
     const text = textOf(data)
     const base = { eventId: id, taskId: string(data['taskId']) }
@@ -140,7 +141,7 @@ export class EventNormalizer {
         return { type: 'output', ...base, text: whole, cost: money(data['cost']) }
       }
       case 'error': {
-        const inner = isData(data['error']) ? data['error'] : data
+        const inner = isRecord(data['error']) ? data['error'] : data
         const code = string(inner['code']) ?? 'internal_error'
         const message = textOf(inner) || 'The run failed.'
         return { type: name, ...base, code, message, isResumable: data['resumable'] === true }
@@ -199,7 +200,9 @@ function textOf(data: Data): string {
 /** Cents, also where a bare number says them. */
 function money(value: unknown): Money | undefined {
   if (typeof value === 'number') return { amount: value, currency: 'usd' }
-  return isData(value) && typeof value['amount'] === 'number' ? { amount: value['amount'], currency: 'usd' } : undefined
+  return isRecord(value) && typeof value['amount'] === 'number'
+    ? { amount: value['amount'], currency: 'usd' }
+    : undefined
 }
 
 function string(value: unknown): string | undefined {
@@ -208,8 +211,4 @@ function string(value: unknown): string | undefined {
 
 function number(value: unknown): number | undefined {
   return typeof value === 'number' ? value : undefined
-}
-
-function isData(value: unknown): value is Data {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { ConnectionError, InvalidResponseError } from './errors.ts'
+import { isRecord } from './is-record.ts'
 import type { Attempt } from './transport.ts'
 
 /** What a message says of the call, and what it must not hold. */
@@ -40,7 +41,7 @@ export function parseJson<T>(response: Response, text: string, attempt: AnswerCo
   try {
     // Outside data is trusted from here on: the contract is the server's to keep, and its own tests check it.
     const parsed: unknown = JSON.parse(text)
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as T
+    if (isRecord(parsed)) return parsed as T
   } catch {
     // Not passed on: it quotes the body, which may hold anything.
   }
@@ -49,13 +50,14 @@ export function parseJson<T>(response: Response, text: string, attempt: AnswerCo
 }
 
 /** An answer that is not what the API answers. */
-export function invalidResponse(
-  { status, headers }: Response,
-  message: string,
-  { redact }: AnswerContext,
-): InvalidResponseError {
-  const requestId = redact(headers.get('x-request-id') ?? '') || undefined
-  return new InvalidResponseError(message, { code: 'invalid_response', status, requestId })
+export function invalidResponse(response: Response, message: string, { redact }: AnswerContext): InvalidResponseError {
+  const requestId = requestIdOf(response, redact)
+  return new InvalidResponseError(message, { code: 'invalid_response', status: response.status, requestId })
+}
+
+/** What the server calls the request, for its operator. */
+export function requestIdOf({ headers }: Response, redact: AnswerContext['redact']): string | undefined {
+  return redact(headers.get('x-request-id') ?? '') || undefined
 }
 
 /** Redirects are not followed. */

@@ -1,4 +1,4 @@
-import { parseJson } from './answers.ts'
+import { parseJson, requestIdOf } from './answers.ts'
 import { ConnectionError, type TheazoError } from './errors.ts'
 import { EventSourceReader } from './event-source.ts'
 import { type ExecChunk, type ExecOptions, told } from './exec.ts'
@@ -40,7 +40,7 @@ export async function readExecStream(
 
 /** In place of a status, once the first byte has gone out. */
 function streamedError(response: Response, { code, message, details }: Piece, { redact }: Attempt): TheazoError {
-  const requestId = redact(response.headers.get('x-request-id') ?? '') || undefined
+  const requestId = requestIdOf(response, redact)
   return errorOf(code, message, { requestId, details, status: code === 'timeout' ? 504 : undefined })
 }
 

@@ -1,10 +1,10 @@
-import { BodyFault, connectionError, parseJson, readText, redirectError } from './answers.ts'
+import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './answers.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { ConfigurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
 import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
-import { assertTimeout, timer } from './lifetime.ts'
+import { assertTimeout, Lifetime } from './lifetime.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
 import type { Feature } from './wire.ts'
@@ -99,31 +99,23 @@ export class Transport {
   async call<T>(request: TransportRequest, read: ReadAnswer<T>): Promise<T> {
     const { method, path, signal, timeoutMs = this.#timeoutMs } = request
     signal?.throwIfAborted()
-    assertTimeout(timeoutMs)
-    const ended = new AbortController()
+    const life = new Lifetime({ signal, timeoutMs, lateReason: () => new Error('deadline') })
     const call = `${method} /${path.join('/')}`
-    const attempt: Attempt = { call, signal: ended.signal, redact: this.redact, isFinal: false }
+    const attempt: Attempt = { call, signal: life.signal, redact: this.redact, isFinal: false }
     const deadlineAt = this.clock.now() + timeoutMs
-    let isLate = false
-    const deadline = timer(() => {
-      isLate = true
-      ended.abort(new Error('deadline'))
-    }, timeoutMs)
-    const onAbort = (): void => ended.abort(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const release = life.hold()
     try {
       for (const [feature, what] of request.needs ?? []) {
-        if (!(await this.features.known(feature, { signal: ended.signal }))) throw notSupported(what, feature)
+        if (!(await this.features.known(feature, { signal: life.signal }))) throw notSupported(what, feature)
       }
       return await this.#attempts(request, read, attempt, deadlineAt)
     } catch (error) {
       if (signal?.aborted) throw signal.reason
-      if (!isLate) throw error
+      if (!life.signal.aborted) throw error
       const late = `${attempt.call} got no complete answer within ${timeoutMs} ms.`
       throw new TimeoutError(late, { code: 'client_timeout', cause: error })
     } finally {
-      clearTimeout(deadline)
-      signal?.removeEventListener('abort', onAbort)
+      release()
     }
   }
 
@@ -143,7 +135,7 @@ export class Transport {
         this.#tell('onResponse', () => ({
           ...this.#describe(request, url, number),
           status: response.status,
-          requestId: this.redact(response.headers.get('x-request-id') ?? '') || undefined,
+          requestId: requestIdOf(response, this.redact),
           durationMs: this.clock.now() - startedAt,
         }))
         isAnswered = true

@@ -1,3 +1,4 @@
+import { requestIdOf } from './answers.ts'
 import {
   ConflictError,
   ForbiddenError,
@@ -12,6 +13,7 @@ import {
   UnauthorizedError,
   UnprocessableEntityError,
 } from './errors.ts'
+import { isRecord } from './is-record.ts'
 import type { WireErrorCode } from './wire.ts'
 
 type WireErrorClass = new (message: string, options: TheazoErrorOptions) => TheazoError
@@ -45,7 +47,7 @@ export function wireFault(response: Response, body: string, redact: (text: strin
   const message = envelope.message ?? `The server answered ${response.status} without the API's error format.`
   const error = errorOf(code, message, {
     status: response.status,
-    requestId: (envelope.requestId ?? redact(response.headers.get('x-request-id') ?? '')) || undefined,
+    requestId: (envelope.requestId ?? requestIdOf(response, redact)) || undefined,
     details: envelope.details,
     retryAfterMs: retryAfterMs(response.headers, envelope.details),
   })
@@ -94,8 +96,4 @@ function parseEnvelope(body: string): Envelope {
     ...(typeof requestId === 'string' && { requestId }),
     ...(isRecord(details) && { details }),
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -75,8 +75,7 @@ export class Agents {
     body: CreateAgentBody & CreateAgentExtensions,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
     this.#assertCanGive(body)
-    const session = await this.#sessions.get(principal, sessionId)
-    if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
+    await this.#sessions.get(principal, sessionId)
     const { row, isNew } = await this.#insert(
       newAgentRow(sessionId, this.#compute.name, body.tools ?? availableTools, body),
     )
@@ -177,6 +176,12 @@ export class Agents {
   async #insert(row: AgentRow): Promise<{ row: AgentRow; isNew: boolean }> {
     return await this.#database.transaction().execute(async (transaction) => {
       const { name, session_id: sessionId } = row
+      const session = await transaction
+        .selectFrom('sessions')
+        .select('status')
+        .where('id', '=', sessionId)
+        .executeTakeFirstOrThrow()
+      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
       const found =
         name === null
           ? undefined
@@ -188,12 +193,6 @@ export class Agents {
               .where('status', 'not in', ['terminated', 'failed'])
               .executeTakeFirst()
       if (found) return { row: found, isNew: false }
-      const session = await transaction
-        .selectFrom('sessions')
-        .select('status')
-        .where('id', '=', sessionId)
-        .executeTakeFirstOrThrow()
-      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
       await transaction.insertInto('agents').values(row).execute()
       return { row, isNew: true }
     })
