@@ -90,6 +90,7 @@ export type {
   OkBody,
   Page,
   RunAccepted,
+  RunBody,
   Session as WireSession,
   SessionForUserBody,
   SessionLimits,

@@ -131,6 +131,12 @@ export interface CreateAgentExtensions {
   metadata?: Metadata | undefined
 }
 
+/** Body of `POST /agents/:id/run`. */
+export interface RunBody {
+  /** The prompt. */
+  task: string
+}
+
 /** Answer of `POST /agents/:id/run`. */
 export interface RunAccepted {
   taskId: string

@@ -1,33 +1,74 @@
 import type { Feature } from '@theazo/core'
 import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { routePath } from 'hono/route'
+import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
+import type { EventStreams } from './events/event-streams.ts'
 import { newId } from './ids.ts'
 import type { ApiKeys } from './keys/api-keys.ts'
+import type { RateLimiter } from './limits/rate-limiter.ts'
 import { agentRoutes } from './routes/agents.ts'
 import { authenticate } from './routes/authenticate.ts'
+import { docsRoutes } from './routes/docs.ts'
 import type { Environment } from './routes/environment.ts'
 import { errorHandler } from './routes/error-handler.ts'
+import { idempotent } from './routes/idempotent.ts'
+import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
+import { rateLimit } from './routes/rate-limit.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { streamRoutes } from './routes/stream.ts'
+import { usageRoutes } from './routes/usage.ts'
 import type { Agents } from './services/agents.ts'
+import type { Execs } from './services/execs.ts'
+import type { IdempotentAnswers } from './services/idempotency.ts'
+import type { Runs } from './services/runs.ts'
 import type { Sessions } from './services/sessions.ts'
+import type { Usage } from './services/usage.ts'
+import type { Database } from './store/database.ts'
 
-export interface AppOptions {
+export interface AppOptions extends OperationsOptions {
   log: Logger
+  database: Database
   keys: ApiKeys
+  limiter: RateLimiter
+  answers: IdempotentAnswers
   sessions: Sessions
   agents: Agents
+  execs: Execs
+  runs: Runs
+  streams: EventStreams
+  usage: Usage
+  /** A web page's origin that may call from a browser; none by default. */
+  corsOrigin: string | undefined
 }
 
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
-const features: readonly Feature[] = ['sessions', 'agents']
+const features: readonly Feature[] = ['idempotency', 'sessions', 'agents', 'tasks', 'replay']
+
+/** Answers are data for programs. What is switched off is for pages, or for TLS, which is a proxy's. */
+const securityHeaders: Parameters<typeof secureHeaders>[0] = {
+  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+  strictTransportSecurity: false,
+  originAgentCluster: false,
+  xDnsPrefetchControl: false,
+  xDownloadOptions: false,
+  xPermittedCrossDomainPolicies: false,
+  xXssProtection: false,
+}
 
 /** The Theazo API: from the request to its answer, top to bottom. */
-export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Environment> {
+export function createApp(options: AppOptions): Hono<Environment> {
+  const { log, database, keys, limiter, answers, sessions, agents, execs, runs, streams, usage, corsOrigin } = options
   const api = new Hono<Environment>()
   api.use(authenticate(keys))
-  api.route('/', sessionRoutes(sessions))
-  api.route('/', agentRoutes(agents))
+  api.use(rateLimit(limiter))
+  api.use(idempotent(answers))
+  api.route('/', sessionRoutes(sessions, agents))
+  api.route('/', agentRoutes(agents, execs, runs))
+  api.route('/', streamRoutes(database, streams))
+  api.route('/', usageRoutes(usage))
   refuseOtherMethods(api)
 
   const app = new Hono<Environment>()
@@ -39,11 +80,18 @@ export function createApp({ log, keys, sessions, agents }: AppOptions): Hono<Env
     await next()
     c.header('x-request-id', requestId)
     c.header('theazo-features', features.join(', '))
-    const durationMs = Math.round(performance.now() - startedAt)
-    c.var.log.info({ method: c.req.method, path: c.req.path, status: c.res.status, durationMs }, 'request')
+    const durationMs = performance.now() - startedAt
+    const { method, path } = c.req
+    const { status } = c.res
+    options.metrics.answered(method, routePath(c, -1), status, durationMs)
+    c.var.log.info({ method, path, status, durationMs: Math.round(durationMs) }, 'request')
   })
+  app.use(secureHeaders(securityHeaders))
+  if (corsOrigin !== undefined) app.use(cors({ origin: corsOrigin, exposeHeaders: ['*'] }))
   app.onError(errorHandler)
   app.notFound((c) => errorHandler(new ApiError('not_found', `There is no ${c.req.path} here.`), c))
+  app.route('/', operationsRoutes(options))
+  app.route('/', docsRoutes())
   app.route('/v1', api)
   return app
 }
@@ -56,7 +104,7 @@ function refuseOtherMethods(api: Hono<Environment>): void {
   }
   for (const [path, methods] of methodsByPath) {
     api.all(path, (c) => {
-      c.header('allow', methods.join(', '))
+      c.header('allow', [...new Set(methods)].join(', '))
       throw new ApiError('not_found', `${c.req.method} is not a method of ${c.req.path}.`, { status: 405 })
     })
   }

@@ -1,19 +1,12 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util'
 import { SetupError } from './errors.ts'
-import { type Plan, plans } from './keys/plan.ts'
-import { defaultPort, listenTheazo } from './listen.ts'
 
-const usage = `theazo-server serve   the Theazo API on this machine
-
-  --port N         port to listen on; 0 takes a free one            (default ${defaultPort})
-  --host NAME      address to listen on                             (default 127.0.0.1)
-  --data-dir DIR   where sessions, files and the key are kept       (default: temporary)
-  --plan NAME      plan of the embedded key: ${plans.join(', ')}  (default enterprise)
-  --json           print {"url","apiKey"} on one line when ready
-  --help           print this
-
-Log lines go to standard error.`
+// Each command is loaded when it is asked for: doctor must run where the server itself cannot even be imported.
+const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
+  serve: async () => (await import('./commands/serve.ts')).serve,
+  keys: async () => (await import('./commands/keys.ts')).keys,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
+}
 
 try {
   await main(process.argv.slice(2))
@@ -23,70 +16,17 @@ try {
   process.exitCode = 1
 }
 
-async function main(argv: string[]): Promise<void> {
-  const { values, positionals } = parse(argv)
-  if (values.help) return void process.stdout.write(`${usage}\n`)
-  if (positionals.length !== 1 || positionals[0] !== 'serve')
-    throw new SetupError(`the only command is serve\n\n${usage}`)
-
-  const stop = stopSignal()
-  await using server = await listenTheazo({
-    port: portOf(values.port),
-    host: values.host,
-    dataDir: dataDirOf(values['data-dir']),
-    plan: planOf(values.plan),
-    log: process.stderr,
-  })
-  const { url, apiKey } = server
-  const ready = values.json
-    ? JSON.stringify({ url, apiKey })
-    : `Theazo listens on ${url}\n\n  export THEAZO_BASE_URL=${url}\n  export THEAZO_API_KEY=${apiKey}\n`
-  process.stdout.write(`${ready}\n`)
-  await stop
+async function main(args: readonly string[]): Promise<void> {
+  const [name = '', ...rest] = args
+  if (args.includes('--help')) return void process.stdout.write(`${await help()}\n`)
+  const command = await commands[name]?.()
+  if (!command) throw new SetupError(`the commands are ${Object.keys(commands).join(', ')}\n\n${await help()}`)
+  await command(rest)
 }
 
-function parse(argv: string[]) {
-  try {
-    return parseArgs({
-      args: argv,
-      allowPositionals: true,
-      options: {
-        port: { type: 'string' },
-        host: { type: 'string' },
-        'data-dir': { type: 'string' },
-        plan: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    })
-  } catch (cause) {
-    throw new SetupError(`${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })
-  }
-}
-
-function portOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const port = Number(text)
-  if (text === '' || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new SetupError(`--port is a number from 0 to 65535, not ${text}`)
-  }
-  return port
-}
-
-function dataDirOf(text: string | undefined): string | undefined {
-  if (text === '') throw new SetupError('--data-dir is a folder, not an empty text')
-  return text
-}
-
-function planOf(text: string | undefined): Plan | undefined {
-  const plan = plans.find((name) => name === text)
-  if (text !== undefined && !plan) throw new SetupError(`--plan is one of ${plans.join(', ')}, not ${text}`)
-  return plan
-}
-
-/** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve())
-  })
+async function help(): Promise<string> {
+  const { serveHelp } = await import('./commands/serve.ts')
+  const { keysHelp } = await import('./commands/keys.ts')
+  const { doctorHelp } = await import('./commands/doctor.ts')
+  return [serveHelp, keysHelp, doctorHelp, 'Log lines go to standard error.'].join('\n\n')
 }

@@ -23,6 +23,11 @@ const statusByCode = {
   timeout: 504,
 } as const satisfies Record<WireErrorCode, number>
 
+/** True for the codes that the API documents. */
+export function isErrorCode(code: string): code is WireErrorCode {
+  return Object.hasOwn(statusByCode, code)
+}
+
 type Status = (typeof statusByCode)[WireErrorCode] | 405
 
 interface ApiErrorOptions {
@@ -67,4 +72,13 @@ export class SandboxStartError extends TheazoServerError {
 /** A sandbox was ended while code ran in it. */
 export class SandboxEndedError extends TheazoServerError {
   override readonly name = 'SandboxEndedError'
+}
+
+/** What a failing sandbox is answered with; any other error stays as it is. */
+export function asApiError(error: unknown): unknown {
+  if (error instanceof SandboxStartError) return new ApiError('provider_error', error.message, { cause: error })
+  if (error instanceof SandboxEndedError) {
+    return new ApiError('provider_error', 'The server was shut down while the code ran.', { cause: error })
+  }
+  return error
 }

@@ -4,7 +4,10 @@
  * @module
  */
 export { SetupError, TheazoServerError } from './errors.ts'
+export type { Clock } from './clock.ts'
+export type { ApiKeys, CreateKeyOptions, KeyInfo, Principal } from './keys/api-keys.ts'
 export type { Plan } from './keys/plan.ts'
+export type { Scope } from './keys/scopes.ts'
 export { type ListeningTheazo, type ListenOptions, listenTheazo } from './listen.ts'
 export { createLocalTheazo, type LocalTheazo } from './local.ts'
 export type { ServerOptions } from './server.ts'

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, isIP } from 'node:net'
 import { serve } from '@hono/node-server'
 import { SetupError } from './errors.ts'
+import type { ApiKeys } from './keys/api-keys.ts'
 import { createServer, type ServerOptions } from './server.ts'
 
 /** Options of a server with a port. */
 export interface ListenOptions extends ServerOptions {
-  /** Default 127.0.0.1: nobody but this machine. */
+  /** Default 127.0.0.1: nobody but this machine. Another address needs a key that was made for it. */
   host?: string | undefined
   /** Default 4020; 0 takes a free one. */
   port?: number | undefined
@@ -19,44 +20,81 @@ export interface ListeningTheazo extends AsyncDisposable {
   url: string
   /** The embedded key. */
   apiKey: string
+  /** The keys that it accepts; more can be made. */
+  keys: ApiKeys
 }
 
 export const defaultPort = 4020
 const lastAnswerTimeoutMs = 2_000
+/** A client that takes longer to send its headers, or its whole request, is dropped. */
+const headersTimeoutMs = 15_000
+const requestTimeoutMs = 120_000
+/** A connection on which nothing moves is dropped; an exec is silent for 120 s, a stream never for more than 15. */
+const silentTimeoutMs = 150_000
 
 /**
- * Starts the server on a port. On dispose it takes no more requests, kills what runs and answers it, and closes.
+ * Starts the server on a port. On dispose it takes no more connections, drains, answers what it killed, and closes.
  *
- * @throws {SetupError} where the port is taken or the machine cannot isolate sandboxes.
+ * @throws {SetupError} where the port is taken, the machine cannot isolate sandboxes, or others could connect while
+ * there is only the embedded key.
  */
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
   const { host = '127.0.0.1', port = defaultPort } = options
   const server = await createServer(options)
+  try {
+    if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
+    const http = await listening(server.fetch, host, port)
+    // An address of a listening TCP server is never a string or null.
+    const address = http.address() as AddressInfo
+    const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
+    return {
+      url: `http://${name}:${address.port}/v1`,
+      apiKey: server.apiKey,
+      keys: server.keys,
+      async [Symbol.asyncDispose]() {
+        const closed = once(http, 'close')
+        http.close()
+        await server[Symbol.asyncDispose]()
+        // Connections whose last answer is still on its way are closed after it, those of a stuck reader in the end.
+        const sweep = setInterval(() => http.closeIdleConnections(), 20)
+        const limit = setTimeout(() => http.closeAllConnections(), lastAnswerTimeoutMs)
+        await closed
+        clearInterval(sweep)
+        clearTimeout(limit)
+      },
+    }
+  } catch (error) {
+    await server[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function listening(
+  fetch: (request: Request, env: object) => Promise<Response>,
+  hostname: string,
+  port: number,
+): Promise<HttpServer> {
   // The globals of whoever embeds this stay as they are. The cast: without options for another one it is HTTP/1.
-  const http = serve({ fetch: server.fetch, hostname: host, port, overrideGlobalObjects: false }) as HttpServer
+  const http = serve({ fetch, hostname, port, overrideGlobalObjects: false }) as HttpServer
+  http.headersTimeout = headersTimeoutMs
+  http.requestTimeout = requestTimeoutMs
+  http.setTimeout(silentTimeoutMs)
   try {
     await once(http, 'listening')
+    return http
   } catch (cause) {
-    await server[Symbol.asyncDispose]()
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new SetupError(`Cannot listen on ${host}:${port}: ${reason}. Choose another port with --port.`, { cause })
+    throw new SetupError(`Cannot listen on ${hostname}:${port}: ${reason}. Choose another port with --port.`, { cause })
   }
-  // An address of a listening TCP server is never a string or null.
-  const address = http.address() as AddressInfo
-  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return {
-    url: `http://${name}:${address.port}/v1`,
-    apiKey: server.apiKey,
-    async [Symbol.asyncDispose]() {
-      const closed = once(http, 'close')
-      http.close()
-      await server[Symbol.asyncDispose]()
-      // Connections whose last answer is still on its way are closed after it, those of a stuck reader in the end.
-      const sweep = setInterval(() => http.closeIdleConnections(), 20)
-      const limit = setTimeout(() => http.closeAllConnections(), lastAnswerTimeoutMs)
-      await closed
-      clearInterval(sweep)
-      clearTimeout(limit)
-    },
-  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+}
+
+function onlyEmbedded(host: string): SetupError {
+  return new SetupError(
+    `Others could reach ${host}, and there is only the embedded key, which is for this machine. ` +
+      'Make one first: theazo-server keys create --data-dir DIR --live --plan team',
+  )
 }

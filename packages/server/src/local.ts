@@ -1,9 +1,13 @@
+import type { ApiKeys } from './keys/api-keys.ts'
 import { createServer, type ServerOptions } from './server.ts'
 
 /** A whole server in this process, without a port: what `new Theazo()` takes as its options. */
 export interface LocalTheazo extends AsyncDisposable {
   baseUrl: string
+  /** The embedded key. */
   apiKey: string
+  /** The keys that it accepts; more can be made, for tests too. */
+  keys: ApiKeys
   fetch: typeof globalThis.fetch
 }
 
@@ -23,7 +27,8 @@ export async function createLocalTheazo(options: ServerOptions = {}): Promise<Lo
   return {
     baseUrl: 'http://theazo.local/v1',
     apiKey: server.apiKey,
-    fetch: (input, init) => rejectOnAbort(new Request(input, init), server.fetch),
+    keys: server.keys,
+    fetch: (input, init) => rejectOnAbort(new Request(input, init), (request) => server.fetch(request)),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   }
 }

@@ -8,6 +8,7 @@ import type {
   CreateAgentExtensions,
   CreateSessionBody,
   ExecBody,
+  RunBody,
   SessionForUserBody,
   UpdateSessionBody,
 } from '@theazo/core'
@@ -21,13 +22,13 @@ const maxCost = z.object({
 const maxAgents = z.int().min(0)
 const maxComputeMinutes = z.number().min(0)
 
-const limits = z.object({
+export const limits = z.object({
   maxCost: maxCost.optional(),
   maxAgents: maxAgents.optional(),
   maxComputeMinutes: maxComputeMinutes.optional(),
 })
 
-const metadata = z.record(z.string(), z.unknown())
+export const metadata = z.record(z.string(), z.unknown())
 
 export const userId = z
   .string()
@@ -90,6 +91,30 @@ export const execBody = z.object({
   code: z.string('must be a string: the code to run'),
 })
 
+export const runBody = z.object({
+  task: z.string('must be a string: what the agent is to do').min(1, 'must not be empty'),
+})
+
+const eventId = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be the id of an event: a whole number')
+  .transform(Number)
+
+export const streamQuery = z.object({ lastEventId: eventId.optional() })
+
+/** A date, or a date-time with a zone; a date is its first moment, UTC. */
+const time = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true })], 'must be an ISO 8601 date, or a date-time with its zone')
+  .transform((text) => Date.parse(text))
+
+export const usageQuery = z.object({
+  from: time.optional(),
+  until: time.optional(),
+  sessionId: z.string().optional(),
+  userId: userId.optional(),
+  keyId: z.string().optional(),
+})
+
 /** True where both types accept the same; else the line that uses it does not compile. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 
@@ -98,3 +123,4 @@ true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
 true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execBody>, ExecBody>
+true satisfies Same<z.output<typeof runBody>, RunBody>

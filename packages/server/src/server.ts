@@ -1,76 +1,181 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
+import { type Clock, every, systemClock } from './clock.ts'
 import { createLocalProvider } from './compute/local/local-provider.ts'
+import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
-import { ApiKeys } from './keys/api-keys.ts'
+import { scriptedModel } from './engine/scripted-model.ts'
+import { EventLog } from './events/event-log.ts'
+import { EventStreams } from './events/event-streams.ts'
 import { InFlight } from './in-flight.ts'
+import { ApiKeys } from './keys/api-keys.ts'
 import { embeddedKey } from './keys/embedded-key.ts'
 import type { Plan } from './keys/plan.ts'
+import { RateLimiter } from './limits/rate-limiter.ts'
+import { SessionLimits } from './limits/session-limits.ts'
+import { Metrics } from './metrics.ts'
 import { Agents } from './services/agents.ts'
+import { Execs } from './services/execs.ts'
+import { Executions } from './services/executions.ts'
+import { IdempotentAnswers } from './services/idempotency.ts'
+import { Metering } from './services/metering.ts'
+import { recover } from './services/recovery.ts'
+import { type ModelFor, Runs } from './services/runs.ts'
+import { Sandboxes } from './services/sandboxes.ts'
 import { Sessions } from './services/sessions.ts'
+import { Usage } from './services/usage.ts'
 import { openDatabase } from './store/database.ts'
 
 /** Options of every way to run the server. */
 export interface ServerOptions {
   /** Folder of the database, the embedded key and, for a plain user, agents' files. Default: a temporary one. */
   dataDir?: string | undefined
-  /** Plan of the embedded key. Default `enterprise`, which has no rate limit. */
+  /** Plan of the embedded key. Default `enterprise`. */
   plan?: Plan | undefined
   /** Milliseconds after which an exec is killed and answered 504. Default and at most 120,000. */
   execTimeoutMs?: number | undefined
+  /** Milliseconds that events are kept for replay. Default: a week. */
+  eventRetentionMs?: number | undefined
+  /** Milliseconds that a closing server lets execs and tasks go on before it kills them. Default 0. */
+  drainTimeoutMs?: number | undefined
+  /** `/metrics` answers everybody, not this machine alone. Default false. */
+  isMetricsPublic?: boolean | undefined
+  /** Origin of a web page that may call the API from a browser. Default: none. */
+  corsOrigin?: string | undefined
   /** Where log lines (JSON, one a line) go. Default: nowhere. */
   log?: { write(line: string): void } | undefined
+  /** Where time comes from. Default: the machine. */
+  clock?: Clock | undefined
 }
 
 /** A server without a port yet. */
 export interface Server extends AsyncDisposable {
-  fetch: (request: Request) => Promise<Response>
+  /** @param env of the connection, where there is one. */
+  fetch: (request: Request, env?: object) => Promise<Response>
   /** The embedded key. */
   apiKey: string
+  /** The keys that it accepts. */
+  keys: ApiKeys
 }
 
 const maxExecTimeoutMs = 120_000
+const defaultEventRetentionMs = 7 * 86_400_000
+const pruneMs = 3_600_000
 /** How long a closing server waits for answers after it has killed what ran. */
-const drainTimeoutMs = 5_000
+const lastAnswersMs = 5_000
 
 /**
- * Opens the data folder and puts the server together. On dispose it lets nothing more in, kills what runs, waits for
- * the answers and closes what it opened.
+ * Opens the data folder and puts the server together. On dispose it lets nothing more in, lets what runs go on for a
+ * while, kills the rest, waits for the answers and closes what it opened.
  *
+ * @param modelFor the models of agents; tests bring their own.
  * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
  */
-export async function createServer(options: ServerOptions = {}): Promise<Server> {
+export async function createServer(options: ServerOptions = {}, modelFor: ModelFor = builtInModels): Promise<Server> {
   const opened: AsyncDisposable[] = []
   const closeAll = async (): Promise<void> => {
     for (const part of opened.splice(0).toReversed()) await part[Symbol.asyncDispose]()
   }
   try {
-    return await open(options, opened, closeAll)
+    return await open(options, modelFor, opened, closeAll)
   } catch (error) {
     await closeAll()
     throw error
   }
 }
 
+/** Test keys have the scripted model, live keys none until one can be configured. */
+const builtInModels: ModelFor = (mode) => (mode === 'test' ? scriptedModel : undefined)
+
 /** @param opened is given each part that must be closed again, as it is opened (Node 22 has no AsyncDisposableStack). */
-async function open(options: ServerOptions, opened: AsyncDisposable[], closeAll: () => Promise<void>): Promise<Server> {
+async function open(
+  options: ServerOptions,
+  modelFor: ModelFor,
+  opened: AsyncDisposable[],
+  closeAll: () => Promise<void>,
+): Promise<Server> {
+  const { clock = systemClock, drainTimeoutMs = 0 } = options
   const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
+  const onError = backgroundErrors(log)
   const folder = await openDataFolder(options.dataDir)
   opened.push(folder)
   const database = await openDatabase(join(folder.path, 'theazo.db'))
-  opened.push({ [Symbol.asyncDispose]: () => database.destroy() })
+  opened.push(closing(() => database.destroy()))
   const keys = new ApiKeys(database)
   const apiKey = await embeddedKey(folder.path)
   await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
   const inFlight = new InFlight()
-  opened.push({ [Symbol.asyncDispose]: () => inFlight.drained(drainTimeoutMs) })
-  const compute = await createLocalProvider(folder)
-  opened.push(compute, { [Symbol.asyncDispose]: async () => inFlight.close() })
-  const sessions = new Sessions(database)
+  opened.push(closing(() => inFlight.drained(lastAnswersMs)))
+  const local = await createLocalProvider(folder)
+  opened.push(local)
+  const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })
+
+  const events = new EventLog(database, clock)
+  const answers = new IdempotentAnswers(database, clock, onError)
+  const metering = new Metering({ database, events, clock, sizeOf: (id) => local.sizeOf(id), onError })
+  const limits = new SessionLimits({ database, events, clock, onError })
+  const sessions = new Sessions(database, limits, clock)
+  const executions = new Executions()
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
-  const agents = new Agents({ database, sessions, compute, execTimeoutMs })
-  await agents.recover()
-  const app = createApp({ log, keys, sessions, agents })
-  return { apiKey, fetch: (request) => inFlight.track(() => app.fetch(request)), [Symbol.asyncDispose]: closeAll }
+  const shared = { database, events, limits, sandboxes, executions, clock, onError }
+  const execs = new Execs({ ...shared, metering, execTimeoutMs })
+  const runs = new Runs({ ...shared, execs, modelFor })
+  const agents = new Agents({ ...shared, runs })
+  limits.onReached = (sessionId, message) => agents.pauseForLimit(sessionId, message)
+  const usage = new Usage({ database, sessions, keys, clock })
+  const streams = new EventStreams(events, clock)
+
+  await recover({ database, events, sandboxes, limits, runs, onError })
+  const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
+  await events.prune(retentionMs)
+  const stopPruning = every(clock, pruneMs, () => events.prune(retentionMs).catch(onError))
+  metering.start()
+
+  let isClosing = false
+  const metrics = new Metrics({
+    execs: () => executions.count,
+    tasks: () => runs.count,
+    streams: () => streams.count,
+    agents: () => agents.countByStatus(),
+  })
+  events.onKept = () => metrics.eventKept()
+  const unreadyBecause = async (): Promise<string | undefined> => {
+    if (isClosing) return 'the server is shutting down'
+    return await agents.countByStatus().then(
+      () => undefined,
+      () => 'the database does not answer',
+    )
+  }
+  const { isMetricsPublic = false, corsOrigin } = options
+  const parts = { log, database, keys, answers, sessions, agents, execs, runs, streams, usage, metrics }
+  const limiter = new RateLimiter(() => clock.monotonic())
+  const app = createApp({ ...parts, limiter, isMetricsPublic, corsOrigin, unreadyBecause })
+
+  // What is closed first is last here.
+  opened.push(
+    closing(async () => inFlight.close()),
+    metering,
+    answers,
+    closing(stopPruning),
+    closing(async () => limits.close()),
+    closing(() => runs.close(drainTimeoutMs)),
+    closing(() => executions.drained(drainTimeoutMs, clock)),
+    streams,
+    closing(async () => void (isClosing = true)),
+  )
+  return {
+    apiKey,
+    keys,
+    fetch: (request, env) => inFlight.track(() => app.fetch(request, env)),
+    [Symbol.asyncDispose]: closeAll,
+  }
+}
+
+function closing(close: () => Promise<void>): AsyncDisposable {
+  return { [Symbol.asyncDispose]: close }
+}
+
+function backgroundErrors(log: Logger): (error: unknown) => void {
+  return (err) => log.error({ err }, 'work in the background failed')
 }

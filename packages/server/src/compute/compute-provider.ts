@@ -11,6 +11,10 @@ export interface ComputeProvider extends AsyncDisposable {
   create(spec: SandboxSpec): Promise<Sandbox>
   /** Finds a sandbox made earlier, also by an earlier process of this server; undefined where it is gone. */
   attach(id: string): Promise<Sandbox | undefined>
+  /** Bytes that a sandbox's files take; undefined where they are gone. */
+  sizeOf(id: string): Promise<number | undefined>
+  /** Removes what is left of sandboxes that nobody knows any more, e.g. since a server was killed while it ended one. */
+  prune(isKnown: (id: string) => boolean): Promise<void>
 }
 
 /** What a sandbox is made from. */
@@ -50,4 +54,7 @@ export interface ExecOutcome {
   /** 128 + n where signal n ended it. */
   exitCode: number
   durationMs: number
+  /** True where output was lost before it reached the sink. */
+  stdoutTruncated?: boolean
+  stderrTruncated?: boolean
 }

@@ -1,61 +1,178 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { ApiError, SetupError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Database } from '../store/database.ts'
-import type { ApiKeyRow } from '../store/tables.ts'
-import type { Plan } from './plan.ts'
+import type { ApiKeyRow, Mode } from '../store/tables.ts'
+import { type Plan, requestsPerMinute } from './plan.ts'
+import { type Scope, scopes } from './scopes.ts'
 
 /** Who makes a request: what the key stands for. Data of another project or mode does not exist for it. */
 export interface Principal {
   keyId: string
   project: string
-  mode: 'live' | 'test'
+  mode: Mode
   plan: Plan
+  /** Requests a minute. */
+  rpm: number
+  scopes: readonly Scope[]
 }
 
-/** A new live key: 256 random bits. */
-export function newLiveKey(): string {
-  return `th_live_${randomBytes(32).toString('base64url')}`
+/** What a new key stands for. */
+export interface CreateKeyOptions {
+  /** A test key gets mocked answers, and costs nothing. */
+  mode: Mode
+  plan: Plan
+  /** Default `default`, which is the embedded key's too. */
+  project?: string | undefined
+  /** Requests a minute. Default: the plan's. */
+  rpm?: number | undefined
+  /** Default: all. */
+  scopes?: readonly Scope[] | undefined
+}
+
+/** A key as lists tell it: without the key. */
+export interface KeyInfo extends Principal {
+  isEmbedded: boolean
+  createdAt: string
+  revokedAt?: string
+}
+
+/** A new key: 256 random bits. */
+export function newKey(mode: Mode): string {
+  return `th_${mode}_${randomBytes(32).toString('base64url')}`
 }
 
 /**
  * The keys this server accepts, found by their hash.
  *
- * A plain hash is enough: the keys are random, not chosen by people. Comparing hashes also leaks nothing by its time.
+ * A plain hash is enough: the keys are random, not chosen by people. The lookup compares hashes, whose bytes nobody can
+ * choose, so its time tells nothing about a key.
  */
 export class ApiKeys {
   readonly #database: Database
+  /** By hash; emptied as soon as anybody writes keys. */
+  readonly #known = new Map<string, Principal>()
+  #version = -1
 
   constructor(database: Database) {
     this.#database = database
   }
 
   async principalOf(key: string): Promise<Principal | undefined> {
+    // Another process (`theazo-server keys revoke`) writes the same file; SQLite tells that cheaply.
+    const version = this.#database.dataVersion()
+    if (version !== this.#version) this.#known.clear()
+    this.#version = version
+    const hash = hashOf(key)
+    const known = this.#known.get(hash)
+    if (known) return known
     const row = await this.#database
       .selectFrom('api_keys')
-      .select(['id', 'project', 'mode', 'plan'])
-      .where('hash', '=', hashOf(key))
+      .selectAll()
+      .where('hash', '=', hash)
+      .where('revoked_at', 'is', null)
       .executeTakeFirst()
-    return row && { keyId: row.id, project: row.project, mode: row.mode, plan: row.plan }
+    if (!row) return undefined
+    const principal = principalFrom(row)
+    this.#known.set(hash, principal)
+    return principal
   }
 
-  /** Makes this the embedded key, of project `local`; an earlier one is accepted no more. */
-  async setEmbedded(key: string, plan: Plan): Promise<void> {
-    const row: ApiKeyRow = {
-      id: newId('key'),
-      project: 'local',
-      mode: 'live',
-      plan,
-      hash: hashOf(key),
-      is_embedded: 1,
-      created_at: Date.now(),
+  /** Makes a key, which is told once and never again. */
+  async create(options: CreateKeyOptions): Promise<KeyInfo & { key: string }> {
+    const key = newKey(options.mode)
+    const row = newRow(key, options)
+    await this.#database.insertInto('api_keys').values(row).execute()
+    return { key, ...toInfo(row) }
+  }
+
+  /** Newest first, revoked ones too. */
+  async list(): Promise<KeyInfo[]> {
+    const rows = await this.#database.selectFrom('api_keys').selectAll().orderBy('id', 'desc').execute()
+    return rows.map(toInfo)
+  }
+
+  /** It is accepted no more. Again is fine. @throws {SetupError} where there is none, or it is the embedded one. */
+  async revoke(id: string): Promise<void> {
+    const row = await this.#database.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst()
+    if (!row) throw new SetupError(`There is no key ${id}; "keys list" shows those there are.`)
+    if (row.is_embedded) {
+      throw new SetupError(`${id} is the embedded key. Delete the file api-key of the data folder and restart instead.`)
     }
-    await this.#database.transaction().execute(async (transaction) => {
-      await transaction.deleteFrom('api_keys').where('is_embedded', '=', 1).execute()
-      await transaction.insertInto('api_keys').values(row).execute()
-    })
+    await this.#database
+      .updateTable('api_keys')
+      .set({ revoked_at: Date.now() })
+      .where('id', '=', id)
+      .where('revoked_at', 'is', null)
+      .execute()
+    this.#known.clear()
+  }
+
+  /** True where somebody has made a key on purpose, and has not revoked it. */
+  async hasOwn(): Promise<boolean> {
+    return (await this.list()).some(({ isEmbedded, revokedAt }) => !isEmbedded && revokedAt === undefined)
+  }
+
+  /** @throws {ApiError} 404 where the key is not one of the principal's project and mode. */
+  async assertOwn({ project, mode }: Principal, id: string): Promise<void> {
+    const row = await this.#database
+      .selectFrom('api_keys')
+      .select('id')
+      .where('id', '=', id)
+      .where('project', '=', project)
+      .where('mode', '=', mode)
+      .executeTakeFirst()
+    if (!row) throw new ApiError('not_found', `There is no key ${id}.`)
+  }
+
+  /** Makes this the embedded key; its id stays, so that what was used under it stays its own. An earlier text is accepted no more. */
+  async setEmbedded(key: string, plan: Plan): Promise<void> {
+    const changed = await this.#database
+      .updateTable('api_keys')
+      .set({ hash: hashOf(key), plan })
+      .where('is_embedded', '=', 1)
+      .executeTakeFirst()
+    if (changed.numUpdatedRows > 0n) return
+    const row: ApiKeyRow = { ...newRow(key, { mode: 'live', plan }), is_embedded: 1 }
+    await this.#database.insertInto('api_keys').values(row).execute()
   }
 }
 
 function hashOf(key: string): string {
   return createHash('sha256').update(key).digest('hex')
+}
+
+function newRow(key: string, options: CreateKeyOptions): ApiKeyRow {
+  return {
+    id: newId('key'),
+    project: options.project ?? 'default',
+    mode: options.mode,
+    plan: options.plan,
+    rpm: options.rpm ?? null,
+    scopes: (options.scopes ?? scopes).join(','),
+    hash: hashOf(key),
+    is_embedded: 0,
+    created_at: Date.now(),
+    revoked_at: null,
+  }
+}
+
+function principalFrom(row: ApiKeyRow): Principal {
+  return {
+    keyId: row.id,
+    project: row.project,
+    mode: row.mode,
+    plan: row.plan,
+    rpm: row.rpm ?? requestsPerMinute[row.plan],
+    scopes: scopes.filter((scope) => row.scopes.split(',').includes(scope)),
+  }
+}
+
+function toInfo(row: ApiKeyRow): KeyInfo {
+  return {
+    ...principalFrom(row),
+    isEmbedded: row.is_embedded === 1,
+    createdAt: new Date(row.created_at).toISOString(),
+    ...(row.revoked_at !== null && { revokedAt: new Date(row.revoked_at).toISOString() }),
+  }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { chmod, link, readFile, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SetupError } from '../errors.ts'
-import { newLiveKey } from './api-keys.ts'
+import { newKey } from './api-keys.ts'
 
 /**
  * The key of an embedded server, kept in a file that only its owner can read: the same on each start, a new one where
@@ -22,7 +22,7 @@ export async function embeddedKey(dataPath: string): Promise<string> {
 
 async function makeKey(path: string): Promise<string> {
   const partial = `${path}.${randomUUID()}`
-  await writeFile(partial, `${newLiveKey()}\n`, { mode: 0o600 })
+  await writeFile(partial, `${newKey('live')}\n`, { mode: 0o600 })
   try {
     await link(partial, path) // in one step, and never over a key that another process has made meanwhile
   } catch (error) {

@@ -1,31 +1,51 @@
 import { Hono } from 'hono'
-import { createAgentBody, execBody, listAgentsQuery } from '../schemas.ts'
+import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
+import type { Execs } from '../services/execs.ts'
+import type { Runs } from '../services/runs.ts'
 import type { Environment } from './environment.ts'
+import { needs } from './needs-scope.ts'
 import { readBody, readQuery } from './read-body.ts'
 
-/** `/sessions/:id/agents` and `/agents` (contract, Agents). */
-export function agentRoutes(agents: Agents): Hono<Environment> {
+/** `/sessions/:id/agents` and `/agents` (contract, Agents), the stream aside. */
+export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Environment> {
   return new Hono<Environment>()
-    .post('/sessions/:id/agents', async (c) => {
+    .post('/sessions/:id/agents', needs('exec'), async (c) => {
       const body = await readBody(c, createAgentBody)
-      const { agent, isNew } = await agents.create(c.var.principal, c.req.param('id'), body)
+      const id = c.var.reserved && `agt_${c.var.reserved}`
+      const { agent, isNew } = await agents.create(c.var.principal, c.req.param('id'), body, id)
       return c.json(agent, isNew ? 201 : 200)
     })
     .get('/sessions/:id/agents', async (c) => {
       const query = readQuery(c, listAgentsQuery)
       return c.json(await agents.list(c.var.principal, c.req.param('id'), query))
     })
-    .post('/sessions/:id/terminate', async (c) => {
-      await agents.terminateSession(c.var.principal, c.req.param('id'))
+    .get('/agents/:id', async (c) => c.json(await agents.get(c.var.principal, c.req.param('id'))))
+    .post('/agents/:id/exec', needs('exec'), async (c) => {
+      const body = await readBody(c, execBody)
+      return c.json(await execs.exec(c.var.principal, c.req.param('id'), body, c.req.raw.signal))
+    })
+    .post('/agents/:id/run', needs('exec'), async (c) => {
+      const { task } = await readBody(c, runBody)
+      const taskId = c.var.reserved && `task_${c.var.reserved}`
+      return c.json(await runs.start(c.var.principal, c.req.param('id'), task, taskId), 202)
+    })
+    .get('/agents/:id/tasks/:taskId', async (c) => {
+      const { id, taskId } = c.req.param()
+      return c.json(await runs.get(c.var.principal, id, taskId))
+    })
+    .post('/agents/:id/tasks/:taskId/cancel', needs('exec'), async (c) => {
+      const { id, taskId } = c.req.param()
+      await runs.cancel(c.var.principal, id, taskId)
       return c.json({ ok: true })
     })
-    .get('/agents/:id', async (c) => c.json(await agents.get(c.var.principal, c.req.param('id'))))
-    .post('/agents/:id/exec', async (c) => {
-      const body = await readBody(c, execBody)
-      return c.json(await agents.exec(c.var.principal, c.req.param('id'), body, c.req.raw.signal))
+    .post('/agents/:id/pause', needs('exec'), async (c) => {
+      return c.json(await agents.pause(c.var.principal, c.req.param('id')))
     })
-    .post('/agents/:id/terminate', async (c) => {
+    .post('/agents/:id/resume', needs('exec'), async (c) => {
+      return c.json(await agents.resume(c.var.principal, c.req.param('id')))
+    })
+    .post('/agents/:id/terminate', needs('exec'), async (c) => {
       await agents.terminate(c.var.principal, c.req.param('id'))
       return c.json({ ok: true })
     })

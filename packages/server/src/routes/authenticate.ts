@@ -13,6 +13,7 @@ export function authenticate(keys: ApiKeys) {
     const principal = await keys.principalOf(key)
     if (!principal) throw new ApiError('unauthorized', 'The API key is not one of this server.')
     c.set('principal', principal)
+    if (principal.mode === 'test') c.header('x-theazo-mode', 'test')
     await next()
   })
 }

@@ -8,5 +8,9 @@ export interface Environment {
     /** Logs with the request's id. */
     log: Logger
     principal: Principal
+    /** The body, once it was read. */
+    bodyText: string | undefined
+    /** The ULID for what the request creates, where it has an idempotency key: the same when it comes again. */
+    reserved: string | undefined
   }
 }

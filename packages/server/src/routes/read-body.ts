@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
+import type { Environment } from './environment.ts'
 
 /** Contract, Basics. */
 const maxBodyBytes = 10 * 1024 * 1024
@@ -16,7 +17,7 @@ const maxDepth = 100
  *
  * @throws {ApiError} 422 that names each field at fault.
  */
-export async function readBody<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
+export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(c)
   let json: unknown = {}
   if (text.trim() !== '') {
@@ -46,7 +47,8 @@ function isDeeper(json: unknown, depth: number): boolean {
  * Keeps no more than the limit. What is beyond is read all the same and dropped: a connection that is closed with a body
  * still coming in is reset, often before the client has read why.
  */
-async function readText(c: Context): Promise<string> {
+export async function readText(c: Context<Environment>): Promise<string> {
+  if (c.var.bodyText !== undefined) return c.var.bodyText
   const toldBytes = Number(c.req.header('content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
@@ -57,7 +59,9 @@ async function readText(c: Context): Promise<string> {
   }
   if (sizeBytes > maxDroppedBytes) c.header('connection', 'close')
   if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
-  return new TextDecoder().decode(Buffer.concat(chunks))
+  const text = new TextDecoder().decode(Buffer.concat(chunks))
+  c.set('bodyText', text)
+  return text
 }
 
 /** @throws {ApiError} 422 that names each parameter at fault. Unknown ones are ignored; of a repeated one the first counts. */

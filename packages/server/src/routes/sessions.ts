@@ -1,25 +1,32 @@
 import { Hono } from 'hono'
 import { createSessionBody, listSessionsQuery, sessionForUserBody, updateSessionBody, userId } from '../schemas.ts'
+import type { Agents } from '../services/agents.ts'
 import type { Sessions } from '../services/sessions.ts'
 import type { Environment } from './environment.ts'
+import { needs } from './needs-scope.ts'
 import { readBody, readQuery, validate } from './read-body.ts'
 
 /** `/sessions` (contract, Sessions). */
-export function sessionRoutes(sessions: Sessions): Hono<Environment> {
+export function sessionRoutes(sessions: Sessions, agents: Agents): Hono<Environment> {
   return new Hono<Environment>()
-    .post('/sessions', async (c) => {
+    .post('/sessions', needs('exec'), async (c) => {
       const body = await readBody(c, createSessionBody)
-      return c.json(await sessions.create(c.var.principal, body), 201)
+      const id = c.var.reserved && `ses_${c.var.reserved}`
+      return c.json(await sessions.create(c.var.principal, body, id), 201)
     })
-    .post('/sessions/by-user/:userId', async (c) => {
+    .post('/sessions/by-user/:userId', needs('exec'), async (c) => {
       const body = await readBody(c, sessionForUserBody)
       const user = validate(c.req.param('userId'), userId, 'userId')
       return c.json(await sessions.forUser(c.var.principal, user, body))
     })
     .get('/sessions', async (c) => c.json(await sessions.list(c.var.principal, readQuery(c, listSessionsQuery))))
-    .patch('/sessions/:id', async (c) => {
+    .patch('/sessions/:id', needs('admin'), async (c) => {
       const body = await readBody(c, updateSessionBody)
       return c.json(await sessions.update(c.var.principal, c.req.param('id'), body))
+    })
+    .post('/sessions/:id/terminate', needs('admin'), async (c) => {
+      await agents.terminateSession(c.var.principal, c.req.param('id'))
+      return c.json({ ok: true })
     })
     .get('/sessions/:id', async (c) => c.json(await sessions.get(c.var.principal, c.req.param('id'))))
 }

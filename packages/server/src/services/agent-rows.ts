@@ -1,33 +1,94 @@
-import type { CreateAgentBody, CreateAgentExtensions, WireAgent } from '@theazo/core'
+import type { CreateAgentBody, CreateAgentExtensions, Task, WireAgent } from '@theazo/core'
+import { ApiError } from '../errors.ts'
 import { newId } from '../ids.ts'
-import type { AgentRow } from '../store/tables.ts'
+import type { Principal } from '../keys/api-keys.ts'
+import { toMoney } from '../pricing.ts'
+import type { Queries } from '../store/database.ts'
+import type { AgentRow, Mode, SessionRow, TaskRow } from '../store/tables.ts'
+
+/** An agent with what the rules need of its session. */
+export interface AgentRecord extends AgentRow {
+  project: string
+  mode: Mode
+  user_id: string
+}
+
+/** What a new agent is made from. */
+export interface NewAgent {
+  id?: string | undefined
+  session: Pick<SessionRow, 'id'>
+  keyId: string
+  provider: string
+  tools: readonly string[]
+  body: CreateAgentBody & CreateAgentExtensions
+  now: number
+}
 
 /** A new agent, which boots. */
-export function newAgentRow(
-  sessionId: string,
-  provider: string,
-  tools: readonly string[],
-  body: CreateAgentBody & CreateAgentExtensions,
-): AgentRow {
-  const now = Date.now()
+export function newAgentRow({ id, session, keyId, provider, tools, body, now }: NewAgent): AgentRow {
   return {
-    id: newId('agt'),
-    session_id: sessionId,
+    id: id ?? newId('agt'),
+    session_id: session.id,
+    key_id: keyId,
     name: body.name ?? null,
     metadata: body.metadata ? JSON.stringify(body.metadata) : null,
     status: 'booting',
     reason: null,
     provider,
+    model_id: body.model?.id ?? null,
+    browser: body.browser ? 1 : 0,
     instructions: body.instructions ?? null,
     tools: JSON.stringify(tools),
     timeout_seconds: body.timeout ?? 300,
+    task_id: null,
+    event_count: 0,
     created_at: now,
     updated_at: now,
   }
 }
 
-/** As the API tells it. */
-export function toWireAgent(row: AgentRow): WireAgent {
+/** @throws {ApiError} 404 where the principal has no such agent. */
+export async function findAgent(db: Queries, { project, mode }: Principal, id: string): Promise<AgentRecord> {
+  const agent = await agentRecord(db, id)
+  if (!agent || agent.project !== project || agent.mode !== mode) {
+    throw new ApiError('not_found', `There is no agent ${id}.`)
+  }
+  return agent
+}
+
+/** Whosever it is. */
+export async function agentRecord(db: Queries, id: string): Promise<AgentRecord | undefined> {
+  return await db
+    .selectFrom('agents')
+    .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+    .selectAll('agents')
+    .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
+    .where('agents.id', '=', id)
+    .executeTakeFirst()
+}
+
+/** As the API tells it, with its latest task. */
+export async function toWireAgent(db: Queries, row: AgentRow): Promise<WireAgent> {
+  const task =
+    row.task_id === null
+      ? undefined
+      : await db.selectFrom('tasks').selectAll().where('id', '=', row.task_id).executeTakeFirst()
+  return wireAgent(row, task)
+}
+
+/** As the API tells a page of them. */
+export async function toWireAgents(db: Queries, rows: readonly AgentRow[]): Promise<WireAgent[]> {
+  const ids = rows.flatMap(({ task_id: id }) => id ?? [])
+  const tasks = ids.length > 0 ? await db.selectFrom('tasks').selectAll().where('id', 'in', ids).execute() : []
+  return rows.map((row) =>
+    wireAgent(
+      row,
+      tasks.find(({ id }) => id === row.task_id),
+    ),
+  )
+}
+
+function wireAgent(row: AgentRow, task: TaskRow | undefined): WireAgent {
   return {
     id: row.id,
     sessionId: row.session_id,
@@ -36,13 +97,35 @@ export function toWireAgent(row: AgentRow): WireAgent {
     status: row.status,
     ...(row.reason !== null && { reason: row.reason }),
     compute: { provider: row.provider },
-    model: null,
-    browser: false,
+    model: row.model_id === null ? null : { id: row.model_id },
+    browser: row.browser === 1,
     instructions: row.instructions,
     tools: JSON.parse(row.tools),
     timeout: row.timeout_seconds,
-    task: null,
-    createdAt: new Date(row.created_at).toISOString(),
-    updatedAt: new Date(row.updated_at).toISOString(),
+    task: task ? toWireTask(task) : null,
+    createdAt: isoTime(row.created_at),
+    updatedAt: isoTime(row.updated_at),
   }
+}
+
+/** As the API tells it. */
+export function toWireTask(row: TaskRow): Task {
+  return {
+    id: row.id,
+    agentId: row.agent_id,
+    status: row.status,
+    prompt: row.prompt,
+    ...(row.output !== null && { output: row.output }),
+    ...(row.error !== null && { error: JSON.parse(row.error) }),
+    cost: toMoney(row.cost),
+    usage: { inputTokens: row.input_tokens, outputTokens: row.output_tokens },
+    createdAt: isoTime(row.created_at),
+    ...(row.started_at !== null && { startedAt: isoTime(row.started_at) }),
+    ...(row.finished_at !== null && { finishedAt: isoTime(row.finished_at) }),
+  }
+}
+
+/** ISO 8601, UTC. */
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString()
 }

@@ -1,23 +1,20 @@
-import type {
-  AgentStatus,
-  CreateAgentBody,
-  CreateAgentExtensions,
-  ExecBody,
-  ExecResult,
-  Page,
-  WireAgent,
-} from '@theazo/core'
-import { runCode } from '@theazo/core/tools'
-import type { ComputeProvider, Sandbox } from '../compute/compute-provider.ts'
-import { ApiError, SandboxEndedError, SandboxStartError } from '../errors.ts'
+import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Page, WireAgent } from '@theazo/core'
+import type { Clock } from '../clock.ts'
+import { ApiError, asApiError } from '../errors.ts'
+import type { EventLog, Unit } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
+import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
-import { type AgentEvent, agentEvents } from './agent-lifecycle.ts'
-import { newAgentRow, toWireAgent } from './agent-rows.ts'
-import { CapturedOutput } from './captured-output.ts'
+import { changeAgent } from './agent-changes.ts'
+import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { assertOffered, offers } from './agent-offer.ts'
+import { type AgentRecord, agentRecord, findAgent, newAgentRow, toWireAgent, toWireAgents } from './agent-rows.ts'
+import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
-import type { Sessions } from './sessions.ts'
+import type { Runs } from './runs.ts'
+import type { Sandboxes } from './sandboxes.ts'
+import { findSession } from './sessions.ts'
 
 /** Which agents of a session are listed. */
 export interface AgentsQuery extends PageQuery {
@@ -25,75 +22,60 @@ export interface AgentsQuery extends PageQuery {
   name?: string | undefined
 }
 
-/** Bytes of each stream of an exec that are kept (contract, exec). */
-const maxOutputBytes = 10 * 1024 * 1024
-
-/** Built-in tools of the agent's own loop. */
-const availableTools: readonly string[] = [runCode.name]
-
 export interface AgentsOptions {
   database: Database
-  sessions: Sessions
-  compute: ComputeProvider
-  /** Milliseconds after which an exec is killed and answered 504. */
-  execTimeoutMs: number
+  events: EventLog
+  limits: SessionLimits
+  sandboxes: Sandboxes
+  executions: Executions
+  runs: Runs
+  clock: Clock
+  onError: (error: unknown) => void
 }
+
+/** How long a pause waits for what runs (contract, pause). */
+const pauseTimeoutMs = 120_000
 
 /** The rules of agents. Each call sees only what belongs to the principal's project and mode. */
 export class Agents {
-  readonly #database: Database
-  readonly #sessions: Sessions
-  readonly #compute: ComputeProvider
-  readonly #execTimeoutMs: number
-  /** Sandboxes that are being made; whoever wants to use one waits. */
-  readonly #booting = new Map<string, Promise<void>>()
+  readonly #options: AgentsOptions
 
-  constructor({ database, sessions, compute, execTimeoutMs }: AgentsOptions) {
-    this.#database = database
-    this.#sessions = sessions
-    this.#compute = compute
-    this.#execTimeoutMs = execTimeoutMs
+  constructor(options: AgentsOptions) {
+    this.#options = options
   }
 
-  /** Settles what an earlier process of this server left half done. */
-  async recover(): Promise<void> {
-    await this.#database
-      .updateTable('agents')
-      .set({
-        status: agentEvents.fail.to,
-        reason: 'The server stopped while the sandbox was being made.',
-        updated_at: Date.now(),
-      })
-      .where('status', '=', 'booting')
-      .execute()
-  }
-
-  /** With a name that an agent of the session has already, answers that one: `isNew` is false then. */
+  /**
+   * With a name that an agent of the session has already, answers that one: `isNew` is false then.
+   *
+   * @param id of the new agent, where the caller has reserved one; one that was made under it before is answered.
+   * @throws {ApiError} 422, 404, 409 where the session is terminated, 402, 502 where no sandbox can be had.
+   */
   async create(
     principal: Principal,
     sessionId: string,
     body: CreateAgentBody & CreateAgentExtensions,
+    id?: string,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
-    this.#assertCanGive(body)
-    await this.#sessions.get(principal, sessionId)
-    const { row, isNew } = await this.#insert(
-      newAgentRow(sessionId, this.#compute.name, body.tools ?? availableTools, body),
-    )
-    if (isNew) {
-      const boot = this.#boot(row.id)
-      this.#booting.set(row.id, boot)
-      await boot.finally(() => this.#booting.delete(row.id))
-    } else {
-      await this.#booting.get(row.id)
-    }
-    return { agent: toWireAgent(await this.#row(principal, row.id)), isNew }
+    const { database, limits, sandboxes, clock } = this.#options
+    const offer = offers[principal.mode]
+    assertOffered(offer, body)
+    const provider = body.compute?.provider ?? offer.providers[0] ?? ''
+    const tools = body.tools ?? offer.defaultTools
+    const session = await findSession(database, principal, sessionId)
+    const made = { id, session, keyId: principal.keyId, provider, tools, body, now: clock.now() }
+    const { row, isNew } = await this.#insert(principal, newAgentRow(made))
+    if (isNew) await sandboxes.boot(row.id, () => this.#boot(principal, row.id))
+    else await sandboxes.ready(row.id)
+    limits.settleSoon(sessionId)
+    return { agent: await this.get(principal, row.id), isNew }
   }
 
   /** Newest first. @throws {ApiError} 404 for the session. */
   async list(principal: Principal, sessionId: string, query: AgentsQuery): Promise<Page<WireAgent>> {
-    await this.#sessions.get(principal, sessionId)
+    const { database } = this.#options
+    await findSession(database, principal, sessionId)
     const { status, name, limit } = query
-    const rows = await this.#database
+    const rows = await database
       .selectFrom('agents')
       .selectAll()
       .where('session_id', '=', sessionId)
@@ -103,174 +85,204 @@ export class Agents {
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute()
-    return pageOf(rows, query, toWireAgent)
+    const page = pageOf(rows, query, (row) => row)
+    return { ...page, data: await toWireAgents(database, page.data) }
   }
 
   /** @throws {ApiError} 404. */
   async get(principal: Principal, id: string): Promise<WireAgent> {
-    return toWireAgent(await this.#row(principal, id))
+    const { database } = this.#options
+    return await toWireAgent(database, await findAgent(database, principal, id))
   }
 
   /**
-   * Runs code and waits for its end.
+   * Waits for what runs in the agent, and then suspends it; nothing new begins meanwhile.
    *
-   * @param signal fires when the client is gone: the code is then killed.
-   * @throws {ApiError} 404, 409 terminated or failed, 504 at the deadline, 502 where the sandbox cannot start.
+   * @throws {ApiError} 404, 409, 504 where something runs on for too long: nothing is paused then.
    */
-  async exec(principal: Principal, id: string, { lang, code }: ExecBody, signal: AbortSignal): Promise<ExecResult> {
-    await this.#booting.get(id)?.catch(() => {}) // its row then says that it failed
-    const sandbox = await this.#sandbox(await this.#row(principal, id))
-    const [stdout, stderr] = [new CapturedOutput(maxOutputBytes), new CapturedOutput(maxOutputBytes)]
-    const deadline = AbortSignal.timeout(this.#execTimeoutMs)
-    try {
-      const outcome = await sandbox.exec(
-        { lang, code },
-        { stdout: (chunk) => stdout.push(chunk), stderr: (chunk) => stderr.push(chunk) },
-        AbortSignal.any([signal, deadline]),
-      )
-      return {
-        stdout: stdout.text(),
-        stderr: stderr.text(),
-        ...outcome,
-        ...(stdout.isTruncated && { stdoutTruncated: true }),
-        ...(stderr.isTruncated && { stderrTruncated: true }),
+  async pause(principal: Principal, id: string): Promise<WireAgent> {
+    const { database, sandboxes, executions, runs } = this.#options
+    await sandboxes.ready(id)
+    const agent = await findAgent(database, principal, id)
+    assertLives(agent)
+    assertCan('pause', agent)
+    await executions.whilePausing(id, async (quiet) => {
+      if (!(await this.#isWithin(pauseTimeoutMs, Promise.all([quiet, runs.suspend(id)])))) {
+        await runs.unsuspend(id)
+        throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
       }
-    } catch (error) {
-      if (signal.aborted) throw error
-      if (deadline.aborted) {
-        const seconds = this.#execTimeoutMs / 1000
-        throw new ApiError('timeout', `The code ran longer than ${seconds} s and was killed. The sandbox is kept.`)
-      }
-      const { status } = await this.#row(principal, id)
-      if (status === 'terminated' || status === 'failed') {
-        const details = { reason: 'interrupted' }
-        throw new ApiError('conflict', `Agent ${id} was ${status} while the code ran.`, { details })
-      }
-      throw asApiError(error)
-    }
+      await this.#writePause(id)
+    })
+    this.#options.limits.settleSoon(agent.session_id)
+    return await this.get(principal, id)
   }
 
-  /** Ends the agent; compute and files are gone. Again is fine. */
+  /** Goes on where it was paused. @throws {ApiError} 404, 409 not paused, 402. */
+  async resume(principal: Principal, id: string): Promise<WireAgent> {
+    const { database, events, limits, runs, sandboxes } = this.#options
+    const agent = await findAgent(database, principal, id)
+    assertLives(agent)
+    await limits.assertWithin(database, agent.session_id)
+    assertCan('resume', agent)
+    const isThere = (await sandboxes.of(agent.mode).attach(id)) !== undefined
+    await events.write(async (unit) => {
+      const current = await findAgent(unit.db, principal, id)
+      assertLives(current)
+      await limits.assertWithin(unit.db, current.session_id)
+      assertCan('resume', current)
+      if (!isThere) return await changeAgent(unit, id, 'fail', { failure: 'The sandbox and its files are gone.' })
+      const taskId = await runs.goOn(unit, current)
+      return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
+    })
+    limits.settleSoon(agent.session_id)
+    const after = await findAgent(database, principal, id)
+    assertLives(after)
+    return await toWireAgent(database, after)
+  }
+
+  /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */
   async terminate(principal: Principal, id: string): Promise<void> {
-    await this.#row(principal, id)
+    const { database, events, limits } = this.#options
+    const agent = await findAgent(database, principal, id)
     // The row first: nothing that starts from here on finds an agent it may use.
-    await this.#apply(id, 'terminate')
-    const sandbox = await this.#compute.attach(id)
+    await events.write((unit) => this.#terminate(unit, agent))
+    limits.settleSoon(agent.session_id)
+    await this.#release(agent)
+  }
+
+  /** Ends a session with all its agents, at once. Again is fine. @throws {ApiError} 404. */
+  async terminateSession(principal: Principal, sessionId: string): Promise<void> {
+    const { events, limits } = this.#options
+    const agents = await events.write(async (unit) => {
+      const { project, mode } = await findSession(unit.db, principal, sessionId)
+      const status = 'terminated'
+      await unit.db
+        .updateTable('sessions')
+        .set({ status, updated_at: unit.now })
+        .where('id', '=', sessionId)
+        .where('status', '!=', status)
+        .execute()
+      const rows = await unit.db
+        .selectFrom('agents')
+        .selectAll()
+        .where('session_id', '=', sessionId)
+        .where('status', '!=', status)
+        .execute()
+      const records = rows.map((row) => ({ ...row, project, mode, user_id: '' }))
+      for (const agent of records) await this.#terminate(unit, agent)
+      return records
+    })
+    limits.settleSoon(sessionId)
+    await Promise.all(agents.map((agent) => this.#release(agent)))
+  }
+
+  /** Of all projects; those that are terminated aside. */
+  async countByStatus(): Promise<{ status: string; count: number }[]> {
+    return await this.#options.database
+      .selectFrom('agents')
+      .select(({ fn }) => ['status', fn.countAll<number>().as('count')])
+      .where('status', '!=', 'terminated')
+      .groupBy('status')
+      .execute()
+  }
+
+  /** A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). */
+  pauseForLimit(sessionId: string, message: string): void {
+    const work = async (): Promise<void> => {
+      const { database, executions, runs } = this.#options
+      const agents = await database
+        .selectFrom('agents')
+        .select('id')
+        .where('session_id', '=', sessionId)
+        .where('status', 'in', ['idle', 'running'])
+        .execute()
+      const pauses = agents.map(async ({ id }) => {
+        executions.stop(id, exceeded(message))
+        await runs.suspend(id)
+        await this.#writePause(id, message)
+      })
+      await Promise.all(pauses)
+    }
+    void work().catch(this.#options.onError)
+  }
+
+  async #writePause(id: string, limit?: string): Promise<void> {
+    const { events, runs } = this.#options
+    await events.write(async (unit) => {
+      const agent = await agentRecord(unit.db, id)
+      if (!agent || (limit !== undefined && agent.status === 'paused')) return
+      assertLives(agent)
+      assertCan('pause', agent)
+      const taskId = await runs.pauseTask(unit, agent, limit)
+      await changeAgent(unit, id, 'pause', { taskId, ...(limit !== undefined && { reason: 'limit' }) })
+    })
+  }
+
+  async #terminate(unit: Unit, agent: AgentRecord): Promise<void> {
+    const { executions, runs } = this.#options
+    await runs.terminateTask(unit, agent)
+    await changeAgent(unit, agent.id, 'terminate')
+    const details = { reason: 'interrupted' }
+    const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
+    unit.afterwards(() => executions.stop(agent.id, ended))
+  }
+
+  async #release({ id, mode }: AgentRecord): Promise<void> {
+    const { sandboxes } = this.#options
+    await sandboxes.ready(id)
+    const sandbox = await sandboxes.of(mode).attach(id)
     await sandbox?.terminate()
   }
 
-  /** Ends a session with all its agents. Again is fine. @throws {ApiError} 404. */
-  async terminateSession(principal: Principal, sessionId: string): Promise<void> {
-    // The session first: no agent can be added while its agents end.
-    await this.#sessions.end(principal, sessionId)
-    const agents = await this.#database
-      .selectFrom('agents')
-      .select('id')
-      .where('session_id', '=', sessionId)
-      .where('status', '!=', 'terminated')
-      .execute()
-    await Promise.all(agents.map(({ id }) => this.terminate(principal, id)))
-  }
-
-  /** One transaction with the look for the name, and for the session: racing calls agree. */
-  async #insert(row: AgentRow): Promise<{ row: AgentRow; isNew: boolean }> {
-    return await this.#database.transaction().execute(async (transaction) => {
-      const { name, session_id: sessionId } = row
-      const session = await transaction
-        .selectFrom('sessions')
-        .select('status')
-        .where('id', '=', sessionId)
-        .executeTakeFirstOrThrow()
+  /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
+  async #insert(principal: Principal, row: AgentRow): Promise<{ row: AgentRow; isNew: boolean }> {
+    const { events, limits } = this.#options
+    const { id, name, session_id: sessionId } = row
+    return await events.write(async (unit) => {
+      const session = await findSession(unit.db, principal, sessionId)
+      const found = await unit.db
+        .selectFrom('agents')
+        .selectAll()
+        .where('session_id', '=', sessionId)
+        .where((where) =>
+          where.or([
+            where('id', '=', id),
+            ...(name === null ? [] : [where.and([where('name', '=', name), where('status', 'not in', over)])]),
+          ]),
+        )
+        .executeTakeFirst()
+      if (found && found.id === id) return { row: found, isNew: false }
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
-      const found =
-        name === null
-          ? undefined
-          : await transaction
-              .selectFrom('agents')
-              .selectAll()
-              .where('session_id', '=', sessionId)
-              .where('name', '=', name)
-              .where('status', 'not in', ['terminated', 'failed'])
-              .executeTakeFirst()
       if (found) return { row: found, isNew: false }
-      await transaction.insertInto('agents').values(row).execute()
+      await limits.assertWithin(unit.db, sessionId)
+      await limits.assertRoom(unit, session)
+      await unit.db.insertInto('agents').values(row).execute()
       return { row, isNew: true }
     })
   }
 
-  #assertCanGive({ compute, model, browser, tools }: CreateAgentBody): void {
-    const fields: Record<string, string[]> = {}
-    if (compute && compute.provider !== this.#compute.name) {
-      fields['compute.provider'] = [
-        `'${compute.provider}' is not configured on this server; it has '${this.#compute.name}'`,
-      ]
-    }
-    if (model) fields['model.id'] = [`'${model.id}' is not configured on this server; it has no models`]
-    if (browser) fields['browser'] = ['is not configured on this server; leave it out or give false']
-    const unknown = tools?.filter((tool) => !availableTools.includes(tool)) ?? []
-    if (unknown.length > 0) {
-      fields['tools'] = [`${quoted(unknown)} not configured on this server; it has ${quoted(availableTools)}`]
-    }
-    if (Object.keys(fields).length > 0) throw ApiError.invalid(fields)
-  }
-
-  async #boot(id: string): Promise<void> {
+  async #boot(principal: Principal, id: string): Promise<void> {
+    const { events, sandboxes } = this.#options
+    const provider = sandboxes.of(principal.mode)
     try {
-      await this.#compute.create({ id })
+      const sandbox = await provider.create({ id })
+      // Ended meanwhile: whoever ended it waits for this, and then removes the sandbox.
+      if (!(await events.write((unit) => changeAgent(unit, id, 'ready')))) await sandbox.terminate()
     } catch (error) {
-      await this.#apply(id, 'fail', error instanceof Error ? error.message : String(error))
+      const failure = error instanceof Error ? error.message : String(error)
+      await events.write((unit) => changeAgent(unit, id, 'fail', { failure }))
       throw asApiError(error)
     }
-    await this.#apply(id, 'ready')
   }
 
-  async #row(principal: Principal, id: string): Promise<AgentRow> {
-    const row = await this.#database
-      .selectFrom('agents')
-      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-      .selectAll('agents')
-      .where('agents.id', '=', id)
-      .where('sessions.project', '=', principal.project)
-      .where('sessions.mode', '=', principal.mode)
-      .executeTakeFirst()
-    if (!row) throw new ApiError('not_found', `There is no agent ${id}.`)
-    return row
-  }
-
-  async #sandbox(row: AgentRow): Promise<Sandbox> {
-    assertUsable(row)
-    const sandbox = await this.#compute.attach(row.id)
-    if (sandbox) return sandbox
-    const reason = 'The sandbox and its files are gone.'
-    await this.#apply(row.id, 'fail', reason)
-    throw new ApiError('conflict', `Agent ${row.id} has failed: ${reason}`)
-  }
-
-  /** Moves the agent on where the event applies; elsewhere nothing happens. */
-  async #apply(id: string, event: AgentEvent, reason: string | null = null): Promise<void> {
-    const { from, to } = agentEvents[event]
-    await this.#database
-      .updateTable('agents')
-      .set({ status: to, reason, updated_at: Date.now() })
-      .where('id', '=', id)
-      .where('status', 'in', from)
-      .execute()
+  /** True where the work ended in time. */
+  async #isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
+    const late = Promise.withResolvers<false>()
+    const stop = this.#options.clock.after(ms, () => late.resolve(false))
+    const isInTime = await Promise.race([work.then(() => true), late.promise])
+    stop()
+    return isInTime
   }
 }
 
-function assertUsable({ id, status, reason }: AgentRow): void {
-  if (status === 'terminated') throw new ApiError('conflict', `Agent ${id} is terminated; create another one.`)
-  if (status === 'failed') throw new ApiError('conflict', `Agent ${id} has failed: ${reason} Create another one.`)
-}
-
-function asApiError(error: unknown): unknown {
-  if (error instanceof SandboxStartError) return new ApiError('provider_error', error.message, { cause: error })
-  if (error instanceof SandboxEndedError) {
-    return new ApiError('provider_error', 'The server was shut down while the code ran.', { cause: error })
-  }
-  return error
-}
-
-function quoted(names: readonly string[]): string {
-  return names.map((name) => `'${name}'`).join(', ')
-}
+const over: AgentStatus[] = ['terminated', 'failed']

@@ -1,8 +1,10 @@
 import type { CreateSessionBody, Page, SessionForUserBody, UpdateSessionBody, WireSession } from '@theazo/core'
+import type { Clock } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
-import type { Database } from '../store/database.ts'
+import type { SessionLimits } from '../limits/session-limits.ts'
+import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 
@@ -15,14 +17,23 @@ export interface SessionsQuery extends PageQuery {
 /** The rules of sessions. Each call sees only what belongs to the principal's project and mode. */
 export class Sessions {
   readonly #database: Database
+  readonly #limits: SessionLimits
+  readonly #clock: Clock
 
-  constructor(database: Database) {
+  constructor(database: Database, limits: SessionLimits, clock: Clock) {
     this.#database = database
+    this.#limits = limits
+    this.#clock = clock
   }
 
-  async create(principal: Principal, body: CreateSessionBody): Promise<WireSession> {
-    const row = newRow(principal, body)
-    await this.#database.insertInto('sessions').values(row).execute()
+  /** @param id of the new session, where the caller has reserved one; one that was made under it before is answered. */
+  async create(principal: Principal, body: CreateSessionBody, id = newId('ses')): Promise<WireSession> {
+    const row = newRow(principal, body, id, this.#clock.now())
+    await this.#database
+      .insertInto('sessions')
+      .values(row)
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .execute()
     return toWire(row)
   }
 
@@ -39,7 +50,7 @@ export class Sessions {
         .orderBy('id', 'desc')
         .executeTakeFirst()
       if (found) return toWire(found)
-      const row = newRow(principal, { ...body, userId })
+      const row = newRow(principal, { ...body, userId }, newId('ses'), this.#clock.now())
       await transaction.insertInto('sessions').values(row).execute()
       return toWire(row)
     })
@@ -68,37 +79,28 @@ export class Sessions {
    * @throws {ApiError} 404; 409 for a session that is terminated.
    */
   async update(principal: Principal, id: string, { limits, metadata }: UpdateSessionBody): Promise<WireSession> {
-    return await this.#database.transaction().execute(async (transaction) => {
-      const session = await findSession(transaction, principal, id)
+    await this.#database.transaction().execute(async (transaction) => {
+      const session = toWire(await findSession(transaction, principal, id))
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${id} is terminated.`)
       const changed = {
         limits: JSON.stringify(merged(session.limits, limits)),
         metadata: JSON.stringify(merged(session.metadata, metadata)),
-        updated_at: Date.now(),
+        updated_at: this.#clock.now(),
       }
       await transaction.updateTable('sessions').set(changed).where('id', '=', id).execute()
-      return await findSession(transaction, principal, id)
     })
-  }
-
-  /** Marks the session as ended; its agents are for the caller to end. Again is fine. @throws {ApiError} 404. */
-  async end(principal: Principal, id: string): Promise<void> {
-    await this.get(principal, id)
-    await this.#database
-      .updateTable('sessions')
-      .set({ status: 'terminated', updated_at: Date.now() })
-      .where('id', '=', id)
-      .where('status', '!=', 'terminated')
-      .execute()
+    await this.#limits.settle(id)
+    return await this.get(principal, id)
   }
 
   /** @throws {ApiError} 404. */
   async get(principal: Principal, id: string): Promise<WireSession> {
-    return await findSession(this.#database, principal, id)
+    return toWire(await findSession(this.#database, principal, id))
   }
 }
 
-async function findSession(database: Database, principal: Principal, id: string): Promise<WireSession> {
+/** @throws {ApiError} 404 where the principal has no such session. */
+export async function findSession(database: Queries, principal: Principal, id: string): Promise<SessionRow> {
   const row = await database
     .selectFrom('sessions')
     .selectAll()
@@ -107,7 +109,7 @@ async function findSession(database: Database, principal: Principal, id: string)
     .where('mode', '=', principal.mode)
     .executeTakeFirst()
   if (!row) throw new ApiError('not_found', `There is no session ${id}.`)
-  return toWire(row)
+  return row
 }
 
 /** Undefined changes nothing, null removes: one entry, or all. */
@@ -116,10 +118,9 @@ function merged(value: object, change: object | null | undefined): object {
   return Object.fromEntries(Object.entries({ ...value, ...change }).filter(([, entry]) => entry !== null))
 }
 
-function newRow(principal: Principal, body: CreateSessionBody): SessionRow {
-  const now = Date.now()
+function newRow(principal: Principal, body: CreateSessionBody, id: string, now: number): SessionRow {
   return {
-    id: newId('ses'),
+    id,
     project: principal.project,
     mode: principal.mode,
     user_id: body.userId,

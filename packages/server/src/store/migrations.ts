@@ -62,4 +62,122 @@ export const migrations: Record<string, Migration> = {
         .execute()
     },
   },
+  '0003_keys_tasks_events_usage': {
+    async up(db) {
+      await db.schema.alterTable('api_keys').addColumn('rpm', 'integer').execute()
+      await db.schema
+        .alterTable('api_keys')
+        .addColumn('scopes', 'text', (column) => column.notNull().defaultTo('read,exec,admin'))
+        .execute()
+      await db.schema.alterTable('api_keys').addColumn('revoked_at', 'integer').execute()
+      // The embedded key had a project of its own; keys that are made now share its data unless they say otherwise.
+      await sql`update api_keys set project = 'default' where project = 'local'`.execute(db)
+      await sql`update sessions set project = 'default' where project = 'local'`.execute(db)
+
+      await db.schema.alterTable('agents').addColumn('key_id', 'text').execute()
+      await db.schema.alterTable('agents').addColumn('model_id', 'text').execute()
+      await db.schema
+        .alterTable('agents')
+        .addColumn('browser', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+      await db.schema.alterTable('agents').addColumn('task_id', 'text').execute()
+      await db.schema
+        .alterTable('agents')
+        .addColumn('event_count', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+      await sql`update agents set key_id = coalesce((select id from api_keys where is_embedded = 1), '')`.execute(db)
+
+      await db.schema
+        .createTable('tasks')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('agent_id', 'text', (column) => column.notNull().references('agents.id'))
+        .addColumn('key_id', 'text', (column) => column.notNull())
+        .addColumn('status', 'text', (column) => column.notNull())
+        .addColumn('prompt', 'text', (column) => column.notNull())
+        .addColumn('output', 'text')
+        .addColumn('error', 'text')
+        .addColumn('cost', 'integer', (column) => column.notNull())
+        .addColumn('input_tokens', 'integer', (column) => column.notNull())
+        .addColumn('output_tokens', 'integer', (column) => column.notNull())
+        .addColumn('run_ms', 'integer', (column) => column.notNull())
+        .addColumn('created_at', 'integer', (column) => column.notNull())
+        .addColumn('started_at', 'integer')
+        .addColumn('finished_at', 'integer')
+        .execute()
+      await db.schema.createIndex('tasks_by_agent').on('tasks').columns(['agent_id', 'id']).execute()
+      await db.schema
+        .createTable('task_steps')
+        .addColumn('task_id', 'text', (column) => column.notNull().references('tasks.id'))
+        .addColumn('number', 'integer', (column) => column.notNull())
+        .addColumn('step', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('task_steps_key', ['task_id', 'number'])
+        .execute()
+      await db.schema
+        .createTable('events')
+        .addColumn('agent_id', 'text', (column) => column.notNull().references('agents.id'))
+        .addColumn('number', 'integer', (column) => column.notNull())
+        .addColumn('type', 'text', (column) => column.notNull())
+        .addColumn('data', 'text', (column) => column.notNull())
+        .addColumn('created_at', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('events_key', ['agent_id', 'number'])
+        .execute()
+      await db.schema.createIndex('events_by_time').on('events').column('created_at').execute()
+
+      for (const table of ['compute_usage', 'storage_usage'] as const) {
+        await db.schema
+          .createTable(table)
+          .addColumn('id', 'text', (column) => column.primaryKey())
+          .addColumn('agent_id', 'text', (column) => column.notNull().references('agents.id'))
+          .addColumn('session_id', 'text', (column) => column.notNull())
+          .addColumn('key_id', 'text', (column) => column.notNull())
+          .addColumn('project', 'text', (column) => column.notNull())
+          .addColumn('started_at', 'integer', (column) => column.notNull())
+          .addColumn('seen_at', 'integer', (column) => column.notNull())
+          .addColumn('ended_at', 'integer')
+          .execute()
+        await db.schema.createIndex(`${table}_by_session`).on(table).columns(['session_id', 'started_at']).execute()
+        await db.schema.createIndex(`${table}_by_project`).on(table).columns(['project', 'started_at']).execute()
+        // At most one interval of an agent is open.
+        await db.schema
+          .createIndex(`${table}_open`)
+          .on(table)
+          .column('agent_id')
+          .unique()
+          .where(sql.ref('ended_at'), 'is', null)
+          .execute()
+      }
+      await db.schema
+        .alterTable('storage_usage')
+        .addColumn('size_bytes', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+      await db.schema
+        .createTable('model_usage')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('task_id', 'text', (column) => column.notNull().references('tasks.id'))
+        .addColumn('session_id', 'text', (column) => column.notNull())
+        .addColumn('key_id', 'text', (column) => column.notNull())
+        .addColumn('project', 'text', (column) => column.notNull())
+        .addColumn('at', 'integer', (column) => column.notNull())
+        .addColumn('input_tokens', 'integer', (column) => column.notNull())
+        .addColumn('output_tokens', 'integer', (column) => column.notNull())
+        .addColumn('cost', 'integer', (column) => column.notNull())
+        .execute()
+      await db.schema.createIndex('model_usage_by_session').on('model_usage').columns(['session_id', 'at']).execute()
+      await db.schema.createIndex('model_usage_by_project').on('model_usage').columns(['project', 'at']).execute()
+
+      await db.schema
+        .createTable('idempotency')
+        .addColumn('key_id', 'text', (column) => column.notNull())
+        .addColumn('key', 'text', (column) => column.notNull())
+        .addColumn('request', 'text', (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('reserved', 'text', (column) => column.notNull())
+        .addColumn('status', 'integer')
+        .addColumn('body', 'text')
+        .addColumn('created_at', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('idempotency_key', ['key_id', 'key'])
+        .execute()
+      await db.schema.createIndex('idempotency_by_time').on('idempotency').column('created_at').execute()
+    },
+  },
 }

@@ -1,10 +1,14 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUserOf, hostUsers } from './host-uid.ts'
 import { LocalSandbox } from './local-sandbox.ts'
 import { OutputPipes } from './output-pipes.ts'
+import { removeTree } from './remove-tree.ts'
 import { seccompProgram } from './seccomp.ts'
+import { sizeOfTree } from './size-of-tree.ts'
 
 /** Where the local provider keeps what it needs. */
 export interface LocalProviderOptions {
@@ -71,6 +75,15 @@ class LocalProvider implements ComputeProvider {
     if (await sandbox.hasFolders()) return sandbox
     this.#sandboxes.delete(id)
     return undefined
+  }
+
+  async sizeOf(id: string): Promise<number | undefined> {
+    return await sizeOfTree(join(this.#host.agentsPath, id))
+  }
+
+  async prune(isKnown: (id: string) => boolean): Promise<void> {
+    const left = (await readdir(this.#host.agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
+    for (const id of left) await removeTree(join(this.#host.agentsPath, id))
   }
 
   #open(id: string): LocalSandbox {

@@ -1,0 +1,130 @@
+/**
+ * What answers look like: for the OpenAPI document, and for tests that check answers. Checked against core's wire types.
+ *
+ * @module
+ */
+import type {
+  ErrorEnvelope,
+  ExecResult,
+  OkBody,
+  RunAccepted,
+  Task,
+  UsageSummary,
+  WireAgent,
+  WireSession,
+} from '@theazo/core'
+import { z } from 'zod'
+import { limits, metadata } from './schemas.ts'
+
+const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
+const time = z.iso.datetime()
+const count = z.int().min(0)
+
+const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') }).meta({ id: 'Money' })
+
+export const sessionAnswer = z
+  .strictObject({
+    id: id('ses'),
+    userId: z.string(),
+    status: z.enum(['active', 'paused', 'terminated']),
+    limits,
+    metadata,
+    createdAt: time,
+    updatedAt: time,
+  })
+  .meta({ id: 'Session' })
+
+export const taskAnswer = z
+  .strictObject({
+    id: id('task'),
+    agentId: id('agt'),
+    status: z.enum(['queued', 'running', 'paused', 'completed', 'failed', 'cancelled']),
+    prompt: z.string(),
+    output: z.string().optional(),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
+    cost: money,
+    usage: z.strictObject({ inputTokens: count, outputTokens: count }),
+    createdAt: time,
+    startedAt: time.optional(),
+    finishedAt: time.optional(),
+  })
+  .meta({ id: 'Task' })
+
+export const agentAnswer = z
+  .strictObject({
+    id: id('agt'),
+    sessionId: id('ses'),
+    name: z.string().optional(),
+    metadata: metadata.optional(),
+    status: z.enum(['booting', 'idle', 'running', 'paused', 'failed', 'terminated']),
+    reason: z.string().optional(),
+    compute: z.strictObject({ provider: z.string() }),
+    model: z.strictObject({ id: z.string() }).nullable(),
+    browser: z.boolean(),
+    instructions: z.string().nullable(),
+    tools: z.array(z.string()),
+    timeout: z.int().meta({ description: 'Seconds.' }),
+    task: taskAnswer.nullable(),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .meta({ id: 'Agent' })
+
+export const execAnswer = z
+  .strictObject({
+    stdout: z.string(),
+    stderr: z.string(),
+    exitCode: z.int(),
+    durationMs: count,
+    stdoutTruncated: z.literal(true).optional(),
+    stderrTruncated: z.literal(true).optional(),
+  })
+  .meta({ id: 'ExecResult' })
+
+export const runAnswer = z.strictObject({ taskId: id('task'), agentId: id('agt') }).meta({ id: 'RunAccepted' })
+
+export const okAnswer = z.strictObject({ ok: z.literal(true) }).meta({ id: 'Ok' })
+
+export const usageAnswer = z
+  .strictObject({
+    period: z.strictObject({ from: time, until: time }),
+    compute: z.strictObject({ minutes: z.number().min(0), cost: money }),
+    models: z.strictObject({ inputTokens: count, outputTokens: count, cost: money }),
+    storage: z.strictObject({ gb: z.number().min(0).meta({ description: 'GB-months.' }), cost: money }),
+    total: money,
+  })
+  .meta({ id: 'UsageSummary' })
+
+export const errorAnswer = z
+  .strictObject({
+    error: z.strictObject({
+      code: z.string(),
+      message: z.string(),
+      details: z.record(z.string(), z.unknown()).optional(),
+      requestId: id('req'),
+    }),
+  })
+  .meta({ id: 'Error' })
+
+/** A page of a list. */
+export function pageAnswer<Item extends z.ZodType>(item: Item, name: string) {
+  return z
+    .strictObject({
+      data: z.array(item),
+      nextCursor: z.string().regex(/^cur_/).optional(),
+      hasMore: z.boolean(),
+    })
+    .meta({ id: name })
+}
+
+/** True where what the schema accepts is what the wire type allows. */
+type Fits<A, B> = [A] extends [B] ? true : never
+
+true satisfies Fits<WireSession, z.input<typeof sessionAnswer>>
+true satisfies Fits<WireAgent, z.input<typeof agentAnswer>>
+true satisfies Fits<Task, z.input<typeof taskAnswer>>
+true satisfies Fits<Omit<ExecResult, 'files' | 'filesTruncated'>, z.input<typeof execAnswer>>
+true satisfies Fits<RunAccepted, z.input<typeof runAnswer>>
+true satisfies Fits<OkBody, z.input<typeof okAnswer>>
+true satisfies Fits<UsageSummary, z.input<typeof usageAnswer>>
+true satisfies Fits<ErrorEnvelope, z.input<typeof errorAnswer>>

@@ -1,0 +1,183 @@
+import { execFile } from 'node:child_process'
+import { access, constants, stat, statfs } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+/** One thing that was looked at. */
+export interface Finding {
+  name: string
+  /** `absent` the server can do without; with anything `missing` it does not start. */
+  state: 'ok' | 'absent' | 'missing'
+  says: string
+  /** What to do about it, where it is not there. */
+  fix?: string
+}
+
+const run = promisify(execFile)
+const oldestNode = [22, 18] as const
+const bubblewrapFix = 'apt-get install -y bubblewrap'
+
+/** Looks at all that decides what this server can give. Nothing is taken from a list: a sandbox is made and asked. */
+export async function findAll(dataDir: string | undefined): Promise<Finding[]> {
+  const node = nodeFinding()
+  const bubblewrap = await bubblewrapFinding()
+  const inside = node.state === 'ok' && bubblewrap.state === 'ok' ? await lookInside() : notLooked
+  return [
+    node,
+    await dataFinding(dataDir),
+    bubblewrap,
+    ...inside,
+    ...limitFindings,
+    await sizeFinding(),
+    ...providerFindings,
+    ...modelFindings,
+  ]
+}
+
+function nodeFinding(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const isNew = major > oldestNode[0] || (major === oldestNode[0] && minor >= oldestNode[1])
+  const name = 'node'
+  if (isNew) return { name, state: 'ok', says: process.version }
+  const fix = `install Node ${oldestNode.join('.')} or later`
+  return { name, state: 'missing', says: `${process.version} is too old`, fix }
+}
+
+async function bubblewrapFinding(): Promise<Finding> {
+  const name = 'bubblewrap'
+  if (process.platform !== 'linux') {
+    return { name, state: 'missing', says: `there is none on ${process.platform}`, fix: 'run the server in a Linux VM' }
+  }
+  try {
+    const { stdout } = await run('bwrap', ['--version'], { timeout: 10_000 })
+    return { name, state: 'ok', says: stdout.trim() }
+  } catch (error) {
+    const isThere = (error as NodeJS.ErrnoException).code !== 'ENOENT'
+    const says = isThere ? `bwrap does not run: ${firstLine(error)}` : 'bwrap is not in the PATH'
+    return { name, state: 'missing', says, fix: bubblewrapFix }
+  }
+}
+
+/** Makes a sandbox the way the server does, and asks it from inside. */
+async function lookInside(): Promise<Finding[]> {
+  const { createLocalTheazo } = await import('../local.ts')
+  try {
+    await using local = await createLocalTheazo()
+    const call = async (path: string, body: object): Promise<Record<string, string>> => {
+      const headers = { authorization: `Bearer ${local.apiKey}` }
+      const init = { method: 'POST', headers, body: JSON.stringify(body) }
+      return (await (await local.fetch(`${local.baseUrl}${path}`, init)).json()) as Record<string, string>
+    }
+    const session = await call('/sessions', { userId: 'doctor' })
+    const agent = await call(`/sessions/${session['id']}/agents`, {})
+    const ask = async (lang: string, code: string): Promise<string> => {
+      const { stdout = '' } = await call(`/agents/${agent['id']}/exec`, { lang, code })
+      return stdout.trim()
+    }
+    const user = await ask('bash', 'id -u')
+    const interfaces = await ask('bash', 'cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d " "')
+    const processes = await ask('bash', 'ls -d /proc/[0-9]* | wc -l')
+    return [
+      { name: 'isolation', state: 'ok', says: `a sandbox runs as uid ${user} and sees ${processes} processes` },
+      interfaces === 'lo'
+        ? { name: 'network', state: 'ok', says: 'a sandbox reaches nothing: it has only its own loopback' }
+        : { name: 'network', state: 'missing', says: `a sandbox has ${interfaces}`, fix: 'do not serve; report this' },
+      {
+        name: 'limit: exec',
+        state: 'ok',
+        says: await ask('bash', 'echo "$(ulimit -u) processes, $(ulimit -n) open files, $(ulimit -f) KiB a file"'),
+      },
+      language(
+        'python',
+        await ask('python', 'import sys; print(sys.version.split()[0])'),
+        'apt-get install -y python3',
+      ),
+      language('typescript', await ask('typescript', 'console.log("node " + process.version)'), 'reinstall Node'),
+      language('bash', await ask('bash', 'echo $BASH_VERSION'), 'apt-get install -y bash'),
+    ]
+  } catch (error) {
+    const says = error instanceof Error ? error.message : String(error)
+    const fix = 'allow unprivileged user namespaces, or do what the message says'
+    return [{ name: 'isolation', state: 'missing', says, fix }]
+  }
+}
+
+const notLooked: Finding[] = [
+  { name: 'isolation', state: 'missing', says: 'no sandbox can be made without the above', fix: 'mend that first' },
+]
+
+function language(name: string, version: string, fix: string): Finding {
+  if (version !== '') return { name, state: 'ok', says: version }
+  return { name, state: 'missing', says: 'does not run in a sandbox', fix }
+}
+
+async function dataFinding(dataDir: string | undefined): Promise<Finding> {
+  const name = 'data folder'
+  if (dataDir === undefined) {
+    return { name, state: 'absent', says: 'none named: all is gone when the server ends', fix: 'serve --data-dir DIR' }
+  }
+  const path = resolve(dataDir)
+  const found = await stat(path).catch(() => undefined)
+  if (!found) return { name, state: 'absent', says: `${path} is not there yet`, fix: 'serve makes it' }
+  const isUsable =
+    found.isDirectory() &&
+    (await access(path, constants.W_OK).then(
+      () => true,
+      () => false,
+    ))
+  if (!isUsable) {
+    return { name, state: 'missing', says: `${path} cannot be written to`, fix: 'name another with --data-dir' }
+  }
+  const { bavail, bsize } = await statfs(path)
+  return { name, state: 'ok', says: `${path}, ${Math.floor((bavail * bsize) / 2 ** 20)} MiB free` }
+}
+
+/** What a limit would need that this version does not have yet is said as it is. */
+const limitFindings: Finding[] = [
+  { name: 'limit: time', state: 'ok', says: 'an exec ends after 120 s, a task after the timeout of its agent' },
+  { name: 'limit: output', state: 'ok', says: '10 MiB of each stream of an exec' },
+  {
+    name: 'limit: machine',
+    state: 'absent',
+    says: 'memory, CPU and disk of a sandbox as a whole are not limited by this version',
+    fix: 'run the server in a VM or container that limits them',
+  },
+]
+
+async function sizeFinding(): Promise<Finding> {
+  const name = 'storage metering'
+  const isThere = await access('/usr/bin/du', constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) return { name, state: 'ok', says: 'by /usr/bin/du' }
+  return { name, state: 'absent', says: 'storage is billed as nothing', fix: 'apt-get install -y coreutils' }
+}
+
+const providerFindings: Finding[] = [
+  { name: 'provider: local', state: 'ok', says: 'the default of live keys' },
+  ...['docker', 'e2b', 'fly'].map((provider): Finding => ({
+    name: `provider: ${provider}`,
+    state: 'absent',
+    says: 'not in this version; test keys mock it',
+    fix: 'leave compute.provider out',
+  })),
+]
+
+const modelFindings: Finding[] = [
+  {
+    name: 'models: live keys',
+    state: 'absent',
+    says: 'none in this version: run answers 422',
+    fix: 'use exec with your own loop',
+  },
+  { name: 'models: test keys', state: 'ok', says: 'a scripted model, see Test keys in the README' },
+]
+
+function firstLine(error: unknown): string {
+  return (
+    String((error as { stderr?: string }).stderr ?? error)
+      .trim()
+      .split('\n')[0] ?? ''
+  )
+}

@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util'
+import { SetupError } from '../errors.ts'
+
+/** One option of a command. */
+export interface Flag {
+  /** What the value is, in the help; a switch has none. */
+  value?: string
+  /** The environment variable that gives it where the flag does not. */
+  env?: string
+  help: string
+}
+
+/** The options that a command was given, by name. */
+export type FlagValues<Name extends string> = Partial<Record<Name, string>>
+
+/** Reads a command's options; what the environment gives counts where a flag does not. @throws {SetupError} */
+export function readFlags<Name extends string>(
+  args: readonly string[],
+  flags: Record<Name, Flag>,
+  environment: NodeJS.ProcessEnv,
+): { values: FlagValues<Name>; positionals: string[] } {
+  const names = Object.keys(flags) as Name[]
+  const options = Object.fromEntries(
+    names.map((name) => [name, { type: flags[name].value ? ('string' as const) : ('boolean' as const) }]),
+  )
+  const parsed = parse(args, options)
+  const values: FlagValues<Name> = {}
+  for (const name of names) {
+    const { env } = flags[name]
+    const given = parsed.values[name]
+    const value = given === undefined ? env && environment[env] : String(given)
+    if (value !== undefined && !(flags[name].value === undefined && (value === '' || value === '0'))) {
+      values[name] = value
+    }
+  }
+  return { values, positionals: parsed.positionals }
+}
+
+/** The table of a command's options, for its help. */
+export function flagTable(flags: Record<string, Flag>): string {
+  const rows = Object.entries(flags).map(([name, { value, env, help }]) => {
+    const flag = `  --${name}${value ? ` ${value}` : ''}`
+    return `${flag.padEnd(34)}${help}${env ? ` [${env}]` : ''}`
+  })
+  return rows.join('\n')
+}
+
+/** A whole number. @throws {SetupError} that names the flag. */
+export function wholeNumber(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined
+  const number = Number(text)
+  if (/^\d+$/.test(text) && number >= min && number <= max) return number
+  throw new SetupError(`--${name} is a number from ${min} to ${max}, not ${text}`)
+}
+
+/** One of a few words. @throws {SetupError} that names the flag. */
+export function oneOf<Word extends string>(
+  name: string,
+  text: string | undefined,
+  words: readonly Word[],
+): Word | undefined {
+  const found = words.find((word) => word === text)
+  if (text !== undefined && found === undefined) {
+    throw new SetupError(`--${name} is one of ${words.join(', ')}, not ${text}`)
+  }
+  return found
+}
+
+/** The folder of `--data-dir`. @throws {SetupError} for an empty text, e.g. of an unset variable. */
+export function folderOf(text: string | undefined): string | undefined {
+  if (text === '') throw new SetupError('--data-dir is a folder, not an empty text')
+  return text
+}
+
+function parse(args: readonly string[], options: Record<string, { type: 'string' | 'boolean' }>) {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options })
+  } catch (cause) {
+    throw new SetupError(cause instanceof Error ? cause.message : String(cause), { cause })
+  }
+}

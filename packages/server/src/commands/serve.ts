@@ -1,0 +1,58 @@
+import { SetupError } from '../errors.ts'
+import { plans } from '../keys/plan.ts'
+import { defaultPort, listenTheazo } from '../listen.ts'
+import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+
+const flags = {
+  port: { value: 'N', env: 'THEAZO_PORT', help: `port to listen on; 0 takes a free one (default ${defaultPort})` },
+  host: { value: 'NAME', env: 'THEAZO_HOST', help: 'address to listen on (default 127.0.0.1)' },
+  'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: 'where all is kept (default: temporary)' },
+  plan: { value: 'NAME', env: 'THEAZO_PLAN', help: `of the embedded key: ${plans.join(', ')} (default enterprise)` },
+  'event-hours': { value: 'N', env: 'THEAZO_EVENT_HOURS', help: 'how long events are kept for replay (default 168)' },
+  'drain-seconds': {
+    value: 'N',
+    env: 'THEAZO_DRAIN_SECONDS',
+    help: 'how long execs may go on after a SIGTERM (default 10)',
+  },
+  'cors-origin': { value: 'ORIGIN', env: 'THEAZO_CORS_ORIGIN', help: 'web page that may call it (default: none)' },
+  'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics answers other machines too' },
+  json: { help: 'print {"url","apiKey"} on one line when ready' },
+} as const satisfies Record<string, Flag>
+
+/** For the help of the program. */
+export const serveHelp: string = `theazo-server serve                the Theazo API on this machine\n\n${flagTable(flags)}`
+
+const hourMs = 3_600_000
+
+/** Serves until a signal to end. */
+export async function serve(args: readonly string[]): Promise<void> {
+  const { values, positionals } = readFlags(args, flags, process.env)
+  if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
+  const eventHours = wholeNumber('event-hours', values['event-hours'], 1, 100_000)
+  const stop = stopSignal()
+  await using server = await listenTheazo({
+    port: wholeNumber('port', values.port, 0, 65_535),
+    host: values.host,
+    dataDir: folderOf(values['data-dir']),
+    plan: oneOf('plan', values.plan, plans),
+    eventRetentionMs: eventHours === undefined ? undefined : eventHours * hourMs,
+    drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
+    corsOrigin: values['cors-origin'],
+    isMetricsPublic: values['public-metrics'] !== undefined,
+    log: process.stderr,
+  })
+  const { url, apiKey } = server
+  const ready =
+    values.json === undefined
+      ? `Theazo listens on ${url}\n\n  export THEAZO_BASE_URL=${url}\n  export THEAZO_API_KEY=${apiKey}\n`
+      : JSON.stringify({ url, apiKey })
+  process.stdout.write(`${ready}\n`)
+  await stop
+}
+
+/** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve())
+  })
+}

@@ -1,0 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ApiError } from '../../errors.ts'
+import { mockedError } from './mocked-error.ts'
+import type { ComputeProvider, ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
+import { numberOf, readDirectives } from './directives.ts'
+import { printed } from './printed.ts'
+
+/**
+ * What test keys run on: nothing. Answers follow from the code's text alone, so they are the same each time. What can be
+ * asked for is told in the README, Test keys.
+ */
+export function createMockProvider(): ComputeProvider {
+  return {
+    name: 'mock',
+    create: async ({ id }) => mockSandbox(id),
+    // There is nothing that could be gone, whatever server asks.
+    attach: async (id) => mockSandbox(id),
+    sizeOf: async () => 0,
+    prune: async () => {},
+    [Symbol.asyncDispose]: async () => {},
+  }
+}
+
+/** Milliseconds that each exec is said to take: the reference's example. */
+const toldDurationMs = 312
+
+function mockSandbox(id: string): Sandbox {
+  return { id, exec, terminate: async () => {} }
+}
+
+async function exec({ lang, code }: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+  const directives = readDirectives(code)
+  signal.throwIfAborted()
+  await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
+  const failure = directives.get('error')
+  if (failure !== undefined) throw mockedError(failure)
+  if (directives.has('timeout'))
+    throw new ApiError('timeout', 'The code ran longer than 120 s and was killed (mocked).')
+  const stdout = directives.get('stdout') ?? printed(lang, code)
+  const stderr = directives.get('stderr') ?? ''
+  if (stdout !== '') sink.stdout(Buffer.from(stdout))
+  if (stderr !== '') sink.stderr(Buffer.from(stderr))
+  const isTruncated = directives.has('truncated')
+  return {
+    exitCode: numberOf(directives, 'exit') ?? 0,
+    durationMs: toldDurationMs,
+    ...(isTruncated && { stdoutTruncated: true, stderrTruncated: true }),
+  }
+}

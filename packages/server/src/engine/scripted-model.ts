@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Directives, numberOf, readDirectives } from '../compute/mock/directives.ts'
+import { mockedError } from '../compute/mock/mocked-error.ts'
+import { microCents } from '../pricing.ts'
+import type { Model, ModelRequest, ModelStep } from './model.ts'
+
+/** What one turn is said to use. Test keys are not billed; the numbers are there to be shown. */
+const turn = { inputTokens: 100, outputTokens: 20, cost: microCents(1) }
+const maxToolCalls = 1000
+
+/**
+ * The model of test keys: it thinks, calls the agent's first tool once, and answers, the same each time. What can be
+ * asked for in the task's text is told in the README, Test keys.
+ */
+export const scriptedModel: Model = {
+  id: 'scripted',
+
+  assertAccepts(prompt) {
+    const refusal = readDirectives(prompt).get('refuse')
+    if (refusal !== undefined) throw mockedError(refusal)
+  },
+
+  async step(request, onDelta, signal) {
+    const directives = readDirectives(request.prompt)
+    if (directives.has('hang')) await untilAborted(signal)
+    await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
+    const calls = request.steps.filter(({ kind }) => kind === 'tool').length
+    const wanted = Math.min(numberOf(directives, 'steps') ?? 1, maxToolCalls)
+    if (calls < wanted && request.tools.length > 0) return toolTurn(request, directives, calls)
+    const failure = directives.get('error')
+    if (failure !== undefined) throw mockedError(failure)
+    return await answer(request, directives, onDelta)
+  },
+}
+
+function toolTurn({ taskId, prompt, tools }: ModelRequest, directives: Directives, done: number): ModelStep {
+  const tool = tools[0] ?? ''
+  const code = directives.has('tool_error') ? '# theazo:error=provider_error' : `print(${done + 1})`
+  const input = tool === 'run_code' ? { language: 'python', code } : { query: prompt.slice(0, 200) }
+  const id = `call_${taskId.slice('task_'.length)}_${done + 1}`
+  return { kind: 'model', thinking: `I use ${tool} for this.`, toolCalls: [{ id, tool, input }], ...turn }
+}
+
+async function answer(
+  { prompt, steps }: ModelRequest,
+  directives: Directives,
+  onDelta: (text: string) => Promise<void>,
+): Promise<ModelStep> {
+  const calls = steps.filter(({ kind }) => kind === 'tool').length
+  const text = directives.get('output') ?? `Mocked answer after ${calls} tool calls to: ${prompt.slice(0, 200)}`
+  for (const piece of text.match(/\S*\s*/g) ?? []) if (piece !== '') await onDelta(piece)
+  return { kind: 'model', toolCalls: [], text, ...turn, cost: microCents(numberOf(directives, 'cost') ?? 1) }
+}
+
+/** Rejects with the signal's reason. */
+async function untilAborted(signal: AbortSignal): Promise<never> {
+  signal.throwIfAborted()
+  return await new Promise((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+  )
+}

@@ -1,0 +1,61 @@
+import type { ExecResult, Language } from '@theazo/core'
+import { runCode, type ToolSandbox } from '@theazo/core/tools'
+import { ApiError } from '../errors.ts'
+import type { Mode } from '../store/tables.ts'
+import type { ToolCall, ToolStep } from './model.ts'
+
+/** Tools that an agent's own loop has on this server. */
+export const builtInTools: readonly string[] = [runCode.name]
+
+/** Tools that test keys may name beside those: what they give is mocked. */
+export const mockedTools: readonly string[] = [
+  'web_search',
+  'http_request',
+  'read_file',
+  'write_file',
+  'edit_file',
+  'list_files',
+  'delete_file',
+]
+
+/** The agent whose sandbox a tool works in. */
+export interface ToolAgent {
+  id: string
+  mode: Mode
+  exec: (lang: Language, code: string, signal: AbortSignal) => Promise<ExecResult>
+}
+
+/** Runs one call. What goes wrong in it is told to the model; only an abort ends it with an error. */
+export async function callTool(call: ToolCall, agent: ToolAgent, signal: AbortSignal): Promise<ToolStep> {
+  const startedAt = performance.now()
+  const { output, isError } = await outcomeOf(call, agent, signal)
+  return {
+    kind: 'tool',
+    id: call.id,
+    tool: call.tool,
+    output,
+    isError,
+    durationMs: Math.round(performance.now() - startedAt),
+  }
+}
+
+async function outcomeOf(
+  { id: callId, tool, input }: ToolCall,
+  { id, mode, exec }: ToolAgent,
+  signal: AbortSignal,
+): Promise<{ output: unknown; isError: boolean }> {
+  if (tool === runCode.name) {
+    const parsed = runCode.input.safeParse(input)
+    if (!parsed.success) return { output: `The input of ${tool} is wrong: ${parsed.error.message}`, isError: true }
+    const sandbox: ToolSandbox = { id, exec: (lang, code, options) => exec(lang, code, options?.signal ?? signal) }
+    try {
+      const { text, isError } = await runCode.run(parsed.data, { sandbox, signal, callId })
+      return { output: text, isError }
+    } catch (error) {
+      if (signal.aborted || !(error instanceof ApiError)) throw error
+      return { output: `${error.code}: ${error.message}`, isError: true }
+    }
+  }
+  if (mode === 'test') return { output: `Mocked result of ${tool}.`, isError: false }
+  return { output: `There is no tool ${tool} here.`, isError: true }
+}

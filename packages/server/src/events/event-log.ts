@@ -1,0 +1,86 @@
+import type { Clock } from '../clock.ts'
+import type { Database, StoreTransaction } from '../store/database.ts'
+import type { EventRow } from '../store/tables.ts'
+import { EventHub } from './event-hub.ts'
+
+/** One transaction of the services. What it emits is told to streams once it is kept. */
+export interface Unit {
+  readonly db: StoreTransaction
+  /** Milliseconds since the epoch at its start: one time for all it writes. */
+  readonly now: number
+  /** Adds an event to the agent's log. */
+  emit(agentId: string, type: string, data: object): Promise<void>
+  /** Runs once the transaction is kept. */
+  afterwards(run: () => void): void
+}
+
+/** Every agent's events: numbered, kept, replayed, and told to those who listen. */
+export class EventLog {
+  readonly hub: EventHub = new EventHub()
+  /** Called for each event that is kept. */
+  onKept: () => void = () => {}
+  readonly #database: Database
+  readonly #clock: Clock
+
+  constructor(database: Database, clock: Clock) {
+    this.#database = database
+    this.#clock = clock
+  }
+
+  /** Runs the work in one transaction; nothing of it, events included, is seen before all of it is kept. */
+  async write<Result>(work: (unit: Unit) => Promise<Result>): Promise<Result> {
+    const events: EventRow[] = []
+    const followUps: (() => void)[] = []
+    const now = this.#clock.now()
+    const result = await this.#database.transaction().execute((db) => {
+      const emit = async (agentId: string, type: string, data: object): Promise<void> => {
+        events.push(await append(db, agentId, type, data, now))
+      }
+      return work({ db, now, emit, afterwards: (run) => void followUps.push(run) })
+    })
+    for (const event of events) {
+      this.hub.publish(event)
+      this.onKept()
+    }
+    for (const run of followUps) run()
+    return result
+  }
+
+  /** Events of an agent after a number, in order. */
+  async after(agentId: string, number: number, limit: number): Promise<EventRow[]> {
+    return await this.#database
+      .selectFrom('events')
+      .selectAll()
+      .where('agent_id', '=', agentId)
+      .where('number', '>', number)
+      .orderBy('number')
+      .limit(limit)
+      .execute()
+  }
+
+  /** Deletes what is older; the numbers of later events go on from where they were. */
+  async prune(olderThanMs: number): Promise<void> {
+    await this.#database
+      .deleteFrom('events')
+      .where('created_at', '<', this.#clock.now() - olderThanMs)
+      .execute()
+  }
+}
+
+async function append(
+  db: StoreTransaction,
+  agentId: string,
+  type: string,
+  data: object,
+  now: number,
+): Promise<EventRow> {
+  const { event_count: number } = await db
+    .updateTable('agents')
+    .set((expression) => ({ event_count: expression('event_count', '+', 1) }))
+    .where('id', '=', agentId)
+    .returning('event_count')
+    .executeTakeFirstOrThrow()
+  const row: EventRow = { agent_id: agentId, number, type, data: JSON.stringify(data), created_at: now }
+  await db.insertInto('events').values(row).execute()
+  return row
+}

@@ -1,0 +1,179 @@
+import { type Clock, every } from '../clock.ts'
+import { encode, type StreamEvent } from './event-hub.ts'
+import type { EventLog } from './event-log.ts'
+
+const shutDown = 'the server is shutting down'
+const heartbeatMs = 15_000
+/** What waits for a slow reader at most, beside the socket's own buffer; then its connection is closed. */
+const maxBufferedBytes = 1024 * 1024
+/** A closed connection is dropped when what is left has not been read by then. */
+const lastReadMs = 30_000
+/** Events that are read from the store at once. */
+const replayBatch = 200
+
+/** Where a stream begins, and where the agent stands. */
+export interface StreamStart {
+  /** Events after this number are sent. */
+  after: number
+  /** Nothing will follow what is kept. */
+  isEnded: boolean
+}
+
+/** Every open stream of this server (contract, Events). */
+export class EventStreams {
+  readonly #log: EventLog
+  readonly #clock: Clock
+  readonly #open = new Set<EventStream>()
+  readonly #stopHeartbeat: () => Promise<void>
+  #isClosed = false
+
+  constructor(log: EventLog, clock: Clock) {
+    this.#log = log
+    this.#clock = clock
+    this.#stopHeartbeat = every(clock, heartbeatMs, async () => {
+      for (const stream of this.#open) stream.comment('')
+    })
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#open.size
+  }
+
+  /** @param start is asked after listening has begun, so that nothing falls between the two. */
+  async open(agentId: string, start: () => Promise<StreamStart>): Promise<ReadableStream<Uint8Array>> {
+    const stream = new EventStream(this.#log, this.#clock, agentId, () => this.#open.delete(stream))
+    this.#open.add(stream)
+    try {
+      void stream.begin(await start())
+      if (this.#isClosed) stream.close(shutDown)
+      return stream.body
+    } catch (error) {
+      stream.close()
+      throw error
+    }
+  }
+
+  /** Ends all streams: clients connect again, to the next server. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    await this.#stopHeartbeat()
+    for (const stream of this.#open) stream.close(shutDown)
+  }
+}
+
+/**
+ * One connection. It sends from the store until it has caught up, then what the log publishes, in the order of the
+ * numbers; whatever does not follow on sends it back to the store.
+ */
+class EventStream {
+  readonly body: ReadableStream<Uint8Array>
+  readonly #log: EventLog
+  readonly #clock: Clock
+  readonly #agentId: string
+  readonly #onClosed: () => void
+  readonly #stopListening: () => void
+  #controller!: ReadableStreamDefaultController<Uint8Array> // `start` below runs inside the constructor
+  /** The number of the last event that was sent. */
+  #sent = Number.POSITIVE_INFINITY
+  /** The highest number that was published. */
+  #published = 0
+  #isCatchingUp = true
+  #isClosed = false
+  /** Ends the wait for room in the buffer. */
+  #wake: () => void = () => {}
+
+  constructor(log: EventLog, clock: Clock, agentId: string, onClosed: () => void) {
+    this.#log = log
+    this.#clock = clock
+    this.#agentId = agentId
+    this.#onClosed = onClosed
+    this.#stopListening = log.hub.listen(agentId, (event) => this.#take(event))
+    this.body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#controller = controller),
+        pull: () => this.#wake(),
+        cancel: () => this.#end(),
+      },
+      { highWaterMark: maxBufferedBytes, size: (chunk) => chunk?.byteLength ?? 0 },
+    )
+  }
+
+  async begin({ after, isEnded }: StreamStart): Promise<void> {
+    this.#sent = after
+    this.#controller.enqueue(Buffer.from('retry: 1000\n\n'))
+    await this.#catchUp()
+    if (isEnded) this.close()
+  }
+
+  comment(text: string): void {
+    if (!this.#isClosed) this.#send(Buffer.from(`: ${text}\n\n`))
+  }
+
+  close(reason?: string): void {
+    if (this.#isClosed) return
+    if (reason !== undefined) this.#controller.enqueue(Buffer.from(`: ${reason}\n\n`))
+    this.#controller.close()
+    this.#end()
+    // A reader that never comes for the rest must not hold it, nor its socket.
+    this.#clock.after(lastReadMs, () => this.#controller.error(new Error('an event stream was not read to its end')))
+  }
+
+  /** As fast as the reader reads: what is kept may be far more than the buffer. */
+  async #catchUp(): Promise<void> {
+    this.#isCatchingUp = true
+    try {
+      for (let isMore = true; isMore && !this.#isClosed;) {
+        const rows = await this.#log.after(this.#agentId, this.#sent, replayBatch)
+        for (const row of rows) {
+          await this.#room()
+          if (this.#isClosed) return
+          this.#forward(encode(row))
+        }
+        isMore = rows.length > 0 || this.#sent < this.#published
+      }
+      this.#isCatchingUp = false
+    } catch (error) {
+      if (this.#isClosed) return
+      this.#controller.error(error)
+      this.#end()
+    }
+  }
+
+  #take(event: StreamEvent): void {
+    this.#published = Math.max(this.#published, event.number)
+    if (this.#isCatchingUp || event.number <= this.#sent) return
+    if (event.number === this.#sent + 1) this.#forward(event)
+    else void this.#catchUp()
+  }
+
+  #forward({ number, bytes, isLast }: StreamEvent): void {
+    this.#sent = number
+    this.#send(bytes)
+    if (isLast) this.close()
+  }
+
+  #send(bytes: Uint8Array): void {
+    if ((this.#controller.desiredSize ?? 0) >= bytes.length) this.#controller.enqueue(bytes)
+    else this.close('too slow: connect again with Last-Event-ID')
+  }
+
+  /** Resolves when the reader has taken enough for any one event; a reader that takes nothing for long is dropped. */
+  async #room(): Promise<void> {
+    while (!this.#isClosed && (this.#controller.desiredSize ?? 0) < maxBufferedBytes / 2) {
+      const woken = Promise.withResolvers<boolean>()
+      this.#wake = () => woken.resolve(true)
+      const stopWaiting = this.#clock.after(lastReadMs, () => woken.resolve(false))
+      const isWoken = await woken.promise
+      stopWaiting()
+      if (!isWoken) this.close('too slow: connect again with Last-Event-ID')
+    }
+  }
+
+  #end(): void {
+    this.#isClosed = true
+    this.#stopListening()
+    this.#wake()
+    this.#onClosed()
+  }
+}

@@ -1,0 +1,69 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What is measured at the moment it is asked for. */
+export interface Gauges {
+  execs: () => number
+  tasks: () => number
+  streams: () => number
+  agents: () => Promise<{ status: string; count: number }[]>
+}
+
+/** What `/metrics` tells, in Prometheus' text format. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #durations: Histogram<'method' | 'route' | 'status'>
+  readonly #events: Counter
+
+  constructor({ execs, tasks, streams, agents }: Gauges) {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.#durations = new Histogram({
+      name: 'theazo_http_request_duration_seconds',
+      help: 'Time to the answer, by route; of a stream until it begins.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 120],
+      registers,
+    })
+    this.#events = new Counter({ name: 'theazo_events_total', help: 'Events of agents that were kept.', registers })
+    const gauge = (name: string, help: string, value: () => number): Gauge =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(value())
+        },
+      })
+    gauge('theazo_execs_running', 'Execs that run now.', execs)
+    gauge('theazo_tasks_running', 'Tasks that are worked on now.', tasks)
+    gauge('theazo_streams_open', 'Event streams that are open.', streams)
+    const byStatus = new Gauge({
+      name: 'theazo_agents',
+      help: 'Agents that are not terminated, by status.',
+      labelNames: ['status'],
+      registers: [],
+      async collect() {
+        this.reset()
+        for (const { status, count } of await agents()) this.set({ status }, count)
+      },
+    })
+    this.#registry.registerMetric(byStatus)
+  }
+
+  /** @param route the pattern, not the path: ids are not told. */
+  answered(method: string, route: string, status: number, durationMs: number): void {
+    this.#durations.observe({ method, route, status }, durationMs / 1000)
+  }
+
+  eventKept(): void {
+    this.#events.inc()
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}

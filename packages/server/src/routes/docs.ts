@@ -1,0 +1,47 @@
+import { readFile } from 'node:fs/promises'
+import { Hono } from 'hono'
+import { openApiDocument } from '../openapi.ts'
+import type { Environment } from './environment.ts'
+
+const files = { 'swagger-ui.css': 'text/css', 'swagger-ui-bundle.js': 'text/javascript' } as const
+
+/** `/openapi.json`, and `/docs`: Swagger UI, all of it from this server. Neither needs a key, neither tells any data. */
+export function docsRoutes(): Hono<Environment> {
+  let document: object | undefined
+  const routes = new Hono<Environment>()
+    .get('/openapi.json', (c) => c.json((document ??= openApiDocument())))
+    .get('/docs', (c) => {
+      c.header('content-security-policy', pagePolicy)
+      return c.html(page)
+    })
+    .get('/docs/start.js', (c) => c.body(script, 200, { 'content-type': 'text/javascript' }))
+  for (const [name, type] of Object.entries(files)) {
+    routes.get(`/docs/${name}`, async (c) => {
+      const bytes = await readFile(new URL(`../docs-page/${name}`, import.meta.url))
+      return c.body(new Uint8Array(bytes), 200, { 'content-type': type, 'cache-control': 'max-age=86400' })
+    })
+  }
+  return routes
+}
+
+/** Swagger UI sets styles inline and shows its icons as data; nothing comes from, or goes to, anywhere else. */
+const pagePolicy =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+
+const page = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Theazo API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`
+
+const script = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null })\n`

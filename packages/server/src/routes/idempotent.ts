@@ -1,0 +1,55 @@
+import type { ErrorEnvelope } from '@theazo/core'
+import type { Context, MiddlewareHandler } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { ApiError } from '../errors.ts'
+import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
+import type { Environment } from './environment.ts'
+import { readText } from './read-body.ts'
+
+/** An answer larger than this is not kept (contract, Basics). */
+const maxKeptBytes = 1024 * 1024
+/** 4xx that another try may turn out otherwise. */
+const passing: ReadonlySet<number> = new Set([401, 402, 429])
+
+/** A POST with an `Idempotency-Key` is done once; the same one again gets the same answer. */
+export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Environment> {
+  return async (c, next) => {
+    const key = c.req.header('idempotency-key')
+    if (c.req.method !== 'POST' || key === undefined) return await next()
+    if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
+      throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
+    }
+    const { path } = c.req
+    const isOnce = /\/(exec|run)$/.test(path)
+    const body = await readText(c)
+    const begun = await answers.begin({ keyId: c.var.principal.keyId, key, path, body, isOnce })
+    if (begun.kind === 'kept') {
+      c.header('idempotent-replayed', 'true')
+      return c.body(withRequestId(begun.body, c.var.requestId), begun.status as ContentfulStatusCode, {
+        'content-type': 'application/json',
+      })
+    }
+    c.set('reserved', begun.reserved)
+    try {
+      await next()
+    } finally {
+      await begun.end(await endOf(c, isOnce))
+    }
+  }
+}
+
+async function endOf(c: Context<Environment>, isOnce: boolean): Promise<AnswerEnd> {
+  const { status } = c.res
+  const isCut = c.error !== undefined && c.req.raw.signal.aborted
+  if (isCut) return isOnce ? 'interrupted' : 'forget'
+  if (status >= 500 || passing.has(status)) return 'forget'
+  const body = await c.res.text()
+  c.res = new Response(body, c.res)
+  return Buffer.byteLength(body) > maxKeptBytes ? 'not_kept' : { status, body }
+}
+
+/** An error tells the request it answers: the present one, which the log has. */
+function withRequestId(body: string, requestId: string): string {
+  const parsed = JSON.parse(body) as Partial<ErrorEnvelope>
+  return parsed.error ? JSON.stringify({ error: { ...parsed.error, requestId } }) : body
+}

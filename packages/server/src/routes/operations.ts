@@ -1,0 +1,37 @@
+import { isIP } from 'node:net'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { type Context, Hono } from 'hono'
+import type { Metrics } from '../metrics.ts'
+import type { Environment } from './environment.ts'
+
+export interface OperationsOptions {
+  metrics: Metrics
+  /** Also to those who come from another machine. */
+  isMetricsPublic: boolean
+  /** Why it takes no work, where it does not. */
+  unreadyBecause: () => Promise<string | undefined>
+}
+
+/** For whoever runs the server: is it there, does it take work, what does it do. None needs a key. */
+export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: OperationsOptions): Hono<Environment> {
+  return new Hono<Environment>()
+    .get('/healthz', (c) => c.json({ status: 'ok' }))
+    .get('/readyz', async (c) => {
+      const reason = await unreadyBecause()
+      return reason === undefined ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', reason }, 503)
+    })
+    .get('/metrics', async (c) => {
+      // To others there is no such path.
+      if (!isMetricsPublic && !isFromThisMachine(c)) return c.notFound()
+      return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+    })
+}
+
+/** A proxy on this machine passes on what comes from elsewhere, and says so. */
+function isFromThisMachine(c: Context): boolean {
+  if (c.req.header('forwarded') !== undefined || c.req.header('x-forwarded-for') !== undefined) return false
+  if (c.env === undefined || !('incoming' in c.env)) return true // in-process: there is no connection
+  const { address = '' } = getConnInfo(c).remote
+  const plain = address.replace(/^::ffff:/, '')
+  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'))
+}

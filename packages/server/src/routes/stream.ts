@@ -1,0 +1,28 @@
+import { Hono } from 'hono'
+import type { EventStreams } from '../events/event-streams.ts'
+import { streamQuery } from '../schemas.ts'
+import { findAgent } from '../services/agent-rows.ts'
+import type { Database } from '../store/database.ts'
+import type { Environment } from './environment.ts'
+import { readQuery, validate } from './read-body.ts'
+
+/** `GET /agents/:id/stream` (contract, Events). */
+export function streamRoutes(database: Database, streams: EventStreams): Hono<Environment> {
+  return new Hono<Environment>().get('/agents/:id/stream', async (c) => {
+    const query = readQuery(c, streamQuery)
+    const header = c.req.header('last-event-id')
+    const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
+    const id = c.req.param('id')
+    const body = await streams.open(id, async () => {
+      const agent = await findAgent(database, c.var.principal, id)
+      const isEnded = agent.status === 'terminated'
+      // Without a place to go on from, a stream starts now; of an agent that has ended there is only what is kept.
+      return { after: lastEventId ?? (isEnded ? 0 : agent.event_count), isEnded }
+    })
+    return c.body(body, 200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no', // nginx would hold events back
+    })
+  })
+}

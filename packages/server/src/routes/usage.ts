@@ -1,0 +1,12 @@
+import { Hono } from 'hono'
+import { usageQuery } from '../schemas.ts'
+import type { Usage } from '../services/usage.ts'
+import type { Environment } from './environment.ts'
+import { readQuery } from './read-body.ts'
+
+/** `/usage` (contract, Usage). */
+export function usageRoutes(usage: Usage): Hono<Environment> {
+  return new Hono<Environment>().get('/usage/summary', async (c) => {
+    return c.json(await usage.summary(c.var.principal, readQuery(c, usageQuery)))
+  })
+}

@@ -1,0 +1,97 @@
+import type { ExecBody, ExecResult } from '@theazo/core'
+import type { Clock } from '../clock.ts'
+import type { Sandbox } from '../compute/compute-provider.ts'
+import { ApiError, asApiError } from '../errors.ts'
+import type { EventLog } from '../events/event-log.ts'
+import type { Principal } from '../keys/api-keys.ts'
+import { SessionLimits } from '../limits/session-limits.ts'
+import type { Database } from '../store/database.ts'
+import { changeAgent } from './agent-changes.ts'
+import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { type AgentRecord, findAgent } from './agent-rows.ts'
+import { CapturedOutput } from './captured-output.ts'
+import type { Executions } from './executions.ts'
+import type { Metering } from './metering.ts'
+import type { Sandboxes } from './sandboxes.ts'
+
+/** Bytes of each stream of an exec that are kept (contract, exec). */
+const maxOutputBytes = 10 * 1024 * 1024
+
+export interface ExecsOptions {
+  database: Database
+  events: EventLog
+  limits: SessionLimits
+  metering: Metering
+  sandboxes: Sandboxes
+  executions: Executions
+  clock: Clock
+  /** Milliseconds after which an exec is killed and answered 504. */
+  execTimeoutMs: number
+}
+
+/** Runs code in sandboxes: for callers, and for the tools of a task. */
+export class Execs {
+  readonly #options: ExecsOptions
+
+  constructor(options: ExecsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Runs code and waits for its end.
+   *
+   * @param signal fires when the client is gone: the code is then killed.
+   * @throws {ApiError} 404, 409 terminated or failed, 402, 409 paused, 504 at the deadline, 502 where the sandbox cannot start.
+   */
+  async exec(principal: Principal, id: string, body: ExecBody, signal: AbortSignal): Promise<ExecResult> {
+    const { database, sandboxes, executions, limits } = this.#options
+    await sandboxes.ready(id)
+    using execution = executions.begin(id)
+    const agent = await findAgent(database, principal, id)
+    assertLives(agent)
+    await limits.assertWithin(database, agent.session_id)
+    assertCan('exec', agent)
+    if (execution.isTooLate) throw new ApiError('conflict', `Agent ${id} is being paused: resume it first.`)
+    return await this.run(agent, body, AbortSignal.any([signal, execution.signal]))
+  }
+
+  /** The same for a tool of a task, whose agent was looked at when the task began; no pause waits for it by this. */
+  async run(agent: AgentRecord, { lang, code }: ExecBody, signal: AbortSignal): Promise<ExecResult> {
+    const { execTimeoutMs, metering, clock } = this.#options
+    const sandbox = await this.#sandbox(agent)
+    const [stdout, stderr] = [new CapturedOutput(maxOutputBytes), new CapturedOutput(maxOutputBytes)]
+    const deadline = new AbortController()
+    const seconds = execTimeoutMs / 1000
+    const late = new ApiError('timeout', `The code ran longer than ${seconds} s and was killed. The sandbox is kept.`)
+    const stopDeadline = clock.after(execTimeoutMs, () => deadline.abort(late))
+    try {
+      const outcome = await sandbox.exec(
+        { lang, code },
+        { stdout: (chunk) => stdout.push(chunk), stderr: (chunk) => stderr.push(chunk) },
+        AbortSignal.any([signal, deadline.signal]),
+      )
+      return {
+        stdout: stdout.text(),
+        stderr: stderr.text(),
+        exitCode: outcome.exitCode,
+        durationMs: outcome.durationMs,
+        ...((stdout.isTruncated || outcome.stdoutTruncated) && { stdoutTruncated: true }),
+        ...((stderr.isTruncated || outcome.stderrTruncated) && { stderrTruncated: true }),
+      }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason
+      throw asApiError(deadline.signal.aborted ? late : error)
+    } finally {
+      stopDeadline()
+      if (agent.mode === 'live') metering.noteFiles(agent.id)
+    }
+  }
+
+  async #sandbox(agent: AgentRecord): Promise<Sandbox> {
+    const sandbox = await this.#options.sandboxes.of(agent.mode).attach(agent.id)
+    if (sandbox) return sandbox
+    const failure = 'The sandbox and its files are gone.'
+    await this.#options.events.write((unit) => changeAgent(unit, agent.id, 'fail', { failure }))
+    throw new ApiError('conflict', `Agent ${agent.id} has failed: ${failure} Create another one.`)
+  }
+}

@@ -1,0 +1,78 @@
+import type { Clock } from '../clock.ts'
+import { ApiError } from '../errors.ts'
+
+/** Code that runs in an agent's sandbox: of an exec, or a tool call of its task. */
+export interface Execution extends Disposable {
+  /** Fires when the server ends it; the reason is the answer. */
+  readonly signal: AbortSignal
+  /** The agent was on its way to pause when this began: it must not go on. */
+  readonly isTooLate: boolean
+}
+
+/** What runs in each agent, so that a pause can wait for it and an end can stop it. */
+export class Executions {
+  readonly #running = new Map<string, Set<AbortController>>()
+  /** Agents on their way to pause, and who waits for their last execution to end. */
+  readonly #pausing = new Map<string, () => void>()
+
+  #onIdle: () => void = () => {}
+
+  /** How many run now. */
+  get count(): number {
+    let count = 0
+    for (const { size } of this.#running.values()) count += size
+    return count
+  }
+
+  begin(agentId: string): Execution {
+    const controller = new AbortController()
+    let running = this.#running.get(agentId)
+    if (!running) this.#running.set(agentId, (running = new Set()))
+    running.add(controller)
+    return {
+      signal: controller.signal,
+      isTooLate: this.#pausing.has(agentId),
+      [Symbol.dispose]: () => {
+        running.delete(controller)
+        if (running.size > 0) return
+        this.#running.delete(agentId)
+        this.#pausing.get(agentId)?.()
+        if (this.#running.size === 0) this.#onIdle()
+      },
+    }
+  }
+
+  /** @throws {ApiError} 409 where the agent is on its way to pause. */
+  assertNotPausing(agentId: string): void {
+    if (!this.#pausing.has(agentId)) return
+    throw new ApiError('conflict', `Agent ${agentId} is being paused: resume it first.`)
+  }
+
+  /** Resolves when nothing runs any more, or after so long. */
+  async drained(timeoutMs: number, clock: Clock): Promise<void> {
+    if (this.count === 0) return
+    const over = Promise.withResolvers<void>()
+    const stopWaiting = clock.after(timeoutMs, over.resolve)
+    this.#onIdle = over.resolve
+    await over.promise
+    stopWaiting()
+  }
+
+  /** Ends all that runs in the agent; each is answered with the reason. */
+  stop(agentId: string, reason: ApiError): void {
+    for (const controller of this.#running.get(agentId) ?? []) controller.abort(reason)
+  }
+
+  /** Nothing begins in the agent until the given work has ended. @throws {ApiError} 409 where it is paused already. */
+  async whilePausing<Result>(agentId: string, work: (quiet: Promise<void>) => Promise<Result>): Promise<Result> {
+    if (this.#pausing.has(agentId)) throw new ApiError('conflict', `Agent ${agentId} is being paused already.`)
+    const quiet = Promise.withResolvers<void>()
+    this.#pausing.set(agentId, quiet.resolve)
+    if (!this.#running.has(agentId)) quiet.resolve()
+    try {
+      return await work(quiet.promise)
+    } finally {
+      this.#pausing.delete(agentId)
+    }
+  }
+}

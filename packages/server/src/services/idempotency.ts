@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto'
+import { type Clock, every } from '../clock.ts'
+import { ApiError } from '../errors.ts'
+import { newUlid } from '../ids.ts'
+import type { Database } from '../store/database.ts'
+import type { IdempotencyRow } from '../store/tables.ts'
+
+/** A POST that carries a key. */
+export interface KeyedRequest {
+  keyId: string
+  /** What the caller sent as `Idempotency-Key`. */
+  key: string
+  path: string
+  body: string
+  /** It runs code: cut in the middle, it must not run again. */
+  isOnce: boolean
+}
+
+/** What is to be done with it: answer what was kept, or do it and say how it ended. */
+export type Begun =
+  | { kind: 'kept'; status: number; body: string }
+  | { kind: 'new'; reserved: string; end: (end: AnswerEnd) => Promise<void> }
+
+/** How a request ended. */
+export type AnswerEnd = { status: number; body: string } | 'interrupted' | 'not_kept' | 'forget'
+
+/** Keys are kept this long (contract, Basics). */
+const keptMs = 24 * 3_600_000
+const sweepMs = 3_600_000
+
+/** Makes POSTs with the same key one (contract, Basics: idempotency). */
+export class IdempotentAnswers {
+  readonly #database: Database
+  readonly #clock: Clock
+  /** Requests of this process that are not answered yet. */
+  readonly #pending = new Map<string, Promise<void>>()
+  readonly #stopSweep: () => Promise<void>
+
+  /** @param onError is told what goes wrong in the background. */
+  constructor(database: Database, clock: Clock, onError: (error: unknown) => void) {
+    this.#database = database
+    this.#clock = clock
+    this.#stopSweep = every(clock, sweepMs, () => this.sweep().catch(onError))
+  }
+
+  /**
+   * Waits while another request with the same key is in flight.
+   *
+   * @throws {ApiError} 409 where the key came with another request, or the first was cut or is not kept.
+   */
+  async begin(request: KeyedRequest): Promise<Begun> {
+    const { keyId, key } = request
+    const name = `${keyId} ${key}`
+    for (let first = this.#pending.get(name); first; first = this.#pending.get(name)) await first
+    const ended = Promise.withResolvers<void>()
+    this.#pending.set(name, ended.promise)
+    const release = (): void => {
+      this.#pending.delete(name)
+      ended.resolve()
+    }
+    try {
+      const begun = await this.#lookUp(request)
+      if (begun.kind === 'kept') {
+        release()
+        return begun
+      }
+      return { ...begun, end: (end) => begun.end(end).finally(release) }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** Forgets what is older than a day. */
+  async sweep(): Promise<void> {
+    await this.#database
+      .deleteFrom('idempotency')
+      .where('created_at', '<', this.#clock.now() - keptMs)
+      .execute()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stopSweep()
+  }
+
+  async #lookUp({ keyId, key, path, body, isOnce }: KeyedRequest): Promise<Begun> {
+    const request = createHash('sha256').update(`${path}\n${body}`).digest('hex')
+    const row = await this.#database
+      .selectFrom('idempotency')
+      .selectAll()
+      .where('key_id', '=', keyId)
+      .where('key', '=', key)
+      .executeTakeFirst()
+    const isKept = row && row.created_at >= this.#clock.now() - keptMs
+    if (isKept && row.request !== request) {
+      throw new ApiError('conflict', 'This Idempotency-Key came before with another request; use a new one.')
+    }
+    // Not answered, and not in flight here: a server was killed, or its store was full.
+    const state = isKept && row.state === 'pending' && isOnce ? 'interrupted' : row?.state
+    if (isKept && state !== 'pending') return keptAnswer({ ...row, state: state ?? 'pending' })
+    const reserved = isKept ? row.reserved : newUlid()
+    const started: IdempotencyRow = {
+      key_id: keyId,
+      key,
+      request,
+      state: 'pending',
+      reserved,
+      status: null,
+      body: null,
+      created_at: this.#clock.now(),
+    }
+    await this.#database.replaceInto('idempotency').values(started).execute()
+    return { kind: 'new', reserved, end: (end) => this.#end(started, end) }
+  }
+
+  async #end({ key_id: keyId, key }: IdempotencyRow, end: AnswerEnd): Promise<void> {
+    if (end === 'forget') {
+      await this.#database.deleteFrom('idempotency').where('key_id', '=', keyId).where('key', '=', key).execute()
+      return
+    }
+    const change = typeof end === 'string' ? { state: end } : { ...end, state: 'done' as const }
+    await this.#database
+      .updateTable('idempotency')
+      .set(change)
+      .where('key_id', '=', keyId)
+      .where('key', '=', key)
+      .execute()
+  }
+}
+
+function keptAnswer({ state, status, body }: IdempotencyRow): Begun {
+  if (state === 'done') return { kind: 'kept', status: status ?? 200, body: body ?? '' }
+  const why =
+    state === 'not_kept'
+      ? 'The request with this Idempotency-Key was done, but its answer was too large to be kept.'
+      : 'The request with this Idempotency-Key was cut while it ran, and is not run again.'
+  throw new ApiError('conflict', why, { details: { reason: state } })
+}

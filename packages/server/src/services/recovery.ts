@@ -1,0 +1,83 @@
+import type { EventLog } from '../events/event-log.ts'
+import { continueAfter } from '../ids.ts'
+import type { SessionLimits } from '../limits/session-limits.ts'
+import type { Database, Queries } from '../store/database.ts'
+import { changeAgent } from './agent-changes.ts'
+import { isMetered } from './agent-lifecycle.ts'
+import type { AgentRecord } from './agent-rows.ts'
+import { closeAtLastSeen, openUsage } from './metering.ts'
+import type { Runs } from './runs.ts'
+import type { Sandboxes } from './sandboxes.ts'
+
+export interface RecoveryOptions {
+  database: Database
+  events: EventLog
+  sandboxes: Sandboxes
+  limits: SessionLimits
+  runs: Runs
+  onError: (error: unknown) => void
+}
+
+/**
+ * Settles what an earlier process of this server left, however it ended: usage ends when it was last seen and goes on
+ * from now, agents whose sandbox is gone say so, tasks go on, and what is left of ended sandboxes is removed.
+ */
+export async function recover({ database, events, sandboxes, limits, runs, onError }: RecoveryOptions): Promise<void> {
+  await continueIds(database)
+  await closeAtLastSeen(database)
+  const agents = await database
+    .selectFrom('agents')
+    .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+    .selectAll('agents')
+    .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
+    .where('agents.status', 'not in', ['terminated', 'failed'])
+    .execute()
+  const found = await Promise.all(agents.map(async (agent) => ({ agent, failure: await failureOf(agent, sandboxes) })))
+  await events.write(async (unit) => {
+    for (const { agent, failure } of found) {
+      if (failure !== undefined) {
+        await runs.failTask(unit, agent, failure)
+        await changeAgent(unit, agent.id, 'fail', { failure })
+      } else if (agent.mode === 'live') {
+        if (isMetered(agent.status)) await openUsage(unit, 'compute_usage', agent)
+        await openUsage(unit, 'storage_usage', agent, await lastSize(unit.db, agent.id))
+      }
+    }
+  })
+  await runs.recover()
+  await limits.recover()
+  const known = new Set(found.flatMap(({ agent, failure }) => (failure === undefined ? agent.id : [])))
+  // Files may be many; nobody waits for this.
+  void sandboxes
+    .of('live')
+    .prune((id) => known.has(id))
+    .catch(onError)
+}
+
+async function failureOf(agent: AgentRecord, sandboxes: Sandboxes): Promise<string | undefined> {
+  if (agent.status === 'booting') return 'The server stopped while the sandbox was being made.'
+  const sandbox = await sandboxes.of(agent.mode).attach(agent.id)
+  return sandbox ? undefined : 'The sandbox and its files are gone.'
+}
+
+/** Bytes, as they were measured last. */
+async function lastSize(db: Queries, agentId: string): Promise<number> {
+  const row = await db
+    .selectFrom('storage_usage')
+    .select('size_bytes')
+    .where('agent_id', '=', agentId)
+    .orderBy('id', 'desc')
+    .executeTakeFirst()
+  return row?.size_bytes ?? 0
+}
+
+/** A clock that was set back while the server was down must not sort new things before old ones. */
+async function continueIds(database: Database): Promise<void> {
+  for (const table of ['sessions', 'agents', 'tasks', 'api_keys'] as const) {
+    const { id } = await database
+      .selectFrom(table)
+      .select(({ fn }) => fn.max('id').as('id'))
+      .executeTakeFirstOrThrow()
+    if (id !== null) continueAfter(id)
+  }
+}

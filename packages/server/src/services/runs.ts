@@ -1,0 +1,237 @@
+import type { RunAccepted, Task } from '@theazo/core'
+import type { Clock } from '../clock.ts'
+import { ApiError } from '../errors.ts'
+import type { EventLog, Unit } from '../events/event-log.ts'
+import type { Model } from '../engine/model.ts'
+import { newId } from '../ids.ts'
+import type { Principal } from '../keys/api-keys.ts'
+import type { SessionLimits } from '../limits/session-limits.ts'
+import type { Database, Queries } from '../store/database.ts'
+import type { Mode, TaskRow } from '../store/tables.ts'
+import { changeAgent } from './agent-changes.ts'
+import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
+import type { Execs } from './execs.ts'
+import type { Executions } from './executions.ts'
+import type { Sandboxes } from './sandboxes.ts'
+import { endTask, TaskRun } from './task-run.ts'
+
+/** The model of an agent; undefined where this server has none for it. */
+export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
+
+export interface RunsOptions {
+  database: Database
+  events: EventLog
+  limits: SessionLimits
+  sandboxes: Sandboxes
+  executions: Executions
+  execs: Execs
+  clock: Clock
+  modelFor: ModelFor
+  onError: (error: unknown) => void
+}
+
+/** Tasks of agents, and the loops that work on them (contract, Agents: run). */
+export class Runs {
+  readonly #options: RunsOptions
+  /** By agent: an agent works on one task at a time. */
+  readonly #active = new Map<string, TaskRun>()
+
+  constructor(options: RunsOptions) {
+    this.#options = options
+  }
+
+  /** How many tasks are worked on now. */
+  get count(): number {
+    return this.#active.size
+  }
+
+  /**
+   * Begins a task; it goes on in the background.
+   *
+   * @param taskId of the new task, where the caller has reserved one.
+   * @throws {ApiError} 404, 422 where the agent has no model, 409, 402.
+   */
+  async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
+    const { database, events, sandboxes, executions, limits } = this.#options
+    await sandboxes.ready(id)
+    this.#modelOf(await findAgent(database, principal, id)).assertAccepts?.(prompt)
+    await events.write(async (unit) => {
+      const agent = await findAgent(unit.db, principal, id)
+      assertLives(agent)
+      await limits.assertWithin(unit.db, agent.session_id)
+      assertCan('run', agent)
+      executions.assertNotPausing(id)
+      const task = newTask(taskId, id, principal.keyId, prompt, unit.now)
+      await unit.db.insertInto('tasks').values(task).execute()
+      await unit.db.updateTable('agents').set({ task_id: taskId }).where('id', '=', id).execute()
+      await changeAgent(unit, id, 'run', { taskId })
+      unit.afterwards(() => this.#work({ ...agent, task_id: taskId }, task))
+    })
+    return { taskId, agentId: id }
+  }
+
+  /** @throws {ApiError} 404. */
+  async get(principal: Principal, agentId: string, taskId: string): Promise<Task> {
+    await findAgent(this.#options.database, principal, agentId)
+    return toWireTask(await findTask(this.#options.database, agentId, taskId))
+  }
+
+  /** Ends a task without an answer; again is fine. @throws {ApiError} 404, 409 where it has ended by itself. */
+  async cancel(principal: Principal, agentId: string, taskId: string): Promise<void> {
+    await this.#options.events.write(async (unit) => {
+      const agent = await findAgent(unit.db, principal, agentId)
+      const task = await findTask(unit.db, agentId, taskId)
+      if (task.status === 'cancelled') return
+      assertLives(agent)
+      if (isEnded(task)) throw new ApiError('conflict', `Task ${taskId} is ${task.status} already.`)
+      const error = { code: 'cancelled', message: 'The task was cancelled.' }
+      await endTask(unit, task, { status: 'cancelled', error })
+      await changeAgent(unit, agentId, 'finish', { taskId })
+      unit.afterwards(() => this.#stop(agentId, new ApiError('conflict', error.message)))
+    })
+  }
+
+  /** Resolves when the agent's task, where it has one, stands between two steps; it does not go on by itself then. */
+  async suspend(agentId: string): Promise<void> {
+    await this.#active.get(agentId)?.suspend()
+  }
+
+  /** Takes back a {@link suspend} that was not waited for: the task goes on. */
+  async unsuspend(agentId: string): Promise<void> {
+    const run = this.#active.get(agentId)
+    if (run && !run.isSuspended) return run.unsuspend()
+    const agent = await agentRecord(this.#options.database, agentId)
+    if (agent) await this.#options.events.write((unit) => this.goOn(unit, agent))
+  }
+
+  /** Notes in the agent's task that it is paused; by a limit, with the event that tells so. */
+  async pauseTask(unit: Unit, agent: AgentRecord, limit?: string): Promise<string | undefined> {
+    const task = await underWay(unit.db, agent)
+    if (!task) return undefined
+    const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
+    await unit.db.updateTable('tasks').set({ status: 'paused', run_ms: runMs }).where('id', '=', task.id).execute()
+    if (limit !== undefined) {
+      const error = { code: 'session_limit_exceeded', message: limit, resumable: true, taskId: task.id }
+      await unit.emit(agent.id, 'error', error)
+    }
+    unit.afterwards(() => this.#active.delete(agent.id))
+    return task.id
+  }
+
+  /** Lets the agent's task, where it has one that is not ended, go on once the transaction is kept. */
+  async goOn(unit: Unit, agent: AgentRecord): Promise<string | undefined> {
+    const task = await underWay(unit.db, agent)
+    if (!task) return undefined
+    await unit.db.updateTable('tasks').set({ status: 'running' }).where('id', '=', task.id).execute()
+    unit.afterwards(() => this.#work(agent, task))
+    return task.id
+  }
+
+  /** Ends the agent's task because the agent ends; part of the transaction that ends the agent. */
+  async terminateTask(unit: Unit, agent: AgentRecord): Promise<void> {
+    const task = await underWay(unit.db, agent)
+    const error = { code: 'terminated', message: `Agent ${agent.id} was terminated.` }
+    if (task) await endTask(unit, task, { status: 'cancelled', error })
+    unit.afterwards(() => this.#stop(agent.id, new ApiError('conflict', error.message)))
+  }
+
+  /** Ends the agent's task because its sandbox is gone; part of the transaction that says so. */
+  async failTask(unit: Unit, agent: AgentRecord, message: string): Promise<void> {
+    const task = await underWay(unit.db, agent)
+    if (task) await endTask(unit, task, { status: 'failed', error: { code: 'provider_error', message } })
+  }
+
+  /** Goes on with what an earlier process of this server left. */
+  async recover(): Promise<void> {
+    const { database, events } = this.#options
+    const agents = await database
+      .selectFrom('agents')
+      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+      .selectAll('agents')
+      .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
+      .where('agents.status', '=', 'running')
+      .execute()
+    for (const agent of agents) await events.write((unit) => this.goOn(unit, agent))
+  }
+
+  /** Stops all tasks between two steps, or where they are after a while. Another process goes on with them. */
+  async close(timeoutMs: number): Promise<void> {
+    const runs = [...this.#active.values()]
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)))
+    await Promise.race([Promise.all(runs.map((run) => run.suspend())), late])
+    clearTimeout(timer)
+    for (const run of runs) run.abandon()
+    await Promise.all(runs.map((run) => run.done))
+  }
+
+  #work(agent: AgentRecord, task: TaskRow): void {
+    const run = new TaskRun({ ...this.#options, agent, task, model: this.#modelOf(agent) })
+    this.#active.set(agent.id, run)
+    void this.#forget(agent.id, run)
+  }
+
+  /** A suspended one is kept until its pause is written: it knows how long it ran. */
+  async #forget(agentId: string, run: TaskRun): Promise<void> {
+    const end = await run.done
+    if (end !== 'suspended' && this.#active.get(agentId) === run) this.#active.delete(agentId)
+  }
+
+  #stop(agentId: string, reason: ApiError): void {
+    this.#active.get(agentId)?.stop(reason)
+    this.#active.delete(agentId)
+  }
+
+  #modelOf({ mode, model_id: modelId }: AgentRecord): Model {
+    const model = this.#options.modelFor(mode, modelId)
+    if (model) return model
+    const missing = 'no model is configured on this server, which a task needs; exec runs code without one'
+    throw ApiError.invalid({ model: [missing] })
+  }
+}
+
+function newTask(id: string, agentId: string, keyId: string, prompt: string, now: number): TaskRow {
+  return {
+    id,
+    agent_id: agentId,
+    key_id: keyId,
+    status: 'running',
+    prompt,
+    output: null,
+    error: null,
+    cost: 0,
+    input_tokens: 0,
+    output_tokens: 0,
+    run_ms: 0,
+    created_at: now,
+    started_at: now,
+    finished_at: null,
+  }
+}
+
+async function findTask(db: Queries, agentId: string, taskId: string): Promise<TaskRow> {
+  const task = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('id', '=', taskId)
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst()
+  if (!task) throw new ApiError('not_found', `Agent ${agentId} has no task ${taskId}.`)
+  return task
+}
+
+/** The agent's task, where it has not ended; read anew, the record may be older. */
+async function underWay(db: Queries, { id }: AgentRecord): Promise<TaskRow | undefined> {
+  return await db
+    .selectFrom('tasks')
+    .innerJoin('agents', 'agents.task_id', 'tasks.id')
+    .selectAll('tasks')
+    .where('agents.id', '=', id)
+    .where('tasks.status', 'in', ['queued', 'running', 'paused'])
+    .executeTakeFirst()
+}
+
+function isEnded({ status }: TaskRow): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled'
+}

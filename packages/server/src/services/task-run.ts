@@ -1,0 +1,238 @@
+import type { TaskStatus } from '@theazo/core'
+import type { Clock } from '../clock.ts'
+import { runLoop } from '../engine/agent-loop.ts'
+import type { Model, ModelStep, Step } from '../engine/model.ts'
+import { callTool } from '../engine/tools.ts'
+import { ApiError, SandboxEndedError } from '../errors.ts'
+import type { EventLog, Unit } from '../events/event-log.ts'
+import { newId } from '../ids.ts'
+import type { SessionLimits } from '../limits/session-limits.ts'
+import { toMoney } from '../pricing.ts'
+import type { Database } from '../store/database.ts'
+import type { TaskRow } from '../store/tables.ts'
+import { changeAgent } from './agent-changes.ts'
+import type { AgentRecord } from './agent-rows.ts'
+import type { Execs } from './execs.ts'
+
+export interface TaskRunOptions {
+  database: Database
+  events: EventLog
+  limits: SessionLimits
+  execs: Execs
+  clock: Clock
+  agent: AgentRecord
+  task: TaskRow
+  model: Model
+  onError: (error: unknown) => void
+}
+
+/** How the work on a task came to its end here. */
+export type EndedTask = 'ended' | 'suspended'
+
+/** The loop at work on one task, in this process. Its store says at each step whether it may go on. */
+export class TaskRun {
+  /** Never rejects. */
+  readonly done: Promise<EndedTask>
+  readonly #options: TaskRunOptions
+  readonly #abort = new AbortController()
+  readonly #startedAt: number
+  #isToSuspend = false
+  #stoppedAfterMs: number | undefined
+
+  constructor(options: TaskRunOptions) {
+    this.#options = options
+    const { agent, task, clock } = options
+    this.#startedAt = clock.monotonic()
+    const late = new ApiError('timeout', `The task ran longer than the ${agent.timeout_seconds} s of its agent.`)
+    const stopDeadline = clock.after(agent.timeout_seconds * 1000 - task.run_ms, () => this.#abort.abort(late))
+    this.done = this.#work().finally(() => {
+      this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
+      stopDeadline()
+    })
+  }
+
+  /** Milliseconds of work on the task: pauses do not count. */
+  get runMs(): number {
+    const { task, clock } = this.#options
+    return Math.round(task.run_ms + (this.#stoppedAfterMs ?? clock.monotonic() - this.#startedAt))
+  }
+
+  get isSuspended(): boolean {
+    return this.#isToSuspend && this.#stoppedAfterMs !== undefined
+  }
+
+  /** Resolves when the step under way has ended: the task has ended with it, or waits. */
+  async suspend(): Promise<void> {
+    this.#isToSuspend = true
+    await this.done
+  }
+
+  unsuspend(): void {
+    this.#isToSuspend = false
+  }
+
+  /** The task has been ended in the store: whatever is under way is killed. */
+  stop(reason: ApiError): void {
+    this.#abort.abort(reason)
+  }
+
+  /** The server ends: whatever is under way is killed, and the next server does it again. */
+  abandon(): void {
+    this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
+  }
+
+  async #work(): Promise<EndedTask> {
+    const { onError } = this.#options
+    try {
+      const answer = await this.#loop()
+      if (!answer) return 'suspended'
+      await this.#end({ status: 'completed', answer })
+    } catch (error) {
+      const { signal } = this.#abort
+      if (error instanceof TaskOverError || (signal.aborted && signal.reason instanceof SandboxEndedError)) {
+        return 'ended'
+      }
+      const failure = signal.aborted ? signal.reason : error
+      if (!(failure instanceof ApiError)) onError(failure)
+      const { code, message } = failure instanceof ApiError ? failure : unexpected
+      await this.#end({ status: 'failed', error: { code, message } }).catch((late: unknown) => {
+        if (!(late instanceof TaskOverError)) onError(late)
+      })
+    }
+    return 'ended'
+  }
+
+  async #loop(): Promise<ModelStep | undefined> {
+    const { database, agent, task, model, execs } = this.#options
+    const kept = await database
+      .selectFrom('task_steps')
+      .select('step')
+      .where('task_id', '=', task.id)
+      .orderBy('number')
+      .execute()
+    const steps = kept.map(({ step }) => JSON.parse(step) as Step)
+    const { prompt } = task
+    const tools = JSON.parse(agent.tools) as string[]
+    let count = steps.length
+    return await runLoop({
+      model,
+      request: { taskId: task.id, instructions: agent.instructions, prompt, steps, tools },
+      callTool: (call, signal) => {
+        const exec = execs.run.bind(execs)
+        const run = { id: agent.id, mode: agent.mode, exec: runner(exec, agent) }
+        return callTool(call, run, signal)
+      },
+      keep: async (step) => {
+        await this.#keep(step, count)
+        count += 1
+      },
+      onDelta: (text) => this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
+      isToStop: () => this.#isToSuspend,
+      signal: this.#abort.signal,
+    })
+  }
+
+  async #keep(step: Step, number: number): Promise<void> {
+    const { agent, task, limits } = this.#options
+    await this.#write(async (unit) => {
+      await unit.db
+        .insertInto('task_steps')
+        .values({ task_id: task.id, number, step: JSON.stringify(step) })
+        .execute()
+      if (step.kind === 'tool') {
+        const { id, tool, output, isError, durationMs } = step
+        return await unit.emit(agent.id, 'tool_result', { id, tool, output, isError, durationMs, taskId: task.id })
+      }
+      await this.#count(unit, step)
+      if (step.thinking) await unit.emit(agent.id, 'thinking', { text: step.thinking, taskId: task.id })
+      for (const { id, tool, input } of step.toolCalls) {
+        await unit.emit(agent.id, 'tool_call', { id, tool, input, taskId: task.id })
+      }
+    })
+    if (step.kind === 'model' && agent.mode === 'live') limits.settleSoon(agent.session_id)
+  }
+
+  /** What the step used: told with the task, and billed unless the key is a test key. */
+  async #count({ db, now }: Unit, { inputTokens, outputTokens, cost }: ModelStep): Promise<void> {
+    const { agent, task } = this.#options
+    await db
+      .updateTable('tasks')
+      .set((expression) => ({
+        cost: expression('cost', '+', cost),
+        input_tokens: expression('input_tokens', '+', inputTokens),
+        output_tokens: expression('output_tokens', '+', outputTokens),
+        run_ms: this.runMs,
+      }))
+      .where('id', '=', task.id)
+      .execute()
+    if (agent.mode === 'test') return
+    await db
+      .insertInto('model_usage')
+      .values({
+        id: newId('use'),
+        task_id: task.id,
+        session_id: agent.session_id,
+        key_id: task.key_id,
+        project: agent.project,
+        at: now,
+        input_tokens: inputTokens,
+        output_tokens: outputTokens,
+        cost,
+      })
+      .execute()
+  }
+
+  async #end(end: TaskEnd): Promise<void> {
+    const { agent, task } = this.#options
+    await this.#write(async (unit) => {
+      const now = await unit.db.selectFrom('tasks').selectAll().where('id', '=', task.id).executeTakeFirstOrThrow()
+      await endTask(unit, { ...now, run_ms: this.runMs }, end)
+      await changeAgent(unit, agent.id, 'finish', { taskId: task.id })
+    })
+  }
+
+  /** Only as long as the store says that the task runs: it may have been cancelled, or its agent ended. */
+  async #write(work: (unit: Unit) => Promise<void>): Promise<void> {
+    const { events, task } = this.#options
+    await events.write(async (unit) => {
+      const found = await unit.db.selectFrom('tasks').select('status').where('id', '=', task.id).executeTakeFirst()
+      if (found?.status !== 'running') throw new TaskOverError(`Task ${task.id} is ${found?.status}.`)
+      await work(unit)
+    })
+  }
+}
+
+/** How a task ends. */
+export type TaskEnd =
+  | { status: 'completed'; answer: ModelStep }
+  | { status: Extract<TaskStatus, 'failed' | 'cancelled'>; error: { code: string; message: string } }
+
+/** Writes the end of a task, with the event that tells it: one `output` or one `error`. */
+export async function endTask(unit: Unit, task: TaskRow, end: TaskEnd): Promise<void> {
+  const text = end.status === 'completed' ? (end.answer.text ?? '') : null
+  const error = end.status === 'completed' ? null : end.error
+  await unit.db
+    .updateTable('tasks')
+    .set({
+      status: end.status,
+      output: text,
+      error: error && JSON.stringify(error),
+      run_ms: task.run_ms,
+      finished_at: unit.now,
+    })
+    .where('id', '=', task.id)
+    .execute()
+  if (error) await unit.emit(task.agent_id, 'error', { ...error, taskId: task.id })
+  else await unit.emit(task.agent_id, 'output', { text, cost: toMoney(task.cost), taskId: task.id })
+}
+
+/** The loop's: the store says that the task is not to go on. */
+class TaskOverError extends Error {}
+
+const unexpected = { code: 'internal_error', message: 'Unexpected server error.' } as const
+
+/** Code of a tool, run in the agent's sandbox. */
+function runner(exec: Execs['run'], agent: AgentRecord) {
+  return (lang: Parameters<Execs['run']>[1]['lang'], code: string, signal: AbortSignal) =>
+    exec(agent, { lang, code }, signal)
+}

@@ -1,0 +1,76 @@
+import type { UsageSummary } from '@theazo/core'
+import type { Clock } from '../clock.ts'
+import { ApiError } from '../errors.ts'
+import type { ApiKeys, Principal } from '../keys/api-keys.ts'
+import { computeCost, gbMonths, storageCost, toMoney } from '../pricing.ts'
+import type { Database } from '../store/database.ts'
+import { isoTime } from './agent-rows.ts'
+import type { Sessions } from './sessions.ts'
+import { sumUsage, type UsageSums } from './usage-sums.ts'
+
+/** Which usage is told; times in milliseconds since the epoch. */
+export interface UsageQuery {
+  /** Default: the start of this month, UTC. */
+  from?: number | undefined
+  /** Default: now. */
+  until?: number | undefined
+  sessionId?: string | undefined
+  userId?: string | undefined
+  keyId?: string | undefined
+}
+
+export interface UsageOptions {
+  database: Database
+  sessions: Sessions
+  keys: ApiKeys
+  clock: Clock
+}
+
+/** What a project has used (contract, Usage). Test keys use nothing. */
+export class Usage {
+  readonly #options: UsageOptions
+
+  constructor(options: UsageOptions) {
+    this.#options = options
+  }
+
+  /** @throws {ApiError} 422 where from is after until; 404 for a session or key that is not the principal's. */
+  async summary(principal: Principal, query: UsageQuery): Promise<UsageSummary> {
+    const { database, sessions, keys, clock } = this.#options
+    const now = clock.now()
+    const { from = startOfMonth(now), until = Math.max(now, from), sessionId, userId, keyId } = query
+    if (from > until) throw ApiError.invalid({ from: [`is after until (${isoTime(until)})`] })
+    if (sessionId !== undefined) await sessions.get(principal, sessionId)
+    if (keyId !== undefined) await keys.assertOwn(principal, keyId)
+    if (principal.mode === 'test') return toSummary(from, until, nothing)
+    const scope = { project: principal.project, sessionId, userId, keyId }
+    return toSummary(from, until, await sumUsage(database, scope, { from, until }, now))
+  }
+}
+
+const nothing: UsageSums = { computeMs: 0, byteMs: 0, inputTokens: 0, outputTokens: 0, modelCost: 0 }
+
+/** Each part is rounded once; the total is the sum of what is told, so that it adds up. */
+function toSummary(from: number, until: number, sums: UsageSums): UsageSummary {
+  const compute = toMoney(computeCost(sums.computeMs))
+  const models = toMoney(sums.modelCost)
+  const storage = toMoney(storageCost(sums.byteMs))
+  const { inputTokens, outputTokens } = sums
+  return {
+    period: { from: isoTime(from), until: isoTime(until) },
+    compute: { minutes: rounded(sums.computeMs / 60_000), cost: compute },
+    models: { inputTokens, outputTokens, cost: models },
+    storage: { gb: rounded(gbMonths(sums.byteMs)), cost: storage },
+    total: { amount: compute.amount + models.amount + storage.amount, currency: 'usd' },
+  }
+}
+
+/** Six decimals: a minute to less than a millisecond. */
+function rounded(value: number): number {
+  return Math.round(value * 1e6) / 1e6
+}
+
+function startOfMonth(now: number): number {
+  const date = new Date(now)
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
+}
