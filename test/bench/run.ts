@@ -8,6 +8,7 @@ import { cpus } from 'node:os'
 import { clientRows } from './client.ts'
 import { sandboxRows } from './sandbox.ts'
 import { sizeRows } from './size.ts'
+import { serverRows } from './server.ts'
 import { bridgeRows, concurrentRows } from './streams.ts'
 
 const rows = [
@@ -16,6 +17,7 @@ const rows = [
   ...(await concurrentRows()),
   ...(await sizeRows()),
   ...(await sandboxRows()),
+  ...(await serverRows()),
 ]
 const table = [
   '| what | ours | beside | its | ratio | goal |',

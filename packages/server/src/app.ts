@@ -2,7 +2,6 @@ import type { Feature } from '@theazo/core'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
-import { secureHeaders } from 'hono/secure-headers'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
 import type { EventStreams } from './events/event-streams.ts'
@@ -19,6 +18,7 @@ import { operationsRoutes, type OperationsOptions } from './routes/operations.ts
 import { rateLimit } from './routes/rate-limit.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
+import { tellHeader } from './routes/headers.ts'
 import { usageRoutes } from './routes/usage.ts'
 import type { Agents } from './services/agents.ts'
 import type { Execs } from './services/execs.ts'
@@ -47,16 +47,14 @@ export interface AppOptions extends OperationsOptions {
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
 const features: readonly Feature[] = ['idempotency', 'sessions', 'agents', 'tasks', 'replay']
 
-/** Answers are data for programs. What is switched off is for pages, or for TLS, which is a proxy's. */
-const securityHeaders: Parameters<typeof secureHeaders>[0] = {
-  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-  strictTransportSecurity: false,
-  originAgentCluster: false,
-  xDnsPrefetchControl: false,
-  xDownloadOptions: false,
-  xPermittedCrossDomainPolicies: false,
-  xXssProtection: false,
-}
+/** Of every answer. Answers are data for programs: no page may frame them, run them or guess what they are. */
+const headers = Object.entries({
+  'theazo-features': features.join(', '),
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+})
 
 /** The Theazo API: from the request to its answer, top to bottom. */
 export function createApp(options: AppOptions): Hono<Environment> {
@@ -76,17 +74,16 @@ export function createApp(options: AppOptions): Hono<Environment> {
     const startedAt = performance.now()
     const requestId = newId('req')
     c.set('requestId', requestId)
-    c.set('log', log.child({ requestId }))
+    c.set('log', log)
+    tellHeader(c, 'x-request-id', requestId)
+    for (const [name, value] of headers) tellHeader(c, name, value)
     await next()
-    c.header('x-request-id', requestId)
-    c.header('theazo-features', features.join(', '))
     const durationMs = performance.now() - startedAt
     const { method, path } = c.req
     const { status } = c.res
     options.metrics.answered(method, routePath(c, -1), status, durationMs)
-    c.var.log.info({ method, path, status, durationMs: Math.round(durationMs) }, 'request')
+    log.info({ requestId, method, path, status, durationMs: Math.round(durationMs) }, 'request')
   })
-  app.use(secureHeaders(securityHeaders))
   if (corsOrigin !== undefined) app.use(cors({ origin: corsOrigin, exposeHeaders: ['*'] }))
   app.onError(errorHandler)
   app.notFound((c) => errorHandler(new ApiError('not_found', `There is no ${c.req.path} here.`), c))

@@ -12,6 +12,11 @@ export interface ListenOptions extends ServerOptions {
   host?: string | undefined
   /** Default 4020; 0 takes a free one. */
   port?: number | undefined
+  /**
+   * Lets the HTTP layer replace this process' `Request` and `Response` by faster ones: three times the requests a
+   * second. Default false, for a server within somebody's program; `theazo-server serve` does it.
+   */
+  replaceGlobals?: boolean | undefined
 }
 
 /** A server that listens. */
@@ -39,11 +44,11 @@ const silentTimeoutMs = 150_000
  * there is only the embedded key.
  */
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
-  const { host = '127.0.0.1', port = defaultPort } = options
+  const { host = '127.0.0.1', port = defaultPort, replaceGlobals = false } = options
   const server = await createServer(options)
   try {
     if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
-    const http = await listening(server.fetch, host, port)
+    const http = await listening({ fetch: server.fetch, hostname: host, port, overrideGlobalObjects: replaceGlobals })
     // An address of a listening TCP server is never a string or null.
     const address = http.address() as AddressInfo
     const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
@@ -69,13 +74,9 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
   }
 }
 
-async function listening(
-  fetch: (request: Request, env: object) => Promise<Response>,
-  hostname: string,
-  port: number,
-): Promise<HttpServer> {
-  // The globals of whoever embeds this stay as they are. The cast: without options for another one it is HTTP/1.
-  const http = serve({ fetch, hostname, port, overrideGlobalObjects: false }) as HttpServer
+async function listening(options: Parameters<typeof serve>[0]): Promise<HttpServer> {
+  // The cast: without options for another one it is HTTP/1.
+  const http = serve(options) as HttpServer
   http.headersTimeout = headersTimeoutMs
   http.requestTimeout = requestTimeoutMs
   http.setTimeout(silentTimeoutMs)
@@ -84,7 +85,10 @@ async function listening(
     return http
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new SetupError(`Cannot listen on ${hostname}:${port}: ${reason}. Choose another port with --port.`, { cause })
+    throw new SetupError(
+      `Cannot listen on ${options.hostname}:${options.port}: ${reason}. Choose another port with --port.`,
+      { cause },
+    )
   }
 }
 

@@ -41,7 +41,11 @@ async function rejectOnAbort(request: Request, answer: (request: Request) => Pro
   const onAbort = (): void => reject(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    return await Promise.race([answer(request), aborted])
+    const response = await Promise.race([answer(request), aborted])
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
+    if (!isStream || !response.body) return response
+    // Its body goes on after this call, and an abort ends that too.
+    return new Response(response.body.pipeThrough(new TransformStream(), { signal }), response)
   } finally {
     signal.removeEventListener('abort', onAbort)
   }

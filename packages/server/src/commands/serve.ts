@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
@@ -30,7 +31,9 @@ export async function serve(args: readonly string[]): Promise<void> {
   if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
   const eventHours = wholeNumber('event-hours', values['event-hours'], 1, 100_000)
   const stop = stopSignal()
-  await using server = await listenTheazo({
+  // Lines that come while one is being written go out together.
+  const log = pino.destination({ dest: 2, sync: false })
+  const server = await listenTheazo({
     port: wholeNumber('port', values.port, 0, 65_535),
     host: values.host,
     dataDir: folderOf(values['data-dir']),
@@ -39,7 +42,8 @@ export async function serve(args: readonly string[]): Promise<void> {
     drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
-    log: process.stderr,
+    replaceGlobals: true,
+    log,
   })
   const { url, apiKey } = server
   const ready =
@@ -48,6 +52,8 @@ export async function serve(args: readonly string[]): Promise<void> {
       : JSON.stringify({ url, apiKey })
   process.stdout.write(`${ready}\n`)
   await stop
+  await server[Symbol.asyncDispose]()
+  log.flushSync()
 }
 
 /** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { ApiError, SetupError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Database } from '../store/database.ts'
@@ -63,18 +63,18 @@ export class ApiKeys {
     const version = this.#database.dataVersion()
     if (version !== this.#version) this.#known.clear()
     this.#version = version
-    const hash = hashOf(key)
-    const known = this.#known.get(hash)
+    const hashed = hashOf(key)
+    const known = this.#known.get(hashed)
     if (known) return known
     const row = await this.#database
       .selectFrom('api_keys')
       .selectAll()
-      .where('hash', '=', hash)
+      .where('hash', '=', hashed)
       .where('revoked_at', 'is', null)
       .executeTakeFirst()
     if (!row) return undefined
     const principal = principalFrom(row)
-    this.#known.set(hash, principal)
+    this.#known.set(hashed, principal)
     return principal
   }
 
@@ -139,7 +139,7 @@ export class ApiKeys {
 }
 
 function hashOf(key: string): string {
-  return createHash('sha256').update(key).digest('hex')
+  return hash('sha256', key, 'hex')
 }
 
 function newRow(key: string, options: CreateKeyOptions): ApiKeyRow {

@@ -12,41 +12,41 @@ export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Envi
   return new Hono<Environment>()
     .post('/sessions/:id/agents', needs('exec'), async (c) => {
       const body = await readBody(c, createAgentBody)
-      const id = c.var.reserved && `agt_${c.var.reserved}`
-      const { agent, isNew } = await agents.create(c.var.principal, c.req.param('id'), body, id)
+      const id = c.get('reserved') && `agt_${c.get('reserved')}`
+      const { agent, isNew } = await agents.create(c.get('principal'), c.req.param('id'), body, id)
       return c.json(agent, isNew ? 201 : 200)
     })
     .get('/sessions/:id/agents', async (c) => {
       const query = readQuery(c, listAgentsQuery)
-      return c.json(await agents.list(c.var.principal, c.req.param('id'), query))
+      return c.json(await agents.list(c.get('principal'), c.req.param('id'), query))
     })
-    .get('/agents/:id', async (c) => c.json(await agents.get(c.var.principal, c.req.param('id'))))
+    .get('/agents/:id', async (c) => c.json(await agents.get(c.get('principal'), c.req.param('id'))))
     .post('/agents/:id/exec', needs('exec'), async (c) => {
       const body = await readBody(c, execBody)
-      return c.json(await execs.exec(c.var.principal, c.req.param('id'), body, c.req.raw.signal))
+      return c.json(await execs.exec(c.get('principal'), c.req.param('id'), body, c.req.raw.signal))
     })
     .post('/agents/:id/run', needs('exec'), async (c) => {
       const { task } = await readBody(c, runBody)
-      const taskId = c.var.reserved && `task_${c.var.reserved}`
-      return c.json(await runs.start(c.var.principal, c.req.param('id'), task, taskId), 202)
+      const taskId = c.get('reserved') && `task_${c.get('reserved')}`
+      return c.json(await runs.start(c.get('principal'), c.req.param('id'), task, taskId), 202)
     })
     .get('/agents/:id/tasks/:taskId', async (c) => {
       const { id, taskId } = c.req.param()
-      return c.json(await runs.get(c.var.principal, id, taskId))
+      return c.json(await runs.get(c.get('principal'), id, taskId))
     })
     .post('/agents/:id/tasks/:taskId/cancel', needs('exec'), async (c) => {
       const { id, taskId } = c.req.param()
-      await runs.cancel(c.var.principal, id, taskId)
+      await runs.cancel(c.get('principal'), id, taskId)
       return c.json({ ok: true })
     })
     .post('/agents/:id/pause', needs('exec'), async (c) => {
-      return c.json(await agents.pause(c.var.principal, c.req.param('id')))
+      return c.json(await agents.pause(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/resume', needs('exec'), async (c) => {
-      return c.json(await agents.resume(c.var.principal, c.req.param('id')))
+      return c.json(await agents.resume(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/terminate', needs('exec'), async (c) => {
-      await agents.terminate(c.var.principal, c.req.param('id'))
+      await agents.terminate(c.get('principal'), c.req.param('id'))
       return c.json({ ok: true })
     })
 }

@@ -1,11 +1,13 @@
+import type { HttpBindings } from '@hono/node-server'
 import type { Logger } from 'pino'
 import type { Principal } from '../keys/api-keys.ts'
 
 /** What middleware hands to routes. */
 export interface Environment {
+  /** Of the connection; in-process there is none. */
+  Bindings: Partial<HttpBindings>
   Variables: {
     requestId: string
-    /** Logs with the request's id. */
     log: Logger
     principal: Principal
     /** The body, once it was read. */

@@ -6,14 +6,15 @@ import type { Environment } from './environment.ts'
 /** The one place where an error becomes an answer (contract, Basics). Faults are logged whole and told as 500 only. */
 export const errorHandler: ErrorHandler<Environment> = (error, c) => {
   if (error instanceof ApiError) {
-    if (error.code === 'provider_error') c.var.log.error({ err: error }, 'a sandbox failed')
+    if (error.code === 'provider_error')
+      c.get('log').error({ requestId: c.get('requestId'), err: error }, 'a sandbox failed')
     return answer(c, error)
   }
   if (c.req.raw.signal.aborted) {
     // Nobody reads this; the status is the log's (nginx: client closed request).
     return c.body(null, 499 as never)
   }
-  c.var.log.error({ err: error }, 'request failed')
+  c.get('log').error({ requestId: c.get('requestId'), err: error }, 'request failed')
   return answer(
     c,
     new ApiError('internal_error', 'Unexpected server error. The request id helps the operator find it.'),
@@ -26,7 +27,7 @@ function answer(c: Context<Environment>, error: ApiError): Response {
       code: error.code,
       message: error.message,
       ...(error.details && { details: error.details }),
-      requestId: c.var.requestId,
+      requestId: c.get('requestId'),
     },
   }
   return c.json(body, error.status)

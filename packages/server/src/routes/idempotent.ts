@@ -4,6 +4,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ApiError } from '../errors.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
 import type { Environment } from './environment.ts'
+import { readHeader } from './headers.ts'
 import { readText } from './read-body.ts'
 
 /** An answer larger than this is not kept (contract, Basics). */
@@ -14,18 +15,18 @@ const passing: ReadonlySet<number> = new Set([401, 402, 429])
 /** A POST with an `Idempotency-Key` is done once; the same one again gets the same answer. */
 export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Environment> {
   return async (c, next) => {
-    const key = c.req.header('idempotency-key')
-    if (c.req.method !== 'POST' || key === undefined) return await next()
+    const key = c.req.method === 'POST' ? readHeader(c, 'idempotency-key') : undefined
+    if (key === undefined) return await next()
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
       throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
     }
     const { path } = c.req
     const isOnce = /\/(exec|run)$/.test(path)
     const body = await readText(c)
-    const begun = await answers.begin({ keyId: c.var.principal.keyId, key, path, body, isOnce })
+    const begun = await answers.begin({ keyId: c.get('principal').keyId, key, path, body, isOnce })
     if (begun.kind === 'kept') {
       c.header('idempotent-replayed', 'true')
-      return c.body(withRequestId(begun.body, c.var.requestId), begun.status as ContentfulStatusCode, {
+      return c.body(withRequestId(begun.body, c.get('requestId')), begun.status as ContentfulStatusCode, {
         'content-type': 'application/json',
       })
     }

@@ -48,7 +48,8 @@ function isDeeper(json: unknown, depth: number): boolean {
  * still coming in is reset, often before the client has read why.
  */
 export async function readText(c: Context<Environment>): Promise<string> {
-  if (c.var.bodyText !== undefined) return c.var.bodyText
+  const known = c.get('bodyText')
+  if (known !== undefined) return known
   const toldBytes = Number(c.req.header('content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0

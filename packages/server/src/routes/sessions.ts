@@ -11,22 +11,22 @@ export function sessionRoutes(sessions: Sessions, agents: Agents): Hono<Environm
   return new Hono<Environment>()
     .post('/sessions', needs('exec'), async (c) => {
       const body = await readBody(c, createSessionBody)
-      const id = c.var.reserved && `ses_${c.var.reserved}`
-      return c.json(await sessions.create(c.var.principal, body, id), 201)
+      const id = c.get('reserved') && `ses_${c.get('reserved')}`
+      return c.json(await sessions.create(c.get('principal'), body, id), 201)
     })
     .post('/sessions/by-user/:userId', needs('exec'), async (c) => {
       const body = await readBody(c, sessionForUserBody)
       const user = validate(c.req.param('userId'), userId, 'userId')
-      return c.json(await sessions.forUser(c.var.principal, user, body))
+      return c.json(await sessions.forUser(c.get('principal'), user, body))
     })
-    .get('/sessions', async (c) => c.json(await sessions.list(c.var.principal, readQuery(c, listSessionsQuery))))
+    .get('/sessions', async (c) => c.json(await sessions.list(c.get('principal'), readQuery(c, listSessionsQuery))))
     .patch('/sessions/:id', needs('admin'), async (c) => {
       const body = await readBody(c, updateSessionBody)
-      return c.json(await sessions.update(c.var.principal, c.req.param('id'), body))
+      return c.json(await sessions.update(c.get('principal'), c.req.param('id'), body))
     })
     .post('/sessions/:id/terminate', needs('admin'), async (c) => {
-      await agents.terminateSession(c.var.principal, c.req.param('id'))
+      await agents.terminateSession(c.get('principal'), c.req.param('id'))
       return c.json({ ok: true })
     })
-    .get('/sessions/:id', async (c) => c.json(await sessions.get(c.var.principal, c.req.param('id'))))
+    .get('/sessions/:id', async (c) => c.json(await sessions.get(c.get('principal'), c.req.param('id'))))
 }

@@ -14,7 +14,7 @@ export function streamRoutes(database: Database, streams: EventStreams): Hono<En
     const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
     const id = c.req.param('id')
     const body = await streams.open(id, async () => {
-      const agent = await findAgent(database, c.var.principal, id)
+      const agent = await findAgent(database, c.get('principal'), id)
       const isEnded = agent.status === 'terminated'
       // Without a place to go on from, a stream starts now; of an agent that has ended there is only what is kept.
       return { after: lastEventId ?? (isEnded ? 0 : agent.event_count), isEnded }

@@ -7,6 +7,6 @@ import { readQuery } from './read-body.ts'
 /** `/usage` (contract, Usage). */
 export function usageRoutes(usage: Usage): Hono<Environment> {
   return new Hono<Environment>().get('/usage/summary', async (c) => {
-    return c.json(await usage.summary(c.var.principal, readQuery(c, usageQuery)))
+    return c.json(await usage.summary(c.get('principal'), readQuery(c, usageQuery)))
   })
 }

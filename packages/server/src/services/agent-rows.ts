@@ -1,9 +1,10 @@
+import type { CompiledQuery } from 'kysely'
 import type { CreateAgentBody, CreateAgentExtensions, Task, WireAgent } from '@theazo/core'
 import { ApiError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { toMoney } from '../pricing.ts'
-import type { Queries } from '../store/database.ts'
+import { Database, type Queries } from '../store/database.ts'
 import type { AgentRow, Mode, SessionRow, TaskRow } from '../store/tables.ts'
 
 /** An agent with what the rules need of its session. */
@@ -58,22 +59,31 @@ export async function findAgent(db: Queries, { project, mode }: Principal, id: s
 
 /** Whosever it is. */
 export async function agentRecord(db: Queries, id: string): Promise<AgentRecord | undefined> {
-  return await db
+  agentById ??= selectAgent(db).where('agents.id', '=', '').compile()
+  const query = agentById
+  if (db instanceof Database) return db.cached(`record ${id}`, () => db.first(query, id))
+  const { rows } = await db.executeQuery<AgentRecord>({ ...query, parameters: [id] })
+  return rows[0]
+}
+
+/** Compiled once: every request about an agent begins with it. */
+let agentById: CompiledQuery<AgentRecord> | undefined
+let taskById: CompiledQuery<TaskRow> | undefined
+
+/** Agents with what the rules need of their sessions. */
+export function selectAgent(db: Queries) {
+  return db
     .selectFrom('agents')
     .innerJoin('sessions', 'sessions.id', 'agents.session_id')
     .selectAll('agents')
     .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
-    .where('agents.id', '=', id)
-    .executeTakeFirst()
 }
 
 /** As the API tells it, with its latest task. */
-export async function toWireAgent(db: Queries, row: AgentRow): Promise<WireAgent> {
-  const task =
-    row.task_id === null
-      ? undefined
-      : await db.selectFrom('tasks').selectAll().where('id', '=', row.task_id).executeTakeFirst()
-  return wireAgent(row, task)
+export function toWireAgent(db: Database, row: AgentRow): WireAgent {
+  taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
+  const query = taskById
+  return db.cached(`wire ${row.id}`, () => wireAgent(row, row.task_id ? db.first(query, row.task_id) : undefined))
 }
 
 /** As the API tells a page of them. */

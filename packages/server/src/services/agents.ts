@@ -92,7 +92,7 @@ export class Agents {
   /** @throws {ApiError} 404. */
   async get(principal: Principal, id: string): Promise<WireAgent> {
     const { database } = this.#options
-    return await toWireAgent(database, await findAgent(database, principal, id))
+    return toWireAgent(database, await findAgent(database, principal, id))
   }
 
   /**
@@ -137,7 +137,7 @@ export class Agents {
     limits.settleSoon(agent.session_id)
     const after = await findAgent(database, principal, id)
     assertLives(after)
-    return await toWireAgent(database, after)
+    return toWireAgent(database, after)
   }
 
   /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */

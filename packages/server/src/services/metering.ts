@@ -2,7 +2,7 @@ import { type Clock, every } from '../clock.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import { newId } from '../ids.ts'
 import type { Database, Queries } from '../store/database.ts'
-import type { AgentRecord } from './agent-rows.ts'
+import { type AgentRecord, selectAgent } from './agent-rows.ts'
 
 const heartbeatMs = 5_000
 
@@ -95,12 +95,9 @@ export class Metering {
     const sizeBytes = await this.#options.sizeOf(agentId)
     if (sizeBytes === undefined) return
     await this.#options.events.write(async (unit) => {
-      const open = await unit.db
-        .selectFrom('storage_usage')
-        .innerJoin('agents', 'agents.id', 'storage_usage.agent_id')
-        .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-        .selectAll('agents')
-        .select(['sessions.project', 'sessions.mode', 'sessions.user_id', 'storage_usage.size_bytes'])
+      const open = await selectAgent(unit.db)
+        .innerJoin('storage_usage', 'storage_usage.agent_id', 'agents.id')
+        .select('storage_usage.size_bytes')
         .where('storage_usage.agent_id', '=', agentId)
         .where('storage_usage.ended_at', 'is', null)
         .executeTakeFirst()

@@ -4,7 +4,7 @@ import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database, Queries } from '../store/database.ts'
 import { changeAgent } from './agent-changes.ts'
 import { isMetered } from './agent-lifecycle.ts'
-import type { AgentRecord } from './agent-rows.ts'
+import { type AgentRecord, selectAgent } from './agent-rows.ts'
 import { closeAtLastSeen, openUsage } from './metering.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -25,13 +25,7 @@ export interface RecoveryOptions {
 export async function recover({ database, events, sandboxes, limits, runs, onError }: RecoveryOptions): Promise<void> {
   await continueIds(database)
   await closeAtLastSeen(database)
-  const agents = await database
-    .selectFrom('agents')
-    .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-    .selectAll('agents')
-    .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
-    .where('agents.status', 'not in', ['terminated', 'failed'])
-    .execute()
+  const agents = await selectAgent(database).where('agents.status', 'not in', ['terminated', 'failed']).execute()
   const found = await Promise.all(agents.map(async (agent) => ({ agent, failure: await failureOf(agent, sandboxes) })))
   await events.write(async (unit) => {
     for (const { agent, failure } of found) {

@@ -10,7 +10,7 @@ import type { Database, Queries } from '../store/database.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
-import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
+import { type AgentRecord, agentRecord, findAgent, selectAgent, toWireTask } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 import type { Executions } from './executions.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -145,13 +145,7 @@ export class Runs {
   /** Goes on with what an earlier process of this server left. */
   async recover(): Promise<void> {
     const { database, events } = this.#options
-    const agents = await database
-      .selectFrom('agents')
-      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-      .selectAll('agents')
-      .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
-      .where('agents.status', '=', 'running')
-      .execute()
+    const agents = await selectAgent(database).where('agents.status', '=', 'running').execute()
     for (const agent of agents) await events.write((unit) => this.goOn(unit, agent))
   }
 
