@@ -141,7 +141,7 @@ async function eventRow(): Promise<Row> {
   const times: number[] = []
   let startedAt = 0
   let heard = 0
-  let onHeard = (): void => {}
+  let all = Promise.withResolvers<void>()
   const readers = agents.flatMap(({ id }) =>
     Array.from({ length: readersPerAgent }, async () => {
       const init = { headers: { authorization: `Bearer ${apiKey}` }, signal: stop.signal }
@@ -152,7 +152,7 @@ async function eventRow(): Promise<Row> {
           if (!Buffer.from(part.value).includes('event: status')) continue
           times.push(performance.now() - startedAt)
           heard += 1
-          if (heard === readersPerAgent) onHeard()
+          if (heard === readersPerAgent) all.resolve()
         }
       }
       return { read }
@@ -161,11 +161,11 @@ async function eventRow(): Promise<Row> {
   const reading = (await Promise.all(readers)).map(({ read }) => read().catch(() => {}))
   for (let change = 0; change < changes; change += 1) {
     const agent = agents[change % agentCount]
-    const all = new Promise<void>((resolve) => (onHeard = resolve))
+    all = Promise.withResolvers<void>()
     heard = 0
     startedAt = performance.now()
     await (change % (2 * agentCount) < agentCount ? agent?.pause() : agent?.resume())
-    await all
+    await all.promise
   }
   stop.abort()
   await Promise.all(reading)

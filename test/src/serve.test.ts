@@ -133,7 +133,12 @@ test.each([
   [['serve', '--port', 'x'], '--port is a number from 0 to 65535, not x'],
   [['serve', '--plan', 'gold'], '--plan is one of free, cloud, team, enterprise, not gold'],
   [['serve', '--nope'], '--nope'],
-  [[], 'the only command is serve'],
+  [[], 'the commands are serve, keys, doctor'],
+  [['nope'], 'the commands are serve, keys, doctor'],
+  [['serve', '--drain-seconds', '-1'], '--drain-seconds'],
+  [['serve', '--host', '0.0.0.0', '--port', '0'], 'theazo-server keys create'],
+  [['keys', 'list'], '--data-dir'],
+  [['keys', 'list', '--data-dir', '/nowhere'], 'is not the data folder of a server'],
   [['serve', '--data-dir', '/dev/null/nope'], 'The data folder cannot be used'],
   [['serve', '--data-dir', ''], '--data-dir is a folder'],
 ])('bad arguments are told, with exit code 1: %j', (args, says) => {
