@@ -31,7 +31,6 @@ export class EventStream {
   readonly #life: Lifetime
   readonly #stopListening: () => void
   #reader: EventSourceReader | undefined
-  #batch: AgentEvent[] = []
   #lastEventId: string | undefined
   /** The same as a number: -1 before the first event, NaN for ids that are none, with which it compares as neither. */
   #lastNumber = -1
@@ -97,24 +96,28 @@ export class EventStream {
         if (await this.#reconnect()) return []
         continue
       }
-      const reader = this.#reader
-      let isAlive = false
+      let messages: EventSourceMessage[] | undefined
       this.#readingSince = performance.now()
       this.#idleTimer ??= this.#watch(this.#idleMs)
       try {
-        isAlive = await reader.read()
+        messages = await this.#reader.read()
       } catch (error) {
         if (!(error instanceof BodyFault)) throw error
       }
       this.#readingSince = undefined
+      const batch: (EventSourceMessage | AgentEvent)[] = messages ?? [] // in place: to grow a second array is felt
+      let count = 0
+      for (const message of messages ?? []) {
+        const event = this.#take(message)
+        if (event) batch[count++] = event
+      }
+      batch.length = count
       // A block without data has an id that counts all the same (WHATWG HTML, 9.2.6).
       const id = this.#blockId
       if (id !== this.#lastEventId && id !== undefined && !(eventNumber(id) <= this.#lastNumber))
         this.#setLastEventId(id)
-      const batch = this.#batch
-      this.#batch = []
-      if (!isAlive) await this.#lose()
-      if (batch.length > 0) return batch
+      if (!messages) await this.#lose()
+      if (count > 0) return batch as AgentEvent[] // no message is left in it
     }
     this.#throwFailure()
     return undefined
@@ -178,7 +181,6 @@ export class EventStream {
 
   #readerOf(response: Response): EventSourceReader {
     return new EventSourceReader(response, {
-      onMessage: this.#take,
       onId: (id) => (this.#blockId = id),
       onRetry: (ms) => (this.#retryMs = ms),
       onComment: () => this.#heartbeat(),
@@ -266,16 +268,17 @@ export class EventStream {
     this.#lastNumber = eventNumber(id)
   }
 
-  readonly #take = (message: EventSourceMessage): void => {
+  /** Undefined for what was seen before, and for a heartbeat. */
+  #take(message: EventSourceMessage): AgentEvent | undefined {
     const { id } = message
     let isGap = this.#isResumed
     if (id !== undefined) {
       const number = eventNumber(id)
       // The server's numbers grow by one (contract, Events): what is not above the last was seen before.
-      if (number <= this.#lastNumber && !this.#isRestart(number)) return
+      if (number <= this.#lastNumber && !this.#isRestart(number)) return undefined
       if (isGap) {
         const replays = this.#transport.features.has('replay')
-        if (Number.isNaN(number) && replays && id === this.#lastEventId) return // the last one again
+        if (Number.isNaN(number) && replays && id === this.#lastEventId) return undefined // the last one again
         // An agent's first event has the number 1, or 0.
         isGap = Number.isNaN(number)
           ? !replays
@@ -285,12 +288,12 @@ export class EventStream {
       this.#lastNumber = number
     }
     const event = this.#normalizer.read(message)
-    if (!event) return this.#heartbeat()
+    if (!event) return void this.#heartbeat()
     if (isGap) event.gap = true
     this.#isResumed = false
     // An event without an id may be the same one again, from a server that greets each connection with it.
     if (id !== undefined || this.#transport.clock.now() - this.#connectedAt > 1000) this.#fruitless = 0
     if (event.type === 'status' && event.status === 'terminated') this.#sawEnd = true
-    this.#batch.push(event)
+    return event
   }
 }

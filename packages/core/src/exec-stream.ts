@@ -16,11 +16,10 @@ export async function readExecStream(
   { onStdout, onStderr }: Pick<ExecOptions, 'onStdout' | 'onStderr'>,
 ): Promise<ExecResult> {
   attempt.isFinal = true // the code runs: what it has printed cannot be taken back
-  const messages: { event?: string | undefined; data: string }[] = []
-  const reader = new EventSourceReader(response, { onMessage: (message) => messages.push(message) })
+  const reader = new EventSourceReader(response)
   try {
-    while (await reader.read()) {
-      for (const { event, data } of messages.splice(0)) {
+    for (let messages; (messages = await reader.read());) {
+      for (const { event, data } of messages) {
         attempt.signal.throwIfAborted()
         if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // of a newer server
         const piece = parseJson<Piece>(response, event === 'error' ? attempt.redact(data) : data, attempt)

@@ -93,9 +93,9 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     const cursor = this.#events.subscribe()
     try {
       for (let batch; (batch = await cursor.next());) {
-        for (const event of batch) {
-          if (this.#isOver()) break
-          const pending = deliver(event, callbacks, this.#isOver)
+        // By index: an iterator, kept over the awaits, costs as much as the delivery.
+        for (let at = 0; at < batch.length && !this.#isOver(); at += 1) {
+          const pending = deliver(batch[at] as AgentEvent, callbacks, this.#isOver) // below its length
           if (pending) await pending
         }
       }
