@@ -1,5 +1,10 @@
 import { z } from 'zod'
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiPathItemObject,
+  type ZodOpenApiPathsObject,
+} from 'zod-openapi'
 import * as answers from './answer-schemas.ts'
 import * as requests from './schemas.ts'
 
@@ -103,8 +108,16 @@ export function openApiDocument(): object {
     servers: [{ url: '/v1' }],
     security: [{ key: [] }],
     components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'th_live_… or th_test_…' } } },
-    paths,
+    paths: Object.fromEntries(Object.entries(paths).map(([path, operations]) => [path, tagged(path, operations)])),
   })
+}
+
+/** Groups the operations on the page by what they are about. */
+function tagged(path: string, operations: ZodOpenApiPathItemObject): ZodOpenApiPathItemObject {
+  const tag = path.startsWith('/usage') ? 'Usage' : path.includes('agents') ? 'Agents' : 'Sessions'
+  return Object.fromEntries(
+    Object.entries(operations).map(([method, operation]) => [method, { ...operation, tags: [tag] }]),
+  )
 }
 
 interface Parts {

@@ -68,7 +68,9 @@ export class SessionLimits {
     this.#watches.get(sessionId)?.()
     this.#watches.delete(sessionId)
     if (this.#isClosed) return
-    const { events } = this.#options
+    const { database, events } = this.#options
+    const asIs = await database.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
+    if (!asIs || (asIs.limits === '{}' && asIs.status !== 'paused')) return
     const { isPausedNow, standing } = await events.write(async (unit) => {
       const session = await unit.db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
       if (!session || session.status === 'terminated') return { isPausedNow: false, standing: {} as Standing }

@@ -123,6 +123,7 @@ export class Runs {
   async goOn(unit: Unit, agent: AgentRecord): Promise<string | undefined> {
     const task = await underWay(unit.db, agent)
     if (!task) return undefined
+    this.#modelOf(agent) // or whoever resumes is told
     await unit.db.updateTable('tasks').set({ status: 'running' }).where('id', '=', task.id).execute()
     unit.afterwards(() => this.#work(agent, task))
     return task.id
@@ -146,7 +147,13 @@ export class Runs {
   async recover(): Promise<void> {
     const { database, events } = this.#options
     const agents = await selectAgent(database).where('agents.status', '=', 'running').execute()
-    for (const agent of agents) await events.write((unit) => this.goOn(unit, agent))
+    for (const agent of agents) {
+      await events.write(async (unit) => {
+        if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.goOn(unit, agent))
+        await this.failTask(unit, agent, 'This server has no model for the task any more.')
+        await changeAgent(unit, agent.id, 'finish')
+      })
+    }
   }
 
   /** Stops all tasks between two steps, or where they are after a while. Another process goes on with them. */

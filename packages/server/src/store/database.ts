@@ -115,7 +115,10 @@ function asKyselyDatabase(
   }
   return {
     close: () => sqlite.close(),
-    prepare(sql) {
+    prepare(asked) {
+      // A transaction that reads first and writes later would fail at once where another process wrote in between:
+      // SQLite does not wait then.
+      const sql = asked === 'begin' ? 'begin immediate' : asked
       let statement = prepared.get(sql)
       if (!statement) {
         if (prepared.size >= maxStatements) prepared.clear()
