@@ -1,0 +1,317 @@
+// Data of another project, or of the other mode, does not exist for a key. The routes are those that the server's own
+// document tells, so that a new one is held to this by itself.
+// Which of the generated routes it was is told as the message.
+/* oxlint-disable vitest/valid-expect */
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
+
+interface Answer {
+  status: number
+  headers: Headers
+  // Each test says what it expects of the body.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  body: any
+}
+
+interface Key {
+  key: string
+  keyId: string
+}
+
+/** What a key owns. */
+interface World {
+  owner: Key
+  userId: string
+  sessionId: string
+  agentId: string
+  /** Undefined on live keys: a task needs a model, which this server has none of. */
+  taskId: string | undefined
+}
+
+let server: LocalTheazo
+let routes: Route[]
+let keys: Record<'test' | 'live' | 'otherTest' | 'otherLive' | 'sameProject', Key>
+/** Time stands still, so that what a session has used is the same however long a test takes. */
+const now = Date.now()
+
+beforeAll(async () => {
+  const clock = {
+    now: () => now,
+    monotonic: () => performance.now(),
+    after(ms: number, run: () => void) {
+      const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1)).unref()
+      return () => clearTimeout(timer)
+    },
+  }
+  server = await createLocalTheazo({ clock })
+  const make = (project: string, mode: 'test' | 'live') => server.keys.create({ project, mode, plan: 'enterprise' })
+  keys = {
+    test: await make('ours', 'test'),
+    live: await make('ours', 'live'),
+    otherTest: await make('theirs', 'test'),
+    otherLive: await make('theirs', 'live'),
+    sameProject: await make('ours', 'test'),
+  }
+  routes = await openapiRoutes(server.baseUrl, server.fetch)
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+async function send(
+  { key }: Key,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await server.fetch(server.baseUrl + path, {
+    method,
+    headers: { authorization: `Bearer ${key}`, ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const { status, headers: answered } = response
+  if (answered.get('content-type') !== 'text/event-stream') {
+    return { status, headers: answered, body: await response.json() }
+  }
+  await response.body?.cancel()
+  return { status, headers: answered, body: undefined }
+}
+
+let worlds = 0
+
+async function makeWorld(owner: Key, task = 'Say hello.'): Promise<World> {
+  worlds += 1
+  const userId = `user-${worlds}`
+  const { body: session } = await send(owner, 'POST', '/sessions', { userId, metadata: { secret: 'ours' } })
+  const { body: agent } = await send(owner, 'POST', `/sessions/${session.id}/agents`, { name: 'main' })
+  const world: World = { owner, userId, sessionId: session.id, agentId: agent.id, taskId: undefined }
+  if (owner === keys.live) return world
+  const { body: run } = await send(owner, 'POST', `/agents/${agent.id}/run`, { task })
+  if (!task.includes('theazo:hang')) {
+    const status = async () => (await send(owner, 'GET', `/agents/${agent.id}/tasks/${run.taskId}`)).body.status
+    await expect.poll(status).toBe('completed')
+  }
+  return { ...world, taskId: run.taskId }
+}
+
+/** All that the owner can see of it. */
+async function viewOf({ owner, sessionId, agentId, taskId }: World): Promise<unknown> {
+  const paths = [
+    '/sessions?limit=100',
+    `/sessions/${sessionId}`,
+    `/sessions/${sessionId}/agents?limit=100`,
+    `/agents/${agentId}`,
+    ...(taskId === undefined ? [] : [`/agents/${agentId}/tasks/${taskId}`]),
+    '/usage/summary',
+    `/usage/summary?sessionId=${sessionId}`,
+  ]
+  const bodies = await Promise.all(paths.map(async (path) => (await send(owner, 'GET', path)).body))
+  return { bodies, events: await eventsKept() }
+}
+
+async function eventsKept(): Promise<number> {
+  const text = await (await server.fetch(new URL('/metrics', server.baseUrl))).text()
+  return Number(/^theazo_events_total (\d+)$/m.exec(text)?.[1])
+}
+
+/** The route's address in that world. @throws for a parameter that this test does not know: teach it. */
+function pathIn({ sessionId, agentId, taskId }: World, { path }: Route): string {
+  return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    if (name === 'id' && path.startsWith('/sessions/')) return sessionId
+    if (name === 'id' && path.startsWith('/agents/')) return agentId
+    if (name === 'taskId') return taskId ?? 'task_01HX3K2M4N5P6Q7R8S9T0V1W2X'
+    throw new Error(`what is {${name}} of ${path}?`)
+  })
+}
+
+/** `by-user` makes what it does not find: it has a test of its own. */
+const takesIds = ({ path }: Route): boolean => path.includes('{') && !path.includes('{userId}')
+const isOfTask = ({ path }: Route): boolean => path.includes('{taskId}')
+
+/** The state in which the owner's request does something. */
+async function worldFor(route: Route, owner: Key): Promise<World> {
+  const world = await makeWorld(owner, route.path.endsWith('/cancel') ? 'theazo:hang' : undefined)
+  if (route.path.endsWith('/resume')) await send(owner, 'POST', `/agents/${world.agentId}/pause`)
+  return world
+}
+
+/** The owner's own request: a probe that is refused proves nothing where this is too. */
+async function expectOwnerPasses(world: World, route: Route, path: string, body: unknown): Promise<void> {
+  const { status } = await send(world.owner, route.method, path, body)
+  const isNoModel = world.owner === keys.live && route.path.endsWith('/run')
+  expect([...route.statuses, ...(isNoModel ? [422] : [])], `${route.name} by the owner`).toContain(status)
+}
+
+function expectNotFound({ status, body }: Answer, why: string): void {
+  expect({ status, code: body?.error?.code }, why).toEqual({ status: 404, code: 'not_found' })
+  expect(JSON.stringify(body)).not.toContain('secret')
+}
+
+test('the document tells the routes that this is about', () => {
+  expect(routes.filter(takesIds).length).toBeGreaterThan(11)
+  const filters = routes.flatMap(({ query }) => Object.keys(query)).filter((name) => name.endsWith('Id'))
+  // Filters that are ids are tested below; a new one must be too.
+  expect([...new Set(filters)].toSorted()).toEqual(['keyId', 'lastEventId', 'sessionId', 'userId'])
+})
+
+describe.each(['test', 'live'] as const)('what a %s key owns', (mode) => {
+  test('is 404 for keys of another project and of the other mode on every route, and is not changed', async () => {
+    const strangers = (['otherTest', 'otherLive', mode === 'test' ? 'live' : 'test'] as const).map((name) => keys[name])
+    const ids = routes.filter((route) => takesIds(route) && !(mode === 'live' && isOfTask(route)))
+    for (const route of ids) {
+      const world = await worldFor(route, keys[mode])
+      const path = pathIn(world, route)
+      const body = route.body && sampleOf(route.body)
+      const before = await viewOf(world)
+      for (const stranger of strangers) {
+        for (const headers of [{}, { 'idempotency-key': `strange-${world.agentId}` }]) {
+          const answer = await send(stranger, route.method, path, body, headers)
+          expectNotFound(answer, `${route.name} by ${stranger.keyId}`)
+        }
+      }
+      expect(await viewOf(world), route.name).toEqual(before)
+      await expectOwnerPasses(world, route, path, body)
+    }
+  })
+
+  test('is told from what does not exist by nothing: the same answer but for the id', async () => {
+    const none = { sessionId: 'ses_01HX3K2M4N5P6Q7R8S9T0V1W2X', agentId: 'agt_01HX3K2M4N5P6Q7R8S9T0V1W2X' }
+    const world = await makeWorld(keys[mode])
+    const nowhere: World = { ...world, ...none, taskId: undefined }
+    for (const route of routes.filter(takesIds)) {
+      const body = route.body && sampleOf(route.body)
+      const before = await viewOf(world)
+      const absent = await send(keys[mode], route.method, pathIn(nowhere, route), body)
+      expectNotFound(absent, `${route.name} of nothing`)
+      expect(await viewOf(world), route.name).toEqual(before)
+      const foreign = await send(keys.otherTest, route.method, pathIn(world, route), body)
+      const told = (answer: Answer): string =>
+        JSON.stringify([answer.status, { ...answer.body.error, requestId: '' }]).replaceAll(/[a-z]+_\w{26}/g, 'ID')
+      expect(told(foreign), route.name).toBe(told(absent))
+    }
+  })
+
+  test('is not counted for others: filters of usage are 404 for a foreign session or key, and empty for a user', async () => {
+    const world = await makeWorld(keys[mode])
+    const filters = { sessionId: world.sessionId, keyId: keys[mode].keyId }
+    const filtered = routes.filter(({ query }) => Object.keys(filters).some((name) => name in query))
+    expect(filtered.length).toBeGreaterThan(0)
+    for (const route of filtered) {
+      for (const [name, value] of Object.entries(filters)) {
+        const path = `${route.path}?${name}=${value}`
+        for (const stranger of [keys.otherTest, keys.otherLive, keys[mode === 'test' ? 'live' : 'test']]) {
+          expectNotFound(await send(stranger, route.method, path), `${route.name} by ${name}`)
+        }
+        expect((await send(world.owner, route.method, path)).status).toBe(200)
+        const absent = `${route.path}?${name}=${value.slice(0, -4)}0000`
+        expectNotFound(await send(world.owner, route.method, absent), `${route.name} by no ${name}`)
+      }
+    }
+    const { body } = await send(keys.otherLive, 'GET', `/usage/summary?userId=${world.userId}`)
+    expect(body).toMatchObject({ compute: { minutes: 0 }, storage: { gb: 0 }, total: { amount: 0 } })
+  })
+})
+
+test('a key of the same project and mode sees all of it: the control of all the above', async () => {
+  expect(keys.sameProject.keyId).not.toBe(keys.test.keyId)
+  for (const route of routes.filter(takesIds)) {
+    const world = await worldFor(route, keys.test)
+    await expectOwnerPasses(
+      { ...world, owner: keys.sameProject },
+      route,
+      pathIn(world, route),
+      route.body && sampleOf(route.body),
+    )
+  }
+})
+
+test("a task is one of its agent: another agent's id before it is 404, own or not", async () => {
+  const [a, b] = [await makeWorld(keys.test, 'theazo:hang'), await makeWorld(keys.test)]
+  const stranger = await makeWorld(keys.otherTest)
+  for (const route of routes.filter(isOfTask)) {
+    const before = await viewOf(a)
+    expectNotFound(await send(a.owner, route.method, pathIn({ ...b, taskId: a.taskId }, route)), route.name)
+    expectNotFound(
+      await send(stranger.owner, route.method, pathIn({ ...stranger, taskId: a.taskId }, route)),
+      route.name,
+    )
+    expect(await viewOf(a)).toEqual(before)
+    expect((await send(a.owner, route.method, pathIn(a, route))).status).toBe(200)
+  }
+})
+
+test('lists show what is of the project and mode, and nothing else', async () => {
+  const made = {
+    test: await makeWorld(keys.test),
+    live: await makeWorld(keys.live),
+    otherTest: await makeWorld(keys.otherTest),
+  }
+  for (const [name, { sessionId, userId }] of Object.entries(made)) {
+    const seen = async (key: Key, query: string) =>
+      (await send(key, 'GET', `/sessions?limit=100&${query}`)).body.data.map(({ id }: { id: string }) => id)
+    for (const reader of ['test', 'live', 'otherTest', 'otherLive'] as const) {
+      for (const query of ['', `userId=${userId}`, 'status=active']) {
+        const ids = await seen(keys[reader], query)
+        if (reader === name) expect(ids).toContain(sessionId)
+        else expect(ids).not.toContain(sessionId)
+      }
+    }
+  }
+})
+
+test("a cursor of another project's list is a place in time, and shows the caller's own rows alone", async () => {
+  const mine = (await makeWorld(keys.otherTest)).sessionId
+  for (let n = 0; n < 3; n += 1) await makeWorld(keys.test)
+  const { body: theirs } = await send(keys.test, 'GET', '/sessions?limit=1')
+  expect(theirs.nextCursor).toMatch(/^cur_/)
+  const { body: page } = await send(keys.otherTest, 'GET', `/sessions?limit=100&cursor=${theirs.nextCursor}`)
+  const ids = page.data.map(({ id }: { id: string }) => id)
+  expect(ids).toContain(mine)
+  const owned = (await send(keys.otherTest, 'GET', '/sessions?limit=100')).body.data.map(({ id }: { id: string }) => id)
+  expect(owned).toEqual(expect.arrayContaining(ids))
+})
+
+test('by user, each project and each mode has a session of its own, whatever it was made with', async () => {
+  const owners = [keys.test, keys.live, keys.otherTest, keys.otherLive]
+  const ask = (key: Key, n: number) => send(key, 'POST', '/sessions/by-user/shared-name', { metadata: { n } })
+  const first = await Promise.all(owners.map(ask))
+  expect(first.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+  expect(new Set(first.map(({ body }) => body.id)).size).toBe(4)
+  expect(first.map(({ body }) => body.metadata.n)).toEqual([0, 1, 2, 3])
+  const again = await Promise.all(owners.map((key) => ask(key, 9)))
+  expect(again.map(({ body }) => body)).toEqual(first.map(({ body }) => body))
+  // Two keys of one project are one tenant.
+  expect((await ask(keys.sameProject, 9)).body).toEqual(first[0]?.body)
+})
+
+test('an idempotency key is of the API key that sent it, also within a project', async () => {
+  const headers = { 'idempotency-key': 'the-same-for-all' }
+  const senders = [keys.test, keys.sameProject, keys.otherTest, keys.live]
+  const post = (key: Key) => send(key, 'POST', '/sessions', { userId: 'idempotent' }, headers)
+  const first = await Promise.all(senders.map(post))
+  expect(first.map(({ status }) => status)).toEqual([201, 201, 201, 201])
+  expect(new Set(first.map(({ body }) => body.id)).size).toBe(4)
+  for (const [n, sender] of senders.entries()) {
+    const again = await post(sender)
+    expect([again.body, again.headers.get('idempotent-replayed')]).toEqual([first[n]?.body, 'true'])
+  }
+  // Another body is a conflict for the key that sent it, and no matter for one that did not.
+  const other = { userId: 'another' }
+  expect((await send(keys.test, 'POST', '/sessions', other, headers)).status).toBe(409)
+  expect((await send(keys.otherLive, 'POST', '/sessions', other, headers)).status).toBe(201)
+})
+
+test("an agent's name is looked for in its session alone", async () => {
+  const [a, b] = [await makeWorld(keys.test), await makeWorld(keys.otherTest)]
+  const { status, body } = await send(b.owner, 'POST', `/sessions/${b.sessionId}/agents`, { name: 'main' })
+  expect([status, body.id]).toEqual([200, b.agentId])
+  expect(body.id).not.toBe(a.agentId)
+})
+
+test('a terminated agent, whose stream is a replay, is no less its own', async () => {
+  const world = await makeWorld(keys.test)
+  await send(world.owner, 'POST', `/agents/${world.agentId}/terminate`)
+  const path = `/agents/${world.agentId}/stream?lastEventId=0`
+  expectNotFound(await send(keys.otherTest, 'GET', path), 'its replay')
+  expect((await send(world.owner, 'GET', path)).status).toBe(200)
+})
