@@ -13,16 +13,22 @@ export function streamRoutes(database: Database, streams: EventStreams): Hono<En
     const header = c.req.header('last-event-id')
     const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
     const id = c.req.param('id')
+    const headers = {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no', // nginx would hold events back
+    }
+    if (c.req.method === 'HEAD') {
+      await findAgent(database, c.get('principal'), id)
+      return c.body(null, 200, headers) // nobody would read, or close, a stream
+    }
     const body = await streams.open(id, async () => {
       const agent = await findAgent(database, c.get('principal'), id)
       const isEnded = agent.status === 'terminated'
       // Without a place to go on from, a stream starts now; of an agent that has ended there is only what is kept.
-      return { after: lastEventId ?? (isEnded ? 0 : agent.event_count), isEnded }
+      // An event that has not come yet is no place: what does come would be taken for known.
+      return { after: Math.min(lastEventId ?? (isEnded ? 0 : Infinity), agent.event_count), isEnded }
     })
-    return c.body(body, 200, {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no', // nginx would hold events back
-    })
+    return c.body(body, 200, headers)
   })
 }
