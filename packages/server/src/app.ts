@@ -14,6 +14,7 @@ import { docsRoutes } from './routes/docs.ts'
 import type { Environment } from './routes/environment.ts'
 import { errorHandler } from './routes/error-handler.ts'
 import { idempotent } from './routes/idempotent.ts'
+import { needsScope } from './routes/needs-scope.ts'
 import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
 import { rateLimit } from './routes/rate-limit.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -62,6 +63,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   const api = new Hono<Environment>()
   api.use(authenticate(keys))
   api.use(rateLimit(limiter))
+  api.use(needsScope())
   api.use(idempotent(answers))
   api.route('/', sessionRoutes(sessions, agents))
   api.route('/', agentRoutes(agents, execs, runs))

@@ -4,13 +4,12 @@ import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Runs } from '../services/runs.ts'
 import type { Environment } from './environment.ts'
-import { needs } from './needs-scope.ts'
 import { readBody, readQuery } from './read-body.ts'
 
 /** `/sessions/:id/agents` and `/agents` (contract, Agents), the stream aside. */
 export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Environment> {
   return new Hono<Environment>()
-    .post('/sessions/:id/agents', needs('exec'), async (c) => {
+    .post('/sessions/:id/agents', async (c) => {
       const body = await readBody(c, createAgentBody)
       const id = c.get('reserved') && `agt_${c.get('reserved')}`
       const { agent, isNew } = await agents.create(c.get('principal'), c.req.param('id'), body, id)
@@ -21,11 +20,11 @@ export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Envi
       return c.json(await agents.list(c.get('principal'), c.req.param('id'), query))
     })
     .get('/agents/:id', async (c) => c.json(await agents.get(c.get('principal'), c.req.param('id'))))
-    .post('/agents/:id/exec', needs('exec'), async (c) => {
+    .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
       return c.json(await execs.exec(c.get('principal'), c.req.param('id'), body, c.req.raw.signal))
     })
-    .post('/agents/:id/run', needs('exec'), async (c) => {
+    .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)
       const taskId = c.get('reserved') && `task_${c.get('reserved')}`
       return c.json(await runs.start(c.get('principal'), c.req.param('id'), task, taskId), 202)
@@ -34,18 +33,18 @@ export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Envi
       const { id, taskId } = c.req.param()
       return c.json(await runs.get(c.get('principal'), id, taskId))
     })
-    .post('/agents/:id/tasks/:taskId/cancel', needs('exec'), async (c) => {
+    .post('/agents/:id/tasks/:taskId/cancel', async (c) => {
       const { id, taskId } = c.req.param()
       await runs.cancel(c.get('principal'), id, taskId)
       return c.json({ ok: true })
     })
-    .post('/agents/:id/pause', needs('exec'), async (c) => {
+    .post('/agents/:id/pause', async (c) => {
       return c.json(await agents.pause(c.get('principal'), c.req.param('id')))
     })
-    .post('/agents/:id/resume', needs('exec'), async (c) => {
+    .post('/agents/:id/resume', async (c) => {
       return c.json(await agents.resume(c.get('principal'), c.req.param('id')))
     })
-    .post('/agents/:id/terminate', needs('exec'), async (c) => {
+    .post('/agents/:id/terminate', async (c) => {
       await agents.terminate(c.get('principal'), c.req.param('id'))
       return c.json({ ok: true })
     })
