@@ -70,6 +70,10 @@ export function createApp(options: AppOptions): Hono<Environment> {
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))
   refuseOtherMethods(api)
+  const open = new Hono<Environment>()
+  open.route('/', operationsRoutes(options))
+  open.route('/', docsRoutes())
+  refuseOtherMethods(open)
 
   const app = new Hono<Environment>()
   app.use(async (c, next) => {
@@ -89,20 +93,19 @@ export function createApp(options: AppOptions): Hono<Environment> {
   if (corsOrigin !== undefined) app.use(cors({ origin: corsOrigin, exposeHeaders: ['*'] }))
   app.onError(errorHandler)
   app.notFound((c) => errorHandler(new ApiError('not_found', `There is no ${c.req.path} here.`), c))
-  app.route('/', operationsRoutes(options))
-  app.route('/', docsRoutes())
+  app.route('/', open)
   app.route('/v1', api)
   return app
 }
 
 /** A known path with another method is 405, with the methods that it has. */
-function refuseOtherMethods(api: Hono<Environment>): void {
+function refuseOtherMethods(routes: Hono<Environment>): void {
   const methodsByPath = new Map<string, string[]>()
-  for (const { path, method } of api.routes) {
+  for (const { path, method } of routes.routes) {
     if (method !== 'ALL') methodsByPath.set(path, [...(methodsByPath.get(path) ?? []), method])
   }
   for (const [path, methods] of methodsByPath) {
-    api.all(path, (c) => {
+    routes.all(path, (c) => {
       c.header('allow', [...new Set(methods)].join(', '))
       throw new ApiError('not_found', `${c.req.method} is not a method of ${c.req.path}.`, { status: 405 })
     })
