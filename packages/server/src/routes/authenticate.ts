@@ -7,8 +7,8 @@ import { readHeader, tellHeader } from './headers.ts'
 /** Lets a request pass that carries a key of this server as `Authorization: Bearer …`. */
 export function authenticate(keys: ApiKeys) {
   return createMiddleware<Environment>(async (c, next) => {
-    const [scheme, key] = (readHeader(c, 'authorization') ?? '').split(' ')
-    if (scheme?.toLowerCase() !== 'bearer' || !key) {
+    const key = /^bearer (\S+)$/i.exec(readHeader(c, 'authorization') ?? '')?.[1]
+    if (key === undefined) {
       throw new ApiError('unauthorized', 'No API key: send it as "Authorization: Bearer th_live_…".')
     }
     const principal = await keys.principalOf(key)
