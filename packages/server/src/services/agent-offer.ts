@@ -28,16 +28,19 @@ export const offers: Record<Mode, AgentOffer> = {
   },
 }
 
+/** Characters of a name, and names, that an error tells. */
+const maxTold = 40
+
 /** @throws {ApiError} 422 that names, for each field, what there is. */
 export function assertOffered(offer: AgentOffer, { compute, model, browser, tools }: CreateAgentBody): void {
   const fields: Record<string, string[]> = {}
   if (compute && !offer.providers.includes(compute.provider)) {
-    const message = `'${compute.provider}' is not configured on this server; it has ${quoted(offer.providers)}`
+    const message = `${quoted([compute.provider])} is not configured on this server; it has ${quoted(offer.providers)}`
     fields['compute.provider'] = [message]
   }
   if (model && offer.models !== 'any' && !offer.models.includes(model.id)) {
     const there = offer.models.length > 0 ? quoted(offer.models) : 'no models'
-    fields['model.id'] = [`'${model.id}' is not configured on this server; it has ${there}`]
+    fields['model.id'] = [`${quoted([model.id])} is not configured on this server; it has ${there}`]
   }
   if (browser && !offer.hasBrowser) {
     fields['browser'] = ['is not configured on this server; leave it out or give false']
@@ -49,6 +52,8 @@ export function assertOffered(offer: AgentOffer, { compute, model, browser, tool
   if (Object.keys(fields).length > 0) throw ApiError.invalid(fields)
 }
 
+/** Shortened: what was sent may be as long as a body, and is not to come back twice. */
 function quoted(names: readonly string[]): string {
-  return names.map((name) => `'${name}'`).join(', ')
+  const told = names.slice(0, maxTold).map((name) => `'${name.length > maxTold ? `${name.slice(0, maxTold)}…` : name}'`)
+  return told.join(', ') + (names.length > maxTold ? ` and ${names.length - maxTold} more` : '')
 }

@@ -4,7 +4,8 @@ const retryAfterSeconds = 2
 
 /** The error of a documented code, as a test key asked for it. @throws {ApiError} 422 where the API has no such code. */
 export function mockedError(code: string): ApiError {
-  if (!isErrorCode(code)) throw ApiError.invalid({ 'theazo:error': [`'${code}' is not a code of the API`] })
+  if (!isErrorCode(code))
+    throw ApiError.invalid({ 'theazo:error': [`'${code.slice(0, 40)}' is not a code of the API`] })
   const details = {
     ...(code === 'rate_limited' && { retryAfter: retryAfterSeconds }),
     ...(code === 'unprocessable_entity' && { fields: { code: ['is not valid (mocked)'] } }),
