@@ -30,11 +30,12 @@ export const limits = z.object({
 
 export const metadata = z.record(z.string(), z.unknown())
 
-export const userId = z
+/** Text that is stored as it is. */
+const storedText = z
   .string()
-  .min(1, 'must not be empty')
-  .max(256, 'must be at most 256 characters')
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: half a surrogate pair cannot be stored')
+
+export const userId = storedText.min(1, 'must not be empty').max(256, 'must be at most 256 characters')
 
 export const sessionForUserBody = z.object({ limits: limits.optional(), metadata: metadata.optional() })
 
@@ -76,12 +77,12 @@ export const listAgentsQuery = pageQuery.extend({
 })
 
 export const createAgentBody = z.object({
-  name: z.string().min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
+  name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
   compute: z.object({ provider: z.string() }).optional(),
   model: z.object({ id: z.string() }).optional(),
   browser: z.boolean().optional(),
-  instructions: z.string().optional(),
+  instructions: storedText.optional(),
   tools: z.array(z.string()).optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
@@ -102,10 +103,14 @@ const eventId = z
 
 export const streamQuery = z.object({ lastEventId: eventId.optional() })
 
+/** The ends of what ISO 8601 tells in four digits: a zone can lead beyond them. */
+const [earliestMs, latestMs] = [Date.parse('0000-01-01'), Date.parse('9999-12-31T23:59:59.999Z')]
+
 /** A date, or a date-time with a zone; a date is its first moment, UTC. */
 const time = z
   .union([z.iso.date(), z.iso.datetime({ offset: true })], 'must be an ISO 8601 date, or a date-time with its zone')
   .transform((text) => Date.parse(text))
+  .refine((ms) => ms >= earliestMs && ms <= latestMs, 'must be of the years 0000 to 9999, UTC')
 
 export const usageQuery = z.object({
   from: time.optional(),

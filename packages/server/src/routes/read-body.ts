@@ -60,9 +60,18 @@ export async function readText(c: Context<Environment>): Promise<string> {
   }
   if (sizeBytes > maxDroppedBytes) c.header('connection', 'close')
   if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
-  const text = new TextDecoder().decode(Buffer.concat(chunks))
+  const text = decoded(Buffer.concat(chunks))
   c.set('bodyText', text)
   return text
+}
+
+/** @throws {ApiError} 422: what is no UTF-8 would be stored as something else than was sent. */
+function decoded(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw ApiError.invalid({ body: ['is not valid UTF-8'] })
+  }
 }
 
 /** @throws {ApiError} 422 that names each parameter at fault. Unknown ones are ignored; of a repeated one the first counts. */
