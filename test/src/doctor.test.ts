@@ -58,7 +58,7 @@ test('on this machine all is there that serve needs, and what it says is what a 
   const session = await new Theazo(local).sessions.forUser('doctor')
   await using agent = await session.agents.create()
   const inside = async (code: string): Promise<string> => (await agent.exec('bash', code)).stdout.trim()
-  const version = execFileSync('bwrap', ['--version'], { encoding: 'utf8' }).trim()
+  const version = execFileSync('/usr/bin/env', ['bwrap', '--version'], { encoding: 'utf8' }).trim()
   const python = await agent.exec('python', 'import platform; print(platform.python_version())')
   expect(finding('node')).toEqual({ name: 'node', state: 'ok', says: process.version })
   expect(finding('bubblewrap')).toMatchObject({ state: 'ok', says: version })

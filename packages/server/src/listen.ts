@@ -36,6 +36,11 @@ const headersTimeoutMs = 15_000
 const requestTimeoutMs = 120_000
 /** A connection on which nothing moves is dropped; an exec is silent for 120 s, a stream never for more than 15. */
 const silentTimeoutMs = 150_000
+const serverOptions = {
+  headersTimeout: headersTimeoutMs,
+  requestTimeout: requestTimeoutMs,
+  connectionsCheckingInterval: 5_000, // Node's own 30 s would double the first of them
+}
 
 /**
  * Starts the server on a port. On dispose it takes no more connections, drains, answers what it killed, and closes.
@@ -48,7 +53,13 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
   const server = await createServer(options)
   try {
     if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
-    const http = await listening({ fetch: server.fetch, hostname: host, port, overrideGlobalObjects: replaceGlobals })
+    const http = await listening({
+      fetch: server.fetch,
+      hostname: host,
+      port,
+      overrideGlobalObjects: replaceGlobals,
+      serverOptions,
+    })
     // An address of a listening TCP server is never a string or null.
     const address = http.address() as AddressInfo
     const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
@@ -77,8 +88,6 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
 async function listening(options: Parameters<typeof serve>[0]): Promise<HttpServer> {
   // The cast: without options for another one it is HTTP/1.
   const http = serve(options) as HttpServer
-  http.headersTimeout = headersTimeoutMs
-  http.requestTimeout = requestTimeoutMs
   http.setTimeout(silentTimeoutMs)
   try {
     await once(http, 'listening')

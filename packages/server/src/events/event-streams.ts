@@ -124,12 +124,15 @@ class EventStream {
     this.#isCatchingUp = true
     try {
       for (let isMore = true; isMore && !this.#isClosed;) {
+        const upTo = this.#published
         const rows = await this.#log.after(this.#agentId, this.#sent, replayBatch)
         for (const row of rows) {
           await this.#room()
           if (this.#isClosed) return
           this.#forward(encode(row))
         }
+        // What was published before the look and is not there is kept no more.
+        if (rows.length === 0) this.#sent = Math.max(this.#sent, upTo)
         isMore = rows.length > 0 || this.#sent < this.#published
       }
       this.#isCatchingUp = false

@@ -27,9 +27,11 @@ export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: O
     })
 }
 
+const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
+
 /** A proxy on this machine passes on what comes from elsewhere, and says so. */
 function isFromThisMachine(c: Context): boolean {
-  if (c.req.header('forwarded') !== undefined || c.req.header('x-forwarded-for') !== undefined) return false
+  if (proxyHeaders.some((name) => c.req.header(name) !== undefined)) return false
   if (c.env === undefined || !('incoming' in c.env)) return true // in-process: there is no connection
   const { address = '' } = getConnInfo(c).remote
   const plain = address.replace(/^::ffff:/, '')

@@ -13,6 +13,7 @@ import { CapturedOutput } from './captured-output.ts'
 import type { Executions } from './executions.ts'
 import type { Metering } from './metering.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import { failTaskOf } from './task-rows.ts'
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
@@ -91,7 +92,10 @@ export class Execs {
     const sandbox = await this.#options.sandboxes.of(agent.mode).attach(agent.id)
     if (sandbox) return sandbox
     const failure = 'The sandbox and its files are gone.'
-    await this.#options.events.write((unit) => changeAgent(unit, agent.id, 'fail', { failure }))
+    await this.#options.events.write(async (unit) => {
+      await failTaskOf(unit, agent.id, failure)
+      await changeAgent(unit, agent.id, 'fail', { failure })
+    })
     throw new ApiError('conflict', `Agent ${agent.id} has failed: ${failure} Create another one.`)
   }
 }

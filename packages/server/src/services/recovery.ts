@@ -8,6 +8,7 @@ import { type AgentRecord, selectAgent } from './agent-rows.ts'
 import { closeAtLastSeen, openUsage } from './metering.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import { failTaskOf } from './task-rows.ts'
 
 export interface RecoveryOptions {
   database: Database
@@ -30,7 +31,7 @@ export async function recover({ database, events, sandboxes, limits, runs, onErr
   await events.write(async (unit) => {
     for (const { agent, failure } of found) {
       if (failure !== undefined) {
-        await runs.failTask(unit, agent, failure)
+        await failTaskOf(unit, agent.id, failure)
         await changeAgent(unit, agent.id, 'fail', { failure })
       } else if (agent.mode === 'live') {
         if (isMetered(agent.status)) await openUsage(unit, 'compute_usage', agent)

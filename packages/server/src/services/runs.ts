@@ -6,7 +6,7 @@ import type { Model } from '../engine/model.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
-import type { Database, Queries } from '../store/database.ts'
+import type { Database } from '../store/database.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
@@ -14,7 +14,8 @@ import { type AgentRecord, agentRecord, findAgent, selectAgent, toWireTask } fro
 import type { Execs } from './execs.ts'
 import type { Executions } from './executions.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { endTask, TaskRun } from './task-run.ts'
+import { endTask, failTaskOf, findTask, isEnded, newTask, taskUnderWay } from './task-rows.ts'
+import { TaskRun } from './task-run.ts'
 
 /** The model of an agent; undefined where this server has none for it. */
 export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
@@ -107,7 +108,7 @@ export class Runs {
 
   /** Notes in the agent's task that it is paused; by a limit, with the event that tells so. */
   async pauseTask(unit: Unit, agent: AgentRecord, limit?: string): Promise<string | undefined> {
-    const task = await underWay(unit.db, agent)
+    const task = await taskUnderWay(unit.db, agent.id)
     if (!task) return undefined
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
     await unit.db.updateTable('tasks').set({ status: 'paused', run_ms: runMs }).where('id', '=', task.id).execute()
@@ -121,7 +122,7 @@ export class Runs {
 
   /** Lets the agent's task, where it has one that is not ended, go on once the transaction is kept. */
   async goOn(unit: Unit, agent: AgentRecord): Promise<string | undefined> {
-    const task = await underWay(unit.db, agent)
+    const task = await taskUnderWay(unit.db, agent.id)
     if (!task) return undefined
     this.#modelOf(agent) // or whoever resumes is told
     await unit.db.updateTable('tasks').set({ status: 'running' }).where('id', '=', task.id).execute()
@@ -131,16 +132,10 @@ export class Runs {
 
   /** Ends the agent's task because the agent ends; part of the transaction that ends the agent. */
   async terminateTask(unit: Unit, agent: AgentRecord): Promise<void> {
-    const task = await underWay(unit.db, agent)
+    const task = await taskUnderWay(unit.db, agent.id)
     const error = { code: 'terminated', message: `Agent ${agent.id} was terminated.` }
     if (task) await endTask(unit, task, { status: 'cancelled', error })
     unit.afterwards(() => this.#stop(agent.id, new ApiError('conflict', error.message)))
-  }
-
-  /** Ends the agent's task because its sandbox is gone; part of the transaction that says so. */
-  async failTask(unit: Unit, agent: AgentRecord, message: string): Promise<void> {
-    const task = await underWay(unit.db, agent)
-    if (task) await endTask(unit, task, { status: 'failed', error: { code: 'provider_error', message } })
   }
 
   /** Goes on with what an earlier process of this server left. */
@@ -150,7 +145,7 @@ export class Runs {
     for (const agent of agents) {
       await events.write(async (unit) => {
         if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.goOn(unit, agent))
-        await this.failTask(unit, agent, 'This server has no model for the task any more.')
+        await failTaskOf(unit, agent.id, 'This server has no model for the task any more.')
         await changeAgent(unit, agent.id, 'finish')
       })
     }
@@ -190,49 +185,4 @@ export class Runs {
     const missing = 'no model is configured on this server, which a task needs; exec runs code without one'
     throw ApiError.invalid({ model: [missing] })
   }
-}
-
-function newTask(id: string, agentId: string, keyId: string, prompt: string, now: number): TaskRow {
-  return {
-    id,
-    agent_id: agentId,
-    key_id: keyId,
-    status: 'running',
-    prompt,
-    output: null,
-    error: null,
-    cost: 0,
-    input_tokens: 0,
-    output_tokens: 0,
-    run_ms: 0,
-    created_at: now,
-    started_at: now,
-    finished_at: null,
-  }
-}
-
-async function findTask(db: Queries, agentId: string, taskId: string): Promise<TaskRow> {
-  const task = await db
-    .selectFrom('tasks')
-    .selectAll()
-    .where('id', '=', taskId)
-    .where('agent_id', '=', agentId)
-    .executeTakeFirst()
-  if (!task) throw new ApiError('not_found', `Agent ${agentId} has no task ${taskId}.`)
-  return task
-}
-
-/** The agent's task, where it has not ended; read anew, the record may be older. */
-async function underWay(db: Queries, { id }: AgentRecord): Promise<TaskRow | undefined> {
-  return await db
-    .selectFrom('tasks')
-    .innerJoin('agents', 'agents.task_id', 'tasks.id')
-    .selectAll('tasks')
-    .where('agents.id', '=', id)
-    .where('tasks.status', 'in', ['queued', 'running', 'paused'])
-    .executeTakeFirst()
-}
-
-function isEnded({ status }: TaskRow): boolean {
-  return status === 'completed' || status === 'failed' || status === 'cancelled'
 }

@@ -1,4 +1,3 @@
-import type { TaskStatus } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import { runLoop } from '../engine/agent-loop.ts'
 import type { Model, ModelStep, Step } from '../engine/model.ts'
@@ -7,12 +6,12 @@ import { ApiError, SandboxEndedError } from '../errors.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import { newId } from '../ids.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
-import { toMoney } from '../pricing.ts'
 import type { Database } from '../store/database.ts'
 import type { TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import type { AgentRecord } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
+import { endTask, type TaskEnd } from './task-rows.ts'
 
 export interface TaskRunOptions {
   database: Database
@@ -200,30 +199,6 @@ export class TaskRun {
       await work(unit)
     })
   }
-}
-
-/** How a task ends. */
-export type TaskEnd =
-  | { status: 'completed'; answer: ModelStep }
-  | { status: Extract<TaskStatus, 'failed' | 'cancelled'>; error: { code: string; message: string } }
-
-/** Writes the end of a task, with the event that tells it: one `output` or one `error`. */
-export async function endTask(unit: Unit, task: TaskRow, end: TaskEnd): Promise<void> {
-  const text = end.status === 'completed' ? (end.answer.text ?? '') : null
-  const error = end.status === 'completed' ? null : end.error
-  await unit.db
-    .updateTable('tasks')
-    .set({
-      status: end.status,
-      output: text,
-      error: error && JSON.stringify(error),
-      run_ms: task.run_ms,
-      finished_at: unit.now,
-    })
-    .where('id', '=', task.id)
-    .execute()
-  if (error) await unit.emit(task.agent_id, 'error', { ...error, taskId: task.id })
-  else await unit.emit(task.agent_id, 'output', { text, cost: toMoney(task.cost), taskId: task.id })
 }
 
 /** The loop's: the store says that the task is not to go on. */

@@ -1,0 +1,85 @@
+import type { TaskStatus } from '@theazo/core'
+import type { ModelStep } from '../engine/model.ts'
+import { ApiError } from '../errors.ts'
+import type { Unit } from '../events/event-log.ts'
+import { toMoney } from '../pricing.ts'
+import type { Queries } from '../store/database.ts'
+import type { TaskRow } from '../store/tables.ts'
+
+/** A task that begins. */
+export function newTask(id: string, agentId: string, keyId: string, prompt: string, now: number): TaskRow {
+  return {
+    id,
+    agent_id: agentId,
+    key_id: keyId,
+    status: 'running',
+    prompt,
+    output: null,
+    error: null,
+    cost: 0,
+    input_tokens: 0,
+    output_tokens: 0,
+    run_ms: 0,
+    created_at: now,
+    started_at: now,
+    finished_at: null,
+  }
+}
+
+/** @throws {ApiError} 404. */
+export async function findTask(db: Queries, agentId: string, taskId: string): Promise<TaskRow> {
+  const task = await db
+    .selectFrom('tasks')
+    .selectAll()
+    .where('id', '=', taskId)
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst()
+  if (!task) throw new ApiError('not_found', `Agent ${agentId} has no task ${taskId}.`)
+  return task
+}
+
+/** The agent's task, where it has not ended. */
+export async function taskUnderWay(db: Queries, agentId: string): Promise<TaskRow | undefined> {
+  return await db
+    .selectFrom('tasks')
+    .innerJoin('agents', 'agents.task_id', 'tasks.id')
+    .selectAll('tasks')
+    .where('agents.id', '=', agentId)
+    .where('tasks.status', 'in', ['queued', 'running', 'paused'])
+    .executeTakeFirst()
+}
+
+/** True where nothing can happen to it any more. */
+export function isEnded({ status }: TaskRow): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled'
+}
+
+/** How a task ends. */
+export type TaskEnd =
+  | { status: 'completed'; answer: ModelStep }
+  | { status: Extract<TaskStatus, 'failed' | 'cancelled'>; error: { code: string; message: string } }
+
+/** Writes the end of a task, with the event that tells it: one `output` or one `error`. */
+export async function endTask(unit: Unit, task: TaskRow, end: TaskEnd): Promise<void> {
+  const text = end.status === 'completed' ? (end.answer.text ?? '') : null
+  const error = end.status === 'completed' ? null : end.error
+  await unit.db
+    .updateTable('tasks')
+    .set({
+      status: end.status,
+      output: text,
+      error: error && JSON.stringify(error),
+      run_ms: task.run_ms,
+      finished_at: unit.now,
+    })
+    .where('id', '=', task.id)
+    .execute()
+  if (error) await unit.emit(task.agent_id, 'error', { ...error, taskId: task.id })
+  else await unit.emit(task.agent_id, 'output', { text, cost: toMoney(task.cost), taskId: task.id })
+}
+
+/** Ends the agent's task because its sandbox is gone; part of the transaction that says so. */
+export async function failTaskOf(unit: Unit, agentId: string, message: string): Promise<void> {
+  const task = await taskUnderWay(unit.db, agentId)
+  if (task) await endTask(unit, task, { status: 'failed', error: { code: 'provider_error', message } })
+}
