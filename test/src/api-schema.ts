@@ -1,0 +1,88 @@
+import { Ajv2020, type AnySchemaObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import { expect } from 'vitest'
+
+/** The parts of an OpenAPI document that answers are held against. */
+export interface OpenApiDocument {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, AnySchemaObject> }
+}
+
+interface Operation {
+  responses: Record<string, { content?: Record<string, { schema?: AnySchemaObject }> }>
+}
+
+/** One answer of the API, as far as its document speaks of it. */
+interface DocumentedAnswer {
+  method: string
+  /** Below the base URL, without the query. */
+  path: string
+  status: number
+  /** Without its parameters. */
+  mediaType: string
+  /** Undefined for a stream. */
+  body?: unknown
+}
+
+/** What a server says of its own answers: its `GET /openapi.json`. */
+export class ApiSchema {
+  readonly document: OpenApiDocument
+  readonly #ajv: Ajv2020
+  readonly #validators = new Map<string, ValidateFunction>()
+
+  constructor(document: OpenApiDocument) {
+    this.document = document
+    this.#ajv = new Ajv2020({ strict: true, allErrors: true, allowUnionTypes: true })
+    this.#ajv.addVocabulary(['example', 'components']) // OpenAPI's own
+    addFormats.default(this.#ajv)
+    this.#ajv.addSchema({ $id: documentId, components: document.components })
+  }
+
+  /** @param url the base URL. */
+  static async of(url: string): Promise<ApiSchema> {
+    const response = await fetch(new URL('/openapi.json', url))
+    expect(response.status).toBe(200)
+    return new ApiSchema((await response.json()) as OpenApiDocument) // openapi.test.ts validates it
+  }
+
+  /** Fails the test where the document does not allow the answer; fields it does not name are not allowed. */
+  assertAllows(answer: DocumentedAnswer): void {
+    const { method, path, status, mediaType, body } = answer
+    const title = `${method} ${path} ${status}`
+    const responses = this.operationOf(method, path)?.responses
+    // Answers to a path or a method that is not there are errors too.
+    const response = responses ? (responses[status] ?? responses['default']) : { content: { [json]: { schema: error } } }
+    if (status < 400) expect(responses?.[status], `${title} is documented`).toBeDefined()
+    expect(Object.keys(response?.content ?? {}), title).toContain(mediaType)
+    const schema = response?.content?.[mediaType]?.schema
+    if (!schema) return
+    const validate = this.#validatorOf(schema)
+    if (!validate(body)) {
+      expect.fail(`${title} is not as documented: ${this.#ajv.errorsText(validate.errors)}\n${JSON.stringify(body)}`)
+    }
+  }
+
+  /** Answers' schemas are references into the document: few, and compiled once. */
+  #validatorOf(schema: AnySchemaObject): ValidateFunction {
+    const reference = String(schema['$ref'])
+    expect(reference).toMatch(/^#\/components\/schemas\/\w+$/)
+    const known = this.#validators.get(reference)
+    if (known) return known
+    const validate = this.#ajv.compile({ $ref: documentId + reference })
+    this.#validators.set(reference, validate)
+    return validate
+  }
+
+  /** Of the template that says most of the path by itself; undefined where the document has none with this method. */
+  operationOf(method: string, path: string): Operation | undefined {
+    const template = Object.keys(this.document.paths)
+      .filter((candidate) => new RegExp(`^${candidate.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path))
+      .toSorted((a, b) => b.indexOf('{') - a.indexOf('{'))[0]
+    return template === undefined ? undefined : this.document.paths[template]?.[method.toLowerCase()]
+  }
+}
+
+const documentId = 'openapi.json'
+const json = 'application/json'
+const error: AnySchemaObject = { $ref: '#/components/schemas/Error' }
