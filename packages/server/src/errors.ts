@@ -74,6 +74,11 @@ export class SandboxEndedError extends TheazoServerError {
   override readonly name = 'SandboxEndedError'
 }
 
+/** Nobody is left to read the answer. */
+export class ClientGoneError extends TheazoServerError {
+  override readonly name = 'ClientGoneError'
+}
+
 /** What a failing sandbox is answered with; any other error stays as it is. */
 export function asApiError(error: unknown): unknown {
   if (error instanceof SandboxStartError) return new ApiError('provider_error', error.message, { cause: error })

@@ -1,7 +1,7 @@
 import type { ExecBody, ExecResult } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import type { Sandbox } from '../compute/compute-provider.ts'
-import { ApiError, asApiError } from '../errors.ts'
+import { ApiError, asApiError, ClientGoneError } from '../errors.ts'
 import type { EventLog } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { SessionLimits } from '../limits/session-limits.ts'
@@ -80,7 +80,7 @@ export class Execs {
         ...((stderr.isTruncated || outcome.stderrTruncated) && { stderrTruncated: true }),
       }
     } catch (error) {
-      if (signal.aborted) throw signal.reason
+      if (signal.aborted) throw asError(signal.reason)
       throw asApiError(deadline.signal.aborted ? late : error)
     } finally {
       stopDeadline()
@@ -98,4 +98,9 @@ export class Execs {
     })
     throw new ApiError('conflict', `Agent ${agent.id} has failed: ${failure} Create another one.`)
   }
+}
+
+/** The reason of a closed connection is a text; what is thrown must be an error to be handled as one. */
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new ClientGoneError(String(reason))
 }
