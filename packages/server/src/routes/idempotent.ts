@@ -1,7 +1,8 @@
 import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { ApiError } from '../errors.ts'
+import { ApiError, SandboxEndedError } from '../errors.ts'
+import { covers } from '../keys/scopes.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
 import type { Environment } from './environment.ts'
 import { readHeader } from './headers.ts'
@@ -17,11 +18,13 @@ export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Enviro
   return async (c, next) => {
     const key = c.req.method === 'POST' ? readHeader(c, 'idempotency-key') : undefined
     if (key === undefined) return await next()
+    // Without it no POST is allowed: the route says so, before anything is said of the key or the body.
+    if (!covers(c.get('principal').scopes, 'exec')) return await next()
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
       throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
     }
     const { path } = c.req
-    const isOnce = /\/(exec|run)$/.test(path)
+    const isOnce = /\/agents\/[^/]+\/(exec|run)$/.test(path)
     const body = await readText(c)
     const begun = await answers.begin({ keyId: c.get('principal').keyId, key, path, body, isOnce })
     if (begun.kind === 'kept') {
@@ -41,7 +44,8 @@ export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Enviro
 
 async function endOf(c: Context<Environment>, isOnce: boolean): Promise<AnswerEnd> {
   const { status } = c.res
-  const isCut = c.error !== undefined && c.req.raw.signal.aborted
+  // By a client that left, or by the end of this server: part of it may have been done.
+  const isCut = c.error !== undefined && (c.req.raw.signal.aborted || c.error.cause instanceof SandboxEndedError)
   if (isCut) return isOnce ? 'interrupted' : 'forget'
   if (status >= 500 || passing.has(status)) return 'forget'
   const body = await c.res.text()
