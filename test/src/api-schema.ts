@@ -1,6 +1,6 @@
+import assert from 'node:assert/strict'
 import { Ajv2020, type AnySchemaObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import { expect } from 'vitest'
 
 /** The parts of an OpenAPI document that answers are held against. */
 export interface OpenApiDocument {
@@ -10,6 +10,7 @@ export interface OpenApiDocument {
 }
 
 interface Operation {
+  parameters?: { in: string; name: string }[]
   responses: Record<string, { content?: Record<string, { schema?: AnySchemaObject }> }>
 }
 
@@ -42,7 +43,7 @@ export class ApiSchema {
   /** @param url the base URL. */
   static async of(url: string): Promise<ApiSchema> {
     const response = await fetch(new URL('/openapi.json', url))
-    expect(response.status).toBe(200)
+    assert.equal(response.status, 200)
     return new ApiSchema((await response.json()) as OpenApiDocument) // openapi.test.ts validates it
   }
 
@@ -52,21 +53,24 @@ export class ApiSchema {
     const title = `${method} ${path} ${status}`
     const responses = this.operationOf(method, path)?.responses
     // Answers to a path or a method that is not there are errors too.
-    const response = responses ? (responses[status] ?? responses['default']) : { content: { [json]: { schema: error } } }
-    if (status < 400) expect(responses?.[status], `${title} is documented`).toBeDefined()
-    expect(Object.keys(response?.content ?? {}), title).toContain(mediaType)
-    const schema = response?.content?.[mediaType]?.schema
+    const response = responses
+      ? (responses[status] ?? responses['default'])
+      : { content: { [json]: { schema: error } } }
+    assert(status >= 400 || responses?.[status], `${title} is not documented`)
+    assert(response?.content?.[mediaType], `${title} is not documented to be ${mediaType}`)
+    const { schema } = response.content[mediaType]
     if (!schema) return
     const validate = this.#validatorOf(schema)
-    if (!validate(body)) {
-      expect.fail(`${title} is not as documented: ${this.#ajv.errorsText(validate.errors)}\n${JSON.stringify(body)}`)
-    }
+    assert(
+      validate(body),
+      `${title} is not as documented: ${this.#ajv.errorsText(validate.errors)}\n${JSON.stringify(body)}`,
+    )
   }
 
   /** Answers' schemas are references into the document: few, and compiled once. */
   #validatorOf(schema: AnySchemaObject): ValidateFunction {
     const reference = String(schema['$ref'])
-    expect(reference).toMatch(/^#\/components\/schemas\/\w+$/)
+    assert.match(reference, /^#\/components\/schemas\/\w+$/)
     const known = this.#validators.get(reference)
     if (known) return known
     const validate = this.#ajv.compile({ $ref: documentId + reference })

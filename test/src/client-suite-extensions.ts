@@ -14,7 +14,7 @@ interface Subject {
 
 /** Files, lists, usage, and what needs an extension. What a server lacks is skipped; client-refusals.test.ts has the refusals. */
 export function describeParts({ theazo, session, agent, has, lacks }: Subject): void {
-  describe('files', () => {
+  describe.skipIf(lacks.includes('code'))('files', () => {
     test('are written, read, listed, moved and removed', async () => {
       const { files } = agent()
       const bytes = Uint8Array.from({ length: 300_000 }, (_, index) => (index * 31) % 251)
@@ -67,12 +67,19 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
   })
 
   describe.skipIf(lacks.includes('pause'))('pause', () => {
-    test('a paused agent refuses code, and has its files after resume', async () => {
+    test('a paused agent refuses code until it is resumed', async () => {
       await using own = await session().agents.create()
-      await own.files.write('kept', 'x')
       expect((await own.pause()).data.status).toBe('paused')
       await expect(own.exec('bash', 'true')).rejects.toMatchObject({ name: 'ConflictError' })
       expect((await own.resume()).data.status).toBe('idle')
+      expect((await own.exec('bash', 'true')).exitCode).toBe(0)
+    })
+
+    test.skipIf(lacks.includes('code'))('an agent has its files after pause and resume', async () => {
+      await using own = await session().agents.create()
+      await own.files.write('kept', 'x')
+      await own.pause()
+      await own.resume()
       expect(await own.files.readText('kept')).toBe('x')
     })
   })
@@ -147,7 +154,7 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
     })
 
     test('idempotency: the same key runs code once', async ({ skip }) => {
-      skip(!has('idempotency'), 'no idempotency')
+      skip(!has('idempotency') || lacks.includes('code'), 'no idempotency, or no code')
       const options = { idempotencyKey: crypto.randomUUID() }
       const code = 'echo x >> once; cat once'
       const [first, second] = [await agent().exec('bash', code, options), await agent().exec('bash', code, options)]

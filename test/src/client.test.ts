@@ -20,11 +20,15 @@ import {
   wireUsage,
 } from './client-suite-server.ts'
 
-describeClient('the local server, in-process', createLocalTheazo)
-describeClient('the local server, over a port', async () => {
+describeClient('the local server, in-process', createLocalTheazo, ['run'])
+describeClient('the local server, over a port', () => openPort('live'), ['run'])
+describeClient('the local server, over a port, with a test key', () => openPort('test'), ['code'])
+
+async function openPort(mode: 'live' | 'test') {
   const server = await listenTheazo({ port: 0 })
-  return { baseUrl: server.url, apiKey: server.apiKey, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
-})
+  const { key } = await server.keys.create({ mode, plan: 'enterprise' })
+  return { baseUrl: server.url, apiKey: key, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
 
 describe('lists', () => {
   /** `count` sessions in pages of `limit`; a cursor is the number of those before it. */

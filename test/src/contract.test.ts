@@ -1,6 +1,4 @@
 // The wire as a caller in any language sees it: plain fetch over a real port, not our client.
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -113,74 +111,6 @@ describe('every answer', () => {
       const answer = await send('/sessions', { method: 'POST', headers, body: '{"userId":"typed"}' })
       expect(answer.status).toBe(201)
     }
-  })
-})
-
-describe("the reference's curl examples, as written but for address, key and ids", () => {
-  async function curl(...args: string[]) {
-    // Not the synchronous form: the server is in this process.
-    const { stdout } = await promisify(execFile)('curl', [
-      '-sS',
-      ...args,
-      '-H',
-      `Authorization: Bearer ${server.apiKey}`,
-    ])
-    return JSON.parse(stdout)
-  }
-
-  test('create a session', async () => {
-    const body = `{
-    "userId": "user_123",
-    "limits": {
-      "maxCost": { "amount": 500, "currency": "usd", "period": "day" },
-      "maxAgents": 3
-    },
-    "metadata": { "plan": "pro" }
-  }`
-    const session = await curl(
-      '-X',
-      'POST',
-      `${server.url}/sessions`,
-      '-H',
-      'Content-Type: application/json',
-      '-d',
-      body,
-    )
-    expect(session).toMatchObject({ userId: 'user_123', limits: { maxAgents: 3 }, metadata: { plan: 'pro' } })
-  })
-
-  test('get or create a session by user', async () => {
-    const body = `{
-    "limits": {
-      "maxCost": { "amount": 1000, "currency": "usd", "period": "month" }
-    }
-  }`
-    const args = [
-      '-X',
-      'POST',
-      `${server.url}/sessions/by-user/user_456`,
-      '-H',
-      'Content-Type: application/json',
-      '-d',
-      body,
-    ]
-    expect(await curl(...args)).toEqual(await curl(...args))
-  })
-
-  test('exec', async () => {
-    const body = `{
-    "lang": "python",
-    "code": "print(2 + 2)"
-  }`
-    const url = `${server.url}/agents/${agentId}/exec`
-    const result = await curl('-X', 'POST', url, '-H', 'Content-Type: application/json', '-d', body)
-    expect(result).toMatchObject({ stdout: '4\n', stderr: '', exitCode: 0 })
-  })
-
-  test('terminate', async () => {
-    const url = `${server.url}/sessions/${sessionId}/agents`
-    const { id } = await curl('-X', 'POST', url, '-H', 'Content-Type: application/json', '-d', '{ "timeout": 120 }')
-    expect(await curl('-X', 'POST', `${server.url}/agents/${id}/terminate`)).toEqual({ ok: true })
   })
 })
 

@@ -43,7 +43,7 @@ describe('sessions', () => {
   })
 
   test('limits.maxCost caps the cost of a day; the next one is free to spend again', async () => {
-    const clock = new ManualClock('2025-05-01T12:00:00Z')
+    const clock = new ManualClock('2025-05-01T23:30:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const live = await Wire.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxCost: { ...maxCost, amount: 50 } } }) // ten minutes
@@ -54,7 +54,7 @@ describe('sessions', () => {
     await expect.poll(async () => (await live.get(`/sessions/${sessionId}`)).body.status).toBe('paused')
     await expect.poll(async () => (await live.get(`/agents/${agentId}`)).body.status).toBe('paused')
     expectError(await live.post(`/agents/${agentId}/resume`), 402, 'session_limit_exceeded')
-    await clock.advance(12 * 3_600_000)
+    await clock.advance(20 * 60_000)
     await expect.poll(async () => (await live.get(`/sessions/${sessionId}`)).body.status).toBe('active')
     expect((await live.post(`/agents/${agentId}/resume`)).body.status).toBe('idle')
   })

@@ -54,7 +54,7 @@ describe('base URL and authentication', () => {
     expectError(await live.with(swapped).get('/sessions'), 401, 'unauthorized')
   })
 
-  test('test keys return mocked answers: code is not run', async () => {
+  test('with a test key answers are mocked: code is not run', async () => {
     const code = 'print(sum(range(10)))'
     const agentId = await mocked.agent()
     const { status, body } = await mocked.exec(agentId, 'python', code)
@@ -62,11 +62,12 @@ describe('base URL and authentication', () => {
     expect((await live.exec(await live.agent(), 'python', code)).body.stdout).toBe('45\n') // the control
   })
 
-  test('test keys never provision real compute, so they use nothing', async () => {
+  test('a test key never provisions real compute, so it uses nothing', async () => {
     const sessionId = await mocked.session({ limits: { maxComputeMinutes: 0.0001 } })
     const agentId = await mocked.agent({}, sessionId)
     const taskId = await mocked.run(agentId, 'theazo:cost=12')
-    await expect.poll(async () => (await mocked.get(`/agents/${agentId}`)).body.task?.status).toBe('completed')
+    const status = async () => (await mocked.get(`/agents/${agentId}/tasks/${taskId}`)).body.status
+    await expect.poll(status, { timeout: 20_000 }).toBe('completed')
     const task = await mocked.get(`/agents/${agentId}/tasks/${taskId}`)
     expect(task.body.cost.amount).toBeGreaterThan(0) // told, not billed
     const { body } = await mocked.get('/usage/summary')

@@ -1,0 +1,139 @@
+// The document that the server gives of itself: valid, complete, and true of its routes.
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ApiSchema, type OpenApiDocument } from './api-schema.ts'
+import { expectError, Wire } from './wire.ts'
+
+let server: ListeningTheazo
+let mocked: Wire
+let document: OpenApiDocument
+beforeAll(async () => {
+  server = await listenTheazo({ port: 0 })
+  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  document = mocked.schema.document
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
+
+/** What the contract has, in its order. */
+const routes = [
+  'POST /sessions',
+  'POST /sessions/by-user/{userId}',
+  'GET /sessions',
+  'GET /sessions/{id}',
+  'PATCH /sessions/{id}',
+  'POST /sessions/{id}/terminate',
+  'GET /sessions/{id}/agents',
+  'POST /sessions/{id}/agents',
+  'GET /agents/{id}',
+  'GET /agents/{id}/tasks/{taskId}',
+  'POST /agents/{id}/tasks/{taskId}/cancel',
+  'POST /agents/{id}/run',
+  'POST /agents/{id}/exec',
+  'POST /agents/{id}/pause',
+  'POST /agents/{id}/resume',
+  'POST /agents/{id}/terminate',
+  'GET /agents/{id}/stream',
+  'GET /usage/summary',
+]
+
+/** The path of a template, with ids of things that are there. */
+async function pathOf(template: string): Promise<string> {
+  const sessionId = await mocked.session()
+  const agentId = await mocked.agent({}, sessionId)
+  const taskId = template.includes('{taskId}') ? await mocked.run(agentId, 'theazo:hang') : ''
+  return template
+    .replace('{userId}', 'user_1')
+    .replace('{taskId}', taskId)
+    .replace('{id}', template.startsWith('/agents') ? agentId : sessionId)
+}
+
+describe('the OpenAPI document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    expect(document.openapi).toMatch(/^3\.1\./)
+    // A copy, as the validator resolves references in place.
+    const copy = structuredClone(document)
+    expect(await new Validator().validate({ ...copy })).toEqual({ valid: true })
+    // The control: it finds what is wrong.
+    const broken = { ...structuredClone(document), paths: { '/x': { get: { responses: 1 } } } }
+    expect(await new Validator().validate(broken)).toMatchObject({ valid: false })
+  })
+
+  test('needs no key, and tells the base URL and how keys are sent', async () => {
+    const response = await fetch(new URL('/openapi.json', server.url))
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json'])
+    expect(await response.json()).toMatchObject({
+      servers: [{ url: '/v1' }],
+      security: [{ key: [] }],
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    })
+  })
+
+  test('has the routes of the contract, and no others', () => {
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    expect(documented.toSorted()).toEqual(routes.toSorted())
+  })
+
+  test('names every parameter of its paths', () => {
+    for (const [path, item] of Object.entries(document.paths)) {
+      const named = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name)
+      for (const { parameters = [] } of Object.values(item)) {
+        const inPath = parameters.filter((parameter) => parameter.in === 'path')
+        expect(inPath).toEqual(named.map((name) => expect.objectContaining({ name, required: true })))
+      }
+    }
+  })
+
+  test('has closed answers: each object says whether it may hold more', () => {
+    const open: string[] = []
+    const walk = (schema: unknown, path: string): void => {
+      if (typeof schema !== 'object' || schema === null) return
+      if ('type' in schema && schema.type === 'object' && !('additionalProperties' in schema)) open.push(path)
+      for (const [key, value] of Object.entries(schema)) walk(value, `${path}/${key}`)
+    }
+    walk(document.components.schemas, '')
+    expect(open).toEqual([])
+    expect(Object.keys(document.components.schemas).length).toBeGreaterThan(7)
+  })
+
+  test('that is held against an answer refuses an unknown field, a missing one and an undocumented status', () => {
+    const schema = new ApiSchema(document)
+    const answer = { method: 'POST', path: '/agents/agt_1/terminate', status: 200, mediaType: 'application/json' }
+    schema.assertAllows({ ...answer, body: { ok: true } })
+    expect(() => schema.assertAllows({ ...answer, body: { ok: true, more: 1 } })).toThrow('not as documented')
+    expect(() => schema.assertAllows({ ...answer, body: {} })).toThrow('not as documented')
+    expect(() => schema.assertAllows({ ...answer, status: 201, body: { ok: true } })).toThrow('is not documented')
+    expect(() => schema.assertAllows({ ...answer, mediaType: 'text/html', body: '' })).toThrow('text/html')
+    const error = { ...answer, status: 404, body: { error: { code: 'not_found', message: 'No.' } } }
+    expect(() => schema.assertAllows(error)).toThrow('requestId')
+  })
+})
+
+describe.each(routes)('%s', (route) => {
+  const [method = '', template = ''] = route.split(' ')
+
+  test('is a route of the server', async () => {
+    const path = await pathOf(template)
+    if (template.endsWith('/stream'))
+      return await (await mocked.stream(path.split('/')[2] ?? ''))[Symbol.asyncDispose]()
+    const { status } = await mocked.send(method, path, method === 'GET' ? undefined : '{}')
+    expect([404, 405]).not.toContain(status)
+    expect(status).toBeLessThan(500)
+  })
+
+  test('has no other method', async () => {
+    const path = await pathOf(template)
+    const documented = Object.keys(document.paths[template] ?? {})
+    // fetch sends no TRACE; HEAD is GET without the body, which has no envelope then.
+    for (const other of methods.filter((name) => !['head', 'trace', ...documented].includes(name))) {
+      const answer = await mocked.send(other.toUpperCase(), path)
+      expectError(answer, 405, 'not_found')
+      const allowed = (answer.headers.get('allow') ?? '').toLowerCase().split(', ')
+      expect([other, allowed.toSorted()]).toEqual([other, documented.toSorted()])
+    }
+  })
+})
