@@ -52,7 +52,15 @@ describe('deadlines', () => {
     await wire.post(`/agents/${agentId}/pause`)
     await clock.advance(3_600_000)
     await wire.post(`/agents/${agentId}/resume`)
+    await clock.advance(999) // what is due by then runs
     await expect.poll(status, patient).toBe('completed')
+
+    await wire.run(agentId, 'theazo:steps=2 theazo:delay=1000')
+    await clock.advance(9_000)
+    await wire.post(`/agents/${agentId}/pause`)
+    await wire.post(`/agents/${agentId}/resume`)
+    await clock.advance(1_000) // together ten: a resume gives no new time
+    await expect.poll(status, patient).toBe('failed')
 
     await wire.run(agentId, 'theazo:hang')
     await clock.advance(9_999)
