@@ -76,9 +76,10 @@ describe('sessions', () => {
     const live = await Wire.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxComputeMinutes: 10 } })
     const [a, b] = [await live.agent({}, sessionId), await live.agent({}, sessionId)]
-    const running = live.exec(a, 'bash', 'touch started; sleep 300')
+    await clock.advance(4 * 60_000)
+    const running = live.exec(a, 'bash', 'touch started; sleep 300') // its own deadline is later than the limit
     await live.exec(a, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
-    await clock.advance(5 * 60_000) // summed over agents, idle time included
+    await clock.advance(60_000) // summed over agents, idle time included
     expectError(await running, 402, 'session_limit_exceeded') // killed where it was
     await expect.poll(async () => (await live.get(`/sessions/${sessionId}`)).body.status).toBe('paused')
     for (const id of [a, b]) {
