@@ -2,7 +2,6 @@ import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ApiError, SandboxEndedError } from '../errors.ts'
-import { covers } from '../keys/scopes.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
 import type { Environment } from './environment.ts'
 import { readHeader } from './headers.ts'
@@ -18,8 +17,6 @@ export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Enviro
   return async (c, next) => {
     const key = c.req.method === 'POST' ? readHeader(c, 'idempotency-key') : undefined
     if (key === undefined) return await next()
-    // Without it no POST is allowed: the route says so, before anything is said of the key or the body.
-    if (!covers(c.get('principal').scopes, 'exec')) return await next()
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
       throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
     }
