@@ -34,7 +34,7 @@ export class Sessions {
       .values(row)
       .onConflict((conflict) => conflict.column('id').doNothing())
       .execute()
-    return toWire(row)
+    return await this.get(principal, id) // the one that was made before has other times, and may have changed
   }
 
   /** The user's newest session that is not terminated, or a new one: one transaction, so that racing calls agree. */
