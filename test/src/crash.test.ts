@@ -1,43 +1,15 @@
 // The server killed in the middle of things.
 import { execFileSync } from 'node:child_process'
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Theazo } from '@theazo/core'
 import { createLocalTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
+import { processesOf, statusOf } from './host-processes.ts'
 import { root, startServer } from './server-process.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
-
-/** Every process of a host user; zombies count only where they are asked for. */
-function processesOf(uid: number, zombies = false): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      const status = statusOf(pid)
-      return new RegExp(`^Uid:\t${uid}\t`, 'm').test(status) && (zombies || !/^State:\tZ/m.test(status))
-    })
-}
-
-function statusOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/status`, 'utf8')
-  } catch {
-    return '' // gone between the listing and the look
-  }
-}
 
 /**
  * A `bwrap` for the PATH that stops where bubblewrap has cloned the sandbox's first process, which has not yet asked to
