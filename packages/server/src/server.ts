@@ -111,7 +111,7 @@ async function open(
   opened.push(local)
   const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })
 
-  const events = new EventLog(database, clock)
+  const events = new EventLog(database, clock, onError)
   const answers = new IdempotentAnswers(database, clock, onError)
   const metering = new Metering({ database, events, clock, sizeOf: (id) => local.sizeOf(id), onError })
   const limits = new SessionLimits({ database, events, clock, onError })
@@ -158,6 +158,7 @@ async function open(
     metering,
     answers,
     closing(stopPruning),
+    closing(async () => events.close()),
     closing(async () => limits.close()),
     closing(() => runs.close(drainTimeoutMs)),
     closing(() => executions.drained(drainTimeoutMs, clock)),

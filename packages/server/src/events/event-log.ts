@@ -1,7 +1,10 @@
 import type { Clock } from '../clock.ts'
-import type { Database, StoreTransaction } from '../store/database.ts'
+import { type Database, isPassing, type StoreTransaction } from '../store/database.ts'
 import type { EventRow } from '../store/tables.ts'
 import { EventHub } from './event-hub.ts'
+
+/** How long a store that cannot write is left alone. */
+const retryMs = 1000
 
 /** One transaction of the services. What it emits is told to streams once it is kept. */
 export interface Unit {
@@ -22,9 +25,14 @@ export class EventLog {
   readonly #database: Database
   readonly #clock: Clock
 
-  constructor(database: Database, clock: Clock) {
+  readonly #onError: (error: unknown) => void
+  readonly #closed = new AbortController()
+
+  /** @param onError is told why a write must be tried again. */
+  constructor(database: Database, clock: Clock, onError: (error: unknown) => void) {
     this.#database = database
     this.#clock = clock
+    this.#onError = onError
   }
 
   /** Runs the work in one transaction; nothing of it, events included, is seen before all of it is kept. */
@@ -44,6 +52,37 @@ export class EventLog {
     }
     for (const run of followUps) run()
     return result
+  }
+
+  /**
+   * The same for what nobody asks for again: while the store cannot write, it is tried again until it can.
+   *
+   * @param signal fires when there is no use in that any more.
+   */
+  async writeSurely<Result>(work: (unit: Unit) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    const either = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal
+    for (;;) {
+      try {
+        return await this.write(work)
+      } catch (error) {
+        if (!isPassing(error) || either.aborted) throw error
+        this.#onError(error)
+        await this.#waitOr(either)
+      }
+    }
+  }
+
+  /** Nothing is tried again from here on. */
+  close(): void {
+    this.#closed.abort()
+  }
+
+  async #waitOr(signal: AbortSignal): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    const stop = this.#clock.after(retryMs, over.resolve)
+    signal.addEventListener('abort', () => over.resolve(), { once: true })
+    await over.promise
+    stop()
   }
 
   /** Events of an agent after a number, in order. */

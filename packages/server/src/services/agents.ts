@@ -4,7 +4,7 @@ import { ApiError, asApiError } from '../errors.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
-import type { Database } from '../store/database.ts'
+import { type Database, isPassing } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
@@ -111,7 +111,10 @@ export class Agents {
         await runs.unsuspend(id)
         throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
       }
-      await this.#writePause(id)
+      await this.#writePause(id).catch(async (error: unknown) => {
+        await runs.unsuspend(id)
+        throw error
+      })
     })
     this.#options.limits.settleSoon(agent.session_id)
     return await this.get(principal, id)
@@ -262,15 +265,22 @@ export class Agents {
   }
 
   async #boot(principal: Principal, id: string): Promise<void> {
-    const { events, sandboxes } = this.#options
+    const { events, sandboxes, onError } = this.#options
     const provider = sandboxes.of(principal.mode)
     try {
       const sandbox = await provider.create({ id })
+      const ready = events.write((unit) => changeAgent(unit, id, 'ready'))
+      const isReady = await ready.catch(async (error: unknown) => {
+        await sandbox.terminate()
+        throw error
+      })
       // Ended meanwhile: whoever ended it waits for this, and then removes the sandbox.
-      if (!(await events.write((unit) => changeAgent(unit, id, 'ready')))) await sandbox.terminate()
+      if (!isReady) await sandbox.terminate()
     } catch (error) {
       const failure = error instanceof Error ? error.message : String(error)
-      await events.write((unit) => changeAgent(unit, id, 'fail', { failure }))
+      const failed = events.writeSurely((unit) => changeAgent(unit, id, 'fail', { failure }))
+      if (isPassing(error)) void failed.catch(onError)
+      else await failed
       throw asApiError(error)
     }
   }

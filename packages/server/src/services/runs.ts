@@ -102,8 +102,10 @@ export class Runs {
   async unsuspend(agentId: string): Promise<void> {
     const run = this.#active.get(agentId)
     if (run && !run.isSuspended) return run.unsuspend()
-    const agent = await agentRecord(this.#options.database, agentId)
-    if (agent) await this.#options.events.write((unit) => this.goOn(unit, agent))
+    const { database } = this.#options
+    const agent = await agentRecord(database, agentId)
+    const task = agent && (await taskUnderWay(database, agent.id))
+    if (agent && task?.status === 'running') this.#work(agent, task)
   }
 
   /** Notes in the agent's task that it is paused; by a limit, with the event that tells so. */

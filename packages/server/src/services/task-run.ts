@@ -34,6 +34,7 @@ export class TaskRun {
   readonly done: Promise<EndedTask>
   readonly #options: TaskRunOptions
   readonly #abort = new AbortController()
+  readonly #abandoned = new AbortController()
   readonly #startedAt: number
   #isToSuspend = false
   #stoppedAfterMs: number | undefined
@@ -77,6 +78,7 @@ export class TaskRun {
 
   /** The server ends: whatever is under way is killed, and the next server does it again. */
   abandon(): void {
+    this.#abandoned.abort()
     this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
   }
 
@@ -190,14 +192,17 @@ export class TaskRun {
     })
   }
 
-  /** Only as long as the store says that the task runs: it may have been cancelled, or its agent ended. */
+  /**
+   * Only as long as the store says that the task runs: it may have been cancelled, or its agent ended. What a step gave
+   * is held while the store cannot write: a call of a tool must not be made twice.
+   */
   async #write(work: (unit: Unit) => Promise<void>): Promise<void> {
     const { events, task } = this.#options
-    await events.write(async (unit) => {
+    await events.writeSurely(async (unit) => {
       const found = await unit.db.selectFrom('tasks').select('status').where('id', '=', task.id).executeTakeFirst()
       if (found?.status !== 'running') throw new TaskOverError(`Task ${task.id} is ${found?.status}.`)
       await work(unit)
-    })
+    }, this.#abandoned.signal)
   }
 }
 

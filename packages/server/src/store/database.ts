@@ -119,6 +119,8 @@ function asKyselyDatabase(
       // A transaction that reads first and writes later would fail at once where another process wrote in between:
       // SQLite does not wait then.
       const sql = asked === 'begin' ? 'begin immediate' : asked
+      // Where the disk is full SQLite has rolled back by itself; a second time would be an error that hides the first.
+      if (sql === 'rollback' && !sqlite.isTransaction) return nothing
       let statement = prepared.get(sql)
       if (!statement) {
         if (prepared.size >= maxStatements) prepared.clear()
@@ -128,6 +130,23 @@ function asKyselyDatabase(
     },
   }
 }
+
+/** A statement that does nothing. */
+const nothing = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [].values(),
+}
+
+/** True where the store cannot write now, and may later: its disk is full or fails, or another process writes. */
+export function isPassing(error: unknown): boolean {
+  const { errcode } = error as { errcode?: unknown } // of node:sqlite's errors: SQLite's extended result code
+  return typeof errcode === 'number' && passingCodes.has(errcode & 0xff)
+}
+
+/** SQLITE_BUSY, SQLITE_IOERR, SQLITE_FULL. */
+const passingCodes: ReadonlySet<number> = new Set([5, 10, 13])
 
 /** Kysely types parameters as unknown; node:sqlite rejects at run time what is not a value of SQLite. */
 function values(parameters: readonly unknown[]): SQLInputValue[] {
