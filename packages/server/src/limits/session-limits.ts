@@ -23,6 +23,8 @@ interface Standing {
 }
 
 const dayMs = 86_400_000
+/** How long a store that cannot write is left alone. */
+const retryMs = 1000
 
 /**
  * Caps of sessions on cost and compute time (contract, Sessions): asked before anything that costs, and watched by a
@@ -33,7 +35,7 @@ export class SessionLimits {
   readonly #watches = new Map<string, () => void>()
   #isClosed = false
   /** Stops what the session's agents do, once it is paused. */
-  onReached: (sessionId: string, message: string) => void = () => {}
+  onReached: (sessionId: string, message: string) => Promise<void> = async () => {}
 
   constructor(options: SessionLimitsOptions) {
     this.#options = options
@@ -71,29 +73,38 @@ export class SessionLimits {
     const { database, events } = this.#options
     const asIs = await database.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
     if (!asIs || (asIs.limits === '{}' && asIs.status !== 'paused')) return
-    const { isPausedNow, standing } = await events.write(async (unit) => {
+    const { isToPause, standing } = await events.write(async (unit) => {
       const session = await unit.db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
-      if (!session || session.status === 'terminated') return { isPausedNow: false, standing: {} as Standing }
+      if (!session || session.status === 'terminated') return { isToPause: false, standing: {} as Standing }
       const standing = await this.#standing(unit.db, session)
       const status: WireSession['status'] = standing.reached === undefined ? 'active' : 'paused'
       // A cap that is reached while nothing works pauses nothing: the next call is refused by the same check.
-      const isChanged = status !== session.status && (status === 'active' || (await isAtWork(unit.db, sessionId)))
-      if (isChanged) {
+      const isToPause = status === 'paused' && (await isAtWork(unit.db, sessionId))
+      if (status !== session.status && (status === 'active' || isToPause)) {
         await unit.db
           .updateTable('sessions')
           .set({ status, updated_at: unit.now })
           .where('id', '=', sessionId)
           .execute()
       }
-      return { isPausedNow: isChanged && status === 'paused', standing }
+      // Also where it is paused already: a server that was killed in between has left its agents at work.
+      return { isToPause, standing }
     })
-    if (isPausedNow) this.onReached(sessionId, standing.reached ?? '')
+    if (isToPause) this.#retrying(sessionId, this.onReached(sessionId, standing.reached ?? ''))
     if (standing.changesInMs !== undefined) this.#watch(sessionId, standing.changesInMs)
   }
 
   /** The same, without waiting for it. */
   settleSoon(sessionId: string): void {
-    void this.settle(sessionId).catch(this.#options.onError)
+    this.#retrying(sessionId, this.settle(sessionId))
+  }
+
+  /** What cannot be written now, on a full disk, is looked at again: no session may work on beyond its cap for that. */
+  #retrying(sessionId: string, work: Promise<void>): void {
+    void work.catch((error: unknown) => {
+      this.#options.onError(error)
+      this.#watch(sessionId, retryMs)
+    })
   }
 
   /** Sessions that an earlier process of this server watched. */

@@ -190,23 +190,20 @@ export class Agents {
   }
 
   /** A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). */
-  pauseForLimit(sessionId: string, message: string): void {
-    const work = async (): Promise<void> => {
-      const { database, executions, runs } = this.#options
-      const agents = await database
-        .selectFrom('agents')
-        .select('id')
-        .where('session_id', '=', sessionId)
-        .where('status', 'in', ['idle', 'running'])
-        .execute()
-      const pauses = agents.map(async ({ id }) => {
-        executions.stop(id, exceeded(message))
-        await runs.suspend(id)
-        await this.#writePause(id, message)
-      })
-      await Promise.all(pauses)
-    }
-    void work().catch(this.#options.onError)
+  async pauseForLimit(sessionId: string, message: string): Promise<void> {
+    const { database, executions, runs } = this.#options
+    const agents = await database
+      .selectFrom('agents')
+      .select('id')
+      .where('session_id', '=', sessionId)
+      .where('status', 'in', ['idle', 'running'])
+      .execute()
+    const pauses = agents.map(async ({ id }) => {
+      executions.stop(id, exceeded(message))
+      await runs.suspend(id)
+      await this.#writePause(id, message)
+    })
+    await Promise.all(pauses)
   }
 
   async #writePause(id: string, limit?: string): Promise<void> {

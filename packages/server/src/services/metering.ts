@@ -2,7 +2,7 @@ import { type Clock, every } from '../clock.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import { newId } from '../ids.ts'
 import type { Database, Queries } from '../store/database.ts'
-import { type AgentRecord, selectAgent } from './agent-rows.ts'
+import { type AgentRecord, agentRecord } from './agent-rows.ts'
 
 const heartbeatMs = 5_000
 
@@ -77,9 +77,11 @@ export class Metering {
   /** Notes what goes on, and measures. */
   async beat(): Promise<void> {
     const { database, clock } = this.#options
-    for (const table of ['compute_usage', 'storage_usage'] as const) await see(database, table, clock.now())
-    const changed = new Set(this.#changed)
-    this.#changed.clear()
+    for (const table of ['compute_usage', 'storage_usage'] as const) {
+      await see(database, table, clock.now())
+      await this.#followClock(table)
+    }
+    const changed = new Set(this.#changed) // what is noted meanwhile is for the next time
     for (const agentId of changed) {
       await this.#measure(agentId)
     }
@@ -91,21 +93,54 @@ export class Metering {
     await this.beat().catch(this.#options.onError)
   }
 
-  async #measure(agentId: string): Promise<void> {
-    const sizeBytes = await this.#options.sizeOf(agentId)
-    if (sizeBytes === undefined) return
-    await this.#options.events.write(async (unit) => {
-      const open = await selectAgent(unit.db)
-        .innerJoin('storage_usage', 'storage_usage.agent_id', 'agents.id')
-        .select('storage_usage.size_bytes')
-        .where('storage_usage.agent_id', '=', agentId)
-        .where('storage_usage.ended_at', 'is', null)
-        .executeTakeFirst()
-      if (!open || open.size_bytes === sizeBytes) return
-      await closeUsage(unit, 'storage_usage', agentId)
-      await openUsage(unit, 'storage_usage', open, sizeBytes)
+  /** A clock that was set back: what is open ends where it was seen last, and goes on by the new time. */
+  async #followClock(table: UsageTable): Promise<void> {
+    const { database, clock, events } = this.#options
+    const isAhead = async (db: Queries, now: number) =>
+      await db
+        .selectFrom(table)
+        .select('agent_id')
+        .where('ended_at', 'is', null)
+        .where('seen_at', '>', now + heartbeatMs)
+        .execute()
+    if ((await isAhead(database, clock.now())).length === 0) return
+    await events.write(async (unit) => {
+      for (const { agent_id: id } of await isAhead(unit.db, unit.now)) {
+        const agent = await agentRecord(unit.db, id)
+        const sizeBytes = await sizeOfOpen(unit.db, id)
+        await closeUsage(unit, table, id)
+        if (agent) await openUsage(unit, table, agent, sizeBytes)
+      }
     })
   }
+
+  async #measure(agentId: string): Promise<void> {
+    this.#changed.delete(agentId)
+    const sizeBytes = await this.#options.sizeOf(agentId)
+    if (sizeBytes === undefined) return
+    const written = this.#options.events.write(async (unit) => {
+      const known = await sizeOfOpen(unit.db, agentId)
+      const agent = await agentRecord(unit.db, agentId)
+      if (!agent || known === undefined || known === sizeBytes) return
+      await closeUsage(unit, 'storage_usage', agentId)
+      await openUsage(unit, 'storage_usage', agent, sizeBytes)
+    })
+    await written.catch((error: unknown) => {
+      this.#changed.add(agentId)
+      throw error
+    })
+  }
+}
+
+/** Bytes that the agent is billed for now; undefined where it is for none. */
+async function sizeOfOpen(db: Queries, agentId: string): Promise<number | undefined> {
+  const open = await db
+    .selectFrom('storage_usage')
+    .select('size_bytes')
+    .where('agent_id', '=', agentId)
+    .where('ended_at', 'is', null)
+    .executeTakeFirst()
+  return open?.size_bytes
 }
 
 async function see(db: Queries, table: UsageTable, now: number): Promise<void> {

@@ -68,7 +68,7 @@ async function lastSize(db: Queries, agentId: string): Promise<number> {
 
 /** A clock that was set back while the server was down must not sort new things before old ones. */
 async function continueIds(database: Database): Promise<void> {
-  for (const table of ['sessions', 'agents', 'tasks', 'api_keys'] as const) {
+  for (const table of ['sessions', 'agents', 'tasks', 'api_keys', 'compute_usage', 'storage_usage'] as const) {
     const { id } = await database
       .selectFrom(table)
       .select(({ fn }) => fn.max('id').as('id'))
