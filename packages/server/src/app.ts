@@ -17,6 +17,7 @@ import { idempotent } from './routes/idempotent.ts'
 import { needsScope } from './routes/needs-scope.ts'
 import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
 import { rateLimit } from './routes/rate-limit.ts'
+import { refuseWhileClosing } from './routes/refuse-while-closing.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tellHeader } from './routes/headers.ts'
@@ -43,6 +44,8 @@ export interface AppOptions extends OperationsOptions {
   usage: Usage
   /** A web page's origin that may call from a browser; none by default. */
   corsOrigin: string | undefined
+  /** True while what runs is let go on for a while, and nothing new begins. */
+  isClosing: () => boolean
 }
 
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
@@ -61,6 +64,7 @@ const headers = Object.entries({
 export function createApp(options: AppOptions): Hono<Environment> {
   const { log, database, keys, limiter, answers, sessions, agents, execs, runs, streams, usage, corsOrigin } = options
   const api = new Hono<Environment>()
+  api.use(refuseWhileClosing(options.isClosing))
   api.use(authenticate(keys))
   api.use(rateLimit(limiter))
   api.use(needsScope())

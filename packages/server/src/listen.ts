@@ -69,8 +69,11 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
       keys: server.keys,
       async [Symbol.asyncDispose]() {
         const closed = once(http, 'close')
+        // Whoever asks /readyz meanwhile is told; a closed port says less.
+        const disposed = server[Symbol.asyncDispose]()
+        await Promise.race([server.drained, disposed])
         http.close()
-        await server[Symbol.asyncDispose]()
+        await disposed
         // Connections whose last answer is still on its way are closed after it, those of a stuck reader in the end.
         const sweep = setInterval(() => http.closeIdleConnections(), 20)
         const limit = setTimeout(() => http.closeAllConnections(), lastAnswerTimeoutMs)

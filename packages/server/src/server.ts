@@ -57,6 +57,8 @@ export interface Server extends AsyncDisposable {
   apiKey: string
   /** The keys that it accepts. */
   keys: ApiKeys
+  /** Resolves once a closing server has let what runs go on for long enough. */
+  drained: Promise<void>
 }
 
 const maxExecTimeoutMs = 120_000
@@ -133,6 +135,7 @@ async function open(
   metering.start()
 
   let isClosing = false
+  const drained = Promise.withResolvers<void>()
   const metrics = new Metrics({
     execs: () => executions.count,
     tasks: () => runs.count,
@@ -150,7 +153,8 @@ async function open(
   const { isMetricsPublic = false, corsOrigin } = options
   const parts = { log, database, keys, answers, sessions, agents, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
-  const app = createApp({ ...parts, limiter, isMetricsPublic, corsOrigin, unreadyBecause })
+  const isClosingNow = (): boolean => isClosing
+  const app = createApp({ ...parts, limiter, isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow })
 
   // What is closed first is last here.
   opened.push(
@@ -160,14 +164,17 @@ async function open(
     closing(stopPruning),
     closing(async () => events.close()),
     closing(async () => limits.close()),
-    closing(() => runs.close(drainTimeoutMs)),
-    closing(() => executions.drained(drainTimeoutMs, clock)),
+    closing(async () => drained.resolve()),
+    closing(async () => {
+      await Promise.all([executions.drained(drainTimeoutMs, clock), runs.close(drainTimeoutMs)])
+    }),
     streams,
     closing(async () => void (isClosing = true)),
   )
   return {
     apiKey,
     keys,
+    drained: drained.promise,
     fetch: (request, env) => inFlight.track(() => app.fetch(request, env)),
     [Symbol.asyncDispose]: closeAll,
   }
