@@ -27,6 +27,7 @@ export class EventLog {
 
   readonly #onError: (error: unknown) => void
   readonly #closed = new AbortController()
+  #latestMs = 0
 
   /** @param onError is told why a write must be tried again. */
   constructor(database: Database, clock: Clock, onError: (error: unknown) => void) {
@@ -42,7 +43,9 @@ export class EventLog {
     const now = this.#clock.now()
     const result = await this.#database.transaction().execute((db) => {
       const emit = async (agentId: string, type: string, data: object): Promise<void> => {
-        events.push(await append(db, agentId, type, data, now))
+        // A clock that was set back must not make a later event the first to be deleted: that would leave a hole.
+        this.continueAfter(now)
+        events.push(await append(db, agentId, type, data, this.#latestMs))
       }
       return work({ db, now, emit, afterwards: (run) => void followUps.push(run) })
     })
@@ -70,6 +73,11 @@ export class EventLog {
         await this.#waitOr(either)
       }
     }
+  }
+
+  /** Events are not told to be older than this, which an earlier process may have written by a clock that was ahead. */
+  continueAfter(ms: number): void {
+    this.#latestMs = Math.max(this.#latestMs, ms)
   }
 
   /** Nothing is tried again from here on. */

@@ -25,6 +25,7 @@ export interface RecoveryOptions {
  */
 export async function recover({ database, events, sandboxes, limits, runs, onError }: RecoveryOptions): Promise<void> {
   await continueIds(database)
+  await continueEvents(database, events)
   await closeAtLastSeen(database)
   const agents = await selectAgent(database).where('agents.status', 'not in', ['terminated', 'failed']).execute()
   const found = await Promise.all(agents.map(async (agent) => ({ agent, failure: await failureOf(agent, sandboxes) })))
@@ -75,4 +76,13 @@ async function continueIds(database: Database): Promise<void> {
       .executeTakeFirstOrThrow()
     if (id !== null) continueAfter(id)
   }
+}
+
+/** Nor make new events older than old ones. */
+async function continueEvents(database: Database, events: EventLog): Promise<void> {
+  const { at } = await database
+    .selectFrom('events')
+    .select(({ fn }) => fn.max('created_at').as('at'))
+    .executeTakeFirstOrThrow()
+  if (at !== null) events.continueAfter(at)
 }
