@@ -83,7 +83,12 @@ export function selectAgent(db: Queries) {
 export function toWireAgent(db: Database, row: AgentRow): WireAgent {
   taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
   const query = taskById
-  return db.cached(`wire ${row.id}`, () => wireAgent(row, row.task_id ? db.first(query, row.task_id) : undefined))
+  // Both are read in one turn: a task that ends after the row was read would be told with an agent that still runs, and
+  // be kept so until the next write.
+  return db.cached(`wire ${row.id}`, () => {
+    const now = (agentById && db.first(agentById, row.id)) ?? row
+    return wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined)
+  })
 }
 
 /** As the API tells a page of them. */
