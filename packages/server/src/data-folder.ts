@@ -31,8 +31,10 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   try {
     const base = await openBase(isRoot)
     const nodePath = isRoot ? await reachableNode(base) : process.execPath
-    const kept = dataDir === undefined ? undefined : await keptPaths(resolve(dataDir), base, isRoot)
-    const lock = kept && lockFolder(kept.path)
+    const keptPath = dataDir === undefined ? undefined : resolve(dataDir)
+    if (keptPath !== undefined) await mkdir(keptPath, { recursive: true, mode: 0o700 })
+    const lock = keptPath === undefined ? undefined : lockFolder(keptPath)
+    const kept = keptPath === undefined ? undefined : await keptPaths(keptPath, base, isRoot)
     const temporary = await makeTemporary(base)
     const { path, agentsPath } = kept ?? { path: join(temporary, 'data'), agentsPath: join(temporary, 'agents') }
     const scratchPath = join(temporary, 'scratch')
@@ -97,7 +99,6 @@ async function keptPaths(
   base: string,
   isRoot: boolean,
 ): Promise<Pick<DataFolder, 'path' | 'agentsPath'>> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
   return { path, agentsPath: isRoot ? join(base, 'agents', await instanceId(path)) : join(path, 'agents') }
 }
 
@@ -119,7 +120,8 @@ async function instanceId(path: string): Promise<string> {
   const known = await readFile(file, 'utf8').catch(() => undefined)
   if (known) return basename(known.trim())
   const id = randomBytes(8).toString('hex')
-  await writeFile(file, `${id}\n`, { mode: 0o600, flag: 'wx' })
+  await writeFile(`${file}.partial`, `${id}\n`, { mode: 0o600 })
+  await rename(`${file}.partial`, file) // in one step: a kill leaves no empty name, with which no server would start
   return id
 }
 
