@@ -18,7 +18,7 @@ let testKey = ''
 beforeEach(async () => {
   if (!isRoot) return
   disk = mkdtempSync(join(tmpdir(), 'theazo-disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=700', 'theazo-full-disk', disk])
+  execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=700', 'theazo-full-disk', disk])
   ;[dataDir, filler] = [join(disk, 'data'), join(disk, 'filler')]
   server = await start()
   const args = ['keys', 'create', '--data-dir', dataDir, '--test', '--plan', 'enterprise', '--json']
@@ -27,7 +27,7 @@ beforeEach(async () => {
 afterEach(async () => {
   if (!isRoot) return
   await server[Symbol.asyncDispose]()
-  execFileSync('umount', [disk])
+  execFileSync('/usr/bin/umount', [disk])
   rmdirSync(disk)
 })
 
@@ -75,6 +75,12 @@ async function untilRefused(): Promise<string[]> {
   throw new Error('the disk was never full')
 }
 
+/** What the log says of a request that failed. */
+function faultOf(requestId: string): string | undefined {
+  const lines = server.output.err.split('\n').filter((line) => line.includes(requestId) && line.endsWith('}'))
+  return lines.map((line) => JSON.parse(line)).find(({ level }) => level === 50)?.err.message
+}
+
 async function agentOf(userId: string): Promise<{ sessionId: string; agentId: string }> {
   const session = await send('POST', '/sessions', { userId })
   const agent = await send('POST', `/sessions/${session.body.id}/agents`, {})
@@ -107,8 +113,7 @@ describe.runIf(isRoot)('while the disk is full', () => {
     ] as const) {
       const answer = await send(method, path, body)
       expect([path, answer.status, answer.body.error?.code]).toEqual([path, 500, 'internal_error'])
-      const line = server.output.err.split('\n').find((text) => text.includes(answer.body.error.requestId))
-      expect(JSON.parse(line ?? '{}')).toMatchObject({ level: 50, err: { message: expect.stringMatching(/full/) } })
+      await expect.poll(() => faultOf(answer.body.error.requestId)).toMatch(/full/)
     }
     for (const path of ['/sessions', `/sessions/${sessionId}`, `/agents/${agentId}`, '/usage/summary']) {
       expect([path, (await send('GET', path)).status]).toEqual([path, 200])

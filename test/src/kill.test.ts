@@ -1,6 +1,6 @@
 // The server killed at any moment under load: what it has acknowledged is there when it is back.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -94,6 +94,21 @@ test(
     ])
     expect(cutLives).toBeGreaterThanOrEqual(kills * 0.9)
     expect(Math.max(...startsMs)).toBeLessThan(20_000)
+  },
+)
+
+test.runIf(process.getuid?.() === 0)(
+  'a first start that was killed before it had written the name of its folder does not keep the next from starting',
+  async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'theazo-kill-'))
+    writeFileSync(join(dataDir, 'instance-id'), '')
+    const args = [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json']
+    {
+      await using server = await startServer(process.execPath, args)
+      expect((await fetch(new URL('/readyz', server.url))).status).toBe(200)
+    }
+    expect(readFileSync(join(dataDir, 'instance-id'), 'utf8')).toMatch(/^[0-9a-f]{16}\n$/)
+    rmSync(dataDir, { recursive: true })
   },
 )
 
