@@ -1,0 +1,234 @@
+// Tasks of live keys, whose model says what the test lets it say, when it lets it.
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { AgentStream } from '../../../../test/src/agent-stream.ts'
+import { ApiCaller } from '../../../../test/src/api-caller.ts'
+import { StepClock } from '../../../../test/src/step-clock.ts'
+import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
+import { microCents } from '../pricing.ts'
+import { createServer, type Server } from '../server.ts'
+
+const minuteMs = 60_000
+
+/** One question to the model, which waits for its answer. */
+interface Turn {
+  request: ModelRequest
+  answer: (step: Partial<ModelStep>) => void
+}
+
+/** The model of every agent here; each task's questions are answered by whoever waits for that task. */
+class AskedModel implements Model {
+  readonly id = 'asked'
+  /** Answers at once, in place of a test that waits. */
+  readonly instantly = new Map<string, (request: ModelRequest) => Partial<ModelStep>>()
+  readonly #turns: Turn[] = []
+  #wake: () => void = () => {}
+
+  async step(request: ModelRequest, _onDelta: unknown, signal: AbortSignal): Promise<ModelStep> {
+    const instantly = this.instantly.get(request.prompt)
+    if (instantly) return turn(instantly(request))
+    const { promise, resolve, reject } = Promise.withResolvers<ModelStep>()
+    signal.addEventListener('abort', () => reject(signal.reason as Error))
+    this.#turns.push({ request, answer: (step) => resolve(turn(step)) })
+    this.#wake()
+    return await promise
+  }
+
+  /** The next question of a task. */
+  async asked(prompt: string): Promise<Turn> {
+    for (;;) {
+      const index = this.#turns.findIndex(({ request }) => request.prompt === prompt)
+      const [found] = index === -1 ? [] : this.#turns.splice(index, 1)
+      if (found) return found
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  /** How many wait for an answer now. */
+  waiting(prompt: string): number {
+    return this.#turns.filter(({ request }) => request.prompt === prompt).length
+  }
+}
+
+function turn(step: Partial<ModelStep>): ModelStep {
+  return { kind: 'model', toolCalls: [], inputTokens: 0, outputTokens: 0, cost: 0, ...step }
+}
+
+const call = (id: string, code: string) => ({ id, tool: 'run_code', input: { language: 'bash', code } })
+
+const model = new AskedModel()
+const clock = new StepClock()
+let server: Server
+let api: ApiCaller
+beforeAll(async () => {
+  server = await createServer({ clock }, () => model)
+  const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init))
+  api = new ApiCaller({ baseUrl: 'http://theazo.local/v1', apiKey: server.apiKey, fetch })
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+/** An agent in a session with these limits, and its stream from the start. */
+async function newAgent(limits: object, options: object = {}) {
+  const { body: session } = await api.post('/sessions', { userId: 'capped', limits })
+  const { body: agent } = await api.post(`/sessions/${session.id}/agents`, options)
+  const stream = await AgentStream.open(api, agent.id)
+  onTestFinished(async () => {
+    await api.post(`/agents/${agent.id}/terminate`)
+    await stream.close()
+  })
+  const path = `/agents/${agent.id}`
+  return {
+    stream,
+    sessionPath: `/sessions/${session.id}`,
+    path,
+    run: async (task: string): Promise<string> => (await api.post(`${path}/run`, { task })).body.taskId,
+    exec: async (code: string): Promise<string> => (await api.post(`${path}/exec`, { lang: 'bash', code })).body.stdout,
+    agent: async () => (await api.get(path)).body,
+  }
+}
+
+const maxCost = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } })
+const events = ({ events: all }: AgentStream, name: string) => all.filter(({ event }) => event === name)
+const eventually = <T>(ask: () => T) => expect.poll(ask, { interval: 1, timeout: 30_000 })
+
+test('a task that spends the last cent stops after its step, and goes on to its end once the cap is raised', async () => {
+  const { stream, sessionPath, path, run, exec, agent } = await newAgent(maxCost(100))
+  const from = new Date(clock.now()).toISOString()
+  const taskId = await run('costly')
+  const first = await model.asked('costly')
+  first.answer({ toolCalls: [call('a', 'echo a >> ran')], inputTokens: 1000, outputTokens: 10, cost: microCents(60) })
+  const second = await model.asked('costly')
+  expect(second.request.steps.map(({ kind }) => kind)).toEqual(['model', 'tool'])
+  const calls = [call('b', 'echo b >> ran'), call('c', 'echo c >> ran')]
+  second.answer({ toolCalls: calls, inputTokens: 2000, outputTokens: 20, cost: microCents(39.5) })
+  const third = await model.asked('costly')
+  third.answer({ toolCalls: [call('d', 'echo d >> ran')], inputTokens: 1, outputTokens: 1, cost: microCents(0.5) })
+
+  expect((await stream.tellsStatus('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
+  expect(events(stream, 'error').map(({ data }) => data)).toEqual([
+    { code: 'session_limit_exceeded', message: expect.stringContaining('100 cents'), resumable: true, taskId },
+  ])
+  expect(await agent()).toMatchObject({ status: 'paused', task: { id: taskId, status: 'paused' } })
+  expect((await api.get(sessionPath)).body.status).toBe('paused')
+  expect(model.waiting('costly')).toBe(0)
+  expect((await api.post(`${path}/resume`)).body.error.code).toBe('session_limit_exceeded')
+  expect((await api.post(`${path}/run`, { task: 'another' })).body.error.code).toBe('session_limit_exceeded')
+
+  await api.patch(sessionPath, { limits: maxCost(200) })
+  expect(await agent()).toMatchObject({ status: 'paused' })
+  expect((await api.post(`${path}/resume`)).body).toMatchObject({ status: 'running', task: { id: taskId } })
+  const last = await model.asked('costly')
+  expect(last.request.steps.flatMap((step) => (step.kind === 'tool' ? step.id : []))).toEqual(['a', 'b', 'c', 'd'])
+  last.answer({ text: 'done' })
+  await stream.first(({ event }) => event === 'output')
+  expect(await exec('cat ran')).toBe('a\nb\nc\nd\n')
+  expect(await agent()).toMatchObject({ status: 'idle', task: { id: taskId, status: 'completed', output: 'done' } })
+  for (const name of ['tool_call', 'tool_result']) {
+    expect(events(stream, name).map(({ data }) => data.id)).toEqual(['a', 'b', 'c', 'd'])
+  }
+  clock.advance(1) // what is used now is told from the next moment on
+  const { body: usage } = await api.get(`/usage/summary?from=${from}&sessionId=${sessionPath.split('/')[2]}`)
+  expect(usage.models).toEqual({ inputTokens: 3001, outputTokens: 31, cost: { amount: 100, currency: 'usd' } })
+})
+
+test('a task whose steps take no time spends no step more than the one that reached the cap', async () => {
+  const { stream, path, run } = await newAgent(maxCost(100))
+  let asked = 0
+  model.instantly.set('quick', () => {
+    asked += 1
+    return { toolCalls: [{ id: `call ${asked}`, tool: 'none', input: {} }], cost: microCents(50) }
+  })
+  const taskId = await run('quick')
+  await stream.tellsStatus('paused')
+  expect(asked).toBe(2)
+  expect((await api.get(`${path}/tasks/${taskId}`)).body).toMatchObject({ status: 'paused', cost: { amount: 100 } })
+})
+
+test('an answer that reaches the cap is the end of its task: nothing is left to resume', async () => {
+  const { stream, run, agent } = await newAgent(maxCost(100))
+  const taskId = await run('last words')
+  const only = await model.asked('last words')
+  only.answer({ text: 'done', cost: microCents(100) })
+  await stream.first(({ event }) => event === 'output')
+  await stream.tellsStatus('paused')
+  expect(events(stream, 'error')).toEqual([])
+  expect(await agent()).toMatchObject({ status: 'paused', task: { id: taskId, status: 'completed' } })
+})
+
+test('a task under way when the time is used up ends its step, and begins no other', async () => {
+  const { stream, sessionPath, path, run, exec, agent } = await newAgent({ maxComputeMinutes: 3 })
+  const taskId = await run('slow')
+  const first = await model.asked('slow')
+  clock.advance(3 * minuteMs)
+  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
+  expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
+  first.answer({ toolCalls: [call('a', 'echo a >> ran')] })
+  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit', taskId })
+  expect(events(stream, 'tool_call')).toHaveLength(1)
+  expect(events(stream, 'tool_result')).toEqual([])
+
+  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
+  await api.post(`${path}/resume`)
+  const second = await model.asked('slow')
+  second.answer({ text: 'done' })
+  await stream.first(({ event }) => event === 'output')
+  expect(await exec('cat ran')).toBe('a\n')
+})
+
+test('a cap that is reached while a pause waits holds, also when the pause is given up', async () => {
+  const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
+  await run('stuck')
+  const first = await model.asked('stuck')
+  const pausing = api.post(`${path}/pause`)
+  await eventually(async () => (await api.post(`${path}/exec`, { lang: 'bash', code: '' })).status).toBe(409)
+  clock.advance(minuteMs)
+  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
+  clock.advance(minuteMs)
+  expect(await pausing).toMatchObject({ status: 504, body: { error: { code: 'timeout' } } })
+  first.answer({ toolCalls: [call('a', 'true')] })
+  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit' })
+  expect(model.waiting('stuck')).toBe(0)
+  expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
+})
+
+test("an agent's timeout is of the time its task runs: pauses do not count", async () => {
+  const { stream, path, run, exec, agent } = await newAgent({}, { timeout: 100 })
+  const taskId = await run('timed')
+  const first = await model.asked('timed')
+  clock.advance(60_000)
+  const pausing = api.post(`${path}/pause`)
+  first.answer({ toolCalls: [call('a', 'echo kept > file')] })
+  expect((await pausing).body).toMatchObject({ status: 'paused', task: { status: 'paused' } })
+  clock.advance(60 * minuteMs)
+  expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
+  await api.post(`${path}/resume`)
+  await model.asked('timed')
+  clock.advance(39_999)
+  expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
+  clock.advance(1)
+  const { data } = await stream.first(({ event }) => event === 'error')
+  expect(data).toMatchObject({ code: 'timeout', message: expect.stringContaining('100 s'), taskId })
+  await eventually(agent).toMatchObject({ status: 'idle', task: { status: 'failed', error: { code: 'timeout' } } })
+  expect(await exec('cat file')).toBe('kept\n')
+})
+
+test('a pause that nothing answers is given up after 120 s: 504, and the task goes on as if none had asked', async () => {
+  const { stream, path, run, exec, agent } = await newAgent({})
+  const taskId = await run('deaf')
+  const first = await model.asked('deaf')
+  const pausing = api.post(`${path}/pause`)
+  const tryExec = () => api.post(`${path}/exec`, { lang: 'bash', code: '' })
+  await eventually(async () => (await tryExec()).status).toBe(409)
+  expect((await api.post(`${path}/pause`)).status).toBe(409)
+  clock.advance(119_999)
+  expect((await tryExec()).status).toBe(409)
+  clock.advance(1)
+  expect(await pausing).toMatchObject({ status: 504, body: { error: { code: 'timeout' } } })
+  expect(await agent()).toMatchObject({ status: 'running', task: { id: taskId, status: 'running' } })
+  expect(await exec('echo on')).toBe('on\n')
+  first.answer({ toolCalls: [call('a', 'true')] })
+  const second = await model.asked('deaf')
+  second.answer({ text: 'done' })
+  await stream.first(({ event }) => event === 'output')
+  await stream.tellsStatus('idle')
+  expect(events(stream, 'status').map(({ data }) => data.status)).toEqual(['running', 'idle'])
+})

@@ -1,0 +1,83 @@
+import { createParser } from 'eventsource-parser'
+import type { ApiCaller } from './api-caller.ts'
+
+/** An event as it came. */
+export interface StreamedEvent {
+  id: number
+  event: string
+  // Each test says what it expects of the data.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  data: any
+}
+
+/** A connection to an agent's stream, read as fast as it comes. */
+export class AgentStream implements AsyncDisposable {
+  readonly events: StreamedEvent[] = []
+  readonly comments: string[] = []
+  readonly retries: number[] = []
+  readonly status: number
+  readonly headers: Headers
+  /** Resolves when the server has ended it, or it was closed here. */
+  readonly ended: Promise<void>
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  #wake: () => void = () => {}
+  #isEnded = false
+
+  private constructor({ status, headers }: Response, body: ReadableStream<Uint8Array>) {
+    this.status = status
+    this.headers = headers
+    this.#reader = body.getReader()
+    this.ended = this.#read()
+  }
+
+  /** @param lastEventId where it goes on after. */
+  static async open(api: ApiCaller, agentId: string, lastEventId?: number): Promise<AgentStream> {
+    const headers = lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }
+    const response = await api.open(`/agents/${agentId}/stream`, { headers })
+    if (!response.body) throw new Error(`a stream without a body: ${response.status}`)
+    return new AgentStream(response, response.body)
+  }
+
+  /** The first event, of those that came or come yet, that is what is looked for. */
+  async first(isIt: (event: StreamedEvent) => boolean): Promise<StreamedEvent> {
+    for (;;) {
+      const found = this.events.find(isIt)
+      if (found) return found
+      if (this.#isEnded) throw new Error(`the stream ended without it: ${JSON.stringify(this.events)}`)
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  /** Resolves once the agent has told that it is in a status. */
+  tellsStatus(status: string): Promise<StreamedEvent> {
+    return this.first(({ event, data }) => event === 'status' && data.status === status)
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.cancel()
+    await this.ended
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #read(): Promise<void> {
+    const parser = createParser({
+      onEvent: ({ id, event, data }) =>
+        void this.events.push({ id: Number(id), event: event ?? '', data: JSON.parse(data) }),
+      onComment: (comment) => void this.comments.push(comment),
+      onRetry: (retry) => void this.retries.push(retry),
+    })
+    const decoder = new TextDecoder()
+    try {
+      for (let chunk = await this.#reader.read(); !chunk.done; chunk = await this.#reader.read()) {
+        parser.feed(decoder.decode(chunk.value, { stream: true }))
+        this.#wake()
+      }
+    } finally {
+      this.#isEnded = true
+      this.#wake()
+    }
+  }
+}
