@@ -34,7 +34,7 @@ export class SessionLimits {
   readonly #options: SessionLimitsOptions
   readonly #watches = new Map<string, () => void>()
   #isClosed = false
-  /** Stops what the session's agents do, once it is paused. */
+  /** Stops what the session's agents do; resolves once nothing new begins in them. */
   onReached: (sessionId: string, message: string) => Promise<void> = async () => {}
 
   constructor(options: SessionLimitsOptions) {
@@ -87,24 +87,22 @@ export class SessionLimits {
           .where('id', '=', sessionId)
           .execute()
       }
-      // Also where it is paused already: a server that was killed in between has left its agents at work.
+      // Also where it is paused already: an agent may have booted since, or a server was killed before it had paused all.
       return { isToPause, standing }
     })
-    if (isToPause) this.#retrying(sessionId, this.onReached(sessionId, standing.reached ?? ''))
+    if (isToPause) await this.onReached(sessionId, standing.reached ?? '')
     if (standing.changesInMs !== undefined) this.#watch(sessionId, standing.changesInMs)
   }
 
   /** The same, without waiting for it. */
   settleSoon(sessionId: string): void {
-    this.#retrying(sessionId, this.settle(sessionId))
+    void this.settle(sessionId).catch((error: unknown) => this.settleAgain(sessionId, error))
   }
 
   /** What cannot be written now, on a full disk, is looked at again: no session may work on beyond its cap for that. */
-  #retrying(sessionId: string, work: Promise<void>): void {
-    void work.catch((error: unknown) => {
-      this.#options.onError(error)
-      this.#watch(sessionId, retryMs)
-    })
+  settleAgain(sessionId: string, error: unknown): void {
+    this.#options.onError(error)
+    this.#watch(sessionId, retryMs)
   }
 
   /** Sessions that an earlier process of this server watched. */

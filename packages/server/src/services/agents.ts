@@ -189,9 +189,12 @@ export class Agents {
       .execute()
   }
 
-  /** A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). */
+  /**
+   * A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). Resolves when no step
+   * begins any more.
+   */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, executions, runs } = this.#options
+    const { database, executions, limits, runs } = this.#options
     const agents = await database
       .selectFrom('agents')
       .select('id')
@@ -203,7 +206,8 @@ export class Agents {
       await runs.suspend(id)
       await this.#writePause(id, message)
     })
-    await Promise.all(pauses)
+    // A step under way may take long; that none follows is settled above.
+    void Promise.all(pauses).catch((error: unknown) => limits.settleAgain(sessionId, error))
   }
 
   async #writePause(id: string, limit?: string): Promise<void> {

@@ -134,7 +134,7 @@ export class TaskRun {
   }
 
   async #keep(step: Step, number: number): Promise<void> {
-    const { agent, task, limits } = this.#options
+    const { agent, task, limits, onError } = this.#options
     await this.#write(async (unit) => {
       await unit.db
         .insertInto('task_steps')
@@ -150,7 +150,8 @@ export class TaskRun {
         await unit.emit(agent.id, 'tool_call', { id, tool, input, taskId: task.id })
       }
     })
-    if (step.kind === 'model' && agent.mode === 'live') limits.settleSoon(agent.session_id)
+    // Waited for: a step that reaches a cap is the last one.
+    if (step.kind === 'model' && agent.mode === 'live') await limits.settle(agent.session_id).catch(onError)
   }
 
   /** What the step used: told with the task, and billed unless the key is a test key. */
