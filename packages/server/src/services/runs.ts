@@ -101,11 +101,11 @@ export class Runs {
   /** Takes back a {@link suspend} that was not waited for: the task goes on. */
   async unsuspend(agentId: string): Promise<void> {
     const run = this.#active.get(agentId)
-    if (run && !run.isSuspended) return run.unsuspend()
+    if (!run?.unsuspend()) return
     const { database } = this.#options
     const agent = await agentRecord(database, agentId)
-    const task = agent && (await taskUnderWay(database, agent.id))
-    if (agent && task?.status === 'running') this.#work(agent, task)
+    const task = agent && (await taskUnderWay(database, agentId))
+    if (agent?.status === 'running' && task?.status === 'running') this.#work(agent, { ...task, run_ms: run.runMs })
   }
 
   /** Notes in the agent's task that it is paused; by a limit, with the event that tells so. */
@@ -127,8 +127,9 @@ export class Runs {
     const task = await taskUnderWay(unit.db, agent.id)
     if (!task) return undefined
     this.#modelOf(agent) // or whoever resumes is told
-    await unit.db.updateTable('tasks').set({ status: 'running' }).where('id', '=', task.id).execute()
-    unit.afterwards(() => this.#work(agent, task))
+    const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
+    await unit.db.updateTable('tasks').set({ status: 'running', run_ms: runMs }).where('id', '=', task.id).execute()
+    unit.afterwards(() => this.#work(agent, { ...task, run_ms: runMs }))
     return task.id
   }
 

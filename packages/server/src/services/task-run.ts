@@ -36,7 +36,8 @@ export class TaskRun {
   readonly #abort = new AbortController()
   readonly #abandoned = new AbortController()
   readonly #startedAt: number
-  #isToSuspend = false
+  /** How many want it suspended: a pause and a cap may both. */
+  #suspends = 0
   #stoppedAfterMs: number | undefined
 
   constructor(options: TaskRunOptions) {
@@ -57,18 +58,16 @@ export class TaskRun {
     return Math.round(task.run_ms + (this.#stoppedAfterMs ?? clock.monotonic() - this.#startedAt))
   }
 
-  get isSuspended(): boolean {
-    return this.#isToSuspend && this.#stoppedAfterMs !== undefined
-  }
-
   /** Resolves when the step under way has ended: the task has ended with it, or waits. */
   async suspend(): Promise<void> {
-    this.#isToSuspend = true
+    this.#suspends += 1
     await this.done
   }
 
-  unsuspend(): void {
-    this.#isToSuspend = false
+  /** Takes one {@link suspend} back. True where the loop has stopped by then, and nobody else wants that. */
+  unsuspend(): boolean {
+    this.#suspends -= 1
+    return this.#suspends === 0 && this.#stoppedAfterMs !== undefined
   }
 
   /** The task has been ended in the store: whatever is under way is killed. */
@@ -128,7 +127,7 @@ export class TaskRun {
         count += 1
       },
       onDelta: (text) => this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
-      isToStop: () => this.#isToSuspend,
+      isToStop: () => this.#suspends > 0,
       signal: this.#abort.signal,
     })
   }
