@@ -1,7 +1,7 @@
 import type { Unit } from '../events/event-log.ts'
 import { type AgentEvent, agentEvents, isMetered, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
-import { closeUsage, openUsage } from './metering.ts'
+import { closeUsage, openUsage, rebillStorage } from './metering.ts'
 
 /** What else is told of a change. */
 export interface ChangeDetails {
@@ -41,4 +41,5 @@ async function bill(unit: Unit, before: AgentRecord, after: AgentRecord): Promis
   if (!isMetered(before.status) && isMetered(after.status)) await openUsage(unit, 'compute_usage', after)
   if (before.status === 'booting' && !isOver(after.status)) await openUsage(unit, 'storage_usage', after)
   if (isOver(after.status)) await closeUsage(unit, 'storage_usage', after.id)
+  else if (before.key_id !== after.key_id) await rebillStorage(unit, after)
 }

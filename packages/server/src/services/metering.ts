@@ -28,6 +28,19 @@ export async function openUsage(unit: Unit, table: UsageTable, agent: AgentRecor
       .execute()
 }
 
+/** From now on an agent's files are billed to whom its key says. */
+export async function rebillStorage(unit: Unit, agent: AgentRecord): Promise<void> {
+  const open = await unit.db
+    .selectFrom('storage_usage')
+    .select('size_bytes')
+    .where('agent_id', '=', agent.id)
+    .where('ended_at', 'is', null)
+    .executeTakeFirst()
+  if (!open) return
+  await closeUsage(unit, 'storage_usage', agent.id)
+  await openUsage(unit, 'storage_usage', agent, open.size_bytes)
+}
+
 /** Ends what is open. A clock that was set back makes no time negative, and takes back none that was seen. */
 export async function closeUsage({ db, now }: Unit, table: UsageTable, agentId: string): Promise<void> {
   await db
