@@ -369,7 +369,7 @@ test('a limit of one session touches no other', async () => {
   await terminate(other)
 })
 
-test('test keys use nothing, so no cap on time or cost is ever reached; one on agents is', async () => {
+test('a test key uses nothing, so no cap on time or cost is ever reached; one on agents is', async () => {
   const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
   const by = new ApiCaller({ ...local, apiKey: key })
   const sessionId = await newSession({ maxAgents: 1, maxComputeMinutes: 1, maxCost: perSession(1) }, by)
