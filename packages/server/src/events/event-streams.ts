@@ -124,15 +124,15 @@ class EventStream {
     this.#isCatchingUp = true
     try {
       for (let isMore = true; isMore && !this.#isClosed;) {
-        const upTo = this.#published
+        const published = this.#published
         const rows = await this.#log.after(this.#agentId, this.#sent, replayBatch)
-        for (const row of rows) {
-          await this.#room()
+        for (const event of rows.map(encode)) {
+          await this.#room(event.bytes)
           if (this.#isClosed) return
-          this.#forward(encode(row))
+          this.#forward(event)
         }
-        // What was published before the look and is not there is kept no more.
-        if (rows.length === 0) this.#sent = Math.max(this.#sent, upTo)
+        // What was published and is kept no more will never come.
+        if (rows.length === 0) this.#sent = Math.max(this.#sent, published)
         isMore = rows.length > 0 || this.#sent < this.#published
       }
       this.#isCatchingUp = false
@@ -157,13 +157,18 @@ class EventStream {
   }
 
   #send(bytes: Uint8Array): void {
-    if ((this.#controller.desiredSize ?? 0) >= bytes.length) this.#controller.enqueue(bytes)
+    if (this.#hasRoom(bytes)) this.#controller.enqueue(bytes)
     else this.close('too slow: connect again with Last-Event-ID')
   }
 
-  /** Resolves when the reader has taken enough for any one event; a reader that takes nothing for long is dropped. */
-  async #room(): Promise<void> {
-    while (!this.#isClosed && (this.#controller.desiredSize ?? 0) < maxBufferedBytes / 2) {
+  /** What is larger than the whole buffer has room where there is nothing else in it. */
+  #hasRoom(bytes: Uint8Array): boolean {
+    return (this.#controller.desiredSize ?? 0) >= Math.min(bytes.length, maxBufferedBytes)
+  }
+
+  /** Resolves when the reader has taken enough; a reader that takes nothing for long is dropped. */
+  async #room(bytes: Uint8Array): Promise<void> {
+    while (!this.#isClosed && !this.#hasRoom(bytes)) {
       const woken = Promise.withResolvers<boolean>()
       this.#wake = () => woken.resolve(true)
       const stopWaiting = this.#clock.after(lastReadMs, () => woken.resolve(false))
