@@ -91,7 +91,7 @@ test('each request passes or not as a list of those that passed says, and what i
       expect(window.passedAt.filter((time) => time >= from && time < from + 60_000).length).toBeLessThanOrEqual(limit)
     }
   })
-  await assert(property, { numRuns: 60 })
+  await assert(property, { numRuns: 60, endOnFailure: true })
   expect(refused).toBeGreaterThan(50)
 })
 
@@ -110,7 +110,7 @@ test('whoever waits as long as was told passes, whenever the minute was used up'
       }
     },
   )
-  await assert(property, { numRuns: 15 })
+  await assert(property, { numRuns: 15, endOnFailure: true })
 })
 
 test.each([

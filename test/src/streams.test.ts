@@ -1,12 +1,16 @@
 // Streams of events (contract, Events) over real connections, on a clock that the test moves.
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { createLocalTheazo, type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { array, asyncProperty, assert, nat } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { AgentStream } from './agent-stream.ts'
+import { AgentStream, type StreamedEvent } from './agent-stream.ts'
 import { ApiCaller } from './api-caller.ts'
 import { StepClock } from './step-clock.ts'
+import { root } from './server-process.ts'
 
 const hourMs = 3_600_000
 /** What a server keeps for one reader. */
@@ -66,7 +70,7 @@ test('a thousand readers of a hundred agents each get every event of theirs once
       expect(idsOf(stream)).toEqual(upTo(17, 2))
       expect(stream.events.map(({ event }) => event)).toEqual([
         'status',
-        ...Array(3).fill(['thinking', 'tool_call', 'tool_result']).flat(),
+        ...upTo(3).flatMap(() => ['thinking', 'tool_call', 'tool_result']),
         ...Array(4).fill('output_delta'),
         'output',
         'status',
@@ -91,15 +95,16 @@ describe('replay', () => {
       array(array(nat(40), { maxLength: 8 }), { minLength: 2, maxLength: 6 }),
       async (readers) => {
         const id = await newAgent(api, [])
+        const isLast = ({ data }: StreamedEvent): boolean => data.status === 'terminated'
         // Each reader goes away after so many events, and takes up where it was; in the end it reads on.
         const read = async (cuts: number[]): Promise<number[]> => {
           const seen: number[] = []
           for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
             await using stream = await AgentStream.open(api, id, seen.at(-1) ?? 0)
-            await stream.first(({ event }) => event === 'output' || stream.events.length >= cut)
+            await stream.first((event) => isLast(event) || stream.events.length >= cut)
             if (cut < stream.events.length) seen.push(...idsOf(stream).slice(0, cut))
             else {
-              await stream.first(({ event, data }) => event === 'status' && data.status === 'terminated')
+              await stream.first(isLast)
               seen.push(...idsOf(stream))
               break
             }
@@ -114,7 +119,7 @@ describe('replay', () => {
         for (const seen of await reading) expect(seen).toEqual(upTo(155))
       },
     )
-    await assert(property, { numRuns: 8 })
+    await assert(property, { numRuns: 8, endOnFailure: true })
   }, 120_000)
 
   test('of an agent that has ended is all that is kept, from the start or any event, and ends', async () => {
@@ -151,9 +156,8 @@ describe('replay', () => {
     const by = await callerOf(other)
     const id = await newAgent(by, [])
     const advance = async (ms: number): Promise<void> => {
-      const pruned = own.asked(hourMs)
       own.advance(ms)
-      await pruned
+      await by.get(`/agents/${id}`) // the store works in order: what was pruned is gone when this is answered
     }
     const read = async (lastEventId: number): Promise<number[]> => {
       await using live = await AgentStream.open(by, id, lastEventId)
@@ -218,15 +222,22 @@ describe('a stream that is left', () => {
   })
 })
 
-test('an event of any size arrives, live and replayed', async () => {
+test('events of any size arrive, live or replayed, at a reader that comes back where it is sent away', async () => {
   const id = await newAgent(api, [])
   const text = 'x'.repeat(3 * maxBufferedBytes)
-  await using live = await AgentStream.open(api, id)
+  const first = await AgentStream.open(api, id)
   const taskId = await run(id, `theazo:output="${text}"`)
-  await live.first(isEndOf(taskId))
-  await using replayed = await AgentStream.open(api, id, 1)
-  await replayed.first(isEndOf(taskId))
-  for (const { events } of [live, replayed]) {
+  await first.first(({ event }) => event === 'output_delta')
+  for (const connections of [[first], []]) {
+    const events = connections.flatMap((stream) => stream.events)
+    while (!events.some(isEndOf(taskId))) {
+      const stream = connections.pop() ?? (await AgentStream.open(api, id, events.at(-1)?.id ?? 1))
+      const before = events.length
+      await Promise.race([stream.ended, stream.first(isEndOf(taskId)).catch(() => {})])
+      events.splice(before, 0, ...stream.events.slice(stream === first ? before : 0))
+      await stream.close()
+      expect(events.length).toBeGreaterThan(before)
+    }
     expect(events.map(({ event, data }) => [event, data.text?.length])).toEqual([
       ['status', undefined],
       ['output_delta', text.length],
@@ -234,6 +245,15 @@ test('an event of any size arrives, live and replayed', async () => {
       ['status', undefined],
     ])
   }
+})
+
+test('a reader that was behind while events were pruned goes on with those that come', () => {
+  const program = join(root, 'test/src/pruned-stream-program.ts')
+  const { status, stdout } = spawnSync(process.execPath, [program], { encoding: 'utf8', timeout: 30_000 })
+  expect(status).toBe(0)
+  // What it was sent before and after; what it was to be sent in between is kept no more.
+  const numbers: number[] = JSON.parse(stdout)
+  expect(numbers).toEqual([...upTo(9), ...upTo(17, 14)])
 })
 
 describe('a reader that does not read', () => {
@@ -248,7 +268,12 @@ describe('a reader that does not read', () => {
     socket.pause()
     await once(socket, 'connect')
     const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
-    const head = [`GET /v1/agents/${agentId}/stream HTTP/1.1`, `host: ${hostname}`, `authorization: Bearer ${key}`]
+    const head = [
+      `GET /v1/agents/${agentId}/stream HTTP/1.1`,
+      `host: ${hostname}`,
+      `authorization: Bearer ${key}`,
+      'connection: close',
+    ]
     socket.write(`${head.join('\r\n')}\r\n\r\n`)
     return socket
   }
@@ -257,6 +282,7 @@ describe('a reader that does not read', () => {
   async function readAll(socket: Socket): Promise<string> {
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => void chunks.push(chunk)).on('error', () => {})
+    socket.resume()
     await once(socket, 'close')
     return Buffer.concat(chunks).toString()
   }
@@ -300,19 +326,34 @@ describe('a reader that does not read', () => {
     expect(text.endsWith('0\r\n\r\n')).toBe(false)
   })
 
-  test('of what is kept is waited for, as long as it takes something now and then', async () => {
-    const id = await newAgent(api, [])
-    await using reader = await AgentStream.open(api, id)
-    for (let n = 0; n < tasks; n += 1) await reader.first(isEndOf(await run(id, `theazo:output=${answer}`)))
-    const { body } = await api.open(`/agents/${id}/stream?lastEventId=0`)
-    const chunks = body?.pipeThrough(new TextDecoderStream()).getReader()
+  test('of what is kept is waited for while it takes something now and then, and let go after 30 s of nothing', async () => {
+    const own = new StepClock()
+    await using local = await createLocalTheazo({ clock: own })
+    const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
+    const by = new ApiCaller({ ...local, apiKey: key })
+    const id = await newAgent(by, [])
+    await using reader = await AgentStream.open(by, id)
+    for (let n = 0; n < 10; n += 1) await reader.first(isEndOf(await run(id, `theazo:output=${answer}`, by)))
+    const replay = async () => (await by.open(`/agents/${id}/stream?lastEventId=0`)).body?.getReader()
+
+    const patient = await replay()
     let text = ''
-    const last = 1 + 4 * tasks
-    for (let n = 0; !text.includes(`\nid: ${last}\n`); n += 1) {
-      text += (await chunks?.read())?.value ?? ''
-      if (n % 5 === 0 && n < 200) clock.advance(10_000)
+    while (!text.slice(-200).includes('\nid: 41\n')) {
+      text += Buffer.from((await patient?.read())?.value ?? []).toString()
+      own.advance(29_000)
     }
-    await chunks?.cancel()
-    expect(Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))).toEqual(upTo(last))
+    expect(Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))).toEqual(upTo(41))
+    await patient?.cancel()
+
+    const waited = own.asked(30_000)
+    const gone = await replay()
+    await waited
+    await setImmediate() // it has been sent what there is room for
+    own.advance(30_000)
+    let rest = ''
+    for (let chunk = await gone?.read(); chunk?.value; chunk = await gone?.read())
+      rest += Buffer.from(chunk.value).toString()
+    expect(rest.slice(-100)).toContain(': too slow: connect again with Last-Event-ID\n\n')
+    expect(rest.length).toBeLessThan(2 * maxBufferedBytes)
   })
 })

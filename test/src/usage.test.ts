@@ -177,7 +177,7 @@ describe('compute minutes', () => {
         for (const { id } of sessions) await first.api.post(`/sessions/${id}/terminate`)
       },
     )
-    await assert(property, { numRuns: 12 })
+    await assert(property, { numRuns: 12, endOnFailure: true })
     expect(created).toBeGreaterThan(12)
   })
 
@@ -284,7 +284,7 @@ describe('storage', () => {
         expect((await usage(api, { from: endedAt })).storage.gb).toBe(0)
       },
     )
-    await assert(property, { numRuns: 5 })
+    await assert(property, { numRuns: 5, endOnFailure: true })
   })
 
   test('is that of the period alone', async () => {
