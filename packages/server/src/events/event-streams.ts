@@ -106,8 +106,9 @@ class EventStream {
     if (isEnded) this.close()
   }
 
+  /** Not while it catches up: its reader has more to read than that, and must not seem to have read. */
   comment(text: string): void {
-    if (!this.#isClosed) this.#send(Buffer.from(`: ${text}\n\n`))
+    if (!this.#isClosed && !this.#isCatchingUp) this.#send(Buffer.from(`: ${text}\n\n`))
   }
 
   close(reason?: string): void {
