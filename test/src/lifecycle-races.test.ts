@@ -48,11 +48,19 @@ const documented: Record<string, string[]> = {
 }
 
 const act = record({
-  what: constantFrom('run', 'run', 'exec', 'exec', 'pause', 'pause', 'resume', 'resume', 'cancel', 'terminate'),
+  what: constantFrom(
+    ...['run', 'exec', 'pause', 'resume'].flatMap((what) => [what, what, what, what]),
+    'cancel',
+    'cancel',
+    'cancel',
+    'terminate',
+  ),
   task: constantFrom('theazo:steps=1', 'theazo:steps=3', 'theazo:steps=2 theazo:delay=2', 'theazo:error=timeout'),
   delayMs: nat(4),
   /** Turns of the event loop before it begins. */
-  turns: nat(6),
+  turns: nat(40),
+  /** Which of its tasks is cancelled, from the latest back. */
+  back: nat(1),
 })
 
 test('any calls at once are answered as documented, and leave an agent that stands where its events say', async () => {
@@ -61,9 +69,9 @@ test('any calls at once are answered as documented, and leave an agent that stan
     const id = await newAgent(tester)
     await using stream = await AgentStream.open(tester, id, 0)
     const taskIds: string[] = []
-    const one = async ({ what, task, delayMs, turns }: (typeof acts)[number]): Promise<void> => {
+    const one = async ({ what, task, delayMs, turns, back }: (typeof acts)[number]): Promise<void> => {
       for (let n = 0; n < turns; n += 1) await setImmediate()
-      const answer = await call(what, task, delayMs)
+      const answer = await call(what, task, delayMs, back)
       if (!answer) return
       expect(documented[what], `${what} is answered ${told(answer)}`).toContain(told(answer))
       const key = `${what} ${told(answer)}`
@@ -71,12 +79,12 @@ test('any calls at once are answered as documented, and leave an agent that stan
       if (what === 'run' && answer.status === 202) taskIds.push(answer.body.taskId)
       if (what === 'pause' && answer.status === 200) expect(answer.body.status).not.toBe('booting')
     }
-    const call = async (what: string, task: string, delayMs: number): Promise<Answer | undefined> => {
+    const call = async (what: string, task: string, delayMs: number, back: number): Promise<Answer | undefined> => {
       const path = `/agents/${id}`
       if (what === 'run') return await tester.post(`${path}/run`, { task })
       if (what === 'exec') return await tester.post(`${path}/exec`, { lang: 'bash', code: `theazo:delay=${delayMs}` })
       if (what !== 'cancel') return await tester.post(`${path}/${what}`)
-      const last = taskIds.at(-1)
+      const last = taskIds.at(-1 - back)
       return last === undefined ? undefined : await tester.post(`${path}/tasks/${last}/cancel`)
     }
     await Promise.all(acts.map(one))
