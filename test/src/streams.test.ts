@@ -248,7 +248,7 @@ test('events of any size arrive, live or replayed, at a reader that comes back w
 })
 
 test('a reader that was behind while events were pruned goes on with those that come', () => {
-  const program = join(root, 'test/src/pruned-stream-program.ts')
+  const program = join(root, 'test/fixture/pruned-stream.ts')
   const { status, stdout } = spawnSync(process.execPath, [program], { encoding: 'utf8', timeout: 30_000 })
   expect(status).toBe(0)
   // What it was sent before and after; what it was to be sent in between is kept no more.
