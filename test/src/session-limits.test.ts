@@ -2,6 +2,7 @@
 import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AgentStream } from './agent-stream.ts'
@@ -34,13 +35,22 @@ async function newSession(limits: Limits, by = api): Promise<string> {
 async function newAgent(sessionId: string, by = api): Promise<string> {
   const { status, body } = await by.post(`/sessions/${sessionId}/agents`)
   expect({ status, agent: body.status }).toEqual({ status: 201, agent: 'idle' })
+  await setImmediate() // its session's timer is set right after the answer
   return body.id
 }
 
 const create = (sessionId: string) => api.post(`/sessions/${sessionId}/agents`)
 const exec = (agentId: string, code = 'echo on') => api.post(`/agents/${agentId}/exec`, { lang: 'bash', code })
-const resume = (agentId: string) => api.post(`/agents/${agentId}/resume`)
-const pause = (agentId: string) => api.post(`/agents/${agentId}/pause`)
+async function resume(agentId: string, by = api): Promise<Answer> {
+  const answer = await by.post(`/agents/${agentId}/resume`)
+  await setImmediate()
+  return answer
+}
+async function pause(agentId: string): Promise<Answer> {
+  const answer = await api.post(`/agents/${agentId}/pause`)
+  await setImmediate()
+  return answer
+}
 const terminate = (agentId: string) => api.post(`/agents/${agentId}/terminate`)
 const statusOf = async (path: string, by = api): Promise<string> => (await by.get(path)).body.status
 const setLimits = (sessionId: string, limits: Limits | null) => api.patch(`/sessions/${sessionId}`, { limits })
@@ -309,13 +319,13 @@ describe('a period', () => {
     own.advance(5 * minuteMs)
     await eventually(pausedTimes).toBe(1)
     own.advance(15 * minuteMs - 1)
-    expect(told(await by.post(`/agents/${agentId}/resume`))).toEqual(reached)
+    expect(told(await resume(agentId, by))).toEqual(reached)
     expect(await statusOf(`/sessions/${sessionId}`, by)).toBe('paused')
 
     own.advance(1)
     await eventually(() => statusOf(`/sessions/${sessionId}`, by)).toBe('active')
     expect(await statusOf(`/agents/${agentId}`, by)).toBe('paused')
-    expect((await by.post(`/agents/${agentId}/resume`)).status).toBe(200)
+    expect((await resume(agentId, by)).status).toBe(200)
     own.advance(5 * minuteMs - 1)
     expect((await by.post(`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo' })).status).toBe(200)
     own.advance(1)
@@ -352,7 +362,7 @@ describe('a period', () => {
       own.advance(5 * minuteMs)
       await stream.tellsStatus('paused')
       own.advance(400 * 24 * 60 * minuteMs)
-      expect(told(await by.post(`/agents/${agentId}/resume`))).toEqual(reached)
+      expect(told(await resume(agentId, by))).toEqual(reached)
       expect(await statusOf(`/sessions/${sessionId}`, by)).toBe('paused')
     }
   })
