@@ -5,20 +5,20 @@ import { join } from 'node:path'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { readEvents } from './event-reader.ts'
-import { SetClock } from './set-clock.ts'
+import { ManualClock } from './manual-clock.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const start = Date.UTC(2030, 5, 15, 12)
 
-let clock: SetClock
+let clock: ManualClock
 let dataDir = ''
 let local: LocalTheazo
 
 beforeEach(async () => {
   // Ids take the time from Date; its timers are real.
   vi.useFakeTimers({ toFake: ['Date'], now: start })
-  clock = new SetClock(start)
+  clock = new ManualClock(start)
   dataDir = mkdtempSync(join(tmpdir(), 'theazo-clock-'))
   local = await open()
 })
@@ -67,7 +67,7 @@ test('a rate limit stays as it was: its window neither opens nor blocks', async 
   const refused = await send(key, 'GET', '/sessions')
   expect(refused.status).toBe(429)
   expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60)
-  await clock.pass(minuteMs)
+  await clock.advance(minuteMs)
   expect([await ask(), await ask(), await ask(), await ask()]).toEqual([200, 200, 200, 429])
 })
 
@@ -100,7 +100,7 @@ test('an Idempotency-Key is kept for at least its day, and no longer once the da
   const { body: first } = await make()
   setBack(20 * hourMs)
   expect((await make()).body).toEqual(first)
-  await clock.pass(2 * hourMs) // the hourly sweep has been there, too
+  await clock.advance(2 * hourMs) // the hourly sweep has been there, too
   expect((await make()).body).toEqual(first)
   clock.set(41 * hourMs)
   expect((await make()).body).toEqual(first)
@@ -135,28 +135,28 @@ test('events are kept for at least as long as they should be, and numbers go on'
   const before = await read(1)
   expect(before).toEqual(before.map((_, index) => index + 1))
   setBack(5 * hourMs)
-  await clock.pass(hourMs) // the pruning of each hour
+  await clock.advance(hourMs) // the pruning of each hour
   expect(await read(1)).toEqual(before)
   await run()
   const after = await read(2)
   expect(after.length).toBeGreaterThan(before.length)
   expect(after).toEqual(after.map((_, index) => index + 1))
-  await clock.pass(3 * hourMs) // the second run is old by now, the first is of a time to come: no hole
+  await clock.advance(3 * hourMs) // the second run is old by now, the first is of a time to come: no hole
   expect(await read(2)).toEqual(after)
   // The control: once the clock has come by, they go.
-  await clock.pass(4 * hourMs)
+  await clock.advance(4 * hourMs)
   await run()
   expect((await read(1))[0]).toBe(after.length + 1)
 })
 
 test('usage is never negative, never taken back, and goes on from where it was', async () => {
   const { sessionId, agentId } = await makeAgent(local.apiKey)
-  await clock.pass(10 * minuteMs)
+  await clock.advance(10 * minuteMs)
   expect(await minutes()).toBeCloseTo(10, 5)
   setBack(5 * hourMs)
   expect(await minutes()).toBeCloseTo(10, 5)
   expect(await minutes(`?sessionId=${sessionId}`)).toBeCloseTo(10, 5)
-  await clock.pass(10 * minuteMs)
+  await clock.advance(10 * minuteMs)
   const told = await minutes()
   expect(told).toBeGreaterThan(19.8) // a heartbeat passes before the meter has seen it
   expect(told).toBeLessThanOrEqual(20)
@@ -165,7 +165,7 @@ test('usage is never negative, never taken back, and goes on from where it was',
   setBack(hourMs)
   expect(await minutes()).toBeCloseTo(told, 5)
   await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)
-  await clock.pass(5 * minuteMs)
+  await clock.advance(5 * minuteMs)
   expect(await minutes()).toBeCloseTo(told + 5, 5)
   setBack(2 * minuteMs)
   await send(local.apiKey, 'POST', `/agents/${agentId}/terminate`)
@@ -183,11 +183,11 @@ test('a cap on compute minutes bites after those minutes, whatever the clock say
     (await send(local.apiKey, 'GET', `/sessions/${sessionId}`)).body.status,
     (await send(local.apiKey, 'GET', `/agents/${agentId}`)).body.status,
   ]
-  await clock.pass(10 * minuteMs)
+  await clock.advance(10 * minuteMs)
   setBack(5 * hourMs)
-  await clock.pass(4 * minuteMs)
+  await clock.advance(4 * minuteMs)
   expect(await statuses()).toEqual(['active', 'idle'])
-  await clock.pass(2 * minuteMs)
+  await clock.advance(2 * minuteMs)
   await expect.poll(statuses).toEqual(['paused', 'paused'])
   setBack(5 * hourMs)
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(402)
@@ -198,7 +198,7 @@ test('a cap on compute minutes bites after those minutes, whatever the clock say
 test('a cap on a day is not lifted by a clock that is set back within it', async () => {
   const limits = { maxCost: { amount: 50, currency: 'usd', period: 'day' } }
   const { sessionId, agentId } = await makeAgent(local.apiKey, limits)
-  await clock.pass(11 * minuteMs)
+  await clock.advance(11 * minuteMs)
   const status = async () => (await send(local.apiKey, 'GET', `/sessions/${sessionId}`)).body.status
   await expect.poll(status).toBe('paused')
   setBack(5 * hourMs)
@@ -211,7 +211,7 @@ test('a cap on a day is not lifted by a clock that is set back within it', async
 
 test('a session whose server was killed between its pause and that of its agents pauses them at the next start', async () => {
   const { sessionId, agentId } = await makeAgent(local.apiKey, { maxComputeMinutes: 5 })
-  await clock.pass(6 * minuteMs)
+  await clock.advance(6 * minuteMs)
   const status = async () => (await send(local.apiKey, 'GET', `/agents/${agentId}`)).body.status
   await expect.poll(status).toBe('paused')
   await local[Symbol.asyncDispose]()
