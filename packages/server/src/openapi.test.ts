@@ -6,7 +6,7 @@ test('the document has exactly the routes of the API', () => {
   // No route is called here, so none of what they work with is needed.
   const app = createApp({} as AppOptions)
   const served = app.routes.flatMap(({ method, path }) =>
-    method !== 'ALL' && path.startsWith('/v1/')
+    method !== 'ALL' && !path.includes('*') && path.startsWith('/v1/')
       ? `${method} ${path.slice('/v1'.length).replaceAll(/:(\w+)/g, '{$1}')}`
       : [],
   )

@@ -3,6 +3,7 @@ import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Runs } from '../services/runs.ts'
+import { answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 import { readBody, readQuery } from './read-body.ts'
 
@@ -13,39 +14,39 @@ export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Envi
       const body = await readBody(c, createAgentBody)
       const id = c.get('reserved') && `agt_${c.get('reserved')}`
       const { agent, isNew } = await agents.create(c.get('principal'), c.req.param('id'), body, id)
-      return c.json(agent, isNew ? 201 : 200)
+      return answerJson(c, agent, isNew ? 201 : 200)
     })
     .get('/sessions/:id/agents', async (c) => {
       const query = readQuery(c, listAgentsQuery)
-      return c.json(await agents.list(c.get('principal'), c.req.param('id'), query))
+      return answerJson(c, await agents.list(c.get('principal'), c.req.param('id'), query))
     })
-    .get('/agents/:id', async (c) => c.json(await agents.get(c.get('principal'), c.req.param('id'))))
+    .get('/agents/:id', async (c) => answerJson(c, await agents.get(c.get('principal'), c.req.param('id'))))
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
-      return c.json(await execs.exec(c.get('principal'), c.req.param('id'), body, c.req.raw.signal))
+      return answerJson(c, await execs.exec(c.get('principal'), c.req.param('id'), body, c.req.raw.signal))
     })
     .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)
       const taskId = c.get('reserved') && `task_${c.get('reserved')}`
-      return c.json(await runs.start(c.get('principal'), c.req.param('id'), task, taskId), 202)
+      return answerJson(c, await runs.start(c.get('principal'), c.req.param('id'), task, taskId), 202)
     })
     .get('/agents/:id/tasks/:taskId', async (c) => {
       const { id, taskId } = c.req.param()
-      return c.json(await runs.get(c.get('principal'), id, taskId))
+      return answerJson(c, await runs.get(c.get('principal'), id, taskId))
     })
     .post('/agents/:id/tasks/:taskId/cancel', async (c) => {
       const { id, taskId } = c.req.param()
       await runs.cancel(c.get('principal'), id, taskId)
-      return c.json({ ok: true })
+      return answerJson(c, { ok: true })
     })
     .post('/agents/:id/pause', async (c) => {
-      return c.json(await agents.pause(c.get('principal'), c.req.param('id')))
+      return answerJson(c, await agents.pause(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/resume', async (c) => {
-      return c.json(await agents.resume(c.get('principal'), c.req.param('id')))
+      return answerJson(c, await agents.resume(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/terminate', async (c) => {
       await agents.terminate(c.get('principal'), c.req.param('id'))
-      return c.json({ ok: true })
+      return answerJson(c, { ok: true })
     })
 }

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { Hono } from 'hono'
 import { openApiDocument } from '../openapi.ts'
+import { answer, answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
+import { tellHeader } from './headers.ts'
 
 const files = { 'swagger-ui.css': 'text/css', 'swagger-ui-bundle.js': 'text/javascript' } as const
 
@@ -9,16 +11,17 @@ const files = { 'swagger-ui.css': 'text/css', 'swagger-ui-bundle.js': 'text/java
 export function docsRoutes(): Hono<Environment> {
   let document: object | undefined
   const routes = new Hono<Environment>()
-    .get('/openapi.json', (c) => c.json((document ??= openApiDocument())))
+    .get('/openapi.json', (c) => answerJson(c, (document ??= openApiDocument())))
     .get('/docs', (c) => {
-      c.header('content-security-policy', pagePolicy)
-      return c.html(page)
+      tellHeader(c, 'content-security-policy', pagePolicy)
+      return answer(c, page, 'text/html; charset=utf-8')
     })
-    .get('/docs/start.js', (c) => c.body(script, 200, { 'content-type': 'text/javascript' }))
+    .get('/docs/start.js', (c) => answer(c, script, 'text/javascript'))
   for (const [name, type] of Object.entries(files)) {
     routes.get(`/docs/${name}`, async (c) => {
       const bytes = await readFile(new URL(`../docs-page/${name}`, import.meta.url))
-      return c.body(new Uint8Array(bytes), 200, { 'content-type': type, 'cache-control': 'max-age=86400' })
+      tellHeader(c, 'cache-control', 'max-age=86400')
+      return answer(c, new Uint8Array(bytes), type)
     })
   }
   return routes

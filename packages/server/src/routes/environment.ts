@@ -10,6 +10,8 @@ export interface Environment {
     requestId: string
     log: Logger
     principal: Principal
+    /** Headers of the answer so far. */
+    told: Record<string, string>
     /** The body, once it was read. */
     bodyText: string | undefined
     /** The ULID for what the request creates, where it has an idempotency key: the same when it comes again. */

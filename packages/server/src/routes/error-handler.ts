@@ -1,5 +1,6 @@
 import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, ErrorHandler } from 'hono'
+import { answerJson } from './answer.ts'
 import { ApiError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 
@@ -8,20 +9,20 @@ export const errorHandler: ErrorHandler<Environment> = (error, c) => {
   if (error instanceof ApiError) {
     if (error.code === 'provider_error')
       c.get('log').error({ requestId: c.get('requestId'), err: error }, 'a sandbox failed')
-    return answer(c, error)
+    return answerError(c, error)
   }
   if (c.req.raw.signal.aborted) {
     // Nobody reads this; the status is the log's (nginx: client closed request).
-    return c.body(null, 499 as never)
+    return new Response(null, { status: 499 })
   }
   c.get('log').error({ requestId: c.get('requestId'), err: error }, 'request failed')
-  return answer(
+  return answerError(
     c,
     new ApiError('internal_error', 'Unexpected server error. The request id helps the operator find it.'),
   )
 }
 
-function answer(c: Context<Environment>, error: ApiError): Response {
+function answerError(c: Context<Environment>, error: ApiError): Response {
   const body: ErrorEnvelope = {
     error: {
       code: error.code,
@@ -30,5 +31,5 @@ function answer(c: Context<Environment>, error: ApiError): Response {
       requestId: c.get('requestId'),
     },
   }
-  return c.json(body, error.status)
+  return answerJson(c, body, error.status)
 }

@@ -1,10 +1,10 @@
 import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, MiddlewareHandler } from 'hono'
-import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ApiError, SandboxEndedError } from '../errors.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
+import { answer } from './answer.ts'
 import type { Environment } from './environment.ts'
-import { readHeader } from './headers.ts'
+import { readHeader, tellHeader } from './headers.ts'
 import { readText } from './read-body.ts'
 
 /** An answer larger than this is not kept (contract, Basics). */
@@ -15,7 +15,7 @@ const passing: ReadonlySet<number> = new Set([401, 402, 429])
 /** A POST with an `Idempotency-Key` is done once; the same one again gets the same answer. */
 export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Environment> {
   return async (c, next) => {
-    const key = c.req.method === 'POST' ? readHeader(c, 'idempotency-key') : undefined
+    const key = readHeader(c, 'idempotency-key')
     if (key === undefined) return await next()
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
       throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
@@ -25,10 +25,8 @@ export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Enviro
     const body = await readText(c)
     const begun = await answers.begin({ keyId: c.get('principal').keyId, key, path, body, isOnce })
     if (begun.kind === 'kept') {
-      c.header('idempotent-replayed', 'true')
-      return c.body(withRequestId(begun.body, c.get('requestId')), begun.status as ContentfulStatusCode, {
-        'content-type': 'application/json',
-      })
+      tellHeader(c, 'idempotent-replayed', 'true')
+      return answer(c, withRequestId(begun.body, c.get('requestId')), 'application/json', begun.status)
     }
     c.set('reserved', begun.reserved)
     try {

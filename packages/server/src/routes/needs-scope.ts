@@ -14,7 +14,7 @@ export function needsScope(): MiddlewareHandler<Environment> {
   }
 }
 
-/** The rule that `scopes` tells. A method that no route has is refused as such, whatever the scope. */
+/** The rule that `scopes` tells, for all but reads. A method that no route has is refused as such, whatever the scope. */
 function scopeOf(method: string, path: string): Scope {
   if (method === 'PATCH') return 'admin'
   if (method !== 'POST') return 'read'

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import type { Metrics } from '../metrics.ts'
+import { answer, answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 
 export interface OperationsOptions {
@@ -15,15 +16,17 @@ export interface OperationsOptions {
 /** For whoever runs the server: is it there, does it take work, what does it do. None needs a key. */
 export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: OperationsOptions): Hono<Environment> {
   return new Hono<Environment>()
-    .get('/healthz', (c) => c.json({ status: 'ok' }))
+    .get('/healthz', (c) => answerJson(c, { status: 'ok' }))
     .get('/readyz', async (c) => {
       const reason = await unreadyBecause()
-      return reason === undefined ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', reason }, 503)
+      return reason === undefined
+        ? answerJson(c, { status: 'ready' })
+        : answerJson(c, { status: 'not ready', reason }, 503)
     })
     .get('/metrics', async (c) => {
       // To others there is no such path.
       if (!isMetricsPublic && !isFromThisMachine(c)) return c.notFound()
-      return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+      return answer(c, await metrics.text(), metrics.contentType)
     })
 }
 

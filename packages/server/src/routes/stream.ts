@@ -3,24 +3,24 @@ import type { EventStreams } from '../events/event-streams.ts'
 import { streamQuery } from '../schemas.ts'
 import { findAgent } from '../services/agent-rows.ts'
 import type { Database } from '../store/database.ts'
+import { answer } from './answer.ts'
 import type { Environment } from './environment.ts'
+import { readHeader, tellHeader } from './headers.ts'
 import { readQuery, validate } from './read-body.ts'
+
+const type = 'text/event-stream'
 
 /** `GET /agents/:id/stream` (contract, Events). */
 export function streamRoutes(database: Database, streams: EventStreams): Hono<Environment> {
   return new Hono<Environment>().get('/agents/:id/stream', async (c) => {
     const query = readQuery(c, streamQuery)
-    const header = c.req.header('last-event-id')
+    const header = readHeader(c, 'last-event-id')
     const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
     const id = c.req.param('id')
-    const headers = {
-      'content-type': 'text/event-stream',
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no', // nginx would hold events back
-    }
+    tellHeader(c, 'x-accel-buffering', 'no') // nginx would hold events back
     if (c.req.method === 'HEAD') {
       await findAgent(database, c.get('principal'), id)
-      return c.body(null, 200, headers) // nobody would read, or close, a stream
+      return answer(c, null, type) // nobody would read, or close, a stream
     }
     const body = await streams.open(id, async () => {
       const agent = await findAgent(database, c.get('principal'), id)
@@ -29,6 +29,6 @@ export function streamRoutes(database: Database, streams: EventStreams): Hono<En
       // An event that has not come yet is no place: what does come would be taken for known.
       return { after: Math.min(lastEventId ?? (isEnded ? 0 : Infinity), agent.event_count), isEnded }
     })
-    return c.body(body, 200, headers)
+    return answer(c, body, type)
   })
 }

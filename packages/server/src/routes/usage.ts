@@ -1,12 +1,13 @@
 import { Hono } from 'hono'
 import { usageQuery } from '../schemas.ts'
 import type { Usage } from '../services/usage.ts'
+import { answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 import { readQuery } from './read-body.ts'
 
 /** `/usage` (contract, Usage). */
 export function usageRoutes(usage: Usage): Hono<Environment> {
   return new Hono<Environment>().get('/usage/summary', async (c) => {
-    return c.json(await usage.summary(c.get('principal'), readQuery(c, usageQuery)))
+    return answerJson(c, await usage.summary(c.get('principal'), readQuery(c, usageQuery)))
   })
 }
