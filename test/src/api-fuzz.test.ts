@@ -11,9 +11,17 @@ import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
 import { type RawAnswer, sendRaw } from './raw-http.ts'
 import { type FuzzRequest, keyPlaceholder, requestsOf } from './request-arbitraries.ts'
 import { root } from './server-process.ts'
+import { reportSoak } from './soak-report.ts'
 
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 const seed = Number(process.env['THEAZO_SEED'] ?? (isSoak ? Date.now() % 2 ** 31 : 4020))
+let nearlyRight = 0
+const statuses = new Map<number, number>()
+const tally = (): string =>
+  [...statuses]
+    .toSorted(([a], [b]) => a - b)
+    .map(([status, count]) => `${status}: ${count}`)
+    .join(', ')
 const runs = isSoak ? 12_000 : 2000
 
 const codeByStatus: Record<number, string> = {
@@ -45,7 +53,14 @@ beforeAll(async () => {
   foreign = { key: other, ...(await makeWorld(other)) }
   await renew()
 })
-afterAll(() => server[Symbol.asyncDispose]())
+afterAll(async () => {
+  await server[Symbol.asyncDispose]()
+  reportSoak('fuzz', [
+    ['seed', String(seed)],
+    ['requests that are nearly right', String(nearlyRight)],
+    ['of those answered, by status', tally()],
+  ])
+})
 
 // Each caller says what it expects of the answer.
 // oxlint-disable-next-line typescript/no-explicit-any
@@ -196,14 +211,14 @@ describe('requests that are nearly right', () => {
       { weight: 20, arbitrary: fc.constantFrom(...routes).chain((route) => requestsOf(route)) },
       { weight: 1, arbitrary: requestsOf(unknown, false) },
     )
-    let sent = 0
     const property = fc.asyncProperty(requests, async (generated) => {
-      if ((sent += 1) % 40 === 0) await renew()
+      if ((nearlyRight += 1) % 40 === 0) await renew()
       const request = filled(generated)
       const answer = await sendRaw(port, toBytes(request))
       expectAnswer(request, answer)
       const name = generated.expected.route?.name ?? 'another method'
       seen.set(name, (seen.get(name) ?? new Set()).add(answer.status ?? 0))
+      statuses.set(answer.status ?? 0, (statuses.get(answer.status ?? 0) ?? 0) + 1)
     })
     await fc.assert(property, { seed, numRuns: runs, endOnFailure: isSoak })
     // The fuzz gets through: every route was seen to do its work, or to say that its agent is not in the state for it.

@@ -1,6 +1,6 @@
 // The server killed at any moment under load: what it has acknowledged is there when it is back.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import { checkAfterRestart, checkAtTheEnd } from './kill-checks.ts'
 import { CutError, KillLedger, KillWire, type Mode } from './kill-ledger.ts'
 import { counterOwner, expectStatus, killClients } from './kill-load.ts'
 import { root, type ServerProcess, startServer } from './server-process.ts'
+import { reportSoak } from './soak-report.ts'
 
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 const kills = isSoak ? 100 : 8
@@ -79,7 +80,7 @@ test(
     const at = (share: number): string => `${Math.round(starts[Math.ceil(starts.length * share) - 1] ?? 0)} ms`
     const tasks = [...ledger.agents.values()].reduce((sum, agent) => sum + agent.tasks.size, 0)
     const events = [...ledger.agents.values()].reduce((sum, agent) => sum + agent.events.size, 0)
-    report([
+    reportSoak('kill', [
       ['kills', String(kills)],
       ['seed', String(chance.seed)],
       ['kills that cut a request', `${cutLives} (${cutRequests} requests in all)`],
@@ -187,14 +188,4 @@ class Used {
     this.#told = { ms: await ask(), at }
     expect(this.#told.ms).toBeGreaterThanOrEqual(ms)
   }
-}
-
-/** Printed, and for a soak kept for the table of docs/soak.md. */
-function report(rows: [what: string, value: string][]): void {
-  const text = rows.map(([what, value]) => `| ${what} | ${value} |`).join('\n')
-  console.info(text) // oxlint-disable-line no-console -- the numbers of the run
-  const folder = process.env['THEAZO_SOAK_REPORT']
-  if (folder === undefined) return
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'kill.md'), `${text}\n`)
 }
