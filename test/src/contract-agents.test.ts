@@ -120,6 +120,21 @@ describe('an agent that has failed', () => {
       rmSync(dataDir, { recursive: true, force: true })
     }
   })
+
+  test('says so with the first exec after its files are gone, also while the server runs', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'theazo-failed-'))
+    try {
+      await using server = await listenTheazo({ port: 0, dataDir })
+      const wire = await Wire.to(server, server.apiKey)
+      const agentId = await wire.agent({}, await wire.session({}))
+      expect((await wire.exec(agentId, 'bash', 'true')).status).toBe(200)
+      removeFilesOf(agentId, dataDir)
+      expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('failed')
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true })
+    }
+  })
 })
 
 /** As root, agents' files are not in the data folder. */

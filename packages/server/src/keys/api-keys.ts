@@ -78,9 +78,11 @@ export class ApiKeys {
     return principal
   }
 
-  /** Makes a key, which is told once and never again. */
+  /** Makes a key, which is told once and never again. @throws {SetupError} for an rpm that is none. */
   async create(options: CreateKeyOptions): Promise<KeyInfo & { key: string }> {
-    const key = newKey(options.mode)
+    const { mode, rpm = 1 } = options
+    if (!Number.isInteger(rpm) || rpm < 1) throw new SetupError(`rpm is a whole number from 1, not ${rpm}`)
+    const key = newKey(mode)
     const row = newRow(key, options)
     await this.#database.insertInto('api_keys').values(row).execute()
     return { key, ...toInfo(row) }

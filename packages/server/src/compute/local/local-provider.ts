@@ -69,9 +69,7 @@ class LocalProvider implements ComputeProvider {
   }
 
   async attach(id: string): Promise<Sandbox | undefined> {
-    const known = this.#sandboxes.get(id)
-    if (known) return known
-    const sandbox = this.#open(id)
+    const sandbox = this.#sandboxes.get(id) ?? this.#open(id)
     if (await sandbox.hasFolders()) return sandbox
     this.#sandboxes.delete(id)
     return undefined
