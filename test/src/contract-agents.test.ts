@@ -105,6 +105,8 @@ describe('an agent that has failed', () => {
       const agent = (await wire.get(`/agents/${agentId}`)).body
       expect(agent).toMatchObject({ status: 'failed', reason: expect.stringContaining('gone') })
       expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      // Before it says that a live key has no model.
+      expectError(await wire.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
       for (const verb of ['pause', 'resume'])
         expectError(await wire.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
       {
@@ -131,6 +133,11 @@ describe('an agent that has failed', () => {
       removeFilesOf(agentId, dataDir)
       expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
       expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('failed')
+      const pausedId = await wire.agent({}, await wire.session({}))
+      expect((await wire.post(`/agents/${pausedId}/pause`)).body.status).toBe('paused')
+      removeFilesOf(pausedId, dataDir)
+      expectError(await wire.post(`/agents/${pausedId}/resume`), 409, 'conflict')
+      expect((await wire.get(`/agents/${pausedId}`)).body.status).toBe('failed')
     } finally {
       rmSync(dataDir, { recursive: true, force: true })
     }

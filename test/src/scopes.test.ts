@@ -69,6 +69,15 @@ function neededFor({ method, path }: Route): Scope {
 
 const bodyOf = ({ body }: Route): RequestInit => (body ? { body: JSON.stringify(sampleOf(body)) } : {})
 
+test('a user may be called as a route is, and needs no other scope for it', async () => {
+  const key = await keyWith('exec')
+  for (const user of ['terminate', 'agents', 'exec', 'plain']) {
+    expect((await post(`/sessions/by-user/${user}`, {}, key)).status).toBe(200)
+  }
+  const { body } = await post('/sessions/by-user/plain')
+  expect(told(await post(`/sessions/${body.id}/terminate`, {}, key))).toEqual({ status: 403, code: 'forbidden' })
+})
+
 describe('every route', () => {
   test.each<[Scope[], Scope[]]>([
     [['read'], ['read']],

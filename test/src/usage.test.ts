@@ -10,7 +10,7 @@ const hourMs = 60 * minuteMs
 const dayMs = 24 * hourMs
 /** A twelfth of a year of 365 days. */
 const storageMonthMs = 730 * hourMs
-const heartbeatMs = 5_000
+const measureMs = 10_000
 
 let clock: StepClock
 let local: LocalTheazo
@@ -46,8 +46,8 @@ async function usage(api: ApiCaller, { from, until, ...filters }: Used = {}) {
 
 /** Moves the clock, and waits for the heartbeat that this sets off: what has changed is then measured. */
 async function advance(ms: number): Promise<void> {
-  const beaten = clock.asked(heartbeatMs)
-  clock.advance(Math.max(ms, heartbeatMs))
+  const beaten = clock.asked(measureMs)
+  clock.advance(Math.max(ms, measureMs))
   await beaten
 }
 
@@ -233,7 +233,7 @@ describe('storage', () => {
     const write = async (name: string, sizeBytes: number): Promise<void> => {
       const code = `head -c ${sizeBytes} /dev/urandom > ${name}`
       expect((await api.post(`/agents/${agent.id}/exec`, { lang: 'bash', code })).body.exitCode).toBe(0)
-      await advance(heartbeatMs)
+      await advance(measureMs)
     }
     return { api, from, agent, write }
   }
@@ -255,7 +255,7 @@ describe('storage', () => {
   test('follows what is written and deleted, counts while paused, and ends with the agent', async () => {
     const property = asyncProperty(
       array(
-        record({ sizeBytes: nat(8).map((n) => n * 1024 * 1024), ms: integer({ min: heartbeatMs, max: 90 * dayMs }) }),
+        record({ sizeBytes: nat(8).map((n) => n * 1024 * 1024), ms: integer({ min: measureMs, max: 90 * dayMs }) }),
         {
           minLength: 1,
           maxLength: 4,
@@ -271,7 +271,7 @@ describe('storage', () => {
           await advance(ms)
           if (isPausedBetween) await api.post(`/agents/${agent.id}/resume`)
           // What is written next is seen at the heartbeat after it; until then this counts.
-          counted += gbMonths(sizeBytes, ms + (index < steps.length - 1 ? heartbeatMs : 0))
+          counted += gbMonths(sizeBytes, ms + (index < steps.length - 1 ? measureMs : 0))
         }
         await api.post(`/agents/${agent.id}/terminate`)
         const endedAt = clock.now()
@@ -306,7 +306,7 @@ describe('storage', () => {
     const { body: session } = await first.api.post('/sessions', { userId: 'u' })
     const { body: agent } = await first.api.post(`/sessions/${session.id}/agents`)
     await first.api.post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'head -c 50000000 /dev/urandom > file' })
-    await advance(heartbeatMs)
+    await advance(measureMs)
     await first.api.post(`/agents/${agent.id}/pause`)
     const from = clock.now()
     await second.api.post(`/agents/${agent.id}/resume`)

@@ -25,11 +25,13 @@ import { usageRoutes } from './routes/usage.ts'
 import type { Agents } from './services/agents.ts'
 import type { Execs } from './services/execs.ts'
 import type { IdempotentAnswers } from './services/idempotency.ts'
+import type { Pauses } from './services/pauses.ts'
 import type { Runs } from './services/runs.ts'
 import type { Sessions } from './services/sessions.ts'
 import type { Usage } from './services/usage.ts'
 import type { Database } from './store/database.ts'
 
+/** What the routes call. */
 export interface AppOptions extends OperationsOptions {
   log: Logger
   database: Database
@@ -38,6 +40,7 @@ export interface AppOptions extends OperationsOptions {
   answers: IdempotentAnswers
   sessions: Sessions
   agents: Agents
+  pauses: Pauses
   execs: Execs
   runs: Runs
   streams: EventStreams
@@ -62,7 +65,8 @@ const headers = {
 
 /** The Theazo API: from the request to its answer, top to bottom. */
 export function createApp(options: AppOptions): Hono<Environment> {
-  const { log, database, keys, limiter, answers, sessions, agents, execs, runs, streams, usage, corsOrigin } = options
+  const { log, database, keys, limiter, answers, sessions, agents, pauses, execs, runs, streams, usage, corsOrigin } =
+    options
   const api = new Hono<Environment>()
   // What only changes need is not asked of reads: each layer costs a read a few percent.
   const changes = ['POST', 'PATCH', 'PUT', 'DELETE']
@@ -72,7 +76,7 @@ export function createApp(options: AppOptions): Hono<Environment> {
   api.on(changes, '/*', needsScope())
   api.post('/*', idempotent(answers))
   api.route('/', sessionRoutes(sessions, agents))
-  api.route('/', agentRoutes(agents, execs, runs))
+  api.route('/', agentRoutes(agents, pauses, execs, runs))
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))
   refuseOtherMethods(api)

@@ -38,3 +38,12 @@ export function every(clock: Clock, ms: number, work: () => Promise<void>): () =
     await underWay
   }
 }
+
+/** True where the work ended in time; it goes on in any case. */
+export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+  const late = Promise.withResolvers<false>()
+  const stop = clock.after(ms, () => late.resolve(false))
+  const isInTime = await Promise.race([work.then(() => true), late.promise])
+  stop()
+  return isInTime
+}

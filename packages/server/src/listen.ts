@@ -29,6 +29,7 @@ export interface ListeningTheazo extends AsyncDisposable {
   keys: ApiKeys
 }
 
+/** The port where none is asked for. */
 export const defaultPort = 4020
 const lastAnswerTimeoutMs = 2_000
 /** A client that takes longer to send its headers, or its whole request, is dropped. */

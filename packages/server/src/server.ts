@@ -21,6 +21,7 @@ import { Executions } from './services/executions.ts'
 import { IdempotentAnswers } from './services/idempotency.ts'
 import { Metering } from './services/metering.ts'
 import { recover } from './services/recovery.ts'
+import { Pauses } from './services/pauses.ts'
 import { type ModelFor, Runs } from './services/runs.ts'
 import { Sandboxes } from './services/sandboxes.ts'
 import { Sessions } from './services/sessions.ts'
@@ -124,11 +125,12 @@ async function open(
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const runs = new Runs({ ...shared, execs, modelFor })
   const agents = new Agents({ ...shared, runs })
-  limits.onReached = (sessionId, message) => agents.pauseForLimit(sessionId, message)
+  const pauses = new Pauses({ ...shared, runs })
+  limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
   const streams = new EventStreams(events, clock)
 
-  await recover({ database, events, sandboxes, limits, runs, onError })
+  await recover({ database, events, sandboxes, limits, runs, metering, onError })
   const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
   await events.prune(retentionMs)
   const stopPruning = every(clock, pruneMs, () => events.prune(retentionMs).catch(onError))
@@ -151,7 +153,7 @@ async function open(
     )
   }
   const { isMetricsPublic = false, corsOrigin } = options
-  const parts = { log, database, keys, answers, sessions, agents, execs, runs, streams, usage, metrics }
+  const parts = { log, database, keys, answers, sessions, agents, pauses, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
   const isClosingNow = (): boolean => isClosing
   const app = createApp({ ...parts, limiter, isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow })

@@ -1,10 +1,14 @@
+import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
 import { type Database, isPassing, type StoreTransaction } from '../store/database.ts'
 import type { EventRow } from '../store/tables.ts'
 import { EventHub } from './event-hub.ts'
 
 /** How long a store that cannot write is left alone. */
-const retryMs = 1000
+export const storeRetryMs = 1000
+/** What is read of a log at once: an event may be as large as a body, and a reader slow. */
+const maxBatch = 200
+const maxBatchChars = 1024 * 1024
 
 /** One transaction of the services. What it emits is told to streams once it is kept. */
 export interface Unit {
@@ -87,22 +91,30 @@ export class EventLog {
 
   async #waitOr(signal: AbortSignal): Promise<void> {
     const over = Promise.withResolvers<void>()
-    const stop = this.#clock.after(retryMs, over.resolve)
-    signal.addEventListener('abort', () => over.resolve(), { once: true })
+    const stop = this.#clock.after(storeRetryMs, over.resolve)
+    const onAbort = (): void => over.resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
     await over.promise
+    signal.removeEventListener('abort', onAbort)
     stop()
   }
 
-  /** Events of an agent after a number, in order. */
-  async after(agentId: string, number: number, limit: number): Promise<EventRow[]> {
-    return await this.#database
+  /** Events of an agent after a number, in order: a part of them that is small in number and size, at least one. */
+  async after(agentId: string, number: number): Promise<EventRow[]> {
+    const next = this.#database
       .selectFrom('events')
-      .selectAll()
       .where('agent_id', '=', agentId)
       .where('number', '>', number)
       .orderBy('number')
-      .limit(limit)
-      .execute()
+      .limit(maxBatch)
+    const sizes = await next.select(['number', sql<number>`length(data)`.as('size')]).execute()
+    let [size, last] = [0, 0]
+    for (const event of sizes) {
+      size += event.size
+      if (last > 0 && size > maxBatchChars) break
+      last = event.number
+    }
+    return sizes.length === 0 ? [] : await next.selectAll().where('number', '<=', last).execute()
   }
 
   /** Deletes what is older; the numbers of later events go on from where they were. */

@@ -8,8 +8,6 @@ const heartbeatMs = 15_000
 const maxBufferedBytes = 1024 * 1024
 /** A closed connection is dropped when what is left has not been read by then. */
 const lastReadMs = 30_000
-/** Events that are read from the store at once. */
-const replayBatch = 200
 
 /** Where a stream begins, and where the agent stands. */
 export interface StreamStart {
@@ -126,8 +124,9 @@ class EventStream {
     try {
       for (let isMore = true; isMore && !this.#isClosed;) {
         const published = this.#published
-        const rows = await this.#log.after(this.#agentId, this.#sent, replayBatch)
-        for (const event of rows.map(encode)) {
+        const rows = await this.#log.after(this.#agentId, this.#sent)
+        for (const row of rows) {
+          const event = encode(row)
           await this.#room(event.bytes)
           if (this.#isClosed) return
           this.#forward(event)

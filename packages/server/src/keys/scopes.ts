@@ -4,6 +4,7 @@
  */
 export const scopes = ['read', 'exec', 'admin'] as const
 
+/** The name of one. */
 export type Scope = (typeof scopes)[number]
 
 /** True where one of the key's scopes covers it. */

@@ -1,12 +1,14 @@
 import type { SessionLimits as Limits, WireSession } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import { ApiError } from '../errors.ts'
-import type { EventLog, Unit } from '../events/event-log.ts'
+import { overStatuses } from '../services/agent-lifecycle.ts'
+import { type EventLog, storeRetryMs, type Unit } from '../events/event-log.ts'
 import { computeMsFor, microCents } from '../pricing.ts'
 import { costOf, sumUsage } from '../services/usage-sums.ts'
 import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
 
+/** What caps are asked of, and written to. */
 export interface SessionLimitsOptions {
   database: Database
   events: EventLog
@@ -15,7 +17,7 @@ export interface SessionLimitsOptions {
 }
 
 /** What a session has spent, and when that changes what it may do. */
-interface Standing {
+interface CapStanding {
   /** Why it may not go on; undefined where it may. */
   reached?: string
   /** Milliseconds until that may be otherwise, if everything goes on as it does; undefined: never. */
@@ -23,8 +25,6 @@ interface Standing {
 }
 
 const dayMs = 86_400_000
-/** How long a store that cannot write is left alone. */
-const retryMs = 1000
 
 /**
  * Caps of sessions on cost and compute time (contract, Sessions): asked before anything that costs, and watched by a
@@ -56,7 +56,7 @@ export class SessionLimits {
       .selectFrom('agents')
       .select(({ fn }) => fn.countAll<number>().as('count'))
       .where('session_id', '=', session.id)
-      .where('status', 'not in', ['terminated', 'failed'])
+      .where('status', 'not in', overStatuses)
       .executeTakeFirstOrThrow()
     if (count < maxAgents) return
     throw exceeded(`Session ${session.id} has ${count} agents, and may have ${maxAgents}. Terminate one.`)
@@ -67,6 +67,16 @@ export class SessionLimits {
    * time that matters. A session without caps costs no timer.
    */
   async settle(sessionId: string): Promise<void> {
+    try {
+      await this.#settle(sessionId)
+    } catch (error) {
+      // On a full disk, say: no session may work on beyond its cap for that.
+      this.#watch(sessionId, storeRetryMs)
+      throw error
+    }
+  }
+
+  async #settle(sessionId: string): Promise<void> {
     this.#watches.get(sessionId)?.()
     this.#watches.delete(sessionId)
     if (this.#isClosed) return
@@ -75,7 +85,7 @@ export class SessionLimits {
     if (!asIs || (asIs.limits === '{}' && asIs.status !== 'paused')) return
     const { isToPause, standing } = await events.write(async (unit) => {
       const session = await unit.db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
-      if (!session || session.status === 'terminated') return { isToPause: false, standing: {} as Standing }
+      if (!session || session.status === 'terminated') return { isToPause: false, standing: {} as CapStanding }
       const standing = await this.#standing(unit.db, session)
       const status: WireSession['status'] = standing.reached === undefined ? 'active' : 'paused'
       // A cap that is reached while nothing works pauses nothing: the next call is refused by the same check.
@@ -96,13 +106,13 @@ export class SessionLimits {
 
   /** The same, without waiting for it. */
   settleSoon(sessionId: string): void {
-    void this.settle(sessionId).catch((error: unknown) => this.settleAgain(sessionId, error))
+    void this.settle(sessionId).catch(this.#options.onError)
   }
 
-  /** What cannot be written now, on a full disk, is looked at again: no session may work on beyond its cap for that. */
+  /** What a cap asked for could not be written: it is looked at again. */
   settleAgain(sessionId: string, error: unknown): void {
     this.#options.onError(error)
-    this.#watch(sessionId, retryMs)
+    this.#watch(sessionId, storeRetryMs)
   }
 
   /** Sessions that an earlier process of this server watched. */
@@ -141,7 +151,7 @@ export class SessionLimits {
     this.#watches.set(sessionId, stop)
   }
 
-  async #standing(db: Queries, session: SessionRow): Promise<Standing> {
+  async #standing(db: Queries, session: SessionRow): Promise<CapStanding> {
     const { maxCost, maxComputeMinutes } = limitsOf(session)
     if (!maxCost && maxComputeMinutes === undefined) return {}
     const now = this.#options.clock.now()

@@ -2,13 +2,14 @@ import { Hono } from 'hono'
 import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
+import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
 import { answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 import { readBody, readQuery } from './read-body.ts'
 
 /** `/sessions/:id/agents` and `/agents` (contract, Agents), the stream aside. */
-export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Environment> {
+export function agentRoutes(agents: Agents, pauses: Pauses, execs: Execs, runs: Runs): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions/:id/agents', async (c) => {
       const body = await readBody(c, createAgentBody)
@@ -40,10 +41,10 @@ export function agentRoutes(agents: Agents, execs: Execs, runs: Runs): Hono<Envi
       return answerJson(c, { ok: true })
     })
     .post('/agents/:id/pause', async (c) => {
-      return answerJson(c, await agents.pause(c.get('principal'), c.req.param('id')))
+      return answerJson(c, await pauses.pause(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/resume', async (c) => {
-      return answerJson(c, await agents.resume(c.get('principal'), c.req.param('id')))
+      return answerJson(c, await pauses.resume(c.get('principal'), c.req.param('id')))
     })
     .post('/agents/:id/terminate', async (c) => {
       await agents.terminate(c.get('principal'), c.req.param('id'))

@@ -18,5 +18,5 @@ export function needsScope(): MiddlewareHandler<Environment> {
 function scopeOf(method: string, path: string): Scope {
   if (method === 'PATCH') return 'admin'
   if (method !== 'POST') return 'read'
-  return /\/sessions\/[^/]+\/terminate$/.test(path) ? 'admin' : 'exec'
+  return /\/sessions\/(?!by-user\/)[^/]+\/terminate$/.test(path) ? 'admin' : 'exec'
 }

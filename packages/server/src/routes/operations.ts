@@ -5,6 +5,7 @@ import type { Metrics } from '../metrics.ts'
 import { answer, answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 
+/** What operators are told from. */
 export interface OperationsOptions {
   metrics: Metrics
   /** Also to those who come from another machine. */

@@ -1,6 +1,7 @@
 import type { Unit } from '../events/event-log.ts'
 import { type AgentEvent, agentEvents, isMetered, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
+import { failTaskOf } from './task-rows.ts'
 import { closeUsage, openUsage, rebillStorage } from './metering.ts'
 
 /** What else is told of a change. */
@@ -42,4 +43,13 @@ async function bill(unit: Unit, before: AgentRecord, after: AgentRecord): Promis
   if (before.status === 'booting' && !isOver(after.status)) await openUsage(unit, 'storage_usage', after)
   if (isOver(after.status)) await closeUsage(unit, 'storage_usage', after.id)
   else if (before.key_id !== after.key_id) await rebillStorage(unit, after)
+}
+
+/** Why an agent fails that was there before. */
+export const filesGone = 'The sandbox and its files are gone.'
+
+/** The agent's sandbox is gone: it fails, and so does the task that it works on. */
+export async function failAgent(unit: Unit, id: string, failure = filesGone): Promise<void> {
+  await failTaskOf(unit, id, failure)
+  await changeAgent(unit, id, 'fail', { failure })
 }

@@ -20,6 +20,7 @@ export const agentEvents = {
   terminate: { from: ['booting', 'idle', 'running', 'paused', 'failed'], to: 'terminated' },
 } as const satisfies Record<string, { from: readonly AgentStatus[]; to: AgentStatus }>
 
+/** The name of one. */
 export type AgentEvent = keyof typeof agentEvents
 
 /** What callers ask of an agent: the statuses in which it can be done. One that boots is waited for. */
@@ -30,6 +31,7 @@ const allowedIn = {
   resume: ['paused'],
 } as const satisfies Record<string, readonly AgentStatus[]>
 
+/** The name of one. */
 export type AgentAction = keyof typeof allowedIn
 
 /** What an agent is refused for. */
@@ -44,9 +46,12 @@ export function isMetered(status: AgentStatus): boolean {
   return status === 'idle' || status === 'running'
 }
 
+/** An agent that is one of these takes no place, and no name, in its session. */
+export const overStatuses: readonly AgentStatus[] = ['terminated', 'failed']
+
 /** True where nothing can happen to it but its end. */
 export function isOver(status: AgentStatus): boolean {
-  return status === 'terminated' || status === 'failed'
+  return overStatuses.includes(status)
 }
 
 /** First of two checks (contract, Order of checks): @throws {ApiError} 409 terminated or failed. */

@@ -3,13 +3,13 @@ import type { Clock } from '../clock.ts'
 import { ApiError, asApiError } from '../errors.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
-import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
+import type { SessionLimits } from '../limits/session-limits.ts'
 import { type Database, isPassing } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
-import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { overStatuses } from './agent-lifecycle.ts'
 import { assertOffered, offers } from './agent-offer.ts'
-import { type AgentRecord, agentRecord, findAgent, newAgentRow, toWireAgent, toWireAgents } from './agent-rows.ts'
+import { type AgentRecord, findAgent, newAgentRow, toWireAgent, toWireAgents } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Runs } from './runs.ts'
@@ -22,6 +22,7 @@ export interface AgentsQuery extends PageQuery {
   name?: string | undefined
 }
 
+/** What agents need of the server. */
 export interface AgentsOptions {
   database: Database
   events: EventLog
@@ -32,9 +33,6 @@ export interface AgentsOptions {
   clock: Clock
   onError: (error: unknown) => void
 }
-
-/** How long a pause waits for what runs (contract, pause). */
-const pauseTimeoutMs = 120_000
 
 /** The rules of agents. Each call sees only what belongs to the principal's project and mode. */
 export class Agents {
@@ -63,8 +61,8 @@ export class Agents {
     const tools = body.tools ?? offer.defaultTools
     const session = await findSession(database, principal, sessionId)
     const made = { id, session, keyId: principal.keyId, provider, tools, body, now: clock.now() }
-    const { row, isNew } = await this.#insert(principal, newAgentRow(made))
-    if (isNew) await sandboxes.boot(row.id, () => this.#boot(principal, row.id))
+    const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made))
+    if (isToBoot) await sandboxes.boot(row.id, () => this.#boot(principal, row.id))
     else await sandboxes.ready(row.id)
     limits.settleSoon(sessionId)
     return { agent: await this.get(principal, row.id), isNew }
@@ -93,54 +91,6 @@ export class Agents {
   async get(principal: Principal, id: string): Promise<WireAgent> {
     const { database } = this.#options
     return toWireAgent(database, await findAgent(database, principal, id))
-  }
-
-  /**
-   * Waits for what runs in the agent, and then suspends it; nothing new begins meanwhile.
-   *
-   * @throws {ApiError} 404, 409, 504 where something runs on for too long: nothing is paused then.
-   */
-  async pause(principal: Principal, id: string): Promise<WireAgent> {
-    const { database, sandboxes, executions, runs } = this.#options
-    await sandboxes.ready(id)
-    const agent = await findAgent(database, principal, id)
-    assertLives(agent)
-    assertCan('pause', agent)
-    await executions.whilePausing(id, async (quiet) => {
-      if (!(await this.#isWithin(pauseTimeoutMs, Promise.all([quiet, runs.suspend(id)])))) {
-        await runs.unsuspend(id)
-        throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
-      }
-      await this.#writePause(id).catch(async (error: unknown) => {
-        await runs.unsuspend(id)
-        throw error
-      })
-    })
-    this.#options.limits.settleSoon(agent.session_id)
-    return await this.get(principal, id)
-  }
-
-  /** Goes on where it was paused. @throws {ApiError} 404, 409 not paused, 402. */
-  async resume(principal: Principal, id: string): Promise<WireAgent> {
-    const { database, events, limits, runs, sandboxes } = this.#options
-    const agent = await findAgent(database, principal, id)
-    assertLives(agent)
-    await limits.assertWithin(database, agent.session_id)
-    assertCan('resume', agent)
-    const isThere = (await sandboxes.of(agent.mode).attach(id)) !== undefined
-    await events.write(async (unit) => {
-      const current = await findAgent(unit.db, principal, id)
-      assertLives(current)
-      await limits.assertWithin(unit.db, current.session_id)
-      assertCan('resume', current)
-      if (!isThere) return await changeAgent(unit, id, 'fail', { failure: 'The sandbox and its files are gone.' })
-      const taskId = await runs.goOn(unit, current)
-      return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
-    })
-    limits.settleSoon(agent.session_id)
-    const after = await findAgent(database, principal, id)
-    assertLives(after)
-    return toWireAgent(database, after)
   }
 
   /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */
@@ -189,39 +139,6 @@ export class Agents {
       .execute()
   }
 
-  /**
-   * A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). Resolves when no step
-   * begins any more.
-   */
-  async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, executions, limits, runs } = this.#options
-    const agents = await database
-      .selectFrom('agents')
-      .select('id')
-      .where('session_id', '=', sessionId)
-      .where('status', 'in', ['idle', 'running'])
-      .execute()
-    const pauses = agents.map(async ({ id }) => {
-      executions.stop(id, exceeded(message))
-      await runs.suspend(id)
-      await this.#writePause(id, message)
-    })
-    // A step under way may take long; that none follows is settled above.
-    void Promise.all(pauses).catch((error: unknown) => limits.settleAgain(sessionId, error))
-  }
-
-  async #writePause(id: string, limit?: string): Promise<void> {
-    const { events, runs } = this.#options
-    await events.write(async (unit) => {
-      const agent = await agentRecord(unit.db, id)
-      if (!agent || (limit !== undefined && agent.status === 'paused')) return
-      assertLives(agent)
-      assertCan('pause', agent)
-      const taskId = await runs.pauseTask(unit, agent, limit)
-      await changeAgent(unit, id, 'pause', { taskId, ...(limit !== undefined && { reason: 'limit' }) })
-    })
-  }
-
   async #terminate(unit: Unit, agent: AgentRecord): Promise<void> {
     const { executions, runs } = this.#options
     await runs.terminateTask(unit, agent)
@@ -239,7 +156,7 @@ export class Agents {
   }
 
   /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
-  async #insert(principal: Principal, row: AgentRow): Promise<{ row: AgentRow; isNew: boolean }> {
+  async #insert(principal: Principal, row: AgentRow): Promise<Inserted> {
     const { events, limits } = this.#options
     const { id, name, session_id: sessionId } = row
     return await events.write(async (unit) => {
@@ -251,17 +168,18 @@ export class Agents {
         .where((where) =>
           where.or([
             where('id', '=', id),
-            ...(name === null ? [] : [where.and([where('name', '=', name), where('status', 'not in', over)])]),
+            ...(name === null ? [] : [where.and([where('name', '=', name), where('status', 'not in', overStatuses)])]),
           ]),
         )
         .executeTakeFirst()
-      if (found && found.id === id) return { row: found, isNew: false }
+      // The same request again, after a crash; where that came while the sandbox was made, the agent says so.
+      if (found?.id === id) return { row: found, isNew: true, isToBoot: false }
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
-      if (found) return { row: found, isNew: false }
+      if (found) return { row: found, isNew: false, isToBoot: false }
       await limits.assertWithin(unit.db, sessionId)
       await limits.assertRoom(unit, session)
       await unit.db.insertInto('agents').values(row).execute()
-      return { row, isNew: true }
+      return { row, isNew: true, isToBoot: true }
     })
   }
 
@@ -285,15 +203,12 @@ export class Agents {
       throw asApiError(error)
     }
   }
-
-  /** True where the work ended in time. */
-  async #isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
-    const late = Promise.withResolvers<false>()
-    const stop = this.#options.clock.after(ms, () => late.resolve(false))
-    const isInTime = await Promise.race([work.then(() => true), late.promise])
-    stop()
-    return isInTime
-  }
 }
 
-const over: AgentStatus[] = ['terminated', 'failed']
+interface Inserted {
+  row: AgentRow
+  /** Not one that another call has made. */
+  isNew: boolean
+  /** Its sandbox is still to be made. */
+  isToBoot: boolean
+}

@@ -6,18 +6,18 @@ import type { EventLog } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
-import { changeAgent } from './agent-changes.ts'
+import { failAgent, filesGone } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
 import { type AgentRecord, findAgent } from './agent-rows.ts'
 import { CapturedOutput } from './captured-output.ts'
 import type { Executions } from './executions.ts'
 import type { Metering } from './metering.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { failTaskOf } from './task-rows.ts'
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
 
+/** What execs need of the server. */
 export interface ExecsOptions {
   database: Database
   events: EventLog
@@ -52,7 +52,7 @@ export class Execs {
     assertLives(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('exec', agent)
-    if (execution.isTooLate) throw new ApiError('conflict', `Agent ${id} is being paused: resume it first.`)
+    execution.assertInTime()
     return await this.run(agent, body, AbortSignal.any([signal, execution.signal]))
   }
 
@@ -91,12 +91,8 @@ export class Execs {
   async #sandbox(agent: AgentRecord): Promise<Sandbox> {
     const sandbox = await this.#options.sandboxes.of(agent.mode).attach(agent.id)
     if (sandbox) return sandbox
-    const failure = 'The sandbox and its files are gone.'
-    await this.#options.events.write(async (unit) => {
-      await failTaskOf(unit, agent.id, failure)
-      await changeAgent(unit, agent.id, 'fail', { failure })
-    })
-    throw new ApiError('conflict', `Agent ${agent.id} has failed: ${failure} Create another one.`)
+    await this.#options.events.write((unit) => failAgent(unit, agent.id))
+    throw new ApiError('conflict', `Agent ${agent.id} has failed: ${filesGone} Create another one.`)
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 
-/** Code that runs in an agent's sandbox: of an exec, or a tool call of its task. */
+/** Something that a pause of its agent waits for: an exec, or a call that lets a task begin or go on. */
 export interface Execution extends Disposable {
   /** Fires when the server ends it; the reason is the answer. */
   readonly signal: AbortSignal
-  /** The agent was on its way to pause when this began: it must not go on. */
-  readonly isTooLate: boolean
+  /** @throws {ApiError} 409 where the agent was on its way to pause when this began. */
+  assertInTime(): void
 }
 
 /** What runs in each agent, so that a pause can wait for it and an end can stop it. */
@@ -29,9 +29,12 @@ export class Executions {
     let running = this.#running.get(agentId)
     if (!running) this.#running.set(agentId, (running = new Set()))
     running.add(controller)
+    const isTooLate = this.#pausing.has(agentId)
     return {
       signal: controller.signal,
-      isTooLate: this.#pausing.has(agentId),
+      assertInTime() {
+        if (isTooLate) throw new ApiError('conflict', `Agent ${agentId} is being paused: resume it first.`)
+      },
       [Symbol.dispose]: () => {
         running.delete(controller)
         if (running.size > 0) return

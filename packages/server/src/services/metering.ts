@@ -5,6 +5,7 @@ import type { Database, Queries } from '../store/database.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
 
 const heartbeatMs = 5_000
+const measureMs = 10_000
 
 type UsageTable = 'compute_usage' | 'storage_usage'
 
@@ -53,6 +54,7 @@ export async function closeUsage({ db, now }: Unit, table: UsageTable, agentId: 
     .execute()
 }
 
+/** What metering needs of the server. */
 export interface MeteringOptions {
   database: Database
   events: EventLog
@@ -69,17 +71,21 @@ export interface MeteringOptions {
 export class Metering {
   readonly #options: MeteringOptions
   readonly #changed = new Set<string>()
-  #stop: (() => Promise<void>) | undefined
+  #stop: (() => Promise<unknown>) | undefined
+  #isClosed = false
 
   constructor(options: MeteringOptions) {
     this.#options = options
   }
 
-  /** Begins the heartbeat. */
+  /** Begins the heartbeat. What measures may take long, and must not hold it up. */
   start(): void {
-    this.#stop = every(this.#options.clock, heartbeatMs, async () => {
-      await this.beat().catch(this.#options.onError)
-    })
+    const { clock, onError } = this.#options
+    const stops = [
+      every(clock, heartbeatMs, () => this.#beat().catch(onError)),
+      every(clock, measureMs, () => this.#measureChanged()),
+    ]
+    this.#stop = () => Promise.all(stops.map((stop) => stop()))
   }
 
   /** The agent's files may have another size from now on. */
@@ -87,23 +93,31 @@ export class Metering {
     this.#changed.add(agentId)
   }
 
-  /** Notes what goes on, and measures. */
-  async beat(): Promise<void> {
+  /** A last look, so that no time is lost where the server ends in order. The next one measures all files anew. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    await this.#stop?.()
+    await this.#beat().catch(this.#options.onError)
+  }
+
+  async #beat(): Promise<void> {
     const { database, clock } = this.#options
     for (const table of ['compute_usage', 'storage_usage'] as const) {
       await see(database, table, clock.now())
       await this.#followClock(table)
     }
-    const changed = new Set(this.#changed) // what is noted meanwhile is for the next time
-    for (const agentId of changed) {
-      await this.#measure(agentId)
-    }
   }
 
-  /** A last look, so that nothing is lost where the server ends in order. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop?.()
-    await this.beat().catch(this.#options.onError)
+  async #measureChanged(): Promise<void> {
+    const changed = new Set(this.#changed) // what is noted meanwhile is for the next time
+    for (const agentId of changed) {
+      if (this.#isClosed) return
+      this.#changed.delete(agentId)
+      await this.#measure(agentId).catch((error: unknown) => {
+        this.#changed.add(agentId)
+        this.#options.onError(error)
+      })
+    }
   }
 
   /** A clock that was set back: what is open ends where it was seen last, and goes on by the new time. */
@@ -128,19 +142,14 @@ export class Metering {
   }
 
   async #measure(agentId: string): Promise<void> {
-    this.#changed.delete(agentId)
     const sizeBytes = await this.#options.sizeOf(agentId)
     if (sizeBytes === undefined) return
-    const written = this.#options.events.write(async (unit) => {
+    await this.#options.events.write(async (unit) => {
       const known = await sizeOfOpen(unit.db, agentId)
       const agent = await agentRecord(unit.db, agentId)
       if (!agent || known === undefined || known === sizeBytes) return
       await closeUsage(unit, 'storage_usage', agentId)
       await openUsage(unit, 'storage_usage', agent, sizeBytes)
-    })
-    await written.catch((error: unknown) => {
-      this.#changed.add(agentId)
-      throw error
     })
   }
 }

@@ -2,20 +2,21 @@ import type { EventLog } from '../events/event-log.ts'
 import { continueAfter } from '../ids.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database, Queries } from '../store/database.ts'
-import { changeAgent } from './agent-changes.ts'
-import { isMetered } from './agent-lifecycle.ts'
+import { failAgent, filesGone } from './agent-changes.ts'
+import { isMetered, overStatuses } from './agent-lifecycle.ts'
 import { type AgentRecord, selectAgent } from './agent-rows.ts'
-import { closeAtLastSeen, openUsage } from './metering.ts'
+import { closeAtLastSeen, type Metering, openUsage } from './metering.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { failTaskOf } from './task-rows.ts'
 
+/** What recovery works on. */
 export interface RecoveryOptions {
   database: Database
   events: EventLog
   sandboxes: Sandboxes
   limits: SessionLimits
   runs: Runs
+  metering: Metering
   onError: (error: unknown) => void
 }
 
@@ -23,20 +24,22 @@ export interface RecoveryOptions {
  * Settles what an earlier process of this server left, however it ended: usage ends when it was last seen and goes on
  * from now, agents whose sandbox is gone say so, tasks go on, and what is left of ended sandboxes is removed.
  */
-export async function recover({ database, events, sandboxes, limits, runs, onError }: RecoveryOptions): Promise<void> {
+export async function recover(options: RecoveryOptions): Promise<void> {
+  const { database, events, sandboxes, limits, runs, metering, onError } = options
   await continueIds(database)
   await continueEvents(database, events)
   await closeAtLastSeen(database)
-  const agents = await selectAgent(database).where('agents.status', 'not in', ['terminated', 'failed']).execute()
+  const agents = await selectAgent(database).where('agents.status', 'not in', overStatuses).execute()
   const found = await Promise.all(agents.map(async (agent) => ({ agent, failure: await failureOf(agent, sandboxes) })))
   await events.write(async (unit) => {
     for (const { agent, failure } of found) {
       if (failure !== undefined) {
-        await failTaskOf(unit, agent.id, failure)
-        await changeAgent(unit, agent.id, 'fail', { failure })
+        await failAgent(unit, agent.id, failure)
       } else if (agent.mode === 'live') {
         if (isMetered(agent.status)) await openUsage(unit, 'compute_usage', agent)
         await openUsage(unit, 'storage_usage', agent, await lastSize(unit.db, agent.id))
+        // Code that was cut may have written since.
+        unit.afterwards(() => metering.noteFiles(agent.id))
       }
     }
   })
@@ -53,7 +56,7 @@ export async function recover({ database, events, sandboxes, limits, runs, onErr
 async function failureOf(agent: AgentRecord, sandboxes: Sandboxes): Promise<string | undefined> {
   if (agent.status === 'booting') return 'The server stopped while the sandbox was being made.'
   const sandbox = await sandboxes.of(agent.mode).attach(agent.id)
-  return sandbox ? undefined : 'The sandbox and its files are gone.'
+  return sandbox ? undefined : filesGone
 }
 
 /** Bytes, as they were measured last. */

@@ -1,5 +1,5 @@
 import type { RunAccepted, Task } from '@theazo/core'
-import type { Clock } from '../clock.ts'
+import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
@@ -20,6 +20,7 @@ import { TaskRun } from './task-run.ts'
 /** The model of an agent; undefined where this server has none for it. */
 export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
 
+/** What runs need of the server. */
 export interface RunsOptions {
   database: Database
   events: EventLog
@@ -37,6 +38,7 @@ export class Runs {
   readonly #options: RunsOptions
   /** By agent: an agent works on one task at a time. */
   readonly #active = new Map<string, TaskRun>()
+  #isClosed = false
 
   constructor(options: RunsOptions) {
     this.#options = options
@@ -56,13 +58,17 @@ export class Runs {
   async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
     const { database, events, sandboxes, executions, limits } = this.#options
     await sandboxes.ready(id)
-    this.#modelOf(await findAgent(database, principal, id)).assertAccepts?.(prompt)
+    using execution = executions.begin(id) // a pause waits until its loop is there
+    const asIs = await findAgent(database, principal, id)
+    assertLives(asIs)
+    this.#modelOf(asIs).assertAccepts?.(prompt)
     await events.write(async (unit) => {
       const agent = await findAgent(unit.db, principal, id)
       assertLives(agent)
       await limits.assertWithin(unit.db, agent.session_id)
       assertCan('run', agent)
-      executions.assertNotPausing(id)
+      execution.assertInTime()
+      this.#assertOpen()
       const task = newTask(taskId, id, principal.keyId, prompt, unit.now)
       await unit.db.insertInto('tasks').values(task).execute()
       await unit.db.updateTable('agents').set({ task_id: taskId }).where('id', '=', id).execute()
@@ -94,14 +100,14 @@ export class Runs {
   }
 
   /** Resolves when the agent's task, where it has one, stands between two steps; it does not go on by itself then. */
-  async suspend(agentId: string): Promise<void> {
-    await this.#active.get(agentId)?.suspend()
+  async suspend(agentId: string, by: object): Promise<void> {
+    await this.#active.get(agentId)?.suspend(by)
   }
 
   /** Takes back a {@link suspend} that was not waited for: the task goes on. */
-  async unsuspend(agentId: string): Promise<void> {
+  async unsuspend(agentId: string, by: object): Promise<void> {
     const run = this.#active.get(agentId)
-    if (!run?.unsuspend()) return
+    if (!run?.unsuspend(by)) return
     const { database } = this.#options
     const agent = await agentRecord(database, agentId)
     const task = agent && (await taskUnderWay(database, agentId))
@@ -127,6 +133,7 @@ export class Runs {
     const task = await taskUnderWay(unit.db, agent.id)
     if (!task) return undefined
     this.#modelOf(agent) // or whoever resumes is told
+    this.#assertOpen()
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
     await unit.db.updateTable('tasks').set({ status: 'running', run_ms: runMs }).where('id', '=', task.id).execute()
     unit.afterwards(() => this.#work(agent, { ...task, run_ms: runMs }))
@@ -156,13 +163,26 @@ export class Runs {
 
   /** Stops all tasks between two steps, or where they are after a while. Another process goes on with them. */
   async close(timeoutMs: number): Promise<void> {
-    const runs = [...this.#active.values()]
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)))
-    await Promise.race([Promise.all(runs.map((run) => run.suspend())), late])
-    clearTimeout(timer)
-    for (const run of runs) run.abandon()
-    await Promise.all(runs.map((run) => run.done))
+    const { clock, database } = this.#options
+    this.#isClosed = true
+    const active = [...this.#active]
+    await endsWithin(clock, timeoutMs, Promise.all(active.map(([, run]) => run.suspend(this))))
+    for (const [agentId, run] of active) {
+      run.abandon()
+      await run.done
+      // What it has run counts against its agent's timeout, wherever it goes on.
+      await database
+        .updateTable('tasks')
+        .set({ run_ms: run.runMs })
+        .where('agent_id', '=', agentId)
+        .where('status', '=', 'running')
+        .execute()
+    }
+  }
+
+  /** @throws {ApiError} 502 where the server is on its way to end: nobody would work on the task. */
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ApiError('provider_error', 'The server is shutting down and begins nothing new.')
   }
 
   #work(agent: AgentRecord, task: TaskRow): void {

@@ -13,6 +13,7 @@ import type { AgentRecord } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 import { endTask, type TaskEnd } from './task-rows.ts'
 
+/** What one task needs to be worked on. */
 export interface TaskRunOptions {
   database: Database
   events: EventLog
@@ -36,8 +37,8 @@ export class TaskRun {
   readonly #abort = new AbortController()
   readonly #abandoned = new AbortController()
   readonly #startedAt: number
-  /** How many want it suspended: a pause and a cap may both. */
-  #suspends = 0
+  /** Who wants it suspended: a pause and a cap may both. */
+  readonly #suspends = new Set<object>()
   #stoppedAfterMs: number | undefined
 
   constructor(options: TaskRunOptions) {
@@ -59,15 +60,14 @@ export class TaskRun {
   }
 
   /** Resolves when the step under way has ended: the task has ended with it, or waits. */
-  async suspend(): Promise<void> {
-    this.#suspends += 1
+  async suspend(by: object): Promise<void> {
+    this.#suspends.add(by)
     await this.done
   }
 
   /** Takes one {@link suspend} back. True where the loop has stopped by then, and nobody else wants that. */
-  unsuspend(): boolean {
-    this.#suspends -= 1
-    return this.#suspends === 0 && this.#stoppedAfterMs !== undefined
+  unsuspend(by: object): boolean {
+    return this.#suspends.delete(by) && this.#suspends.size === 0 && this.#stoppedAfterMs !== undefined
   }
 
   /** The task has been ended in the store: whatever is under way is killed. */
@@ -127,7 +127,7 @@ export class TaskRun {
         count += 1
       },
       onDelta: (text) => this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
-      isToStop: () => this.#suspends > 0,
+      isToStop: () => this.#suspends.size > 0,
       signal: this.#abort.signal,
     })
   }

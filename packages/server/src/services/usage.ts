@@ -19,6 +19,7 @@ export interface UsageQuery {
   keyId?: string | undefined
 }
 
+/** What usage is summed from. */
 export interface UsageOptions {
   database: Database
   sessions: Sessions

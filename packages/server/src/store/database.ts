@@ -55,7 +55,8 @@ export class Database extends Kysely<Tables> {
     if (known !== undefined) return known as Value // whoever uses the key says what it is
     const value = read()
     if (this.#cache.size >= maxCached) this.#cache.clear()
-    this.#cache.set(key, value)
+    // Large ones are read anew: how many there are says nothing of their bytes.
+    if (JSON.stringify(value)?.length <= maxCachedChars) this.#cache.set(key, value)
     return value
   }
 
@@ -90,6 +91,7 @@ export async function openDatabase(path: string): Promise<Database> {
 }
 
 const maxCached = 10_000
+const maxCachedChars = 16_384
 /** Statements kept prepared. Queries are few and the same, lists with filters aside. */
 const maxStatements = 500
 

@@ -133,7 +133,7 @@ interface ModelUsageRow {
 export interface IdempotencyRow {
   key_id: string
   key: string
-  /** SHA-256 of method, path and body. */
+  /** SHA-256 of path and body. */
   request: string
   /** `pending` until it is answered; `interrupted` where it was cut and must not run again; `not_kept`: the answer was too large. */
   state: 'pending' | 'done' | 'interrupted' | 'not_kept'

@@ -11,6 +11,7 @@ export type Directives = ReadonlyMap<string, string>
 
 const pattern = /\btheazo:([a-z_]+)(?:=("(?:[^"\\]|\\.)*"|[^\s"]+))?/g
 
+/** All that a text asks for. */
 export function readDirectives(text: string): Directives {
   const found = new Map<string, string>()
   for (const [, name = '', value = ''] of text.matchAll(pattern)) found.set(name, unquoted(value))
