@@ -4,11 +4,11 @@ import { mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, truncateSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { canMount } from './can-mount.ts'
 import { readEvents } from './event-reader.ts'
 import { root, type ServerProcess, startServer } from './server-process.ts'
 
-const isRoot = process.getuid?.() === 0
-if (!isRoot) console.warn('full-disk.test.ts is skipped: only root can mount the small disk that it fills') // oxlint-disable-line no-console -- why
+if (!canMount) console.warn('full-disk.test.ts is skipped: only root can mount the small disk that it fills') // oxlint-disable-line no-console -- why
 
 const bin = join(root, 'packages/server/dist/bin.js')
 let [disk, dataDir, filler] = ['', '', '']
@@ -16,7 +16,7 @@ let server: ServerProcess
 let testKey = ''
 
 beforeEach(async () => {
-  if (!isRoot) return
+  if (!canMount) return
   disk = mkdtempSync(join(tmpdir(), 'theazo-disk-'))
   execFileSync('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=700', 'theazo-full-disk', disk])
   ;[dataDir, filler] = [join(disk, 'data'), join(disk, 'filler')]
@@ -25,7 +25,7 @@ beforeEach(async () => {
   testKey = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).key
 })
 afterEach(async () => {
-  if (!isRoot) return
+  if (!canMount) return
   await server[Symbol.asyncDispose]()
   execFileSync('/usr/bin/umount', [disk])
   rmdirSync(disk)
@@ -98,7 +98,7 @@ async function events(agentId: string, isEnd: (type: string) => boolean) {
   return all
 }
 
-describe.runIf(isRoot)('while the disk is full', () => {
+describe.runIf(canMount)('while the disk is full', () => {
   test('writes are 500 with a line in the log, reads go on, and with room again all works without a restart', async () => {
     const { sessionId, agentId } = await agentOf('before')
     fill()
