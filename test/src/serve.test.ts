@@ -147,6 +147,21 @@ test.each([
   expect(stderr).toContain(says)
 })
 
+test('a key may be made before the first start, and others may connect only where there is one', async () => {
+  const open = ['serve', '--host', '0.0.0.0', '--port', '0', '--data-dir', dataDir, '--json']
+  const refused = spawnSync(process.execPath, [bin, ...open], { encoding: 'utf8', timeout: 30_000 })
+  expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('theazo-server keys create')])
+
+  const fresh = join(dataDir, 'fresh')
+  const create = ['keys', 'create', '--test', '--plan', 'team', '--data-dir', fresh, '--json']
+  const made = spawnSync(process.execPath, [bin, ...create], { encoding: 'utf8', timeout: 30_000 })
+  const { key } = JSON.parse(made.stdout)
+  expect(statSync(fresh).mode & 0o777).toBe(0o700)
+  await using server = await startServer(process.execPath, [bin, ...open.with(6, fresh)])
+  const url = server.url.replace('0.0.0.0', '127.0.0.1')
+  expect((await fetch(`${url}/sessions`, { headers: { authorization: `Bearer ${key}` } })).status).toBe(200)
+})
+
 test('a port that is taken is told, with exit code 1', async () => {
   await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'])
   const { port } = new URL(server.url)

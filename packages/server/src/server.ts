@@ -26,7 +26,7 @@ import { type ModelFor, Runs } from './services/runs.ts'
 import { Sandboxes } from './services/sandboxes.ts'
 import { Sessions } from './services/sessions.ts'
 import { Usage } from './services/usage.ts'
-import { openDatabase } from './store/database.ts'
+import { databaseName, openDatabase } from './store/database.ts'
 
 /** Options of every way to run the server. */
 export interface ServerOptions {
@@ -103,7 +103,7 @@ async function open(
   const onError = backgroundErrors(log)
   const folder = await openDataFolder(options.dataDir)
   opened.push(folder)
-  const database = await openDatabase(join(folder.path, 'theazo.db'))
+  const database = await openDatabase(join(folder.path, databaseName))
   opened.push(closing(() => database.destroy()))
   const keys = new ApiKeys(database)
   const apiKey = await embeddedKey(folder.path)

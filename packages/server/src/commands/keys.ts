@@ -1,10 +1,10 @@
-import { stat } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SetupError } from '../errors.ts'
 import { ApiKeys, type KeyInfo } from '../keys/api-keys.ts'
 import { plans } from '../keys/plan.ts'
 import { scopes } from '../keys/scopes.ts'
-import { openDatabase } from '../store/database.ts'
+import { databaseName, openDatabase } from '../store/database.ts'
 import { type Flag, flagTable, type FlagValues, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
 
 const flags = {
@@ -25,6 +25,13 @@ theazo-server keys revoke ID       a key is accepted no more, at once\n\n${flagT
 
 type Values = FlagValues<keyof typeof flags>
 
+/** What it does, and how many words follow. */
+const takes = [
+  ['create', 0],
+  ['list', 0],
+  ['revoke', 1],
+] as const
+
 /** Makes, lists and revokes keys in a data folder. */
 export async function keys(args: readonly string[]): Promise<void> {
   const { values, positionals } = readFlags(args, flags, process.env)
@@ -32,16 +39,16 @@ export async function keys(args: readonly string[]): Promise<void> {
   const dataDir = folderOf(values['data-dir'])
   if (dataDir === undefined) throw new SetupError('keys needs the data folder of the server: --data-dir DIR')
   const created = verb === 'create' ? creation(values) : undefined
-  const database = await openDatabase(await databasePath(dataDir))
+  if (!takes.some(([name, count]) => name === verb && count === rest.length)) {
+    throw new SetupError(`keys takes create, list, or revoke ID, not ${positionals.join(' ') || 'nothing'}`)
+  }
+  const database = await openDatabase(created ? await newDatabase(dataDir) : await knownDatabase(dataDir))
   try {
     const apiKeys = new ApiKeys(database)
-    if (created && rest.length === 0) return print(values, await apiKeys.create(created), createdText)
-    if (verb === 'list' && rest.length === 0) return print(values, await apiKeys.list(), listText)
-    if (verb === 'revoke' && rest.length === 1) {
-      await apiKeys.revoke(rest[0] ?? '')
-      return print(values, { ok: true }, () => `${rest[0]} is accepted no more.`)
-    }
-    throw new SetupError(`keys takes create, list, or revoke ID, not ${positionals.join(' ') || 'nothing'}`)
+    if (created) return print(values, await apiKeys.create(created), createdText)
+    if (verb === 'list') return print(values, await apiKeys.list(), listText)
+    await apiKeys.revoke(rest[0] ?? '')
+    print(values, { ok: true }, () => `${rest[0]} is accepted no more.`)
   } finally {
     await database.destroy()
   }
@@ -66,11 +73,22 @@ function creation(values: Values) {
   }
 }
 
-/** Only a folder that a server has made: a mistyped one must not become another. */
-async function databasePath(dataDir: string): Promise<string> {
-  const path = join(dataDir, 'theazo.db')
+/** The first key may come before the first start: without one a server lets nobody else connect. */
+async function newDatabase(dataDir: string): Promise<string> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SetupError(`The data folder cannot be used: ${reason}. Give another one with --data-dir.`, { cause })
+  }
+  return join(dataDir, databaseName)
+}
+
+/** Only of a folder that is one: a mistyped one has no keys. */
+async function knownDatabase(dataDir: string): Promise<string> {
+  const path = join(dataDir, databaseName)
   if (await stat(path).catch(() => undefined)) return path
-  throw new SetupError(`${dataDir} is not the data folder of a server: start one there once, or name another.`)
+  throw new SetupError(`${dataDir} is not the data folder of a server: name another, or make a key or start one there.`)
 }
 
 function print<Value>(values: Values, value: Value, toText: (value: Value) => string): void {

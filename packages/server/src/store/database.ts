@@ -66,6 +66,9 @@ export class Database extends Kysely<Tables> {
   }
 }
 
+/** Of the SQLite file, in the data folder. */
+export const databaseName = 'theazo.db'
+
 /**
  * Opens the SQLite file, making it where there is none, and brings its tables up to date.
  *
