@@ -28,7 +28,6 @@ export class EventLog {
   onKept: () => void = () => {}
   readonly #database: Database
   readonly #clock: Clock
-
   readonly #onError: (error: unknown) => void
   readonly #closed = new AbortController()
   #latestMs = 0

@@ -11,7 +11,6 @@ import type { AgentRow, Mode, SessionRow, TaskRow } from '../store/tables.ts'
 export interface AgentRecord extends AgentRow {
   project: string
   mode: Mode
-  user_id: string
 }
 
 /** What a new agent is made from. */
@@ -76,7 +75,7 @@ export function selectAgent(db: Queries) {
     .selectFrom('agents')
     .innerJoin('sessions', 'sessions.id', 'agents.session_id')
     .selectAll('agents')
-    .select(['sessions.project', 'sessions.mode', 'sessions.user_id'])
+    .select(['sessions.project', 'sessions.mode'])
 }
 
 /** As the API tells it, with its latest task. */

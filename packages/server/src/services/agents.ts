@@ -9,7 +9,7 @@ import type { AgentRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { overStatuses } from './agent-lifecycle.ts'
 import { assertOffered, offers } from './agent-offer.ts'
-import { type AgentRecord, findAgent, newAgentRow, toWireAgent, toWireAgents } from './agent-rows.ts'
+import { type AgentRecord, findAgent, newAgentRow, selectAgent, toWireAgent, toWireAgents } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Runs } from './runs.ts'
@@ -107,7 +107,7 @@ export class Agents {
   async terminateSession(principal: Principal, sessionId: string): Promise<void> {
     const { events, limits } = this.#options
     const agents = await events.write(async (unit) => {
-      const { project, mode } = await findSession(unit.db, principal, sessionId)
+      await findSession(unit.db, principal, sessionId)
       const status = 'terminated'
       await unit.db
         .updateTable('sessions')
@@ -115,15 +115,12 @@ export class Agents {
         .where('id', '=', sessionId)
         .where('status', '!=', status)
         .execute()
-      const rows = await unit.db
-        .selectFrom('agents')
-        .selectAll()
-        .where('session_id', '=', sessionId)
-        .where('status', '!=', status)
+      const living = await selectAgent(unit.db)
+        .where('agents.session_id', '=', sessionId)
+        .where('agents.status', '!=', status)
         .execute()
-      const records = rows.map((row) => ({ ...row, project, mode, user_id: '' }))
-      for (const agent of records) await this.#terminate(unit, agent)
-      return records
+      for (const agent of living) await this.#terminate(unit, agent)
+      return living
     })
     limits.settleSoon(sessionId)
     await Promise.all(agents.map((agent) => this.#release(agent)))

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 
 /** Something that a pause of its agent waits for: an exec, or a call that lets a task begin or go on. */
@@ -54,11 +54,7 @@ export class Executions {
   /** Resolves when nothing runs any more, or after so long. */
   async drained(timeoutMs: number, clock: Clock): Promise<void> {
     if (this.count === 0) return
-    const over = Promise.withResolvers<void>()
-    const stopWaiting = clock.after(timeoutMs, over.resolve)
-    this.#onIdle = over.resolve
-    await over.promise
-    stopWaiting()
+    await endsWithin(clock, timeoutMs, new Promise<void>((resolve) => (this.#onIdle = resolve)))
   }
 
   /** Ends all that runs in the agent; each is answered with the reason. */
