@@ -6,15 +6,13 @@ import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from './manual-clock.ts'
 import { root, startServer } from './server-process.ts'
-import { expectError, expectFields, Wire } from './wire.ts'
+import { expectError, expectFields, openWires, Wire } from './wire.ts'
 
 let server: ListeningTheazo
 let live: Wire
 let mocked: Wire
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await openWires())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

@@ -1,16 +1,14 @@
 // The reference, Agents, but for the stream: one test for each sentence that states behaviour.
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, expectFields, Wire } from './wire.ts'
+import { expectError, expectFields, openWires, type Wire } from './wire.ts'
 import { isIdle, type WireEvent } from './wire-events.ts'
 
 let server: ListeningTheazo
 let live: Wire
 let mocked: Wire
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await openWires())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

@@ -3,18 +3,16 @@ import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CurlExample, curlExamples } from './reference-curl.ts'
-import { Wire } from './wire.ts'
+import { openWires, type Wire } from './wire.ts'
 
 let server: ListeningTheazo
 let live: Wire
 let mocked: Wire
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'team' })).key)
+  ;({ server, live, mocked } = await openWires('team'))
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

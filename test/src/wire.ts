@@ -1,3 +1,4 @@
+import { type ListeningTheazo, listenTheazo, type Plan } from '@theazo/server'
 import assert from 'node:assert/strict'
 import type { ErrorEnvelope } from '@theazo/core'
 import { expect } from 'vitest'
@@ -120,4 +121,13 @@ export function expectError(answer: Answer, status: number, code: string): void 
 export function expectFields(answer: Answer, ...fields: string[]): void {
   expectError(answer, 422, 'unprocessable_entity')
   expect(Object.keys(answer.body.error.details.fields)).toEqual(fields)
+}
+
+/** A server with a port, and who calls it: with the embedded live key, and with a test key. */
+export async function openWires(
+  plan: Plan = 'enterprise',
+): Promise<{ server: ListeningTheazo; live: Wire; mocked: Wire }> {
+  const server = await listenTheazo({ port: 0 })
+  const live = await Wire.to(server, server.apiKey)
+  return { server, live, mocked: live.with((await server.keys.create({ mode: 'test', plan })).key) }
 }
