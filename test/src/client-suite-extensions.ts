@@ -125,7 +125,7 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
       expect(await collect(own.agents.list({ status: 'terminated' }))).toEqual([])
     })
 
-    test('exec-stdin: text and bytes arrive as they are', async ({ skip }) => {
+    testCode('exec-stdin: text and bytes arrive as they are', async ({ skip }) => {
       skip(!has('exec-stdin'), 'no exec-stdin')
       const text = 'é😀\n"$`\\ \u0000'
       expect((await agent().exec('bash', 'cat', { stdin: text })).stdout).toBe(text)
@@ -134,19 +134,19 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
       expect(stdout).toBe(Buffer.from(bytes).toString('base64'))
     })
 
-    test('exec-options: environment and working folder', async ({ skip }) => {
+    testCode('exec-options: environment and working folder', async ({ skip }) => {
       skip(!has('exec-options'), 'no exec-options')
       const options = { env: { GREETING: 'hé llo\n' }, cwd: '/home/agent' }
       expect((await agent().exec('bash', 'printf %s "$GREETING$PWD"', options)).stdout).toBe('hé llo\n/home/agent')
     })
 
-    test('exec-files: what the code made is told', async ({ skip }) => {
+    testCode('exec-files: what the code made is told', async ({ skip }) => {
       skip(!has('exec-files'), 'no exec-files')
       const { files } = await agent().exec('bash', 'printf 12345 > told.txt')
       expect(files).toContainEqual(expect.objectContaining({ path: '/workspace/told.txt', sizeBytes: 5 }))
     })
 
-    test('exec-stream: output comes while the code runs, and leaving the loop ends the code', async ({ skip }) => {
+    testCode('exec-stream: output comes while the code runs, and leaving the loop ends the code', async ({ skip }) => {
       skip(!has('exec-stream'), 'no exec-stream')
       for await (const chunk of agent().execStream(
         'bash',

@@ -221,6 +221,10 @@ describe('every answer', () => {
     const { headers } = await mocked.get('/sessions')
     expect(headers.get('theazo-features')?.split(', ')).toEqual([
       'idempotency',
+      'exec-stream',
+      'exec-stdin',
+      'exec-options',
+      'exec-files',
       'sessions',
       'agents',
       'tasks',
@@ -228,13 +232,18 @@ describe('every answer', () => {
     ])
   })
 
-  test('names no feature that is not', async () => {
+  test('names features that do what they say', async () => {
     const agentId = await live.agent()
-    // Unknown fields are ignored, those of absent extensions too.
-    const body = { lang: 'bash', code: 'cat; echo "$A"; pwd; echo > made', stdin: 'in', env: { A: 'env' }, cwd: '/' }
-    const answer = await live.post(`/agents/${agentId}/exec`, body, { accept: 'text/event-stream' })
-    expect(answer.headers.get('content-type')).toBe('application/json') // no exec-stream
-    expect(answer.body).toEqual({ stdout: '\n/workspace\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) })
+    const code = 'cat; echo "$A"; pwd; echo > /workspace/made'
+    const body = { lang: 'bash', code, stdin: 'in ', env: { A: 'env' }, cwd: '/' }
+    const answer = await live.post(`/agents/${agentId}/exec`, body)
+    expect(answer.body).toEqual({
+      stdout: 'in env\n/\n',
+      stderr: '',
+      exitCode: 0,
+      durationMs: expect.any(Number),
+      files: [{ path: '/workspace/made', sizeBytes: 1 }],
+    })
   })
 
   test('has x-theazo-mode: test on test keys, and on no others', async () => {
@@ -296,7 +305,7 @@ describe('an agent that boots', () => {
     using gate = heldBubblewrap()
     await using program = await startServer(
       process.execPath,
-      [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json'],
+      [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--pool', '0', '--json'],
       { PATH: gate.searchPath },
     )
     const wire = await Wire.to(program, program.apiKey)

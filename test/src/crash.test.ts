@@ -48,6 +48,12 @@ function firstProcessesOf(uid: number): string[] {
   return processesOf(uid).filter((pid) => /^NSpid:\t\d+\t1$/m.test(statusOf(pid)))
 }
 
+/** The next exec starts it anew. */
+async function endSandbox(uid: number): Promise<void> {
+  for (const pid of firstProcessesOf(uid)) process.kill(Number(pid), 'SIGKILL')
+  await expect.poll(() => processesOf(uid, true)).toEqual([])
+}
+
 // A plain user's sandboxes share the user of this very test, whose processes cannot be told apart by uid.
 test.runIf(process.getuid?.() === 0)(
   'SIGKILL of the server in the middle of execs leaves no process of a sandbox',
@@ -79,21 +85,24 @@ test.runIf(process.getuid?.() === 0)(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'an exec leaves no process, and no zombie to an init that may reap nothing',
+  'an exec leaves no process but those of its sandbox, and a sandbox no zombie to an init that may reap nothing',
   async () => {
     await using local = await createLocalTheazo({ execTimeoutMs: 500 })
     const session = await new Theazo(local).sessions.forUser('zombies')
     await using agent = await session.agents.create()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
+    const names = (): string[] => processesOf(uid, true).map((pid) => /^Name:\t(.*)$/m.exec(statusOf(pid))?.[1] ?? '')
     for (const code of ['true', 'sleep 100 & sleep 100 & true', 'kill -9 $$', 'setsid sleep 100 & sleep 100']) {
       await agent.exec('bash', code).catch((error: unknown) => error) // the last one runs into its deadline
-      expect(processesOf(uid, true)).toEqual([])
+      await expect.poll(() => names().toSorted()).toEqual(['bash', 'bwrap', 'python3']) // guard, bubblewrap, supervisor
     }
+    await agent.terminate()
+    expect(names()).toEqual([])
   },
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'an exec that is aborted while its sandbox is being made ends, and leaves no process',
+  'an exec that is aborted while its sandbox is being made ends, and terminate leaves no process of it',
   async () => {
     using bubblewrap = slowBubblewrap()
     await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'], {
@@ -103,16 +112,18 @@ test.runIf(process.getuid?.() === 0)(
     const agent = await session.agents.create()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
 
+    await endSandbox(uid)
     bubblewrap.hold()
     const abort = new AbortController()
     const aborted = agent.exec('bash', 'sleep 300', { signal: abort.signal })
     await expect.poll(() => firstProcessesOf(uid)).toHaveLength(1)
     abort.abort(new Error('enough'))
     await expect(aborted).rejects.toThrow('enough')
+    const terminated = agent.terminate()
     await expect.poll(() => firstProcessesOf(uid)).toEqual([])
     bubblewrap.release()
-    await expect.poll(() => processesOf(uid, true)).toEqual([])
-    expect(await agent.exec('bash', 'echo on')).toMatchObject({ stdout: 'on\n' })
+    await terminated
+    expect(processesOf(uid, true)).toEqual([])
   },
 )
 
@@ -127,6 +138,7 @@ test.runIf(process.getuid?.() === 0)(
     const agent = await session.agents.create()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
 
+    await endSandbox(uid)
     bubblewrap.hold()
     const cut = agent.exec('bash', 'sleep 300').catch((error: unknown) => error)
     await expect.poll(() => firstProcessesOf(uid)).toHaveLength(1)

@@ -65,7 +65,8 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
     expect(inside).toBe(outside)
     expect(Number(outside)).toBeGreaterThan(0)
     // The text of each tool result went into the model's next turn, and the last answer quotes it.
-    expect(received.map((text) => text.trim())).toEqual([python, bash, typescript])
+    const withFile = `${python}\n[files made or changed: /workspace/digest.txt (64 bytes)]`
+    expect(received.map((text) => text.trim())).toEqual([withFile, bash, typescript])
     expect(answer).toBe(`The digest is ${digest}; reversed it is ${reversed}.`)
     expect(out).toContain(agentId)
   }

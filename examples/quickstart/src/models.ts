@@ -90,7 +90,8 @@ function scriptedAiSdkModel(task: Task): LanguageModel {
 }
 
 function scriptedAnswer(toolTexts: readonly string[]): string {
-  const [digest = '(nothing)', , reversed = '(nothing)'] = toolTexts
+  // What was printed; the files that the code has made are told below it.
+  const [digest = '(nothing)', , reversed = '(nothing)'] = toolTexts.map((text) => text.split('\n')[0])
   return `The digest is ${digest}; reversed it is ${reversed}.`
 }
 

@@ -154,6 +154,8 @@ export interface ExecBody {
 
 /** What servers with the extensions `exec-options` and `exec-stdin` take beside {@link ExecBody}. */
 export interface ExecExtensions {
+  /** Milliseconds after which the code is killed and the answer is 504; 1 to 120,000, which is the default. */
+  timeoutMs?: number | undefined
   /** Added to the environment of the code. */
   env?: Record<string, string> | undefined
   /** Working directory; default `/workspace`. */

@@ -46,7 +46,7 @@ test('run_code runs in the prebuilt ToolNode: text for the model, typed data as 
 test('calls of one message run side by side in the same sandbox, and their answers keep the order', async () => {
   // Each waits for the other's file: one after the other, neither would end.
   const meet = (mine: string, other: string) =>
-    `touch ${mine}; until [[ -e ${other} ]]; do sleep 0.01; done; echo ${mine}`
+    `cd /tmp; touch ${mine}; until [[ -e ${other} ]]; do sleep 0.01; done; echo ${mine}`
   const { messages } = await toolNode().invoke({
     messages: [calling(call(meet('a', 'b'), 'call_a', 'bash'), call(meet('b', 'a'), 'call_b', 'bash'))],
   })

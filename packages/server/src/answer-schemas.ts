@@ -78,6 +78,11 @@ export const execAnswer = z
     durationMs: count,
     stdoutTruncated: z.literal(true).optional(),
     stderrTruncated: z.literal(true).optional(),
+    files: z
+      .array(z.strictObject({ path: z.string(), sizeBytes: count, mediaType: z.string().optional() }))
+      .max(100)
+      .optional(),
+    filesTruncated: z.literal(true).optional(),
   })
   .meta({ id: 'ExecResult' })
 
@@ -123,7 +128,7 @@ type Fits<A, B> = [A] extends [B] ? true : never
 true satisfies Fits<WireSession, z.input<typeof sessionAnswer>>
 true satisfies Fits<WireAgent, z.input<typeof agentAnswer>>
 true satisfies Fits<Task, z.input<typeof taskAnswer>>
-true satisfies Fits<Omit<ExecResult, 'files' | 'filesTruncated'>, z.input<typeof execAnswer>>
+true satisfies Fits<ExecResult, z.input<typeof execAnswer>>
 true satisfies Fits<RunAccepted, z.input<typeof runAnswer>>
 true satisfies Fits<OkBody, z.input<typeof okAnswer>>
 true satisfies Fits<UsageSummary, z.input<typeof usageAnswer>>

@@ -8,7 +8,7 @@ import type { EventStreams } from './events/event-streams.ts'
 import { newId } from './ids.ts'
 import type { ApiKeys } from './keys/api-keys.ts'
 import type { RateLimiter } from './limits/rate-limiter.ts'
-import { agentRoutes } from './routes/agents.ts'
+import { type AgentRoutesOptions, agentRoutes } from './routes/agents.ts'
 import { authenticate } from './routes/authenticate.ts'
 import { docsRoutes } from './routes/docs.ts'
 import type { Environment } from './routes/environment.ts'
@@ -22,37 +22,43 @@ import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tellHeader } from './routes/headers.ts'
 import { usageRoutes } from './routes/usage.ts'
-import type { Agents } from './services/agents.ts'
-import type { Execs } from './services/execs.ts'
 import type { IdempotentAnswers } from './services/idempotency.ts'
-import type { Pauses } from './services/pauses.ts'
-import type { Runs } from './services/runs.ts'
 import type { Sessions } from './services/sessions.ts'
 import type { Usage } from './services/usage.ts'
 import type { Database } from './store/database.ts'
 
 /** What the routes call. */
-export interface AppOptions extends OperationsOptions {
+export interface AppOptions extends OperationsOptions, AgentRoutesOptions {
   log: Logger
   database: Database
   keys: ApiKeys
   limiter: RateLimiter
   answers: IdempotentAnswers
   sessions: Sessions
-  agents: Agents
-  pauses: Pauses
-  execs: Execs
-  runs: Runs
   streams: EventStreams
   usage: Usage
   /** A web page's origin that may call from a browser; none by default. */
   corsOrigin: string | undefined
+  /** Is told what goes wrong in the background. */
+  onError: (error: unknown) => void
+  /** Is given work that goes on after its answer has begun: a server closes after it. */
+  onGoingOn: (work: Promise<unknown>) => void
   /** True while what runs is let go on for a while, and nothing new begins. */
   isClosing: () => boolean
 }
 
 /** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
-const features: readonly Feature[] = ['idempotency', 'sessions', 'agents', 'tasks', 'replay']
+const features: readonly Feature[] = [
+  'idempotency',
+  'exec-stream',
+  'exec-stdin',
+  'exec-options',
+  'exec-files',
+  'sessions',
+  'agents',
+  'tasks',
+  'replay',
+]
 
 /** Of every answer. Answers are data for programs: no page may frame them, run them or guess what they are. */
 const headers = {
@@ -65,8 +71,7 @@ const headers = {
 
 /** The Theazo API: from the request to its answer, top to bottom. */
 export function createApp(options: AppOptions): Hono<Environment> {
-  const { log, database, keys, limiter, answers, sessions, agents, pauses, execs, runs, streams, usage, corsOrigin } =
-    options
+  const { log, database, keys, limiter, answers, sessions, agents, streams, usage, corsOrigin } = options
   const api = new Hono<Environment>()
   // What only changes need is not asked of reads: each layer costs a read a few percent.
   const changes = ['POST', 'PATCH', 'PUT', 'DELETE']
@@ -74,9 +79,9 @@ export function createApp(options: AppOptions): Hono<Environment> {
   api.use(authenticate(keys))
   api.use(rateLimit(limiter))
   api.on(changes, '/*', needsScope())
-  api.post('/*', idempotent(answers))
+  api.post('/*', idempotent(answers, options.onError))
   api.route('/', sessionRoutes(sessions, agents))
-  api.route('/', agentRoutes(agents, pauses, execs, runs))
+  api.route('/', agentRoutes(options))
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))
   refuseOtherMethods(api)
@@ -93,6 +98,8 @@ export function createApp(options: AppOptions): Hono<Environment> {
     c.set('log', log)
     c.set('told', { 'x-request-id': requestId, ...headers })
     await next()
+    const ending = c.get('ending')
+    if (ending) options.onGoingOn(ending)
     const durationMs = performance.now() - startedAt
     const { method, path } = c.req
     const { status } = c.res

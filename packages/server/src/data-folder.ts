@@ -3,6 +3,8 @@ import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rmdir, stat, 
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { cgroupsFile, sweepCgroups } from './compute/local/cgroups.ts'
+import { unmountBelow } from './compute/local/disk-images.ts'
 import { removeTree } from './compute/local/remove-tree.ts'
 import { SetupError } from './errors.ts'
 
@@ -14,6 +16,8 @@ export interface DataFolder extends AsyncDisposable {
   agentsPath: string
   /** Node's binary, readable by the agents' users. */
   nodePath: string
+  /** What servers share and the agents' users may read. */
+  sharedPath: string
   /** What this process alone needs, while it runs; closed to all others. */
   scratchPath: string
 }
@@ -47,6 +51,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       agentsPath,
       nodePath,
       scratchPath,
+      sharedPath: base,
       async [Symbol.asyncDispose]() {
         lock?.close()
         await removeTree(temporary)
@@ -136,11 +141,15 @@ async function makeTemporary(base: string): Promise<string> {
   return path
 }
 
-/** Removes the temporary folders of servers that are gone. */
+/** Removes what servers that are gone have left: control groups with what is frozen in them, and temporary folders. */
 async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const [pid, started] = name.split('-')
-    if ((await startTime(Number(pid))) !== started) await removeTree(join(parent, name))
+    if ((await startTime(Number(pid))) === started) continue
+    const cgroups = await readFile(join(parent, name, 'scratch', cgroupsFile), 'utf8').catch(() => '')
+    await sweepCgroups(cgroups.split('\n').filter(Boolean))
+    await unmountBelow(join(parent, name))
+    await removeTree(join(parent, name))
   }
 }
 

@@ -69,6 +69,17 @@ export class SandboxStartError extends TheazoServerError {
   override readonly name = 'SandboxStartError'
 }
 
+/** Where an API error says that what it cut must not run again. */
+export function isCut(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof SandboxEndedError || cause instanceof SandboxLostError
+}
+
+/** A sandbox broke down while code ran in it; the message is for the operator. */
+export class SandboxLostError extends TheazoServerError {
+  override readonly name = 'SandboxLostError'
+}
+
 /** A sandbox was ended while code ran in it. */
 export class SandboxEndedError extends TheazoServerError {
   override readonly name = 'SandboxEndedError'
@@ -81,7 +92,8 @@ export class ClientGoneError extends TheazoServerError {
 
 /** What a failing sandbox is answered with; any other error stays as it is. */
 export function asApiError(error: unknown): unknown {
-  if (error instanceof SandboxStartError) return new ApiError('provider_error', error.message, { cause: error })
+  if (error instanceof SandboxStartError || error instanceof SandboxLostError)
+    return new ApiError('provider_error', error.message, { cause: error })
   if (error instanceof SandboxEndedError) {
     return new ApiError('provider_error', 'The server was shut down while the code ran.', { cause: error })
   }

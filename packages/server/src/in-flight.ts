@@ -7,12 +7,15 @@ export class InFlight {
   async track<T>(answer: () => T | Promise<T>): Promise<T> {
     if (this.#isClosed) throw new TypeError('the server is closed')
     const pending = Promise.resolve(answer())
-    this.#answers.add(pending)
-    try {
-      return await pending
-    } finally {
-      this.#answers.delete(pending)
-    }
+    this.hold(pending)
+    return await pending
+  }
+
+  /** Work that goes on after its answer has begun counts too. */
+  hold(work: Promise<unknown>): void {
+    this.#answers.add(work)
+    const forget = (): void => void this.#answers.delete(work)
+    work.then(forget, forget)
   }
 
   /** Lets nothing more in. */

@@ -61,10 +61,12 @@ const paths: ZodOpenApiPathsObject = {
   },
   '/agents/{id}': { get: get('An agent, with its latest task', answers.agentAnswer, { path: ids.agent }) },
   '/agents/{id}/exec': {
-    post: post('Run code in the sandbox and wait for its end', 200, answers.execAnswer, {
-      path: ids.agent,
-      body: requests.execBody,
-    }),
+    post: withStream(
+      post('Run code in the sandbox and wait for its end, or read its output as it comes', 200, answers.execAnswer, {
+        path: ids.agent,
+        body: requests.execBody,
+      }),
+    ),
   },
   '/agents/{id}/run': {
     post: post('Give the agent a task; it goes on in the background', 202, answers.runAnswer, {
@@ -118,6 +120,14 @@ function tagged(path: string, operations: ZodOpenApiPathItemObject): ZodOpenApiP
   return Object.fromEntries(
     Object.entries(operations).map(([method, operation]) => [method, { ...operation, tags: [tag] }]),
   )
+}
+
+/** What `Accept: text/event-stream` gets. */
+function withStream(operation: ZodOpenApiOperationObject): ZodOpenApiOperationObject {
+  const answered = operation.responses['200']
+  if (!answered || '$ref' in answered) throw new Error('this operation has no answer of its own')
+  const content = { ...answered.content, 'text/event-stream': {} }
+  return { ...operation, responses: { ...operation.responses, '200': { ...answered, content } } }
 }
 
 interface Parts {

@@ -8,6 +8,7 @@ import type {
   CreateAgentExtensions,
   CreateSessionBody,
   ExecBody,
+  ExecExtensions,
   RunBody,
   SessionForUserBody,
   UpdateSessionBody,
@@ -87,10 +88,34 @@ export const createAgentBody = z.object({
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 
+/** Linux takes no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
+const maxEnvBytes = 131_071
+
 export const execBody = z.object({
   lang: z.enum(['python', 'typescript', 'bash'], "must be 'python', 'typescript' or 'bash'"),
   code: z.string('must be a string: the code to run'),
+  timeoutMs: z
+    .int()
+    .min(1, 'must be at least 1 millisecond')
+    .max(120_000, 'must be at most 120000 milliseconds')
+    .optional(),
+  env: z
+    .record(
+      z.string().regex(/^[^=\0]{1,1024}$/, 'a name is 1 to 1024 characters without = and NUL'),
+      z.string().regex(/^[^\0]*$/, 'must have no NUL'),
+    )
+    .refine((env) => sizeOfEnv(env) <= maxEnvBytes, `must be at most ${maxEnvBytes} bytes in all`)
+    .optional(),
+  cwd: z
+    .string()
+    .regex(/^[^\0]{1,4095}$/, 'must be 1 to 4095 characters without NUL')
+    .optional(),
+  stdin: z.union([z.string(), z.object({ base64: z.base64('must be base64') })]).optional(),
 })
+
+function sizeOfEnv(env: Record<string, string>): number {
+  return Object.entries(env).reduce((sum, [name, value]) => sum + Buffer.byteLength(`${name}=${value}`) + 1, 0)
+}
 
 export const runBody = z.object({
   task: z.string('must be a string: what the agent is to do').min(1, 'must not be empty'),
@@ -127,5 +152,5 @@ true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
 true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
-true satisfies Same<z.output<typeof execBody>, ExecBody>
+true satisfies Same<z.output<typeof execBody>, ExecBody & ExecExtensions>
 true satisfies Same<z.output<typeof runBody>, RunBody>

@@ -2,7 +2,8 @@ import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { createApp } from './app.ts'
 import { type Clock, every, systemClock } from './clock.ts'
-import { createLocalProvider } from './compute/local/local-provider.ts'
+import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
+import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
 import { scriptedModel } from './engine/scripted-model.ts'
@@ -46,6 +47,8 @@ export interface ServerOptions {
   corsOrigin?: string | undefined
   /** Where log lines (JSON, one a line) go. Default: nowhere. */
   log?: { write(line: string): void } | undefined
+  /** What each sandbox on this machine may use, and what is kept ready. */
+  sandbox?: SandboxOptions | undefined
   /** Where time comes from. Default: the machine. */
   clock?: Clock | undefined
 }
@@ -58,6 +61,8 @@ export interface Server extends AsyncDisposable {
   apiKey: string
   /** The keys that it accepts. */
   keys: ApiKeys
+  /** What holds the limits of sandboxes on this machine. */
+  limits: HeldLimits
   /** Resolves once a closing server has let what runs go on for long enough. */
   drained: Promise<void>
 }
@@ -110,7 +115,7 @@ async function open(
   await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
   const inFlight = new InFlight()
   opened.push(closing(() => inFlight.drained(lastAnswersMs)))
-  const local = await createLocalProvider(folder)
+  const local = await createLocalProvider({ ...folder, sandbox: options.sandbox, onError })
   opened.push(local)
   const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })
 
@@ -156,7 +161,9 @@ async function open(
   const parts = { log, database, keys, answers, sessions, agents, pauses, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
   const isClosingNow = (): boolean => isClosing
-  const app = createApp({ ...parts, limiter, isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow })
+  const onGoingOn = (work: Promise<unknown>): void => inFlight.hold(work)
+  const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow }
+  const app = createApp({ ...parts, ...shown, limiter, clock, onError, onGoingOn })
 
   // What is closed first is last here.
   opened.push(
@@ -176,6 +183,7 @@ async function open(
   return {
     apiKey,
     keys,
+    limits: local.limits,
     drained: drained.promise,
     fetch: (request, env) => inFlight.track(() => app.fetch(request, env)),
     [Symbol.asyncDispose]: closeAll,

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { limitFindings } from './limit-findings.ts'
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -27,7 +28,7 @@ export async function findAll(dataDir: string | undefined): Promise<Finding[]> {
     await dataFinding(dataDir),
     bubblewrap,
     ...inside,
-    ...limitFindings,
+    ...fixedLimits,
     await sizeFinding(),
     ...providerFindings,
     ...modelFindings,
@@ -60,13 +61,14 @@ async function bubblewrapFinding(): Promise<Finding> {
 
 /** Makes a sandbox the way the server does, and asks it from inside. */
 async function lookInside(): Promise<Finding[]> {
-  const { createLocalTheazo } = await import('../local.ts')
+  const { createServer } = await import('../server.ts')
   try {
-    await using local = await createLocalTheazo()
+    await using server = await createServer()
     const call = async (path: string, body: object): Promise<Record<string, string>> => {
-      const headers = { authorization: `Bearer ${local.apiKey}` }
+      const headers = { authorization: `Bearer ${server.apiKey}` }
       const init = { method: 'POST', headers, body: JSON.stringify(body) }
-      return (await (await local.fetch(`${local.baseUrl}${path}`, init)).json()) as Record<string, string>
+      const answer = await server.fetch(new Request(`http://theazo.local/v1${path}`, init))
+      return (await answer.json()) as Record<string, string>
     }
     const session = await call('/sessions', { userId: 'doctor' })
     const agent = await call(`/sessions/${session['id']}/agents`, {})
@@ -87,6 +89,7 @@ async function lookInside(): Promise<Finding[]> {
         state: 'ok',
         says: await ask('bash', 'echo "$(ulimit -u) processes, $(ulimit -n) open files, $(ulimit -f) KiB a file"'),
       },
+      ...limitFindings(server.limits),
       language(
         'python',
         await ask('python', 'import sys; print(sys.version.split()[0])'),
@@ -132,16 +135,9 @@ async function dataFinding(dataDir: string | undefined): Promise<Finding> {
   return { name, state: 'ok', says: `${path}, ${Math.floor((bavail * bsize) / 2 ** 20)} MiB free` }
 }
 
-/** What a limit would need that this version does not have yet is said as it is. */
-const limitFindings: Finding[] = [
+const fixedLimits: Finding[] = [
   { name: 'limit: time', state: 'ok', says: 'an exec ends after 120 s, a task after the timeout of its agent' },
   { name: 'limit: output', state: 'ok', says: '10 MiB of each stream of an exec' },
-  {
-    name: 'limit: machine',
-    state: 'absent',
-    says: 'memory, CPU and disk of a sandbox as a whole are not limited by this version',
-    fix: 'run the server in a VM or container that limits them',
-  },
 ]
 
 async function sizeFinding(): Promise<Finding> {

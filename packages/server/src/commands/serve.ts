@@ -3,6 +3,7 @@ import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
 import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
   port: { value: 'N', env: 'THEAZO_PORT', help: `port to listen on; 0 takes a free one (default ${defaultPort})` },
@@ -17,6 +18,7 @@ const flags = {
   },
   'cors-origin': { value: 'ORIGIN', env: 'THEAZO_CORS_ORIGIN', help: 'web page that may call it (default: none)' },
   'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics answers other machines too' },
+  ...sandboxFlags,
   json: { help: 'print {"url","apiKey"} on one line when ready' },
 } as const satisfies Record<string, Flag>
 
@@ -42,6 +44,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
+    sandbox: sandboxOptionsOf(values),
     replaceGlobals: true,
     log,
   })

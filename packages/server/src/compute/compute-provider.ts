@@ -1,4 +1,4 @@
-import type { Language } from '@theazo/core'
+import type { ExecFile, Language } from '@theazo/core'
 
 /** A place where sandboxes run. One small interface; each implementation passes the same contract suite. */
 export interface ComputeProvider extends AsyncDisposable {
@@ -27,12 +27,18 @@ export interface SandboxSpec {
 export interface Sandbox {
   readonly id: string
   /**
-   * Runs code to its end. Execs run side by side; each has its own processes, all share the files. When the signal
-   * fires everything the exec started is killed, then this rejects with the signal's reason.
+   * Runs code to its end. Execs run side by side; each has its own processes, all share the files. At the end what is
+   * still in the exec's session is killed; what has left it lives on. When the signal fires everything the exec started
+   * is killed, whatever it has left, then this rejects with the signal's reason.
    *
    * @throws {SandboxStartError} where the code never ran.
+   * @throws {SandboxLostError} where the sandbox broke down while it ran.
    */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome>
+  /** Stops every process where it is, until resume; one exec ends that too. */
+  pause(): Promise<void>
+  /** Lets them go on; nothing where there are none, e.g. since the server was started again. */
+  resume(): Promise<void>
   /** Kills what runs and removes every file. Again is fine. */
   terminate(): Promise<void>
 }
@@ -41,6 +47,14 @@ export interface Sandbox {
 export interface ExecRequest {
   lang: Language
   code: string
+  /** Working directory, from `/workspace`. Default `/workspace`. */
+  cwd?: string | undefined
+  /** Added to the environment. */
+  env?: Record<string, string> | undefined
+  /** Default: nothing, at its end. */
+  stdin?: Uint8Array | undefined
+  /** Bytes of each stream that reach the sink. */
+  maxOutputBytes: number
 }
 
 /** Where output goes, piece by piece and in order. */
@@ -57,4 +71,8 @@ export interface ExecOutcome {
   /** True where output was lost before it reached the sink. */
   stdoutTruncated?: boolean
   stderrTruncated?: boolean
+  /** What the code has made or changed, by path; absent where the provider cannot tell. */
+  files?: ExecFile[]
+  /** True where there are more, or too many to look at. */
+  filesTruncated?: boolean
 }

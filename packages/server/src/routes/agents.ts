@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import type { Clock } from '../clock.ts'
 import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
@@ -6,10 +7,20 @@ import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
 import { answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
+import { answerExecStream, wantsStream } from './exec-stream.ts'
 import { readBody, readQuery } from './read-body.ts'
 
+/** What these routes call. */
+export interface AgentRoutesOptions {
+  agents: Agents
+  pauses: Pauses
+  execs: Execs
+  runs: Runs
+  clock: Clock
+}
+
 /** `/sessions/:id/agents` and `/agents` (contract, Agents), the stream aside. */
-export function agentRoutes(agents: Agents, pauses: Pauses, execs: Execs, runs: Runs): Hono<Environment> {
+export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesOptions): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions/:id/agents', async (c) => {
       const body = await readBody(c, createAgentBody)
@@ -24,7 +35,9 @@ export function agentRoutes(agents: Agents, pauses: Pauses, execs: Execs, runs: 
     .get('/agents/:id', async (c) => answerJson(c, await agents.get(c.get('principal'), c.req.param('id'))))
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
-      return answerJson(c, await execs.exec(c.get('principal'), c.req.param('id'), body, c.req.raw.signal))
+      const [principal, id] = [c.get('principal'), c.req.param('id')]
+      if (!wantsStream(c)) return answerJson(c, await execs.exec(principal, id, body, c.req.raw.signal))
+      return await answerExecStream(c, clock, (signal, onOutput) => execs.exec(principal, id, body, signal, onOutput))
     })
     .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)

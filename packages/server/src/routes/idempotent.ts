@@ -1,9 +1,9 @@
 import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, MiddlewareHandler } from 'hono'
-import { ApiError, SandboxEndedError } from '../errors.ts'
+import { ApiError, isCut } from '../errors.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
 import { answer } from './answer.ts'
-import type { Environment } from './environment.ts'
+import type { Ending, Environment } from './environment.ts'
 import { readHeader, tellHeader } from './headers.ts'
 import { readText } from './read-body.ts'
 
@@ -12,8 +12,15 @@ const maxKeptBytes = 1024 * 1024
 /** 4xx that another try may turn out otherwise. */
 const passing: ReadonlySet<number> = new Set([401, 402, 429])
 
-/** A POST with an `Idempotency-Key` is done once; the same one again gets the same answer. */
-export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Environment> {
+/**
+ * A POST with an `Idempotency-Key` is done once; the same one again gets the same answer.
+ *
+ * @param onError is told where the end of a stream could not be kept: nobody else would hear of it.
+ */
+export function idempotent(
+  answers: IdempotentAnswers,
+  onError: (error: unknown) => void,
+): MiddlewareHandler<Environment> {
   return async (c, next) => {
     const key = readHeader(c, 'idempotency-key')
     if (key === undefined) return await next()
@@ -29,22 +36,27 @@ export function idempotent(answers: IdempotentAnswers): MiddlewareHandler<Enviro
       return answer(c, withRequestId(begun.body, c.get('requestId')), 'application/json', begun.status)
     }
     c.set('reserved', begun.reserved)
+    const { signal } = c.req.raw
     try {
       await next()
     } finally {
-      await begun.end(await endOf(c, isOnce))
+      const ending = c.get('ending')
+      if (ending) void ending.then((end) => begun.end(endOf(end, isOnce, signal))).catch(onError)
+      else await begun.end(endOf(await readEnding(c), isOnce, signal))
     }
   }
 }
 
-async function endOf(c: Context<Environment>, isOnce: boolean): Promise<AnswerEnd> {
-  const { status } = c.res
-  // By a client that left, or by the end of this server: part of it may have been done.
-  const isCut = c.error !== undefined && (c.req.raw.signal.aborted || c.error.cause instanceof SandboxEndedError)
-  if (isCut) return isOnce ? 'interrupted' : 'forget'
-  if (status >= 500 || passing.has(status)) return 'forget'
+async function readEnding(c: Context<Environment>): Promise<Ending> {
   const body = await c.res.text()
   c.res = new Response(body, c.res)
+  return { status: c.res.status, body, error: c.error }
+}
+
+function endOf({ status, body, error }: Ending, isOnce: boolean, signal: AbortSignal): AnswerEnd {
+  // By a client that left, a sandbox that broke down or the end of this server: part of it may have been done.
+  if (error && (signal.aborted || isCut(error))) return isOnce ? 'interrupted' : 'forget'
+  if (status >= 500 || passing.has(status)) return 'forget'
   return Buffer.byteLength(body) > maxKeptBytes ? 'not_kept' : { status, body }
 }
 

@@ -9,27 +9,27 @@ function capture(maxBytes: number, ...chunks: (string | Uint8Array)[]): Captured
 
 test('what fits exactly is whole', () => {
   const output = capture(4, 'ab', 'cd')
-  expect([output.text(), output.isTruncated]).toEqual(['abcd', false])
+  expect([output.end(), output.isTruncated]).toEqual(['abcd', false])
 })
 
 test('what is over the cap is dropped and flagged', () => {
   const output = capture(3, 'ab', 'cd', 'ef')
-  expect([output.text(), output.isTruncated]).toEqual(['abc', true])
+  expect([output.end(), output.isTruncated]).toEqual(['abc', true])
 })
 
 test('a character split over two chunks is one character', () => {
   const bytes = Buffer.from('é')
-  expect(capture(10, bytes.subarray(0, 1), bytes.subarray(1)).text()).toBe('é')
+  expect(capture(10, bytes.subarray(0, 1), bytes.subarray(1)).end()).toBe('é')
 })
 
 test('a character that the cap cuts in two is left out', () => {
-  expect(capture(2, 'aé').text()).toBe('a')
+  expect(capture(2, 'aé').end()).toBe('a')
 })
 
 test('bytes that are not UTF-8 are replaced, also at the end', () => {
-  expect(capture(10, new Uint8Array([0x61, 0xff, 0x62, 0xc3])).text()).toBe('a\ufffdb\ufffd')
+  expect(capture(10, new Uint8Array([0x61, 0xff, 0x62, 0xc3])).end()).toBe('a\ufffdb\ufffd')
 })
 
 test('a byte order mark is output like any other', () => {
-  expect(capture(10, '\ufeffa').text()).toBe('\ufeffa')
+  expect(capture(10, '\ufeffa').end()).toBe('\ufeffa')
 })

@@ -1,12 +1,17 @@
 /** Keeps the first bytes of a stream, up to a cap, and lets the rest pass: the writer never stalls on it. */
 export class CapturedOutput {
   readonly #maxBytes: number
-  readonly #chunks: Uint8Array[] = []
+  readonly #onText: ((text: string) => void) | undefined
+  // stream: true holds an unfinished character back, which only a cut is to drop.
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  readonly #texts: string[] = []
   #sizeBytes = 0
   #isTruncated = false
 
-  constructor(maxBytes: number) {
+  /** @param onText is told each piece as it comes; together they are what {@link end} gives. */
+  constructor(maxBytes: number, onText?: (text: string) => void) {
     this.#maxBytes = maxBytes
+    this.#onText = onText
   }
 
   push(chunk: Uint8Array): void {
@@ -14,19 +19,23 @@ export class CapturedOutput {
     if (chunk.length > room) this.#isTruncated = true
     if (room === 0) return
     const kept = chunk.subarray(0, room)
-    this.#chunks.push(kept)
     this.#sizeBytes += kept.length
+    this.#take(this.#decoder.decode(kept, { stream: true }))
   }
 
   get isTruncated(): boolean {
     return this.#isTruncated
   }
 
-  /** As UTF-8; bytes that are none become U+FFFD. A character that the cap cut in two is left out. */
-  text(): string {
-    // stream: true holds an unfinished character back, which only a cut is to drop.
-    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(this.#chunks), {
-      stream: this.#isTruncated,
-    })
+  /** All of it, as UTF-8; bytes that are none become U+FFFD. A character that the cap cut in two is left out. */
+  end(): string {
+    if (!this.#isTruncated) this.#take(this.#decoder.decode())
+    return this.#texts.join('')
+  }
+
+  #take(text: string): void {
+    if (text === '') return
+    this.#texts.push(text)
+    this.#onText?.(text)
   }
 }

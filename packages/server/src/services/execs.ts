@@ -1,4 +1,4 @@
-import type { ExecBody, ExecResult } from '@theazo/core'
+import type { ExecBody, ExecExtensions, ExecResult } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import type { Sandbox } from '../compute/compute-provider.ts'
 import { ApiError, asApiError, ClientGoneError } from '../errors.ts'
@@ -16,6 +16,9 @@ import type { Sandboxes } from './sandboxes.ts'
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
+
+/** Takes what code prints, piece by piece. */
+export type OnOutput = (stream: 'stdout' | 'stderr', text: string) => void
 
 /** What execs need of the server. */
 export interface ExecsOptions {
@@ -42,9 +45,16 @@ export class Execs {
    * Runs code and waits for its end.
    *
    * @param signal fires when the client is gone: the code is then killed.
+   * @param onOutput is told what the code prints as it comes.
    * @throws {ApiError} 404, 409 terminated or failed, 402, 409 paused, 504 at the deadline, 502 where the sandbox cannot start.
    */
-  async exec(principal: Principal, id: string, body: ExecBody, signal: AbortSignal): Promise<ExecResult> {
+  async exec(
+    principal: Principal,
+    id: string,
+    body: ExecBody & ExecExtensions,
+    signal: AbortSignal,
+    onOutput?: OnOutput,
+  ): Promise<ExecResult> {
     const { database, sandboxes, executions, limits } = this.#options
     await sandboxes.ready(id)
     using execution = executions.begin(id)
@@ -53,31 +63,42 @@ export class Execs {
     await limits.assertWithin(database, agent.session_id)
     assertCan('exec', agent)
     execution.assertInTime()
-    return await this.run(agent, body, AbortSignal.any([signal, execution.signal]))
+    return await this.run(agent, body, AbortSignal.any([signal, execution.signal]), onOutput)
   }
 
   /** The same for a tool of a task, whose agent was looked at when the task began; no pause waits for it by this. */
-  async run(agent: AgentRecord, { lang, code }: ExecBody, signal: AbortSignal): Promise<ExecResult> {
+  async run(
+    agent: AgentRecord,
+    body: ExecBody & ExecExtensions,
+    signal: AbortSignal,
+    onOutput?: OnOutput,
+  ): Promise<ExecResult> {
     const { execTimeoutMs, metering, clock } = this.#options
+    const { stdin, timeoutMs = execTimeoutMs, ...request } = body
     const sandbox = await this.#sandbox(agent)
-    const [stdout, stderr] = [new CapturedOutput(maxOutputBytes), new CapturedOutput(maxOutputBytes)]
+    const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)))
+    const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)))
     const deadline = new AbortController()
-    const seconds = execTimeoutMs / 1000
-    const late = new ApiError('timeout', `The code ran longer than ${seconds} s and was killed. The sandbox is kept.`)
-    const stopDeadline = clock.after(execTimeoutMs, () => deadline.abort(late))
+    const limitMs = Math.min(timeoutMs, execTimeoutMs)
+    const after = `${limitMs / 1000} s`
+    const late = new ApiError('timeout', `The code ran longer than ${after} and was killed. The sandbox is kept.`)
+    const stopDeadline = clock.after(limitMs, () => deadline.abort(late))
     try {
       const outcome = await sandbox.exec(
-        { lang, code },
+        { ...request, stdin: bytesOf(stdin), maxOutputBytes },
         { stdout: (chunk) => stdout.push(chunk), stderr: (chunk) => stderr.push(chunk) },
         AbortSignal.any([signal, deadline.signal]),
       )
+      const { exitCode, durationMs, files, filesTruncated } = outcome
       return {
-        stdout: stdout.text(),
-        stderr: stderr.text(),
-        exitCode: outcome.exitCode,
-        durationMs: outcome.durationMs,
+        stdout: stdout.end(),
+        stderr: stderr.end(),
+        exitCode,
+        durationMs,
         ...((stdout.isTruncated || outcome.stdoutTruncated) && { stdoutTruncated: true }),
         ...((stderr.isTruncated || outcome.stderrTruncated) && { stderrTruncated: true }),
+        ...(files && files.length > 0 && { files }),
+        ...(filesTruncated && { filesTruncated: true }),
       }
     } catch (error) {
       if (signal.aborted) throw asError(signal.reason)
@@ -94,6 +115,11 @@ export class Execs {
     await this.#options.events.write((unit) => failAgent(unit, agent.id))
     throw new ApiError('conflict', `Agent ${agent.id} has failed: ${filesGone} Create another one.`)
   }
+}
+
+function bytesOf(stdin: ExecExtensions['stdin']): Uint8Array | undefined {
+  if (stdin === undefined) return undefined
+  return typeof stdin === 'string' ? Buffer.from(stdin) : Buffer.from(stdin.base64, 'base64')
 }
 
 /** The reason of a closed connection is a text; what is thrown must be an error to be handled as one. */

@@ -53,10 +53,15 @@ export class Pauses {
         await runs.unsuspend(id, by)
         throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
       }
-      await this.#writePause(id).catch(async (error: unknown) => {
+      const sandbox = await sandboxes.of(agent.mode).attach(id)
+      try {
+        await sandbox?.pause()
+        await this.#writePause(id)
+      } catch (error) {
+        await sandbox?.resume()
         await runs.unsuspend(id, by)
         throw error
-      })
+      }
     })
     this.#options.limits.settleSoon(agent.session_id)
     return toWireAgent(database, await findAgent(database, principal, id))
@@ -70,16 +75,17 @@ export class Pauses {
     assertLives(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('resume', agent)
-    const isThere = (await sandboxes.of(agent.mode).attach(id)) !== undefined
+    const sandbox = await sandboxes.of(agent.mode).attach(id)
     await events.write(async (unit) => {
       const current = await findAgent(unit.db, principal, id)
       assertLives(current)
       await limits.assertWithin(unit.db, current.session_id)
       assertCan('resume', current)
-      if (!isThere) return await failAgent(unit, id)
+      if (!sandbox) return await failAgent(unit, id)
       const taskId = await runs.goOn(unit, current)
       return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
     })
+    await sandbox?.resume()
     limits.settleSoon(agent.session_id)
     const after = await findAgent(database, principal, id)
     assertLives(after)
@@ -91,17 +97,20 @@ export class Pauses {
    * begins any more.
    */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, executions, limits, runs } = this.#options
+    const { database, executions, limits, runs, sandboxes } = this.#options
     const agents = await database
       .selectFrom('agents')
-      .select('id')
+      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+      .select(['agents.id', 'sessions.mode'])
       .where('session_id', '=', sessionId)
-      .where('status', 'in', ['idle', 'running'])
+      .where('agents.status', 'in', ['idle', 'running'])
       .execute()
-    const pauses = agents.map(async ({ id }) => {
+    const pauses = agents.map(async ({ id, mode }) => {
       executions.stop(id, exceeded(message))
       await runs.suspend(id, limits)
       await this.#writePause(id, message)
+      const sandbox = await sandboxes.of(mode).attach(id)
+      await sandbox?.pause() // waits for what is being killed
     })
     // A step under way may take long; that none follows is settled above.
     void Promise.all(pauses).catch((error: unknown) => limits.settleAgain(sessionId, error))

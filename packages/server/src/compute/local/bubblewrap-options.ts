@@ -1,6 +1,5 @@
 import { lstatSync, readlinkSync } from 'node:fs'
 import type { HostUser } from './host-uid.ts'
-import { nodePath } from './languages.ts'
 
 /** Host paths that one agent's sandbox is made of. */
 export interface SandboxFolders {
@@ -10,58 +9,57 @@ export interface SandboxFolders {
   etc: string
   /** Node's binary, at a place the host user can reach. */
   node: string
+  /** The supervisor's program. */
+  supervisor: string
+  /** Further folders of the host, by their place inside. */
+  mounts: Record<string, string>
 }
 
-/** Descriptors that bubblewrap uses, numbered as the child has them. */
-export interface DataDescriptors {
+/** Descriptors that bubblewrap uses, numbered as it has them. */
+export interface BubblewrapDescriptors {
   seccomp: number
-  /** Read-only files by their path inside. */
-  files: Record<string, number>
+  /** It tells the pid of what it has cloned here. */
+  status: number
+  /** What it has cloned waits for a byte here. */
+  block: number
 }
 
 const tmpfsBytes = String(256 * 1024 * 1024)
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
 /**
- * Bubblewrap's options for one exec. Everything that is not named here is not there.
+ * Bubblewrap's options for one sandbox. Everything that is not named here is not there.
  *
  * The uid inside is the uid outside, so that what a host tool shows of the sandbox needs no translation. Devices are
  * bound one by one: bubblewrap's `--dev` maps root into the namespace for devpts, and with it `/proc/self/uid_map`
  * would read as if the sandbox were root; the price is that there are no pseudo terminals.
  */
-export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, data: DataDescriptors): string[] {
+export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: BubblewrapDescriptors): string[] {
   return [
     ['--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns'],
     ['--unshare-ipc', '--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-uts', '--unshare-cgroup'],
     ['--hostname', 'sandbox', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
-    ['--seccomp', `${data.seccomp}`],
+    ['--seccomp', `${fds.seccomp}`, '--json-status-fd', `${fds.status}`, '--block-fd', `${fds.block}`],
 
     ['--ro-bind', '/usr', '/usr'],
     ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),
     ['/etc/ssl', '/etc/alternatives', '/etc/ld.so.cache', '/etc/localtime'].flatMap(readOnlyIfThere),
     ['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
-    ['--ro-bind', folders.node, nodePath],
+    ['--ro-bind', folders.node, '/opt/node/bin/node', '--ro-bind', folders.supervisor, '/opt/theazo'],
+    Object.entries(folders.mounts).flatMap(([inside, outside]) => ['--ro-bind', outside, inside]),
 
     ['--proc', '/proc', '--tmpfs', '/dev'],
     devices.flatMap((name) => ['--dev-bind', `/dev/${name}`, `/dev/${name}`]),
     ['--symlink', '/proc/self/fd', '/dev/fd', '--symlink', '/proc/self/fd/0', '/dev/stdin'],
     ['--symlink', '/proc/self/fd/1', '/dev/stdout', '--symlink', '/proc/self/fd/2', '/dev/stderr'],
     ['/dev/shm', '/tmp'].flatMap((path) => ['--size', tmpfsBytes, '--perms', '1777', '--tmpfs', path]),
-    Object.entries(data.files).flatMap(([path, descriptor]) => ['--ro-bind-data', `${descriptor}`, path]),
+    ['--size', tmpfsBytes, '--perms', '0700', '--tmpfs', '/run/theazo'],
 
     ['--bind', folders.workspace, '/workspace', '--bind', folders.home, '/home/agent'],
     ['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/workspace'],
-    ['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+    // The supervisor's; code gets its own with each exec. Python reads nothing from where code can write.
+    ['--clearenv', '--setenv', 'LANG', 'C.UTF-8'],
   ].flat()
-}
-
-const environment = {
-  PATH: '/usr/local/bin:/usr/bin:/bin:/opt/node/bin',
-  HOME: '/home/agent',
-  USER: 'agent',
-  LANG: 'C.UTF-8',
-  TERM: 'dumb',
-  PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
 }
 
 /** A merged-/usr system has links here; an older one folders. */

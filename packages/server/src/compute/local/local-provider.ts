@@ -1,14 +1,21 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { readdir, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
+import { Cgroups, cgroupsFile } from './cgroups.ts'
+import { DiskImages, filesPath, mountDisk, unmountBelow, unmountDisk, userOfFiles } from './disk-images.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
-import { type HostUserOf, hostUsers } from './host-uid.ts'
+import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
+import { checkIsolation } from './isolation-check.ts'
 import { LocalSandbox } from './local-sandbox.ts'
 import { OutputPipes } from './output-pipes.ts'
 import { removeTree } from './remove-tree.ts'
+import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
 import { sizeOfTree } from './size-of-tree.ts'
+import { supervisorFolder } from './supervisor-folder.ts'
+import { Watcher } from './watcher.ts'
 
 /** Where the local provider keeps what it needs. */
 export interface LocalProviderOptions {
@@ -18,6 +25,21 @@ export interface LocalProviderOptions {
   nodePath: string
   /** For what this process alone needs; nobody else can name a file in it. */
   scratchPath: string
+  /** Where the agents' users can read what servers share. */
+  sharedPath: string
+  sandbox?: SandboxOptions | undefined
+  /** Is told what goes wrong in the background. */
+  onError: (error: unknown) => void
+}
+
+/** What holds each limit: a version of control groups, or what stands in for them. */
+export interface HeldLimits {
+  settings: SandboxSettings
+  memory: 1 | 2 | 'watcher'
+  cpu: 1 | 2 | 'nothing'
+  processes: 1 | 2 | 'rlimit'
+  freezer: 1 | 2 | 'signals'
+  disk: 'image' | 'watcher'
 }
 
 /** What all local sandboxes of a server share. */
@@ -26,82 +48,180 @@ export interface LocalHost extends LocalProviderOptions {
   /** The system call filter. */
   seccomp: Buffer
   outputPipes: OutputPipes
-  userOf: HostUserOf
+  supervisorPath: string
+  settings: SandboxSettings
+  cgroups: Cgroups
+  /** Where each agent can have a disk of its own. */
+  diskImages: DiskImages | undefined
+  /** A name that no other sandbox of this server has had. */
+  nextName: () => string
+  /** Is told when a sandbox is gone for good. */
+  forget: (sandbox: LocalSandbox) => void
 }
 
 /**
- * Sandboxes on this machine, by bubblewrap: one fresh process tree an exec; files last from exec to exec.
+ * Sandboxes on this machine, by bubblewrap: one an agent, from its creation on.
  *
  * @throws {SetupError} where isolation cannot be had. There is no mode without it.
  */
-export async function createLocalProvider(options: LocalProviderOptions): Promise<ComputeProvider> {
+export async function createLocalProvider(options: LocalProviderOptions): Promise<LocalProvider> {
   if (process.platform !== 'linux') {
     throw new SetupError(`The local sandbox needs Linux; this is ${process.platform}. Run the server in a Linux VM.`)
   }
-  const bubblewrapPath = await findBubblewrap()
-  const [seccomp, userOf] = [seccompProgram(), await hostUsers()]
+  const settings = sandboxSettings(options.sandbox)
+  const [bubblewrapPath, seccomp, userOf] = [await findBubblewrap(), seccompProgram(), await hostUsers()]
+  const supervisorPath = await supervisorFolder(options.sharedPath)
   const outputPipes = new OutputPipes(options.scratchPath)
-  const provider = new LocalProvider({ ...options, bubblewrapPath, seccomp, outputPipes, userOf })
-  await assertIsolation(provider)
+  const cgroups = await Cgroups.open(basename(dirname(options.scratchPath)))
+  await writeFile(join(options.scratchPath, cgroupsFile), cgroups.paths.join('\n'))
+  await unmountBelow(options.agentsPath) // of a server that was killed
+  const diskImages = settings.diskImages ? await DiskImages.open(options.scratchPath, settings.diskBytes) : undefined
+  const provider = new LocalProvider(
+    { ...options, bubblewrapPath, seccomp, outputPipes, supervisorPath, settings, cgroups, diskImages },
+    userOf,
+  )
+  await provider.begin().catch(async (cause: unknown) => {
+    await provider[Symbol.asyncDispose]()
+    throw new SetupError(cause instanceof Error ? cause.message : String(cause), { cause })
+  })
   return provider
 }
 
-class LocalProvider implements ComputeProvider {
+/** @see createLocalProvider */
+export class LocalProvider implements ComputeProvider {
   readonly name = 'local'
   readonly #host: LocalHost
+  readonly #userOf: HostUserOf
   readonly #sandboxes = new Map<string, LocalSandbox>()
+  /** Made ahead; they belong to nobody yet. */
+  readonly #pool: Promise<LocalSandbox>[] = []
+  readonly #watcher: Watcher
+  #lastNumber = 0
+  #isClosed = false
 
-  constructor(host: LocalHost) {
-    this.#host = host
+  constructor(host: Omit<LocalHost, 'nextName' | 'forget'>, userOf: HostUserOf) {
+    this.#host = {
+      ...host,
+      nextName: () => `sandbox-${(this.#lastNumber += 1)}`,
+      forget: (sandbox) => this.#sandboxes.delete(sandbox.id),
+    }
+    this.#userOf = userOf
+    this.#watcher = new Watcher(this.#host, () => this.#sandboxes.values())
+  }
+
+  /** What holds the limits of sandboxes here. */
+  get limits(): HeldLimits {
+    const { cgroups, diskImages, settings } = this.#host
+    return {
+      settings,
+      memory: cgroups.versionOf('memory') ?? 'watcher',
+      cpu: cgroups.versionOf('cpu') ?? 'nothing',
+      processes: cgroups.versionOf('pids') ?? 'rlimit',
+      freezer: cgroups.versionOf('freezer') ?? 'signals',
+      disk: diskImages ? 'image' : 'watcher',
+    }
+  }
+
+  /** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
+  async begin(): Promise<void> {
+    const first = await this.#make()
+    await checkIsolation(first.sandbox, first.user)
+    if (this.#host.settings.poolSize > 0) this.#pool.push(Promise.resolve(first.sandbox))
+    else await first.sandbox.terminate()
+    this.#refill()
+    this.#watcher.start()
   }
 
   async create({ id }: SandboxSpec): Promise<Sandbox> {
-    const sandbox = this.#open(id)
     try {
-      await sandbox.makeFolders()
-      await sandbox.check()
-      return sandbox
+      const sandbox = (await this.#takeReady()) ?? (await this.#make()).sandbox
+      try {
+        this.#sandboxes.delete(sandbox.id)
+        await sandbox.becomeOf(id)
+        this.#sandboxes.set(id, sandbox)
+        return sandbox
+      } catch (error) {
+        await sandbox.terminate()
+        throw error
+      }
     } catch (error) {
-      await sandbox.terminate()
       if (error instanceof SandboxStartError) throw error
       throw new SandboxStartError(`The sandbox did not start: ${String(error)}`, { cause: error })
     }
   }
 
   async attach(id: string): Promise<Sandbox | undefined> {
-    const sandbox = this.#sandboxes.get(id) ?? this.#open(id)
-    if (await sandbox.hasFolders()) return sandbox
-    this.#sandboxes.delete(id)
-    return undefined
-  }
-
-  async sizeOf(id: string): Promise<number | undefined> {
-    return await sizeOfTree(join(this.#host.agentsPath, id))
-  }
-
-  async prune(isKnown: (id: string) => boolean): Promise<void> {
-    const left = (await readdir(this.#host.agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
-    for (const id of left) await removeTree(join(this.#host.agentsPath, id))
-  }
-
-  #open(id: string): LocalSandbox {
-    const sandbox = new LocalSandbox(id, this.#host, () => this.#sandboxes.delete(id))
+    const user = await userOfFiles(join(this.#host.agentsPath, id))
+    if (!user) {
+      this.#sandboxes.delete(id)
+      return undefined
+    }
+    // Two calls at once must not make two of it.
+    const sandbox = this.#sandboxes.get(id) ?? new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox)
     return sandbox
   }
 
-  /** Kills what runs; the files stay for the next server on the same data folder. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop()))
+  async sizeOf(id: string): Promise<number | undefined> {
+    const folder = join(this.#host.agentsPath, id)
+    if (!(await userOfFiles(folder))) return undefined
+    await mountDisk(folder)
+    return await sizeOfTree(await filesPath(folder))
   }
-}
 
-/** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
-async function assertIsolation(provider: ComputeProvider): Promise<void> {
-  try {
-    const sandbox = await provider.create({ id: `check-${process.pid}-${Date.now()}` })
+  async prune(isKnown: (id: string) => boolean): Promise<void> {
+    const left = (await readdir(this.#host.agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
+    for (const id of left) {
+      await unmountDisk(join(this.#host.agentsPath, id))
+      await removeTree(join(this.#host.agentsPath, id))
+    }
+  }
+
+  /** Kills what runs; agents' files stay for the next server on the same data folder. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    await this.#watcher[Symbol.asyncDispose]()
+    await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // the pool's among them
+    const pool = await Promise.allSettled(this.#pool.splice(0))
+    await Promise.all(pool.map((made) => (made.status === 'fulfilled' ? made.value.terminate() : undefined)))
+    await this.#host.diskImages?.[Symbol.asyncDispose]()
+    await this.#host.cgroups[Symbol.asyncDispose]()
+  }
+
+  /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */
+  async #takeReady(): Promise<LocalSandbox | undefined> {
+    const sandbox = await this.#pool.shift()?.catch(() => undefined)
+    this.#refill()
+    if (!sandbox || sandbox.running) return sandbox
     await sandbox.terminate()
-  } catch (error) {
-    throw new SetupError(error instanceof Error ? error.message : String(error), { cause: error })
+    return undefined
+  }
+
+  /** In the background. What fails here is told when an agent is to have one. */
+  #refill(): void {
+    const { poolSize } = this.#host.settings
+    while (!this.#isClosed && this.#pool.length < poolSize) {
+      const making = this.#make().then(({ sandbox }) => sandbox)
+      this.#pool.push(making)
+      making.catch(() => {
+        const index = this.#pool.indexOf(making)
+        if (index >= 0) this.#pool.splice(index, 1)
+      })
+    }
+  }
+
+  async #make(): Promise<{ sandbox: LocalSandbox; user: HostUser }> {
+    const id = `made-${randomBytes(12).toString('hex')}`
+    const user = this.#userOf(id)
+    const sandbox = new LocalSandbox(id, this.#host, user)
+    this.#sandboxes.set(id, sandbox) // no prune may take it
+    try {
+      await sandbox.makeFolders()
+      await sandbox.start()
+      return { sandbox, user }
+    } catch (error) {
+      await sandbox.terminate()
+      throw error
+    }
   }
 }

@@ -1,63 +1,108 @@
-import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SandboxEndedError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
+import { filesPath, mountDisk, unmountDisk } from './disk-images.ts'
 import type { HostUser } from './host-uid.ts'
-import { bashPath, languages, nodePath, pythonPath } from './languages.ts'
-import { launch } from './launch.ts'
 import type { LocalHost } from './local-provider.ts'
 import { removeTree } from './remove-tree.ts'
+import { RunningSandbox } from './running-sandbox.ts'
 
-/** One agent's folders, and the processes of its execs while they run. */
+/** One agent's folders, and its processes while there are any: they start with the first exec, or before it. */
 export class LocalSandbox implements Sandbox {
-  readonly id: string
+  #id: string
   readonly #host: LocalHost
   readonly #user: HostUser
-  readonly #path: string
-  readonly #folders: SandboxFolders
-  readonly #onGone: () => void
-  /** Aborted by stop: no exec can start after it. */
+  #running: Promise<RunningSandbox> | undefined
+  /** Aborted by stop: nothing can start after it. */
   readonly #ended = new AbortController()
-  readonly #running = new Set<Promise<unknown>>()
+  readonly #execs = new Set<Promise<unknown>>()
+  /** Freezing and thawing, one after the other. */
+  #change: Promise<void> = Promise.resolve()
 
-  constructor(id: string, host: LocalHost, onGone: () => void) {
-    this.id = id
+  constructor(id: string, host: LocalHost, user: HostUser) {
+    this.#id = id
     this.#host = host
-    this.#user = host.userOf(id)
-    this.#path = join(host.agentsPath, id)
-    this.#folders = {
-      workspace: join(this.#path, 'workspace'),
-      home: join(this.#path, 'home'),
-      etc: join(this.#path, 'etc'),
-      node: host.nodePath,
-    }
-    this.#onGone = onGone
+    this.#user = user
   }
 
-  exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
-    const { codePath, files, command } = languages[request.lang]
-    return this.#launch({ ...files, [codePath]: request.code }, command, sink, signal)
+  get id(): string {
+    return this.#id
+  }
+
+  /** What runs now, for who watches over it. */
+  get running(): Promise<RunningSandbox> | undefined {
+    return this.#running
+  }
+
+  get path(): string {
+    return join(this.#host.agentsPath, this.#id)
+  }
+
+  async exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+    const either = AbortSignal.any([signal, this.#ended.signal])
+    either.throwIfAborted()
+    const exec = this.#exec(request, sink, either)
+    this.#execs.add(exec)
+    try {
+      return await exec
+    } finally {
+      this.#execs.delete(exec)
+    }
+  }
+
+  /** Starts its processes, where there are none. @throws {SandboxStartError} */
+  async start(): Promise<RunningSandbox> {
+    this.#ended.signal.throwIfAborted()
+    if (this.#running) return await this.#running
+    const running = this.#launch()
+    this.#running = running
+    const forget = (): void => {
+      if (this.#running === running) this.#running = undefined
+    }
+    running.then((live) => live.ended.then(forget), forget)
+    return await running
+  }
+
+  pause(): Promise<void> {
+    return this.#freeze(true)
+  }
+
+  resume(): Promise<void> {
+    return this.#freeze(false)
   }
 
   async terminate(): Promise<void> {
     await this.stop()
-    await removeTree(this.#path)
-    this.#onGone()
+    await removeTree(this.path)
+    this.#host.forget(this)
   }
 
   /** Kills what runs and waits until it is gone; the files stay. */
   async stop(): Promise<void> {
-    this.#ended.abort(new SandboxEndedError('The sandbox ended while the code ran.'))
-    await Promise.allSettled(this.#running)
+    const reason = new SandboxEndedError('The sandbox ended while the code ran.')
+    this.#ended.abort(reason)
+    await this.#change.catch(() => {}) // what is frozen while it is killed would wait for its own end
+    const running = await this.#running?.catch(() => {})
+    await running?.kill(reason.message)
+    await Promise.allSettled(this.#execs)
+    await unmountDisk(this.path)
+  }
+
+  /** Gives a sandbox that was made ahead to an agent. What is mounted stays mounted. */
+  async becomeOf(id: string): Promise<void> {
+    await rename(this.path, join(this.#host.agentsPath, id))
+    this.#id = id
   }
 
   /** The umask of whoever started the server must not decide who can read what: every mode is set outright. */
   async makeFolders(): Promise<void> {
-    const { workspace, home, etc } = this.#folders
     const { uid, gid } = this.#user
-    await mkdir(this.#path)
-    await chmod(this.#path, 0o711)
+    await mkdir(this.path)
+    await chmod(this.path, 0o711)
+    await this.#host.diskImages?.create(this.path, this.#user)
+    const { workspace, home, etc } = await this.#folders()
     for (const folder of [workspace, home]) {
       await mkdir(folder)
       await chmod(folder, 0o700)
@@ -70,68 +115,64 @@ export class LocalSandbox implements Sandbox {
     await writeReadable(join(etc, 'hosts'), '127.0.0.1 localhost sandbox\n::1 localhost sandbox\n')
   }
 
-  async hasFolders(): Promise<boolean> {
-    const found = await stat(this.#folders.workspace).catch(() => undefined)
-    return found?.isDirectory() === true
+  async #exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+    await this.#change.catch(() => {})
+    const running = await orAbort(this.start(), signal)
+    if (running.isFrozen) await this.#freeze(false) // nobody should ask, but who does is answered
+    const env = { ...this.#host.settings.env, ...request.env }
+    return await running.exec({ ...request, env }, sink, signal)
   }
 
-  /**
-   * Starts the sandbox once and looks at it from inside.
-   *
-   * @throws {SandboxStartError} where it does not start, is not isolated, or lacks an interpreter.
-   */
-  async check(): Promise<void> {
-    if (this.#user.uid === 0) throw new SandboxStartError('The sandbox would run as root, which it never may.')
-    const command = [bashPath, '-c', checkScript, 'check', `${this.#user.uid}`, pythonPath, nodePath]
-    let said = ''
-    const collect = (chunk: Uint8Array): void => void (said += Buffer.from(chunk).toString())
-    const { exitCode } = await this.#launch(
-      {},
-      command,
-      { stdout: collect, stderr: collect },
-      AbortSignal.timeout(30_000),
-    )
-    if (exitCode !== 0) throw new SandboxStartError(`The sandbox is not usable: ${said.trim()}`)
-  }
-
-  /** Code may close its own working directory; nothing would start in it any more. The path cannot be a link of its making. */
-  async #reopenWorkspace(): Promise<void> {
-    const { workspace } = this.#folders
+  async #launch(): Promise<RunningSandbox> {
+    await mountDisk(this.path)
+    const folders = await this.#folders()
+    const { workspace } = folders
     const found = await stat(workspace).catch(() => undefined)
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
+    // Code may close its own working directory; nothing would start in it any more. No link: its parent is not the code's.
     if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
+    return await RunningSandbox.start(this.#host, this.#user, folders, this.#ended.signal)
   }
 
-  async #launch(
-    files: Record<string, string>,
-    command: readonly string[],
-    sink: OutputSink,
-    signal: AbortSignal,
-  ): Promise<ExecOutcome> {
-    const what = { ...this.#host, user: this.#user, folders: this.#folders, files, command }
-    const either = AbortSignal.any([signal, this.#ended.signal])
-    const run = this.#reopenWorkspace().then(() => launch(what, sink, either))
-    this.#running.add(run)
-    try {
-      return await run
-    } finally {
-      this.#running.delete(run)
+  #freeze(isFrozen: boolean): Promise<void> {
+    const before = isFrozen ? Array.from(this.#execs) : [] // what comes later waits for this, and is not to be waited for
+    this.#change = this.#freezeAfter(isFrozen, [this.#change, ...before])
+    return this.#change
+  }
+
+  async #freezeAfter(isFrozen: boolean, others: readonly Promise<unknown>[]): Promise<void> {
+    await Promise.allSettled(others)
+    const running = await this.#running?.catch(() => {})
+    if (!this.#ended.signal.aborted) await running?.freeze(isFrozen)
+  }
+
+  async #folders(): Promise<SandboxFolders> {
+    const { nodePath, supervisorPath, settings } = this.#host
+    const files = await filesPath(this.path)
+    return {
+      workspace: join(files, 'workspace'),
+      home: join(files, 'home'),
+      etc: join(this.path, 'etc'),
+      node: nodePath,
+      supervisor: supervisorPath,
+      mounts: settings.mounts,
     }
   }
 }
 
-const checkScript = `
-fail() { echo "$1"; exit 1; }
-read -r _ outside _ < /proc/self/uid_map
-[[ $EUID == "$1" && $outside == "$1" ]] || fail "it runs as uid $EUID ($outside outside) and not as $1"
-[[ -w /proc/sys/kernel/core_pattern ]] && fail 'it could write to /proc/sys, so it is root outside'
-[[ -w /workspace && -w /home/agent ]] || fail '/workspace is not writable'
-[[ -x $2 ]] || fail "there is no $2: apt-get install python3"
-[[ -x $3 ]] || fail "Node's binary is not readable at its place"
-exit 0
-`
-
 async function writeReadable(path: string, content: string): Promise<void> {
   await writeFile(path, content)
   await chmod(path, 0o644)
+}
+
+/** Waits for something that others wait for too, and that goes on without us. @throws the signal's reason. */
+async function orAbort<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const onAbort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([pending, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
 }

@@ -25,8 +25,10 @@ export function createMockProvider(): ComputeProvider {
 const toldDurationMs = 312
 
 function mockSandbox(id: string): Sandbox {
-  return { id, exec, terminate: async () => {} }
+  return { id, exec, pause: nothing, resume: nothing, terminate: nothing }
 }
+
+const nothing = async (): Promise<void> => {}
 
 async function exec({ lang, code }: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
   const directives = readDirectives(code)

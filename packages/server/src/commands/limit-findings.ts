@@ -1,0 +1,44 @@
+import type { HeldLimits } from '../compute/local/local-provider.ts'
+import type { Finding } from './findings.ts'
+
+const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'
+
+/** What holds each limit of a sandbox, and how to get better where something weaker does. */
+export function limitFindings({ settings, memory, cpu, processes, disk, freezer }: HeldLimits): Finding[] {
+  const [memoryText, diskText] = [mebibytes(settings.memoryBytes), mebibytes(settings.diskBytes)]
+  return [
+    memory === 'watcher'
+      ? weak('memory', `${memoryText} ${watched}`, cgroupFix)
+      : held('memory', memoryText, group(memory)),
+    cpu === 'nothing'
+      ? weak('cpu', 'nothing holds the CPU time of a sandbox', cgroupFix)
+      : held('cpu', `${settings.cpus} CPUs`, group(cpu)),
+    held(
+      'processes',
+      `${settings.maxProcesses}`,
+      processes === 'rlimit' ? "by the sandbox's rlimit" : group(processes),
+    ),
+    disk === 'watcher'
+      ? weak('disk', `${diskText} ${watched}`, 'run the server as root where it may mount images')
+      : held('disk', diskText, 'by an ext4 image of its own'),
+    held('freezing', 'a paused sandbox stands still', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
+  ]
+}
+
+const watched = 'held by a watcher, which kills within 2 s what goes beyond'
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`
+}
+
+function group(version: 1 | 2): string {
+  return `by control groups, version ${version}`
+}
+
+function held(name: string, what: string, by: string): Finding {
+  return { name: `limit: ${name}`, state: 'ok', says: `${what} ${by}` }
+}
+
+function weak(name: string, says: string, fix: string): Finding {
+  return { name: `limit: ${name}`, state: 'absent', says, fix }
+}

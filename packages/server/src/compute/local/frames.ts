@@ -1,0 +1,139 @@
+/**
+ * Frames between the server and the supervisor of a sandbox; the other side is `inside/wire.py`.
+ *
+ * What comes up is read as if code in the sandbox had written it, should it ever get that far: a frame that makes no
+ * sense ends the sandbox, and never more.
+ *
+ * @module
+ */
+import type { ExecFile, Language } from '@theazo/core'
+
+/** Code to run, whole: what may be left out is filled in. */
+export interface ExecFrame {
+  lang: Language
+  code: string
+  cwd: string
+  env: Record<string, string>
+  stdin: Uint8Array | undefined
+  /** Bytes of each stream that are sent up. */
+  maxOutputBytes: number
+}
+
+/** What the supervisor says. */
+export type UpFrame =
+  | { kind: 'ready' }
+  | { kind: 'pong' }
+  | { kind: 'output'; execId: number; stream: 'stdout' | 'stderr'; data: Uint8Array }
+  | { kind: 'file'; execId: number; file: ExecFile }
+  | { kind: 'exit'; execId: number; exitCode: number; isCut: { stdout: boolean; stderr: boolean; files: boolean } }
+  /** It has been killed, and all that it started. */
+  | { kind: 'gone'; execId: number }
+  | { kind: 'refused'; execId: number; message: string }
+
+const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
+const down = { exec: 1, kill: 2, ping: 3 } as const
+const downHeaderBytes = 9
+const upHeaderBytes = 7
+
+/** Runs code under a number that the caller chooses. */
+export function execFrame(execId: number, { lang, code, cwd, env, stdin, maxOutputBytes }: ExecFrame): Buffer {
+  const variables = Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`))
+  const body = Buffer.alloc(14)
+  body.writeUInt8(languages[lang], 0)
+  body.writeUInt8(stdin ? 1 : 0, 1)
+  body.writeBigUInt64LE(BigInt(maxOutputBytes), 2)
+  body.writeUInt32LE(variables.length, 10)
+  const blobs = [Buffer.from(cwd), stdin ?? Buffer.alloc(0), Buffer.from(code), ...variables]
+  return downFrame(execId, down.exec, [body, ...blobs.flatMap((blob) => [lengthOf(blob), blob])])
+}
+
+/** Ends an exec and everything it started; `gone` answers. */
+export function killFrame(execId: number): Buffer {
+  return downFrame(execId, down.kill, [])
+}
+
+/** `pong` answers. */
+export function pingFrame(): Buffer {
+  return downFrame(0, down.ping, [])
+}
+
+function downFrame(execId: number, kind: number, payload: Uint8Array[]): Buffer {
+  const header = Buffer.alloc(downHeaderBytes)
+  header.writeUInt32LE(execId, 0)
+  header.writeUInt8(kind, 4)
+  header.writeUInt32LE(
+    payload.reduce((sum, { length }) => sum + length, 0),
+    5,
+  )
+  return Buffer.concat([header, ...payload])
+}
+
+function lengthOf(blob: Uint8Array): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(blob.length)
+  return length
+}
+
+/** Puts frames together from pieces of any length. */
+export class UpFrames {
+  #rest: Buffer = Buffer.alloc(0)
+
+  /**
+   * @returns the frames that have become whole.
+   * @throws {RangeError} at one that makes no sense.
+   */
+  push(chunk: Buffer): UpFrame[] {
+    const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk
+    const frames: UpFrame[] = []
+    let offset = 0
+    while (bytes.length - offset >= upHeaderBytes) {
+      const end = offset + upHeaderBytes + bytes.readUInt16LE(offset + 5)
+      if (bytes.length < end) break
+      const payload = bytes.subarray(offset + upHeaderBytes, end)
+      frames.push(upFrame(bytes.readUInt32LE(offset), bytes.readUInt8(offset + 4), payload))
+      offset = end
+    }
+    this.#rest = bytes.subarray(offset)
+    return frames
+  }
+}
+
+function upFrame(execId: number, kind: number, payload: Buffer): UpFrame {
+  switch (kind) {
+    case 1:
+      return { kind: 'ready' }
+    case 2:
+      return { kind: 'pong' }
+    case 3:
+      return { kind: 'output', execId, stream: 'stdout', data: payload }
+    case 4:
+      return { kind: 'output', execId, stream: 'stderr', data: payload }
+    case 5:
+      return { kind: 'file', execId, file: fileOf(payload) }
+    case 6: {
+      const [exitCode, flags] = [payload.readInt32LE(0), payload.readUInt8(4)]
+      if (exitCode < 0 || exitCode > 255) throw new RangeError(`exit code ${exitCode}`)
+      return {
+        kind: 'exit',
+        execId,
+        exitCode,
+        isCut: { stdout: !!(flags & 1), stderr: !!(flags & 2), files: !!(flags & 4) },
+      }
+    }
+    case 7:
+      return { kind: 'gone', execId }
+    case 8:
+      return { kind: 'refused', execId, message: payload.toString().slice(0, 1000) }
+    default:
+      throw new RangeError(`frame of kind ${kind}`)
+  }
+}
+
+function fileOf(payload: Buffer): ExecFile {
+  const sizeBytes = Number(payload.readBigUInt64LE(0))
+  const pathEnd = 10 + payload.readUInt16LE(8)
+  const [path, mediaType] = [payload.subarray(10, pathEnd).toString(), payload.subarray(pathEnd).toString()]
+  if (!path.startsWith('/workspace/') || !Number.isSafeInteger(sizeBytes)) throw new RangeError('file')
+  if (!/^[\w.+/-]*$/.test(mediaType)) throw new RangeError('media type')
+  return { path, sizeBytes, ...(mediaType && { mediaType }) }
+}

@@ -1,0 +1,95 @@
+"""What the server asks to be run, and the files that it is read from."""
+import os
+
+import wire
+
+PYTHON, TYPESCRIPT, BASH = 1, 2, 3
+FOLDER = '/run/theazo'
+_names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
+#: Variables that an interpreter reads when it starts: one that has started already is of no use then.
+_read_at_start = {PYTHON: b'PYTHON', TYPESCRIPT: b'NODE_'}
+
+
+class Job:
+    def __init__(self, exec_id, payload):
+        self.id = exec_id
+        self.lang, has_stdin, self.cap, env_count = wire.EXEC_BODY.unpack_from(payload)
+        cwd, stdin, self.code, *env = wire.blobs(payload, wire.EXEC_BODY.size)
+        self.cwd = os.fsdecode(cwd)
+        self.stdin = stdin if has_stdin else b''
+        self.env = dict(entry.split(b'=', 1) for entry in env[:env_count])
+        self.folder = f'{FOLDER}/{exec_id}'
+        self.path = f'{self.folder}/{_names[self.lang]}'
+
+    @property
+    def needs_fresh_interpreter(self):
+        prefix = _read_at_start.get(self.lang)
+        return prefix is not None and any(
+            name.startswith(prefix) and name != b'PYTHONPATH' for name in self.env
+        )
+
+    def write_code(self):
+        try:
+            self._write_code()
+        except OSError:  # the folder is the user's too, who may have filled it or closed it
+            os.chmod(FOLDER, 0o700)
+            for name in os.listdir(FOLDER):
+                remove(f'{FOLDER}/{name}')
+            self._write_code()
+
+    def _write_code(self):
+        os.mkdir(self.folder, 0o700)
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _write_all(fd, self.code)
+        finally:
+            os.close(fd)
+
+    def open_stdin(self):
+        """A file and no pipe: nobody has to feed it, whether the code reads it or not."""
+        if not self.stdin:
+            return os.open('/dev/null', os.O_RDONLY)
+        return file_with('stdin', self.stdin)
+
+    def for_node(self):
+        import json
+
+        env = {os.fsdecode(name): os.fsdecode(value) for name, value in self.env.items()}
+        return json.dumps({'path': self.path, 'cwd': self.cwd, 'env': env}).encode()
+
+    def forget(self):
+        """Drops what only the exec's own process needs."""
+        self.code = self.stdin = b''
+        self.env = {}
+
+
+def file_with(name, content):
+    """A descriptor to read it from, without a name in any folder."""
+    fd = os.memfd_create(name)
+    fill(fd, content)
+    return fd
+
+
+def fill(fd, content):
+    _write_all(fd, content)
+    os.lseek(fd, 0, os.SEEK_SET)
+
+
+def _write_all(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def remove(path):
+    """As far as it can be removed; no link is followed."""
+    try:
+        if os.path.islink(path) or not os.path.isdir(path):
+            os.unlink(path)
+            return
+        os.chmod(path, 0o700)
+        for name in os.listdir(path):
+            remove(f'{path}/{name}')
+        os.rmdir(path)
+    except OSError:
+        pass

@@ -1,0 +1,197 @@
+"""One exec, seen from outside of its code: passes its output on, waits for its end, and tells it.
+
+A process of its own for each exec. Whatever the code starts, however it detaches itself, stays below this process,
+which adopts it: so the supervisor finds all of it when the exec is to be killed. The reaper stays as long as any does.
+"""
+import marshal
+import os
+import time
+from _signal import SIG_DFL, SIGCHLD, SIGKILL, set_wakeup_fd
+from _signal import signal as handle
+from select import POLLIN, poll
+
+import changed_files
+import kernel
+import processes
+import wire
+from job import remove
+
+READ_BYTES = 65536
+#: How long killed processes may take to die; a disk may hold one for a while.
+DEATH_SECONDS = 5
+
+
+def watch_children():
+    """A descriptor that becomes readable when a child has ended."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    handle(SIGCHLD, lambda *_: None)
+    set_wakeup_fd(write, warn_on_full_buffer=False)
+    return read
+
+
+class Reaper:
+    def __init__(self, last_change):
+        kernel.adopt_orphans()
+        self.last_change = last_change
+        self.out, self.err = os.pipe(), os.pipe()
+        self.ended = watch_children()
+        self.waiting = poll()
+        self.waiting.register(self.ended, POLLIN)
+        self.worker = None
+        self.status = None
+
+    def run(self, job):
+        """Returns in the exec's own process only."""
+        self.wait_past_changes()
+        if self.start_worker():
+            return
+        self.see_through(job.id, job.cap, job.folder)
+
+    def run_ahead(self):
+        """The same for a node that is told its job later, by the descriptor that this returns."""
+        read, write = os.pipe()
+        if self.start_worker():
+            return read
+        os.close(read)
+        self.waiting.register(wire.JOB_FD, POLLIN)
+        while wire.JOB_FD not in (ready := dict(self.waiting.poll())):
+            os.read(self.ended, 4096)
+            if self.has_ended():
+                os._exit(0)
+        with open(wire.JOB_FD, 'rb') as pipe:
+            try:
+                exec_id, cap, folder, for_node = marshal.load(pipe)
+            except EOFError:
+                os._exit(0)  # not needed any more
+        self.waiting.unregister(wire.JOB_FD)
+        self.wait_past_changes()
+        try:
+            with open(write, 'wb') as pipe:
+                pipe.write(for_node)
+        except BrokenPipeError:
+            pass  # killed just now: its end says so
+        self.see_through(exec_id, cap, folder)
+
+    def wait_past_changes(self):
+        changed_files.wait_past(self.last_change[0])
+        self.started_ns = changed_files.now_ns()
+
+    def start_worker(self):
+        """True in the new process."""
+        self.worker = os.fork()
+        if self.worker == 0:
+            set_wakeup_fd(-1)
+            handle(SIGCHLD, SIG_DFL)
+            os.setsid()
+            os.dup2(self.out[1], 1)
+            os.dup2(self.err[1], 2)
+            return True
+        for fd in (self.out[1], self.err[1], wire.STDIN_FD, wire.FENCE_FD):
+            os.close(fd)
+        return False
+
+    def see_through(self, exec_id, cap, folder):
+        self.exec_id, self.cap, self.flags = exec_id, cap, 0
+        self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
+        self.streams = {self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR}
+        for fd in self.streams:
+            os.set_blocking(fd, False)
+            self.waiting.register(fd, POLLIN)
+        while not self.has_ended():
+            self.wait_once()
+        is_left = self.end_session()
+        for fd in list(self.streams):
+            self.drain(fd)
+        self.tell_files()
+        code = os.waitstatus_to_exitcode(self.status)
+        wire.send(exec_id, wire.EXIT, wire.EXIT_BODY.pack(code if code >= 0 else 128 - code, self.flags))
+        remove(folder)
+        self.cap = 0  # nobody hears what is written from now on, but who writes it must not stall
+        while is_left:
+            self.wait_once()
+            is_left = self.bury()
+        os._exit(0)
+
+    def has_ended(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.worker, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+    def wait_once(self):
+        for fd, _events in self.waiting.poll():
+            if fd == self.ended:
+                os.read(fd, 4096)
+            else:
+                self.pass_on(fd)
+
+    def pass_on(self, fd):
+        """Sends one piece of output. False where there is none now."""
+        try:
+            data = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.waiting.unregister(fd)
+            del self.streams[fd]
+            os.close(fd)
+            return False
+        kind = self.streams[fd]
+        room = max(self.cap - self.sent[kind], 0)
+        if len(data) > room:
+            self.flags |= wire.STDOUT_TRUNCATED if kind == wire.STDOUT else wire.STDERR_TRUNCATED
+            data = data[:room]
+        self.sent[kind] += len(data)
+        for start in range(0, len(data), wire.MAX_PAYLOAD):
+            wire.send(self.exec_id, kind, data[start : start + wire.MAX_PAYLOAD])
+        return True
+
+    def drain(self, fd):
+        """What was written until now: a full pipe (1 MiB at most), and not what others go on writing for ever."""
+        for _ in range(17):
+            if fd not in self.streams or not self.pass_on(fd):
+                return
+
+    def end_session(self):
+        """Kills what stayed in the exec's session, and waits until it is gone. True where something has left it."""
+        try:
+            os.killpg(self.worker, SIGKILL)
+        except ProcessLookupError:
+            pass
+        until = time.monotonic() + DEATH_SECONDS
+        while self.bury():
+            known = processes.table()
+            staying = [pid for pid in processes.below(os.getpid(), known) if known[pid][1] == self.worker]
+            if not staying or time.monotonic() > until:
+                return True
+            for pid in staying:
+                processes.signal(pid, SIGKILL)
+            time.sleep(0.0005)
+        return False
+
+    @staticmethod
+    def bury():
+        """Takes leave of children that have ended. True where others live."""
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return False
+        return True
+
+    def tell_files(self):
+        found, is_cut, latest = changed_files.changed_since(self.started_ns)
+        self.last_change[0] = max(self.last_change[0], latest)
+        for path, size in found:
+            try:
+                name = path.encode()
+            except UnicodeEncodeError:  # it cannot be told as text
+                is_cut = True
+                continue
+            body = wire.FILE_BODY.pack(size, len(name)) + name + changed_files.media_type(path).encode()
+            if len(body) > wire.MAX_PAYLOAD:
+                is_cut = True
+                continue
+            wire.send(self.exec_id, wire.FILE, body)
+        if is_cut:
+            self.flags |= wire.FILES_TRUNCATED

@@ -1,0 +1,175 @@
+import type { ExecFile } from '@theazo/core'
+import { SandboxLostError, SandboxStartError } from '../../errors.ts'
+import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
+import { defaultEnvironment } from './environment.ts'
+import { execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
+import { type SandboxProcess, startFailure } from './sandbox-process.ts'
+
+/** How long to wait for an answer from inside before the sandbox is given up. */
+export interface SupervisorTimes {
+  startMs: number
+  /** Between two questions whether it still answers, while code runs. */
+  pingMs: number
+  /** For the answer. Longer than what the supervisor gives a kill. */
+  answerMs: number
+}
+
+export const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000 }
+
+/** An exec under way. */
+interface Running {
+  sink: OutputSink
+  files: ExecFile[]
+  startedAt: number
+  /** Fires when it is to be killed. */
+  signal: AbortSignal
+  resolve: (outcome: ExecOutcome) => void
+  reject: (error: unknown) => void
+}
+
+const maxFiles = 100
+
+/**
+ * Speaks with the supervisor inside one running sandbox. What it says is checked: where it says nonsense, says nothing
+ * for too long or ends, the sandbox is killed and each exec under way rejects.
+ */
+export class Supervisor {
+  /** Resolves when all of the sandbox is gone. */
+  readonly ended: Promise<void>
+  readonly #process: SandboxProcess
+  readonly #times: SupervisorTimes
+  readonly #running = new Map<number, Running>()
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #frames = new UpFrames()
+  #lastId = 0
+  #lost: string | undefined
+  #pinging: NodeJS.Timeout | undefined
+  #silence: NodeJS.Timeout | undefined
+
+  constructor(sandbox: SandboxProcess, times: SupervisorTimes = defaultTimes) {
+    this.#process = sandbox
+    this.#times = times
+    this.#ready.promise.catch(() => {})
+    this.#expectAnswer(times.startMs)
+    sandbox.up.on('data', (chunk: Buffer) => this.#read(chunk))
+    this.ended = sandbox.ended.then((complaint) => this.#end(complaint))
+  }
+
+  /** @throws {SandboxStartError} where it does not come up. */
+  async ready(): Promise<void> {
+    await this.#ready.promise
+  }
+
+  get firstPid(): number | undefined {
+    return this.#process.firstPid()
+  }
+
+  /** See `Sandbox.exec`. */
+  exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+    const { lang, code, cwd = '/workspace', env = {}, stdin, maxOutputBytes } = request
+    const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
+    return new Promise<ExecOutcome>((resolve, reject) => {
+      if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
+      let unkilled: NodeJS.Timeout | undefined
+      const kill = (): void => {
+        this.#process.down.write(killFrame(execId))
+        const reason = 'The sandbox broke down: it did not end what it was told to.'
+        unkilled = setTimeout(() => this.#giveUp(reason), this.#times.answerMs)
+      }
+      const end = <Value>(settle: (value: Value) => void) => {
+        return (value: Value): void => {
+          this.#running.delete(execId)
+          signal.removeEventListener('abort', kill)
+          clearTimeout(unkilled)
+          if (this.#running.size === 0) this.#stopAsking()
+          settle(value)
+        }
+      }
+      const startedAt = performance.now()
+      this.#running.set(execId, { sink, files: [], startedAt, signal, resolve: end(resolve), reject: end(reject) })
+      signal.addEventListener('abort', kill, { once: true })
+      const all = { ...defaultEnvironment, ...env }
+      this.#process.down.write(execFrame(execId, { lang, code, cwd, env: all, stdin, maxOutputBytes }))
+      this.#pinging ??= setInterval(() => this.#ask(), this.#times.pingMs)
+    })
+  }
+
+  /** Kills everything; execs under way reject. */
+  async kill(reason: string): Promise<void> {
+    this.#giveUp(reason)
+    await this.ended
+  }
+
+  #read(chunk: Buffer): void {
+    try {
+      for (const frame of this.#frames.push(chunk)) this.#take(frame)
+    } catch (error) {
+      this.#giveUp(`The sandbox broke down: it sent what makes no sense (${String(error)}).`)
+    }
+  }
+
+  #take(frame: UpFrame): void {
+    if (frame.kind === 'ready' || frame.kind === 'pong') {
+      clearTimeout(this.#silence)
+      this.#silence = undefined
+      return this.#ready.resolve()
+    }
+    const exec = this.#running.get(frame.execId)
+    if (!exec) return // it has ended already, e.g. what is left of it was killed afterwards
+    switch (frame.kind) {
+      case 'output':
+        return exec.sink[frame.stream](frame.data)
+      case 'file':
+        if (exec.files.length < maxFiles) exec.files.push(frame.file)
+        return
+      case 'refused':
+        return exec.reject(new SandboxStartError(frame.message))
+      case 'gone':
+        return exec.reject(exec.signal.reason)
+      case 'exit': {
+        if (exec.signal.aborted) return // `gone` follows, when nothing of it is left
+        const { exitCode, isCut } = frame
+        const durationMs = Math.round(performance.now() - exec.startedAt)
+        return exec.resolve({
+          exitCode,
+          durationMs,
+          files: exec.files,
+          stdoutTruncated: isCut.stdout,
+          stderrTruncated: isCut.stderr,
+          filesTruncated: isCut.files,
+        })
+      }
+    }
+  }
+
+  #ask(): void {
+    this.#process.down.write(pingFrame())
+    this.#expectAnswer()
+  }
+
+  #stopAsking(): void {
+    clearInterval(this.#pinging)
+    this.#pinging = undefined
+  }
+
+  #expectAnswer(withinMs: number = this.#times.answerMs): void {
+    this.#silence ??= setTimeout(() => {
+      this.#giveUp('The sandbox broke down: its supervisor does not answer.')
+    }, withinMs)
+  }
+
+  #giveUp(reason: string): void {
+    this.#lost ??= reason
+    this.#process.kill()
+  }
+
+  #end(complaint: string): void {
+    clearTimeout(this.#silence)
+    this.#stopAsking()
+    this.#ready.reject(new SandboxStartError(this.#lost ?? startFailure(complaint)))
+    this.#lost ??= `The sandbox broke down while the code ran${complaint && `: ${complaint}`}.`
+    for (const exec of this.#running.values()) {
+      exec.reject(exec.signal.aborted ? exec.signal.reason : new SandboxLostError(this.#lost))
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import type { LocalHost } from './local-provider.ts'
+import type { LocalSandbox } from './local-sandbox.ts'
+import { sizeOfTree } from './size-of-tree.ts'
+
+/** From the end of one look to the next: what goes beyond a limit is ended within two seconds. */
+const lookMs = 500
+
+/** Holds the limits that nothing else holds on this machine: disk, and memory where no control group does. */
+export class Watcher {
+  readonly #host: LocalHost
+  readonly #sandboxes: () => Iterable<LocalSandbox>
+  readonly #holdsMemory: boolean
+  /** Bytes at the last look, of those that were over. */
+  readonly #over = new WeakMap<LocalSandbox, number>()
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> = Promise.resolve()
+  #isClosed = false
+
+  constructor(host: LocalHost, sandboxes: () => Iterable<LocalSandbox>) {
+    this.#host = host
+    this.#sandboxes = sandboxes
+    this.#holdsMemory = host.cgroups.versionOf('memory') === undefined
+  }
+
+  start(): void {
+    if (this.#isClosed) return
+    this.#timer = setTimeout(() => {
+      this.#looking = this.#look()
+        .catch(this.#host.onError)
+        .finally(() => this.start())
+    }, lookMs).unref()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+    await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    for (const sandbox of this.#sandboxes()) {
+      if (this.#isClosed) return
+      await this.#lookAt(sandbox)
+    }
+  }
+
+  async #lookAt(sandbox: LocalSandbox): Promise<void> {
+    const running = await sandbox.running?.catch(() => undefined)
+    if (!running || running.isFrozen) return
+    const processes = await running.codeProcesses()
+    if (processes.length === 0) return
+    const { memoryBytes, diskBytes } = this.#host.settings
+    if (this.#holdsMemory && processes.reduce((sum, { residentBytes }) => sum + residentBytes, 0) > memoryBytes) {
+      return await running.endCode('memory')
+    }
+    if (this.#host.diskImages) return
+    const bytes = (await sizeOfTree(sandbox.path).catch(() => undefined)) ?? 0
+    const before = this.#over.get(sandbox)
+    if (bytes <= diskBytes) {
+      this.#over.delete(sandbox)
+      return
+    }
+    this.#over.set(sandbox, bytes)
+    // Code that makes room is let go on.
+    if (before === undefined || bytes > before) await running.endCode('disk')
+  }
+}
