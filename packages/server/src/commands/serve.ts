@@ -1,8 +1,8 @@
-import { pino } from 'pino'
 import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
 import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import { logLines } from './log-lines.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
@@ -33,8 +33,7 @@ export async function serve(args: readonly string[]): Promise<void> {
   if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
   const eventHours = wholeNumber('event-hours', values['event-hours'], 1, 100_000)
   const stop = stopSignal()
-  // Lines that come while one is being written go out together.
-  const log = pino.destination({ dest: 2, sync: false })
+  const log = logLines()
   const server = await listenTheazo({
     port: wholeNumber('port', values.port, 0, 65_535),
     host: values.host,
@@ -56,7 +55,7 @@ export async function serve(args: readonly string[]): Promise<void> {
   process.stdout.write(`${ready}\n`)
   await stop
   await server[Symbol.asyncDispose]()
-  log.flushSync()
+  log.flush()
 }
 
 /** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */
