@@ -1,7 +1,8 @@
 import type { Feature } from '@theazo/core'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
-import { routePath } from 'hono/route'
+import type { RouterRoute } from 'hono/types'
+import { getPath } from 'hono/utils/url'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
 import type { EventStreams } from './events/event-streams.ts'
@@ -11,16 +12,17 @@ import type { RateLimiter } from './limits/rate-limiter.ts'
 import { type AgentRoutesOptions, agentRoutes } from './routes/agents.ts'
 import { authenticate } from './routes/authenticate.ts'
 import { docsRoutes } from './routes/docs.ts'
-import type { Environment } from './routes/environment.ts'
-import { errorHandler } from './routes/error-handler.ts'
+import { type Call, type Connection, type Environment, nobody } from './routes/environment.ts'
+import { answerError } from './routes/answer-error.ts'
+import { tellHeader } from './routes/headers.ts'
 import { idempotent } from './routes/idempotent.ts'
 import { needsScope } from './routes/needs-scope.ts'
 import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
 import { rateLimit } from './routes/rate-limit.ts'
-import { refuseWhileClosing } from './routes/refuse-while-closing.ts'
+import { changes, refuseWhileClosing } from './routes/refuse-while-closing.ts'
+import { knownPaths, RouteTable } from './routes/route-table.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
-import { tellHeader } from './routes/headers.ts'
 import { usageRoutes } from './routes/usage.ts'
 import type { IdempotentAnswers } from './services/idempotency.ts'
 import type { Sessions } from './services/sessions.ts'
@@ -69,61 +71,119 @@ const headers = {
   'x-frame-options': 'DENY',
 }
 
+/** The API without a port. */
+export interface App {
+  /** The answer itself where nothing has to be waited for: a promise costs a read as much as its work. */
+  answer: (request: Request, connection?: Connection) => Response | Promise<Response>
+  routes: readonly RouterRoute[]
+}
+
 /** The Theazo API: from the request to its answer, top to bottom. */
-export function createApp(options: AppOptions): Hono<Environment> {
-  const { log, database, keys, limiter, answers, sessions, agents, streams, usage, corsOrigin } = options
+export function createApp(options: AppOptions): App {
+  const { log, keys, limiter, metrics, corsOrigin, isClosing } = options
+  const { app, patternOf } = routesOf(options)
+  // What every request of the API must pass is asked here and not by Hono's middleware: with one, no answer is at once.
+  // The pattern decides and not the path, as the same table leads to the handler: what it finds cannot go past this.
+  const checked: Answering = (request, call) => {
+    try {
+      if (isOfApi(call.pattern)) {
+        refuseWhileClosing(isClosing, request, call)
+        authenticate(keys, request, call)
+        rateLimit(limiter, call)
+      }
+    } catch (error) {
+      const refusal = answerError(error, request, call)
+      return request.method === 'HEAD' ? new Response(null, refusal) : refusal // as Hono has it for routes
+    }
+    return app.fetch(request, call)
+  }
+  const respond = corsOrigin === undefined ? checked : withCors(corsOrigin, checked)
+  const answered = (response: Response, { method }: Request, call: Call, startedAt: number): Response => {
+    const durationMs = performance.now() - startedAt
+    const { requestId, path, pattern, ending } = call
+    const { status } = response
+    if (ending) options.onGoingOn(ending)
+    metrics.answered(method, pattern, status, durationMs)
+    log.info({ requestId, method, path, status, durationMs: Math.round(durationMs) }, 'request')
+    return response
+  }
+  return {
+    routes: app.routes,
+    answer(request, connection) {
+      const startedAt = performance.now()
+      const requestId = newId('req')
+      const told = { 'x-request-id': requestId, ...headers }
+      const path = getPath(request)
+      const pattern = patternOf(request.method, path)
+      const call: Call = {
+        incoming: connection?.incoming,
+        requestId,
+        log,
+        path,
+        pattern,
+        principal: nobody,
+        told,
+        ending: undefined,
+      }
+      const response = respond(request, call)
+      if (response instanceof Promise) return response.then((made) => answered(made, request, call, startedAt))
+      return answered(response, request, call, startedAt)
+    },
+  }
+}
+
+type Answering = (request: Request, call: Call) => Response | Promise<Response>
+
+function isOfApi(path: string): boolean {
+  return path.startsWith('/v1/') || path === '/v1'
+}
+
+/** What answers a request that has passed. A read has its handler and nothing else. */
+function routesOf(options: AppOptions): {
+  app: Hono<Environment>
+  patternOf: (method: string, path: string) => string
+} {
+  const { database, answers, sessions, agents, streams, usage } = options
   const api = new Hono<Environment>()
-  // What only changes need is not asked of reads: each layer costs a read a few percent.
-  const changes = ['POST', 'PATCH', 'PUT', 'DELETE']
-  api.on(changes, '/*', refuseWhileClosing(options.isClosing))
-  api.use(authenticate(keys))
-  api.use(rateLimit(limiter))
   api.on(changes, '/*', needsScope())
   api.post('/*', idempotent(answers, options.onError))
   api.route('/', sessionRoutes(sessions, agents))
   api.route('/', agentRoutes(options))
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))
-  refuseOtherMethods(api)
-  const open = new Hono<Environment>()
-  open.route('/', operationsRoutes(options))
-  open.route('/', docsRoutes())
-  refuseOtherMethods(open)
-
-  const app = new Hono<Environment>()
-  app.use(async (c, next) => {
-    const startedAt = performance.now()
-    const requestId = newId('req')
-    c.set('requestId', requestId)
-    c.set('log', log)
-    c.set('told', { 'x-request-id': requestId, ...headers })
-    await next()
-    const ending = c.get('ending')
-    if (ending) options.onGoingOn(ending)
-    const durationMs = performance.now() - startedAt
-    const { method, path } = c.req
-    const { status } = c.res
-    options.metrics.answered(method, routePath(c, -1), status, durationMs)
-    log.info({ requestId, method, path, status, durationMs: Math.round(durationMs) }, 'request')
+  const app = new Hono<Environment>({
+    router: new RouteTable(),
+    getPath: (request, options) => options?.env?.path ?? getPath(request),
   })
-  if (corsOrigin !== undefined) app.use(cors({ origin: corsOrigin, exposeHeaders: ['*'] }))
-  app.onError(errorHandler)
-  app.notFound((c) => errorHandler(new ApiError('not_found', `There is no ${c.req.path} here.`), c))
-  app.route('/', open)
+  app.route('/', operationsRoutes(options))
+  app.route('/', docsRoutes())
   app.route('/v1', api)
-  return app
+  app.onError((error, c) => answerError(error, c.req.raw, c.env))
+  const known = knownPaths(app.routes)
+  app.notFound((c) => answerError(noRoute(c.req.method, c.env, known(c.env.path)?.methods), c.req.raw, c.env))
+  const patternOf = (method: string, path: string): string => {
+    const pattern = app.router.match(routed(method), path)[0].at(-1)?.[0][1].path
+    if (pattern !== undefined && !pattern.endsWith('*')) return pattern
+    return known(path)?.pattern ?? (isOfApi(path) ? '/v1/*' : '/*')
+  }
+  return { app, patternOf }
 }
 
-/** A known path with another method is 405, with the methods that it has. */
-function refuseOtherMethods(routes: Hono<Environment>): void {
-  const methodsByPath = new Map<string, string[]>()
-  for (const { path, method } of routes.routes) {
-    if (method !== 'ALL' && !path.includes('*')) methodsByPath.set(path, [...(methodsByPath.get(path) ?? []), method])
-  }
-  for (const [path, methods] of methodsByPath) {
-    routes.all(path, (c) => {
-      tellHeader(c, 'allow', [...new Set(methods)].join(', '))
-      throw new ApiError('not_found', `${c.req.method} is not a method of ${c.req.path}.`, { status: 405 })
-    })
-  }
+/** A known path with another method is 405, with the methods that it has. A route may say itself that it is not there. */
+function noRoute(method: string, call: Call, methods: readonly string[] = []): ApiError {
+  if (methods.length === 0 || methods.includes(routed(method)))
+    return new ApiError('not_found', `There is no ${call.path} here.`)
+  tellHeader(call, 'allow', methods.join(', '))
+  return new ApiError('not_found', `${method} is not a method of ${call.path}.`, { status: 405 })
+}
+
+/** Hono answers HEAD by the routes of GET. */
+function routed(method: string): string {
+  return method === 'HEAD' ? 'GET' : method
+}
+
+function withCors(origin: string, next: Answering): Answering {
+  const app = new Hono<Environment>()
+  app.use(cors({ origin, exposeHeaders: ['*'] })).all('*', (c) => next(c.req.raw, c.env))
+  return app.fetch
 }

@@ -4,11 +4,11 @@ export class InFlight {
   #isClosed = false
 
   /** @throws {TypeError} once closed: as `fetch` does where nobody listens. */
-  async track<T>(answer: () => T | Promise<T>): Promise<T> {
+  track<T>(answer: () => T | Promise<T>): T | Promise<T> {
     if (this.#isClosed) throw new TypeError('the server is closed')
-    const pending = Promise.resolve(answer())
-    this.hold(pending)
-    return await pending
+    const given = answer()
+    if (given instanceof Promise) this.hold(given)
+    return given
   }
 
   /** Work that goes on after its answer has begun counts too. */

@@ -55,7 +55,7 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
   try {
     if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
     const http = await listening({
-      fetch: server.fetch,
+      fetch: server.answer,
       hostname: host,
       port,
       overrideGlobalObjects: replaceGlobals,

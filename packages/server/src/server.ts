@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
-import { createApp } from './app.ts'
+import { type App, createApp } from './app.ts'
 import { type Clock, every, systemClock } from './clock.ts'
 import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
@@ -55,8 +55,9 @@ export interface ServerOptions {
 
 /** A server without a port yet. */
 export interface Server extends AsyncDisposable {
-  /** @param env of the connection, where there is one. */
-  fetch: (request: Request, env?: object) => Promise<Response>
+  fetch: (request: Request) => Promise<Response>
+  /** The same for a connection, and at once where nothing has to be waited for. */
+  answer: App['answer']
   /** The embedded key. */
   apiKey: string
   /** The keys that it accepts. */
@@ -165,6 +166,8 @@ async function open(
   const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow }
   const app = createApp({ ...parts, ...shown, limiter, clock, onError, onGoingOn })
 
+  const answer: App['answer'] = (request, connection) => inFlight.track(() => app.answer(request, connection))
+
   // What is closed first is last here.
   opened.push(
     closing(async () => inFlight.close()),
@@ -185,7 +188,8 @@ async function open(
     keys,
     limits: local.limits,
     drained: drained.promise,
-    fetch: (request, env) => inFlight.track(() => app.fetch(request, env)),
+    fetch: async (request) => await answer(request),
+    answer,
     [Symbol.asyncDispose]: closeAll,
   }
 }

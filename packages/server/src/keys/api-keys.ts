@@ -1,4 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
+import type { CompiledQuery } from 'kysely'
 import { ApiError, SetupError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Database } from '../store/database.ts'
@@ -53,12 +54,15 @@ export class ApiKeys {
   /** By hash; emptied as soon as anybody writes keys. */
   readonly #known = new Map<string, Principal>()
   #version = -1
+  readonly #byHash: CompiledQuery<ApiKeyRow>
 
   constructor(database: Database) {
     this.#database = database
+    const active = database.selectFrom('api_keys').selectAll().where('revoked_at', 'is', null)
+    this.#byHash = active.where('hash', '=', '').compile()
   }
 
-  async principalOf(key: string): Promise<Principal | undefined> {
+  principalOf(key: string): Principal | undefined {
     // Another process (`theazo-server keys revoke`) writes the same file; SQLite tells that cheaply.
     const version = this.#database.dataVersion()
     if (version !== this.#version) this.#known.clear()
@@ -66,12 +70,7 @@ export class ApiKeys {
     const hashed = hashOf(key)
     const known = this.#known.get(hashed)
     if (known) return known
-    const row = await this.#database
-      .selectFrom('api_keys')
-      .selectAll()
-      .where('hash', '=', hashed)
-      .where('revoked_at', 'is', null)
-      .executeTakeFirst()
+    const row = this.#database.first(this.#byHash, hashed)
     if (!row) return undefined
     const principal = principalFrom(row)
     this.#known.set(hashed, principal)

@@ -25,42 +25,45 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     .post('/sessions/:id/agents', async (c) => {
       const body = await readBody(c, createAgentBody)
       const id = c.get('reserved') && `agt_${c.get('reserved')}`
-      const { agent, isNew } = await agents.create(c.get('principal'), c.req.param('id'), body, id)
-      return answerJson(c, agent, isNew ? 201 : 200)
+      const { agent, isNew } = await agents.create(c.env.principal, c.req.param('id'), body, id)
+      return answerJson(c.env, agent, isNew ? 201 : 200)
     })
     .get('/sessions/:id/agents', async (c) => {
       const query = readQuery(c, listAgentsQuery)
-      return answerJson(c, await agents.list(c.get('principal'), c.req.param('id'), query))
+      return answerJson(c.env, await agents.list(c.env.principal, c.req.param('id'), query))
     })
-    .get('/agents/:id', async (c) => answerJson(c, await agents.get(c.get('principal'), c.req.param('id'))))
+    .get('/agents/:id', (c) => answerJson(c.env, agents.get(c.env.principal, c.req.param('id'))))
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
-      const [principal, id] = [c.get('principal'), c.req.param('id')]
-      if (!wantsStream(c)) return answerJson(c, await execs.exec(principal, id, body, c.req.raw.signal))
-      return await answerExecStream(c, clock, (signal, onOutput) => execs.exec(principal, id, body, signal, onOutput))
+      const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]
+      if (!wantsStream(request, call))
+        return answerJson(call, await execs.exec(call.principal, id, body, request.signal))
+      return await answerExecStream(request, call, clock, (signal, onOutput) =>
+        execs.exec(call.principal, id, body, signal, onOutput),
+      )
     })
     .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)
       const taskId = c.get('reserved') && `task_${c.get('reserved')}`
-      return answerJson(c, await runs.start(c.get('principal'), c.req.param('id'), task, taskId), 202)
+      return answerJson(c.env, await runs.start(c.env.principal, c.req.param('id'), task, taskId), 202)
     })
     .get('/agents/:id/tasks/:taskId', async (c) => {
       const { id, taskId } = c.req.param()
-      return answerJson(c, await runs.get(c.get('principal'), id, taskId))
+      return answerJson(c.env, await runs.get(c.env.principal, id, taskId))
     })
     .post('/agents/:id/tasks/:taskId/cancel', async (c) => {
       const { id, taskId } = c.req.param()
-      await runs.cancel(c.get('principal'), id, taskId)
-      return answerJson(c, { ok: true })
+      await runs.cancel(c.env.principal, id, taskId)
+      return answerJson(c.env, { ok: true })
     })
     .post('/agents/:id/pause', async (c) => {
-      return answerJson(c, await pauses.pause(c.get('principal'), c.req.param('id')))
+      return answerJson(c.env, await pauses.pause(c.env.principal, c.req.param('id')))
     })
     .post('/agents/:id/resume', async (c) => {
-      return answerJson(c, await pauses.resume(c.get('principal'), c.req.param('id')))
+      return answerJson(c.env, await pauses.resume(c.env.principal, c.req.param('id')))
     })
     .post('/agents/:id/terminate', async (c) => {
-      await agents.terminate(c.get('principal'), c.req.param('id'))
-      return answerJson(c, { ok: true })
+      await agents.terminate(c.env.principal, c.req.param('id'))
+      return answerJson(c.env, { ok: true })
     })
 }

@@ -11,17 +11,17 @@ const files = { 'swagger-ui.css': 'text/css', 'swagger-ui-bundle.js': 'text/java
 export function docsRoutes(): Hono<Environment> {
   let document: object | undefined
   const routes = new Hono<Environment>()
-    .get('/openapi.json', (c) => answerJson(c, (document ??= openApiDocument())))
+    .get('/openapi.json', (c) => answerJson(c.env, (document ??= openApiDocument())))
     .get('/docs', (c) => {
-      tellHeader(c, 'content-security-policy', pagePolicy)
-      return answer(c, page, 'text/html; charset=utf-8')
+      tellHeader(c.env, 'content-security-policy', pagePolicy)
+      return answer(c.env, page, 'text/html; charset=utf-8')
     })
-    .get('/docs/start.js', (c) => answer(c, script, 'text/javascript'))
+    .get('/docs/start.js', (c) => answer(c.env, script, 'text/javascript'))
   for (const [name, type] of Object.entries(files)) {
     routes.get(`/docs/${name}`, async (c) => {
       const bytes = await readFile(new URL(`../docs-page/${name}`, import.meta.url))
-      tellHeader(c, 'cache-control', 'max-age=86400')
-      return answer(c, new Uint8Array(bytes), type)
+      tellHeader(c.env, 'cache-control', 'max-age=86400')
+      return answer(c.env, new Uint8Array(bytes), type)
     })
   }
   return routes

@@ -1,4 +1,4 @@
-import type { HttpBindings } from '@hono/node-server'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Logger } from 'pino'
 import type { Principal } from '../keys/api-keys.ts'
 
@@ -11,21 +11,39 @@ export interface Ending {
   error: Error | undefined
 }
 
-/** What middleware hands to routes. */
+/** Where a request came in. */
+export interface Connection {
+  /** Node's own request. */
+  readonly incoming: { readonly headers: IncomingHttpHeaders }
+}
+
+/** One request on its way to its answer: what the checks before the routes have found, and what the answer is to tell. */
+export interface Call {
+  /** In-process there is none. */
+  readonly incoming: Connection['incoming'] | undefined
+  readonly requestId: string
+  readonly log: Logger
+  readonly path: string
+  /** The path as routes name it: without ids. */
+  readonly pattern: string
+  /** Who asks: {@link nobody} until `authenticate` has let the request pass. */
+  principal: Principal
+  /** Headers of the answer so far. */
+  readonly told: Record<string, string>
+  /** How the request ends where a stream answers it; its answer as one text. Never rejects. */
+  ending: Promise<Ending> | undefined
+}
+
+/** What Hono hands to routes. */
 export interface Environment {
-  /** Of the connection; in-process there is none. */
-  Bindings: Partial<HttpBindings>
+  Bindings: Call
   Variables: {
-    requestId: string
-    log: Logger
-    principal: Principal
-    /** Headers of the answer so far. */
-    told: Record<string, string>
     /** The body, once it was read. */
     bodyText: string | undefined
     /** The ULID for what the request creates, where it has an idempotency key: the same when it comes again. */
     reserved: string | undefined
-    /** How a request ends that is answered by a stream; its answer as one text. Never rejects. */
-    ending: Promise<Ending> | undefined
   }
 }
+
+/** Has no scope, and no data is its own. */
+export const nobody: Principal = { keyId: '', project: '', mode: 'test', plan: 'free', rpm: 0, scopes: [] }

@@ -1,19 +1,18 @@
 import type { ExecResult } from '@theazo/core'
-import type { Context } from 'hono'
 import { type Clock, every } from '../clock.ts'
 import { ClientGoneError } from '../errors.ts'
 import type { OnOutput } from '../services/execs.ts'
 import { answer } from './answer.ts'
-import type { Ending, Environment } from './environment.ts'
-import { errorBody, toldError } from './error-handler.ts'
+import { errorBody, toldError } from './answer-error.ts'
+import type { Call, Ending } from './environment.ts'
 import { readHeader, tellHeader } from './headers.ts'
 
 const type = 'text/event-stream'
 const heartbeatMs = 15_000
 
 /** True where the client reads output as it comes. */
-export function wantsStream(c: Context<Environment>): boolean {
-  return readHeader(c, 'accept')?.toLowerCase().includes(type) ?? false
+export function wantsStream(request: Request, call: Call): boolean {
+  return readHeader(request, call, 'accept')?.toLowerCase().includes(type) ?? false
 }
 
 /**
@@ -25,7 +24,8 @@ export function wantsStream(c: Context<Environment>): boolean {
  * @param run starts the exec; its signal fires when nobody reads any more.
  */
 export async function answerExecStream(
-  c: Context<Environment>,
+  request: Request,
+  call: Call,
   clock: Clock,
   run: (signal: AbortSignal, onOutput: OnOutput) => Promise<ExecResult>,
 ): Promise<Response> {
@@ -43,13 +43,13 @@ export async function answerExecStream(
   const send = (event: string, data: object): void => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
   const stopHeartbeat = every(clock, heartbeatMs, async () => write(': \n\n'))
 
-  const signal = AbortSignal.any([c.req.raw.signal, left.signal])
+  const signal = AbortSignal.any([request.signal, left.signal])
   const result = run(signal, (stream, text) => send(stream, { text }))
   void result.catch(() => {}).finally(stopHeartbeat)
   await Promise.race([begun.promise, result])
-  c.set('ending', result.then(succeeded, failed).finally(close))
-  tellHeader(c, 'x-accel-buffering', 'no') // nginx would hold output back
-  return answer(c, body, type)
+  call.ending = result.then(succeeded, failed).finally(close)
+  tellHeader(call, 'x-accel-buffering', 'no') // nginx would hold output back
+  return answer(call, body, type)
 
   function succeeded(value: ExecResult): Ending {
     send('exit', value)
@@ -57,8 +57,8 @@ export async function answerExecStream(
   }
 
   function failed(thrown: unknown): Ending {
-    const error = toldError(c, thrown)
-    const envelope = errorBody(error, c.get('requestId'))
+    const error = toldError(thrown, call)
+    const envelope = errorBody(error, call)
     send('error', envelope.error)
     return { status: error.status, body: JSON.stringify(envelope), error }
   }

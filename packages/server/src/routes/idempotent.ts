@@ -22,7 +22,7 @@ export function idempotent(
   onError: (error: unknown) => void,
 ): MiddlewareHandler<Environment> {
   return async (c, next) => {
-    const key = readHeader(c, 'idempotency-key')
+    const key = readHeader(c.req.raw, c.env, 'idempotency-key')
     if (key === undefined) return await next()
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
       throw ApiError.invalid({ 'idempotency-key': ['must be 1 to 255 visible ASCII characters'] })
@@ -30,17 +30,17 @@ export function idempotent(
     const { path } = c.req
     const isOnce = /\/agents\/[^/]+\/(exec|run)$/.test(path)
     const body = await readText(c)
-    const begun = await answers.begin({ keyId: c.get('principal').keyId, key, path, body, isOnce })
+    const begun = await answers.begin({ keyId: c.env.principal.keyId, key, path, body, isOnce })
     if (begun.kind === 'kept') {
-      tellHeader(c, 'idempotent-replayed', 'true')
-      return answer(c, withRequestId(begun.body, c.get('requestId')), 'application/json', begun.status)
+      tellHeader(c.env, 'idempotent-replayed', 'true')
+      return answer(c.env, withRequestId(begun.body, c.env.requestId), 'application/json', begun.status)
     }
     c.set('reserved', begun.reserved)
     const { signal } = c.req.raw
     try {
       await next()
     } finally {
-      const ending = c.get('ending')
+      const { ending } = c.env
       if (ending) void ending.then((end) => begun.end(endOf(end, isOnce, signal))).catch(onError)
       else await begun.end(endOf(await readEnding(c), isOnce, signal))
     }

@@ -6,7 +6,7 @@ import type { Environment } from './environment.ts'
 /** Lets keys pass that have the request's scope, before its body or idempotency key is looked at (contract, order of checks). */
 export function needsScope(): MiddlewareHandler<Environment> {
   return async (c, next) => {
-    const { scopes } = c.get('principal')
+    const { scopes } = c.env.principal
     const scope = scopeOf(c.req.method, c.req.path)
     if (covers(scopes, scope)) return await next()
     const message = `The API key has the scopes ${scopes.join(', ')}; this needs ${scope}. Use a key that has it.`

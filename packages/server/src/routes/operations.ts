@@ -17,26 +17,26 @@ export interface OperationsOptions {
 /** For whoever runs the server: is it there, does it take work, what does it do. None needs a key. */
 export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: OperationsOptions): Hono<Environment> {
   return new Hono<Environment>()
-    .get('/healthz', (c) => answerJson(c, { status: 'ok' }))
+    .get('/healthz', (c) => answerJson(c.env, { status: 'ok' }))
     .get('/readyz', async (c) => {
       const reason = await unreadyBecause()
       return reason === undefined
-        ? answerJson(c, { status: 'ready' })
-        : answerJson(c, { status: 'not ready', reason }, 503)
+        ? answerJson(c.env, { status: 'ready' })
+        : answerJson(c.env, { status: 'not ready', reason }, 503)
     })
     .get('/metrics', async (c) => {
       // To others there is no such path.
       if (!isMetricsPublic && !isFromThisMachine(c)) return c.notFound()
-      return answer(c, await metrics.text(), metrics.contentType)
+      return answer(c.env, await metrics.text(), metrics.contentType)
     })
 }
 
 const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
 
 /** A proxy on this machine passes on what comes from elsewhere, and says so. */
-function isFromThisMachine(c: Context): boolean {
+function isFromThisMachine(c: Context<Environment>): boolean {
   if (proxyHeaders.some((name) => c.req.header(name) !== undefined)) return false
-  if (c.env === undefined || !('incoming' in c.env)) return true // in-process: there is no connection
+  if (!c.env.incoming) return true // in-process: there is no connection
   const { address = '' } = getConnInfo(c).remote
   const plain = address.replace(/^::ffff:/, '')
   return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'))

@@ -51,7 +51,7 @@ function isDeeper(json: unknown, depth: number): boolean {
 export async function readText(c: Context<Environment>): Promise<string> {
   const known = c.get('bodyText')
   if (known !== undefined) return known
-  const toldBytes = Number(readHeader(c, 'content-length'))
+  const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
   for await (const chunk of sizeBytes > 0 ? [] : (c.req.raw.body ?? [])) {
@@ -59,7 +59,7 @@ export async function readText(c: Context<Environment>): Promise<string> {
     if (sizeBytes > maxDroppedBytes) break
     if (sizeBytes <= maxBodyBytes) chunks.push(chunk)
   }
-  if (sizeBytes > maxDroppedBytes) tellHeader(c, 'connection', 'close')
+  if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
   if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
   const text = decoded(Buffer.concat(chunks))
   c.set('bodyText', text)

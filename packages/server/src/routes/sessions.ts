@@ -12,23 +12,23 @@ export function sessionRoutes(sessions: Sessions, agents: Agents): Hono<Environm
     .post('/sessions', async (c) => {
       const body = await readBody(c, createSessionBody)
       const id = c.get('reserved') && `ses_${c.get('reserved')}`
-      return answerJson(c, await sessions.create(c.get('principal'), body, id), 201)
+      return answerJson(c.env, await sessions.create(c.env.principal, body, id), 201)
     })
     .post('/sessions/by-user/:userId', async (c) => {
       const body = await readBody(c, sessionForUserBody)
       const user = validate(c.req.param('userId'), userId, 'userId')
-      return answerJson(c, await sessions.forUser(c.get('principal'), user, body))
+      return answerJson(c.env, await sessions.forUser(c.env.principal, user, body))
     })
     .get('/sessions', async (c) =>
-      answerJson(c, await sessions.list(c.get('principal'), readQuery(c, listSessionsQuery))),
+      answerJson(c.env, await sessions.list(c.env.principal, readQuery(c, listSessionsQuery))),
     )
     .patch('/sessions/:id', async (c) => {
       const body = await readBody(c, updateSessionBody)
-      return answerJson(c, await sessions.update(c.get('principal'), c.req.param('id'), body))
+      return answerJson(c.env, await sessions.update(c.env.principal, c.req.param('id'), body))
     })
     .post('/sessions/:id/terminate', async (c) => {
-      await agents.terminateSession(c.get('principal'), c.req.param('id'))
-      return answerJson(c, { ok: true })
+      await agents.terminateSession(c.env.principal, c.req.param('id'))
+      return answerJson(c.env, { ok: true })
     })
-    .get('/sessions/:id', async (c) => answerJson(c, await sessions.get(c.get('principal'), c.req.param('id'))))
+    .get('/sessions/:id', async (c) => answerJson(c.env, await sessions.get(c.env.principal, c.req.param('id'))))
 }

@@ -14,21 +14,21 @@ const type = 'text/event-stream'
 export function streamRoutes(database: Database, streams: EventStreams): Hono<Environment> {
   return new Hono<Environment>().get('/agents/:id/stream', async (c) => {
     const query = readQuery(c, streamQuery)
-    const header = readHeader(c, 'last-event-id')
+    const header = readHeader(c.req.raw, c.env, 'last-event-id')
     const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
     const id = c.req.param('id')
-    tellHeader(c, 'x-accel-buffering', 'no') // nginx would hold events back
+    tellHeader(c.env, 'x-accel-buffering', 'no') // nginx would hold events back
     if (c.req.method === 'HEAD') {
-      await findAgent(database, c.get('principal'), id)
-      return answer(c, null, type) // nobody would read, or close, a stream
+      await findAgent(database, c.env.principal, id)
+      return answer(c.env, null, type) // nobody would read, or close, a stream
     }
     const body = await streams.open(id, async () => {
-      const agent = await findAgent(database, c.get('principal'), id)
+      const agent = await findAgent(database, c.env.principal, id)
       const isEnded = agent.status === 'terminated'
       // Without a place to go on from, a stream starts now; of an agent that has ended there is only what is kept.
       // An event that has not come yet is no place: what does come would be taken for known.
       return { after: Math.min(lastEventId ?? (isEnded ? 0 : Infinity), agent.event_count), isEnded }
     })
-    return answer(c, body, type)
+    return answer(c.env, body, type)
   })
 }

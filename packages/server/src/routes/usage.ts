@@ -8,6 +8,6 @@ import { readQuery } from './read-body.ts'
 /** `/usage` (contract, Usage). */
 export function usageRoutes(usage: Usage): Hono<Environment> {
   return new Hono<Environment>().get('/usage/summary', async (c) => {
-    return answerJson(c, await usage.summary(c.get('principal'), readQuery(c, usageQuery)))
+    return answerJson(c.env, await usage.summary(c.env.principal, readQuery(c, usageQuery)))
   })
 }

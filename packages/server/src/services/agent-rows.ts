@@ -48,8 +48,16 @@ export function newAgentRow({ id, session, keyId, provider, tools, body, now }: 
 }
 
 /** @throws {ApiError} 404 where the principal has no such agent. */
-export async function findAgent(db: Queries, { project, mode }: Principal, id: string): Promise<AgentRecord> {
-  const agent = await agentRecord(db, id)
+export async function findAgent(db: Queries, principal: Principal, id: string): Promise<AgentRecord> {
+  return own(await agentRecord(db, id), principal, id)
+}
+
+/** The same at once, by what is kept. @throws {ApiError} 404. */
+export function readAgent(db: Database, principal: Principal, id: string): AgentRecord {
+  return own(keptRecord(db, id), principal, id)
+}
+
+function own(agent: AgentRecord | undefined, { project, mode }: Principal, id: string): AgentRecord {
   if (!agent || agent.project !== project || agent.mode !== mode) {
     throw new ApiError('not_found', `There is no agent ${id}.`)
   }
@@ -58,11 +66,17 @@ export async function findAgent(db: Queries, { project, mode }: Principal, id: s
 
 /** Whosever it is. */
 export async function agentRecord(db: Queries, id: string): Promise<AgentRecord | undefined> {
-  agentById ??= selectAgent(db).where('agents.id', '=', '').compile()
-  const query = agentById
-  if (db instanceof Database) return db.cached(`record ${id}`, () => db.first(query, id))
-  const { rows } = await db.executeQuery<AgentRecord>({ ...query, parameters: [id] })
+  if (db instanceof Database) return keptRecord(db, id)
+  const { rows } = await db.executeQuery<AgentRecord>({ ...byId(db), parameters: [id] })
   return rows[0]
+}
+
+function keptRecord(db: Database, id: string): AgentRecord | undefined {
+  return db.cached(`record ${id}`, () => db.first(byId(db), id))
+}
+
+function byId(db: Queries): CompiledQuery<AgentRecord> {
+  return (agentById ??= selectAgent(db).where('agents.id', '=', '').compile())
 }
 
 /** Compiled once: every request about an agent begins with it. */
@@ -85,7 +99,7 @@ export function toWireAgent(db: Database, row: AgentRow): WireAgent {
   // Both are read in one turn: a task that ends after the row was read would be told with an agent that still runs, and
   // be kept so until the next write.
   return db.cached(`wire ${row.id}`, () => {
-    const now = (agentById && db.first(agentById, row.id)) ?? row
+    const now = db.first(byId(db), row.id) ?? row
     return wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined)
   })
 }

@@ -9,7 +9,15 @@ import type { AgentRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { overStatuses } from './agent-lifecycle.ts'
 import { assertOffered, offers } from './agent-offer.ts'
-import { type AgentRecord, findAgent, newAgentRow, selectAgent, toWireAgent, toWireAgents } from './agent-rows.ts'
+import {
+  type AgentRecord,
+  findAgent,
+  newAgentRow,
+  readAgent,
+  selectAgent,
+  toWireAgent,
+  toWireAgents,
+} from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Runs } from './runs.ts'
@@ -65,7 +73,7 @@ export class Agents {
     if (isToBoot) await sandboxes.boot(row.id, () => this.#boot(principal, row.id))
     else await sandboxes.ready(row.id)
     limits.settleSoon(sessionId)
-    return { agent: await this.get(principal, row.id), isNew }
+    return { agent: this.get(principal, row.id), isNew }
   }
 
   /** Newest first. @throws {ApiError} 404 for the session. */
@@ -88,9 +96,9 @@ export class Agents {
   }
 
   /** @throws {ApiError} 404. */
-  async get(principal: Principal, id: string): Promise<WireAgent> {
+  get(principal: Principal, id: string): WireAgent {
     const { database } = this.#options
-    return toWireAgent(database, await findAgent(database, principal, id))
+    return toWireAgent(database, readAgent(database, principal, id))
   }
 
   /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */

@@ -1,21 +1,20 @@
 import type { ErrorEnvelope } from '@theazo/core'
-import type { Context, ErrorHandler } from 'hono'
 import { answerJson } from './answer.ts'
 import { ApiError } from '../errors.ts'
-import type { Environment } from './environment.ts'
+import type { Call } from './environment.ts'
 
 /** The one place where an error becomes an answer (contract, Basics). */
-export const errorHandler: ErrorHandler<Environment> = (error, c) => {
-  if (!(error instanceof ApiError) && c.req.raw.signal.aborted) {
+export function answerError(error: unknown, request: Request, call: Call): Response {
+  if (!(error instanceof ApiError) && request.signal.aborted) {
     // Nobody reads this; the status is the log's (nginx: client closed request).
     return new Response(null, { status: 499 })
   }
-  return answerError(c, toldError(c, error))
+  const told = toldError(error, call)
+  return answerJson(call, errorBody(told, call), told.status)
 }
 
 /** What a caller may know of an error. Faults are logged whole and told as 500 only. */
-export function toldError(c: Context<Environment>, error: unknown): ApiError {
-  const [log, requestId] = [c.get('log'), c.get('requestId')]
+export function toldError(error: unknown, { log, requestId }: Call): ApiError {
   if (!(error instanceof ApiError)) {
     log.error({ requestId, err: error }, 'request failed')
     return new ApiError('internal_error', 'Unexpected server error. The request id helps the operator find it.')
@@ -24,11 +23,7 @@ export function toldError(c: Context<Environment>, error: unknown): ApiError {
   return error
 }
 
-function answerError(c: Context<Environment>, error: ApiError): Response {
-  return answerJson(c, errorBody(error, c.get('requestId')), error.status)
-}
-
 /** The envelope. */
-export function errorBody({ code, message, details }: ApiError, requestId: string): ErrorEnvelope {
+export function errorBody({ code, message, details }: ApiError, { requestId }: Call): ErrorEnvelope {
   return { error: { code, message, ...(details && { details }), requestId } }
 }
