@@ -5,7 +5,7 @@ import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
-import { answerJson } from './answer.ts'
+import { answerJson, answerText } from './answer.ts'
 import type { Environment } from './environment.ts'
 import { answerExecStream, wantsStream } from './exec-stream.ts'
 import { readBody, readQuery } from './read-body.ts'
@@ -32,7 +32,7 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       const query = readQuery(c, listAgentsQuery)
       return answerJson(c.env, await agents.list(c.env.principal, c.req.param('id'), query))
     })
-    .get('/agents/:id', (c) => answerJson(c.env, agents.get(c.env.principal, c.req.param('id'))))
+    .get('/agents/:id', (c) => answerText(c.env, agents.getText(c.env.principal, c.req.param('id'))))
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
       const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]

@@ -11,5 +11,10 @@ export function answer({ told }: Call, body: BodyInit | null, contentType: strin
 
 /** The same for JSON. */
 export function answerJson(call: Call, value: object, status = 200): Response {
-  return answer(call, JSON.stringify(value), 'application/json', status)
+  return answerText(call, JSON.stringify(value), status)
+}
+
+/** The same for JSON that is text already. */
+export function answerText(call: Call, json: string, status = 200): Response {
+  return answer(call, json, 'application/json', status)
 }

@@ -94,13 +94,18 @@ export function selectAgent(db: Queries) {
 
 /** As the API tells it, with its latest task. */
 export function toWireAgent(db: Database, row: AgentRow): WireAgent {
+  return JSON.parse(wireAgentText(db, row)) as WireAgent // the text of one
+}
+
+/** The same as the text of its JSON, which is made once for all who ask. */
+export function wireAgentText(db: Database, row: AgentRow): string {
   taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
   const query = taskById
   // Both are read in one turn: a task that ends after the row was read would be told with an agent that still runs, and
   // be kept so until the next write.
   return db.cached(`wire ${row.id}`, () => {
     const now = db.first(byId(db), row.id) ?? row
-    return wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined)
+    return JSON.stringify(wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined))
   })
 }
 

@@ -17,6 +17,7 @@ import {
   selectAgent,
   toWireAgent,
   toWireAgents,
+  wireAgentText,
 } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
@@ -99,6 +100,12 @@ export class Agents {
   get(principal: Principal, id: string): WireAgent {
     const { database } = this.#options
     return toWireAgent(database, readAgent(database, principal, id))
+  }
+
+  /** The same as the text of its JSON: many ask for it again and again. @throws {ApiError} 404. */
+  getText(principal: Principal, id: string): string {
+    const { database } = this.#options
+    return wireAgentText(database, readAgent(database, principal, id))
   }
 
   /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */

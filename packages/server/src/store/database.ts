@@ -56,7 +56,8 @@ export class Database extends Kysely<Tables> {
     const value = read()
     if (this.#cache.size >= maxCached) this.#cache.clear()
     // Large ones are read anew: how many there are says nothing of their bytes.
-    if (JSON.stringify(value)?.length <= maxCachedChars) this.#cache.set(key, value)
+    const chars = typeof value === 'string' ? value.length : JSON.stringify(value)?.length
+    if (chars <= maxCachedChars) this.#cache.set(key, value)
     return value
   }
 
