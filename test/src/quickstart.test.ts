@@ -35,6 +35,9 @@ async function quickstart(args: string[], env: Record<string, string> = {}): Pro
 }
 
 const hex = (length: number) => new RegExp(`^\\s+([0-9a-f]{${length}})$`, 'gm')
+/** What a tool result tells below what the code printed. */
+const filesNote = '[files made or changed: /workspace/digest.txt (64 bytes)]'
+const printedIn = (text: string): string => text.replace(filesNote, '').trim()
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 test('three frameworks, three sandboxes: fresh nonces, recomputed here, and models that saw the results', async () => {
@@ -59,14 +62,14 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
     const digest = sha256(nonce)
     const reversed = Array.from(digest).toReversed().join('')
     expect(printed.slice(index * 3, index * 3 + 3)).toEqual([digest, digest, reversed])
-    const [python, bash, typescript] = steps.map(({ output }) => output.trim())
+    const [python, bash, typescript] = steps.map(({ output }) => printedIn(output))
     expect([python, typescript]).toEqual([digest, reversed])
     const [, inside, outside] = /^(\d+)\s+(\d+)\s+1$/m.exec(bash?.replace(digest, '').trim() ?? '') ?? []
     expect(inside).toBe(outside)
     expect(Number(outside)).toBeGreaterThan(0)
     // The text of each tool result went into the model's next turn, and the last answer quotes it.
-    const withFile = `${python}\n[files made or changed: /workspace/digest.txt (64 bytes)]`
-    expect(received.map((text) => text.trim())).toEqual([withFile, bash, typescript])
+    expect(received.map(printedIn)).toEqual([python, bash, typescript])
+    expect(received[0]).toContain(filesNote)
     expect(answer).toBe(`The digest is ${digest}; reversed it is ${reversed}.`)
     expect(out).toContain(agentId)
   }

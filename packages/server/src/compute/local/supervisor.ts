@@ -14,7 +14,7 @@ export interface SupervisorTimes {
   answerMs: number
 }
 
-export const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000 }
+const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000 }
 
 /** An exec under way. */
 interface Running {
