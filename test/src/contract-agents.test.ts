@@ -1,5 +1,5 @@
 // What the contract decides of an agent's deadlines, of its failure, and of who only asks for headers.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -152,7 +152,10 @@ function removeFilesOf(agentId: string, dataDir: string): void {
     .trim()
     .split('\n')
   expect(found).toHaveLength(1)
-  for (const path of found) rmSync(path, { recursive: true })
+  for (const path of found) {
+    spawnSync('umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
+    rmSync(path, { recursive: true })
+  }
 }
 
 describe('a HEAD request', () => {

@@ -9,6 +9,11 @@ export const sandboxFlags = {
   processes: { value: 'N', env: 'THEAZO_PROCESSES', help: 'processes and threads of a sandbox (default 512)' },
   'disk-mb': { value: 'N', env: 'THEAZO_DISK_MB', help: 'files of a sandbox in MiB (default 2048)' },
   pool: { value: 'N', env: 'THEAZO_POOL', help: 'sandboxes kept ready for new agents (default 1)' },
+  'warm-processes': {
+    value: 'N',
+    env: 'THEAZO_WARM_PROCESSES',
+    help: 'processes kept ready in an agent for Python and bash (default 1)',
+  },
   'warm-nodes': {
     value: 'N',
     env: 'THEAZO_WARM_NODES',
@@ -36,6 +41,7 @@ export function sandboxOptionsOf(values: FlagValues<keyof typeof sandboxFlags>):
     maxProcesses: number('processes', 16, 100_000),
     diskBytes: number('disk-mb', 1, 1_048_576, mebi),
     poolSize: number('pool', 0, 1000),
+    warmProcesses: number('warm-processes', 0, 16),
     warmNodes: number('warm-nodes', 0, 16),
     mounts: pairs('mount', values.mount),
     env: pairs('code-env', values['code-env']),

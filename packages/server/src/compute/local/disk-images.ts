@@ -45,8 +45,9 @@ export class DiskImages {
 
   /** Makes an agent's disk in its folder, and mounts it. The image tells whose it is; its mode lets nobody in. */
   async create(folder: string, { uid, gid }: HostUser): Promise<void> {
-    const blank = await (this.#blank ?? this.#format())
-    this.#blank = this.#format()
+    const taken = this.#blank ?? this.#format()
+    this.#blank = this.#format() // before anything is waited for: no two take the same
+    const blank = await taken
     this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
     await chown(blank, uid, gid)
     await chmod(blank, 0)

@@ -29,6 +29,8 @@ export type UpFrame =
   /** It has been killed, and all that it started. */
   | { kind: 'gone'; execId: number }
   | { kind: 'refused'; execId: number; message: string }
+  /** Its working directory is not there. */
+  | { kind: 'noFolder'; execId: number }
 
 const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
 const down = { exec: 1, kill: 2, ping: 3 } as const
@@ -124,6 +126,8 @@ function upFrame(execId: number, kind: number, payload: Buffer): UpFrame {
       return { kind: 'gone', execId }
     case 8:
       return { kind: 'refused', execId, message: payload.toString().slice(0, 1000) }
+    case 9:
+      return { kind: 'noFolder', execId }
     default:
       throw new RangeError(`frame of kind ${kind}`)
   }

@@ -153,7 +153,9 @@ export class LocalProvider implements ComputeProvider {
   async attach(id: string): Promise<Sandbox | undefined> {
     const user = await userOfFiles(join(this.#host.agentsPath, id))
     if (!user) {
+      const known = this.#sandboxes.get(id)
       this.#sandboxes.delete(id)
+      await known?.stop()
       return undefined
     }
     // Two calls at once must not make two of it.

@@ -38,6 +38,7 @@ export class RunningSandbox {
     const cgroup = await cgroups.create(host.nextName(), { ...settings, processes: settings.maxProcesses })
     try {
       const command = ['/usr/bin/python3', '-S', '-s', '/opt/theazo/supervisor.pyc'].concat(
+        String(settings.warmProcesses),
         String(settings.warmNodes),
         String(settings.warmNodeMs / 1000),
         String(settings.maxOpenFiles),

@@ -17,6 +17,8 @@ export interface SandboxOptions {
   maxOpenFiles?: number | undefined
   /** Sandboxes that wait for an agent to come. Default 1; 0 for none. */
   poolSize?: number | undefined
+  /** Processes started ahead in an agent, for Python and bash. Default 1; 0 for none. */
+  warmProcesses?: number | undefined
   /** Node processes started ahead in an agent that has used TypeScript lately. Default 1; 0 for none. */
   warmNodes?: number | undefined
   /** Milliseconds that those wait without use. Default 60,000. */
@@ -51,6 +53,7 @@ export function sandboxSettings(options: SandboxOptions = {}): SandboxSettings {
     diskImages: options.diskImages ?? true,
     maxOpenFiles: atLeast('maxOpenFiles', options.maxOpenFiles, 64, 4096),
     poolSize: atLeast('poolSize', options.poolSize, 0, 1),
+    warmProcesses: atLeast('warmProcesses', options.warmProcesses, 0, 1),
     warmNodes: atLeast('warmNodes', options.warmNodes, 0, 1),
     warmNodeMs: atLeast('warmNodeMs', options.warmNodeMs, 0, 60_000),
     mounts,

@@ -1,5 +1,5 @@
 import type { ExecFile } from '@theazo/core'
-import { SandboxLostError, SandboxStartError } from '../../errors.ts'
+import { ApiError, SandboxLostError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
 import { defaultEnvironment } from './environment.ts'
 import { execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
@@ -124,6 +124,8 @@ export class Supervisor {
         return
       case 'refused':
         return exec.reject(new SandboxStartError(frame.message))
+      case 'noFolder':
+        return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
       case 'gone':
         return exec.reject(exec.signal.reason)
       case 'exit': {

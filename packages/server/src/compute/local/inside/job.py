@@ -51,6 +51,11 @@ class Job:
             return os.open('/dev/null', os.O_RDONLY)
         return file_with('stdin', self.stdin)
 
+    def for_copy(self):
+        import marshal
+
+        return marshal.dumps((self.lang, self.path, self.cwd, self.env, self.needs_fresh_interpreter))
+
     def for_node(self):
         import json
 

@@ -51,6 +51,7 @@ class Reaper:
         """The same for a node that is told its job later, by the descriptor that this returns."""
         read, write = os.pipe()
         if self.start_worker():
+            os.close(write)  # or it would never see the end
             return read
         os.close(read)
         self.waiting.register(wire.JOB_FD, POLLIN)

@@ -9,15 +9,15 @@ closeSync(3)
 for (const name of Object.keys(process.env)) delete process.env[name]
 Object.assign(process.env, env)
 process.chdir(cwd)
-const main = 'file:///workspace/main.ts'
+const [entry, main] = ['theazo:main', 'file:///workspace/main.ts']
 globalThis.require = createRequire(main)
 process.argv.splice(1, 1, '/workspace/main.ts')
 registerHooks({
   resolve: (specifier, context, next) =>
-    specifier === 'theazo:main' ? { url: main, shortCircuit: true } : next(specifier, context),
+    specifier === entry ? { url: main, shortCircuit: true } : next(specifier, context),
   load: (url, context, next) =>
     url === main
       ? { format: 'module-typescript', source: readFileSync(path, 'utf8'), shortCircuit: true }
       : next(url, context),
 })
-await import('theazo:main')
+await import(entry)

@@ -1,10 +1,12 @@
 """The process of an exec, on its way from a copy of the supervisor to the user's code."""
+import marshal
 import os
-from _signal import SIG_DFL, SIGINT, SIGPIPE, SIGXFSZ, default_int_handler
+from _signal import SIG_DFL, SIGPIPE, SIGXFSZ
 from _signal import signal as handle
 
 import kernel
 import wire
+from job import BASH, TYPESCRIPT, file_with
 
 PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/bin/bash'
 
@@ -52,71 +54,25 @@ def enter(cwd):
         os._exit(126)
 
 
-def become_python(path, cwd, env):
-    """Makes this interpreter look like `python3 path`, just started. Returns its `__main__`."""
-    import builtins
-    import gc
-    import io
-    import sys
-
-    prepare_python()
-    os.closerange(3, 65536)
-    kernel.open_to_others()
-    handle(SIGINT, default_int_handler)
-    enter(cwd)
-    os.environ.clear()
-    for name, value in env.items():
-        os.environ[os.fsdecode(name)] = os.fsdecode(value)
-    for fd, name, mode, errors in ((0, 'stdin', 'r', 'strict'), (1, 'stdout', 'w', 'strict'), (2, 'stderr', 'w', 'backslashreplace')):
-        buffer = open(fd, f'{mode}b')
-        buffer.raw.name = f'<{name}>'
-        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
-        stream.mode = mode
-        setattr(sys, name, stream)
-        setattr(sys, f'__{name}__', stream)
-    sys.argv[:] = [path]
-    sys.orig_argv[:] = [sys.executable, path]
-    entries = [entry for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
-    sys.path[0:1] = entries
-    add_user_site(sys)
-    customize(sys, entries)
-    main = type(sys)('__main__')
-    main.__file__ = path
-    main.__builtins__ = builtins
-    for name, module in list(sys.modules.items()):
-        if getattr(module, '__file__', '').startswith('/opt/theazo/'):
-            del sys.modules[name]
-    sys.modules['__main__'] = main
-    gc.enable()
-    return main
+def start(job, typescript):
+    """Never returns, but with what Python code needs: path, folder, environment."""
+    if job.lang == TYPESCRIPT:
+        run_program(typescript, job.cwd, job.env, file_with('job', job.for_node()))
+    return become(job.lang, job.path, job.cwd, job.env, job.needs_fresh_interpreter)
 
 
-def prepare_python():
-    """What every Python program needs; done ahead in the supervisor where there was time."""
-    import sys
-
-    if 'site' in sys.modules:
-        return
-    import site
-
-    site.main()
-    # Not what -S alone would leave out, but what most programs import, and tracebacks need.
-    import collections, contextlib, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401
+def take_job(job_fd):
+    """The same in a process that was started ahead."""
+    with open(job_fd, 'rb') as pipe:
+        what = pipe.read()
+    if not what:
+        os._exit(0)  # it is not needed any more
+    return become(*marshal.loads(what))
 
 
-def customize(sys, entries):
-    """What a start of Python would import by itself, where code has put it on its path."""
-    for name in ('sitecustomize', 'usercustomize'):
-        if any(os.path.isfile(f'{entry}/{name}.py') for entry in entries):
-            sys.modules.pop(name, None)
-            __import__(name)
-
-
-def add_user_site(sys):
-    """Never in the supervisor: the folder is the user's, and its .pth files run code."""
-    version = f'{sys.version_info.major}.{sys.version_info.minor}'
-    folder = f'{os.environ.get("HOME", "")}/.local/lib/python{version}/site-packages'
-    if os.path.isdir(folder):
-        import site
-
-        site.addsitedir(folder)
+def become(lang, path, cwd, env, needs_fresh_interpreter):
+    if lang == BASH:
+        run_program([BASH_PATH, path], cwd, env)
+    if needs_fresh_interpreter:
+        run_program([PYTHON_PATH, path], cwd, env)
+    return path, cwd, env

@@ -1,0 +1,163 @@
+"""The end of the way for Python code: this process becomes what `python3 path` would have started."""
+import gc
+import os
+import sys
+from _signal import SIG_DFL, SIGINT, default_int_handler, raise_signal
+from _signal import signal as handle
+
+import kernel
+import worker
+
+
+def run(path, cwd, env):
+    """Never returns."""
+    main, ours = become(path, cwd, env)
+    del cwd, env
+    status = 0
+    try:
+        with open(path, 'rb') as file:
+            code = file.read()
+        exec(compile(code, path, 'exec', dont_inherit=True), main.__dict__)
+    except SystemExit as error:
+        status = status_of(error.code)
+    except BaseException as error:
+        tell(error)
+        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    end(status, main, ours)
+
+
+#: A status that no code can have asked for.
+INTERRUPTED = -1
+
+
+def tell(error):
+    """Without our own frame at its start."""
+    trace = error.__traceback__.tb_next
+    error = error.with_traceback(trace)
+    try:
+        sys.excepthook(type(error), error, trace)
+    except BaseException:
+        sys.__excepthook__(type(error), error, trace)
+
+
+def status_of(code):
+    """As the interpreter takes what `sys.exit` was given."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
+    print(code, file=sys.stderr)
+    return 1
+
+
+def end(status, main, ours):
+    """What the interpreter does at its end, but for the modules that every process here has: that takes longer than all
+    the rest of a small program."""
+    import atexit
+    import threading
+
+    threading._shutdown()  # waits for threads
+    atexit._run_exitfuncs()
+    status = flush(status)
+    # What code has left is destroyed: files that it did not close are written, and finalizers run.
+    own = [module for name, module in sys.modules.items() if name not in ours and is_of_code(module)]
+    for module in (main, *reversed(own)):
+        empty(module.__dict__)
+    gc.collect()
+    status = flush(status)
+    if status == INTERRUPTED:
+        handle(SIGINT, SIG_DFL)
+        raise_signal(SIGINT)
+    kernel.exit(status)  # and what C code has left
+
+
+def is_of_code(module):
+    """From a file that the system does not bring along."""
+    file = getattr(module, '__file__', None)
+    return isinstance(file, str) and not file.startswith('/usr/')
+
+
+def empty(names):
+    """In the interpreter's order: private names first, so that what is public outlives what it rests on least."""
+    for name in [key for key in names if key[:1] == '_' and key[:2] != '__']:
+        names[name] = None
+    for name in [key for key in names if key != '__builtins__']:
+        names[name] = None
+
+
+def flush(status):
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BaseException:
+            if stream is sys.stdout:
+                return 120  # the interpreter's own status for output that could not be written
+    return status
+
+
+def become(path, cwd, env):
+    """Its `__main__`, and the names of the modules that were there before it."""
+    import builtins
+    import io
+
+    prepare()
+    os.closerange(3, 65536)
+    kernel.open_to_others()
+    handle(SIGINT, default_int_handler)
+    worker.enter(cwd)
+    os.environ.clear()
+    for name, value in env.items():
+        os.environ[os.fsdecode(name)] = os.fsdecode(value)
+    for fd, name, mode, errors in ((0, 'stdin', 'r', 'strict'), (1, 'stdout', 'w', 'strict'), (2, 'stderr', 'w', 'backslashreplace')):
+        buffer = open(fd, f'{mode}b')
+        buffer.raw.name = f'<{name}>'
+        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
+        stream.mode = mode
+        setattr(sys, name, stream)
+        setattr(sys, f'__{name}__', stream)
+    sys.argv[:] = [path]
+    sys.orig_argv[:] = [sys.executable, path]
+    entries = [entry for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
+    sys.path[0:1] = entries
+    add_user_site()
+    main = type(sys)('__main__')
+    main.__file__ = path
+    main.__builtins__ = builtins
+    for name, module in list(sys.modules.items()):
+        if getattr(module, '__file__', '').startswith('/opt/theazo/'):
+            del sys.modules[name]
+    sys.modules['__main__'] = main
+    ours = set(sys.modules)
+    customize(entries)
+    gc.enable()
+    return main, ours
+
+
+def prepare():
+    """What every Python program needs; done ahead in the supervisor where there was time."""
+    if 'site' in sys.modules:
+        return
+    import site
+
+    site.main()
+    # Not what -S alone would leave out, but what most programs import, and tracebacks need.
+    import collections, contextlib, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401
+
+
+def customize(entries):
+    """What a start of Python would import by itself, where code has put it on its path."""
+    for name in ('sitecustomize', 'usercustomize'):
+        if any(os.path.isfile(f'{entry}/{name}.py') for entry in entries):
+            sys.modules.pop(name, None)
+            __import__(name)
+
+
+def add_user_site():
+    """Never in the supervisor: the folder is the user's, and its .pth files run code."""
+    version = f'{sys.version_info.major}.{sys.version_info.minor}'
+    folder = f'{os.environ.get("HOME", "")}/.local/lib/python{version}/site-packages'
+    if os.path.isdir(folder):
+        import site
+
+        site.addsitedir(folder)
