@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { clientRows } from './client.ts'
+import { manyAgentsRows } from './many-agents.ts'
 import { sandboxRows } from './sandbox.ts'
 import { sizeRows } from './size.ts'
 import { serverRows } from './server.ts'
@@ -17,6 +18,7 @@ const rows = [
   ...(await concurrentRows()),
   ...(await sizeRows()),
   ...(await sandboxRows()),
+  ...(await manyAgentsRows()),
   ...(await serverRows()),
 ]
 const table = [

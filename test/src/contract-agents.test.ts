@@ -153,7 +153,7 @@ function removeFilesOf(agentId: string, dataDir: string): void {
     .split('\n')
   expect(found).toHaveLength(1)
   for (const path of found) {
-    spawnSync('umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
+    spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
     rmSync(path, { recursive: true })
   }
 }

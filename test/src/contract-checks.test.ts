@@ -276,6 +276,14 @@ describe('every answer', () => {
   })
 })
 
+test('a network is refused, and not silently absent', async () => {
+  const refused = await live.post(`/sessions/${await live.session()}/agents`, { network: { allow: ['example.org'] } })
+  expect([refused.status, refused.body.error.details.fields]).toEqual([
+    422,
+    { network: ['is not available: sandboxes of this server reach nothing'] },
+  ])
+})
+
 describe('lists', () => {
   test('a cursor stays where it was while items are added and end', async () => {
     const sessionId = await mocked.session()

@@ -85,6 +85,7 @@ export const createAgentBody = z.object({
   browser: z.boolean().optional(),
   instructions: storedText.optional(),
   tools: z.array(z.string()).optional(),
+  network: z.never('is not available: sandboxes of this server reach nothing').optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 
@@ -151,6 +152,6 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
-true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
+true satisfies Same<Omit<z.output<typeof createAgentBody>, 'network'>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execBody>, ExecBody & ExecExtensions>
 true satisfies Same<z.output<typeof runBody>, RunBody>

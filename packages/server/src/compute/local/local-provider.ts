@@ -212,9 +212,18 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
+  /** With a uid that no other sandbox of this server has, where there is more than one to be had. */
+  #newcomer(): { id: string; user: HostUser } {
+    for (let tries = 0; ; tries += 1) {
+      const id = `made-${randomBytes(12).toString('hex')}`
+      const user = this.#userOf(id)
+      const isTaken = Array.from(this.#sandboxes.values()).some((sandbox) => sandbox.user.uid === user.uid)
+      if (!isTaken || tries === 100 || process.getuid?.() !== 0) return { id, user }
+    }
+  }
+
   async #make(): Promise<{ sandbox: LocalSandbox; user: HostUser }> {
-    const id = `made-${randomBytes(12).toString('hex')}`
-    const user = this.#userOf(id)
+    const { id, user } = this.#newcomer()
     const sandbox = new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox) // no prune may take it
     try {

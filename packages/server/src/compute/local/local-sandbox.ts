@@ -13,7 +13,8 @@ import { RunningSandbox } from './running-sandbox.ts'
 export class LocalSandbox implements Sandbox {
   #id: string
   readonly #host: LocalHost
-  readonly #user: HostUser
+  /** Whom its processes and files belong to. */
+  readonly user: HostUser
   #running: Promise<RunningSandbox> | undefined
   /** Aborted by stop: nothing can start after it. */
   readonly #ended = new AbortController()
@@ -24,7 +25,7 @@ export class LocalSandbox implements Sandbox {
   constructor(id: string, host: LocalHost, user: HostUser) {
     this.#id = id
     this.#host = host
-    this.#user = user
+    this.user = user
   }
 
   get id(): string {
@@ -98,10 +99,10 @@ export class LocalSandbox implements Sandbox {
 
   /** The umask of whoever started the server must not decide who can read what: every mode is set outright. */
   async makeFolders(): Promise<void> {
-    const { uid, gid } = this.#user
+    const { uid, gid } = this.user
     await mkdir(this.path)
     await chmod(this.path, 0o711)
-    await this.#host.diskImages?.create(this.path, this.#user)
+    await this.#host.diskImages?.create(this.path, this.user)
     const { workspace, home, etc } = await this.#folders()
     for (const folder of [workspace, home]) {
       await mkdir(folder)
@@ -131,7 +132,7 @@ export class LocalSandbox implements Sandbox {
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
     // Code may close its own working directory; nothing would start in it any more. No link: its parent is not the code's.
     if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
-    return await RunningSandbox.start(this.#host, this.#user, folders, this.#ended.signal)
+    return await RunningSandbox.start(this.#host, this.user, folders, this.#ended.signal)
   }
 
   #freeze(isFrozen: boolean): Promise<void> {
