@@ -69,8 +69,9 @@ export class SandboxStartError extends TheazoServerError {
   override readonly name = 'SandboxStartError'
 }
 
-/** Where an API error says that what it cut must not run again. */
+/** Where an error says that what it cut must not run again. */
 export function isCut(error: unknown): boolean {
+  if (error instanceof ClientGoneError) return true
   const cause = error instanceof Error ? error.cause : undefined
   return cause instanceof SandboxEndedError || cause instanceof SandboxLostError
 }

@@ -1,6 +1,6 @@
 import type { ExecResult } from '@theazo/core'
 import { type Clock, every } from '../clock.ts'
-import { ClientGoneError } from '../errors.ts'
+import { ApiError, ClientGoneError } from '../errors.ts'
 import type { OnOutput } from '../services/execs.ts'
 import { answer } from './answer.ts'
 import { errorBody, toldError } from './answer-error.ts'
@@ -57,6 +57,10 @@ export async function answerExecStream(
   }
 
   function failed(thrown: unknown): Ending {
+    if (!(thrown instanceof ApiError) && signal.aborted) {
+      // Nobody reads this, and it is no fault of ours.
+      return { status: 499, body: '', error: new ClientGoneError(String(signal.reason)) }
+    }
     const error = toldError(thrown, call)
     const envelope = errorBody(error, call)
     send('error', envelope.error)
