@@ -49,6 +49,7 @@ end() {
   trap '' TERM # once is enough; the kernel tells of each thread of the server that dies
   read -ra clones < /proc/$bubblewrap/task/$bubblewrap/children
   if (( \${#clones[@]} )); then kill -KILL "\${clones[@]}"; else kill -KILL -- -$bubblewrap; fi
+  kill -CONT $bubblewrap # or it would bury nothing, should anybody have stopped it
 }
 trap end TERM
 [[ $PPID == "$1" ]] || exit 1 # the server died before its death could be told
@@ -95,7 +96,10 @@ export async function startSandbox(launch: SandboxLaunch): Promise<SandboxProces
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', up.writeFd, 'pipe', 'pipe', 'pipe', 'pipe'],
     }),
   )
-  const kill = (): void => void child.kill('SIGTERM') // the guard kills the rest, and ends when it is gone
+  const kill = (): void => {
+    child.kill('SIGTERM') // the guard kills the rest, and ends when it is gone
+    child.kill('SIGCONT') // should anybody have stopped it
+  }
   let complaint = ''
   const ended = new Promise<string>((resolve) => {
     child.once('error', ({ message }) => resolve(message)).once('close', () => resolve(complaint.trim()))
