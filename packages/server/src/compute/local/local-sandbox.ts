@@ -55,8 +55,12 @@ export class LocalSandbox implements Sandbox {
 
   /** Starts its processes, where there are none. @throws {SandboxStartError} */
   async start(): Promise<RunningSandbox> {
+    while (this.#running) {
+      const running = await this.#running
+      if (!running.isLost) return running
+      await running.ended // what comes now has no part in how that one broke down
+    }
     this.#ended.signal.throwIfAborted()
-    if (this.#running) return await this.#running
     const running = this.#launch()
     this.#running = running
     const forget = (): void => {

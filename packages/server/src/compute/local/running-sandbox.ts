@@ -67,6 +67,11 @@ export class RunningSandbox {
     }
   }
 
+  /** Nothing begins in it any more. */
+  get isLost(): boolean {
+    return this.#supervisor.isLost
+  }
+
   get isFrozen(): boolean {
     return this.#isFrozen
   }

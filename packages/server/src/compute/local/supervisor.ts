@@ -60,6 +60,11 @@ export class Supervisor {
     await this.#ready.promise
   }
 
+  /** What is under way has failed, or is about to; nothing begins any more. */
+  get isLost(): boolean {
+    return this.#lost !== undefined
+  }
+
   get firstPid(): number | undefined {
     return this.#process.firstPid()
   }
@@ -70,6 +75,7 @@ export class Supervisor {
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
+      signal.throwIfAborted() // nothing would tell of it any more
       let unkilled: NodeJS.Timeout | undefined
       const kill = (): void => {
         this.#process.down.write(killFrame(execId))
@@ -127,7 +133,8 @@ export class Supervisor {
       case 'noFolder':
         return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
       case 'gone':
-        return exec.reject(exec.signal.reason)
+        if (exec.signal.aborted) return exec.reject(exec.signal.reason)
+        return this.#giveUp('The sandbox broke down: it ended what nobody told it to.')
       case 'exit': {
         if (exec.signal.aborted) return // `gone` follows, when nothing of it is left
         const { exitCode, isCut } = frame
@@ -149,9 +156,11 @@ export class Supervisor {
     this.#expectAnswer()
   }
 
+  /** An answer is not waited for either: who is frozen by then does not give it. */
   #stopAsking(): void {
     clearInterval(this.#pinging)
-    this.#pinging = undefined
+    clearTimeout(this.#silence)
+    this.#pinging = this.#silence = undefined
   }
 
   #expectAnswer(withinMs: number = this.#times.answerMs): void {
@@ -166,7 +175,6 @@ export class Supervisor {
   }
 
   #end(complaint: string): void {
-    clearTimeout(this.#silence)
     this.#stopAsking()
     this.#ready.reject(new SandboxStartError(this.#lost ?? startFailure(complaint)))
     this.#lost ??= `The sandbox broke down while the code ran${complaint && `: ${complaint}`}.`
