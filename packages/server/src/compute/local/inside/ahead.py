@@ -26,7 +26,12 @@ class Ahead:
         """The reaper's pid; with a job of Python's in the process that is to become it."""
         stdin = os.memfd_create('stdin')
         read, write = os.pipe()
-        reaper = os.fork()
+        try:
+            reaper = os.fork()
+        except OSError:
+            for fd in (stdin, read, write):
+                os.close(fd)
+            raise
         if reaper == 0:
             with child():
                 keep(stdin, read)

@@ -6,7 +6,7 @@ which adopts it: so the supervisor finds all of it when the exec is to be killed
 import marshal
 import os
 import time
-from _signal import SIG_DFL, SIGCHLD, SIGKILL, set_wakeup_fd
+from _signal import SIG_DFL, SIGCHLD, SIGCONT, SIGKILL, set_wakeup_fd
 from _signal import signal as handle
 from select import POLLIN, poll
 
@@ -65,6 +65,7 @@ class Reaper:
             except EOFError:
                 os._exit(0)  # not needed any more
         self.waiting.unregister(wire.JOB_FD)
+        processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
         self.wait_past_changes()
         try:
             with open(write, 'wb') as pipe:

@@ -9,7 +9,8 @@ import os
 import resource
 import sys
 import time
-from _signal import SIGKILL
+from _signal import SIG_DFL, SIGINT, SIGKILL
+from _signal import signal as handle
 from select import POLLIN, poll
 
 import kernel
@@ -24,6 +25,8 @@ from reaper import Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already.
 QUIET_SECONDS = 0.015
+#: After this a process is started ahead again where none could be: code may have taken them all.
+AGAIN_SECONDS = 1.0
 
 
 class Supervisor:
@@ -38,6 +41,7 @@ class Supervisor:
         #: Reapers by pid, each with its job; None for one that waits for it.
         self.reapers = {}
         self.quiet_at = time.monotonic() + QUIET_SECONDS
+        self.ahead_at = 0.0
         self.is_prepared = False
 
     def serve(self):
@@ -118,7 +122,7 @@ class Supervisor:
         """Until there is something to do ahead; None where nothing is."""
         at = []
         if not self.is_prepared or self.wants_node():
-            at.append(self.quiet_at)
+            at.append(max(self.quiet_at, self.ahead_at))
         if self.nodes.waiting:
             at.append(self.nodes_until)
         return max(0.0, min(at) - time.monotonic()) * 1000 + 1 if at else None
@@ -136,9 +140,9 @@ class Supervisor:
             python.prepare()
             gc.collect()
             gc.freeze()  # or a collection in a copy would copy all of it
-        if len(self.copies.waiting) < self.warm_count:
+        if now >= self.ahead_at and len(self.copies.waiting) < self.warm_count:
             return self.start_ahead(self.copies)
-        if now >= self.quiet_at and self.wants_node():
+        if now >= max(self.quiet_at, self.ahead_at) and self.wants_node():
             return self.start_ahead(self.nodes)
         if now >= self.nodes_until:
             for reaper in self.nodes.give_up():
@@ -149,7 +153,8 @@ class Supervisor:
         try:
             reaper, job = kind.start_one()
         except OSError:
-            return None  # no process to be had now: code has taken them all
+            self.ahead_at = time.monotonic() + AGAIN_SECONDS
+            return None
         if job:
             return job
         self.reapers[reaper] = None
@@ -186,6 +191,8 @@ class Supervisor:
             self.nodes.forget(pid)
             if status != 0:
                 self.kill_orphans()
+            if job is None and status != 0:
+                self.ahead_at = time.monotonic() + AGAIN_SECONDS
             if job is None or status == 0:
                 continue
             remove(job.folder)
@@ -204,6 +211,7 @@ class Supervisor:
 
 def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_file_bytes, *node_flags):
     kernel.close_to_others()
+    handle(SIGINT, SIG_DFL)  # Python's own handler would let code end pid 1 by it
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, int(max_files)),
