@@ -136,9 +136,10 @@ export class LocalProvider implements ComputeProvider {
     try {
       const sandbox = (await this.#takeReady()) ?? (await this.#make()).sandbox
       try {
-        this.#sandboxes.delete(sandbox.id)
+        const made = sandbox.id
         await sandbox.becomeOf(id)
         this.#sandboxes.set(id, sandbox)
+        this.#sandboxes.delete(made) // not before: what nobody knows is pruned, with its files
         return sandbox
       } catch (error) {
         await sandbox.terminate()
