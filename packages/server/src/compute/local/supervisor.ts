@@ -107,6 +107,7 @@ export class Supervisor {
   }
 
   #read(chunk: Buffer): void {
+    if (this.#lost !== undefined) return // it may go on for a moment, with what was lost missing
     try {
       for (const frame of this.#frames.push(chunk)) this.#take(frame)
     } catch (error) {
