@@ -123,9 +123,17 @@ async function inTurn(folder: string, work: () => Promise<void>): Promise<void> 
 
 /** Unmounts what a killed server has left mounted below a folder. */
 export async function unmountBelow(folder: string): Promise<void> {
+  const paths = (await mountPoints()).filter((path) => path.startsWith(`${folder}/`))
+  for (const path of paths.toReversed()) {
+    await unmount(path).catch(async (error: unknown) => {
+      if ((await mountPoints()).includes(path)) throw error // else another server, which starts too, was quicker
+    })
+  }
+}
+
+async function mountPoints(): Promise<string[]> {
   const lines = (await readFile('/proc/self/mountinfo', 'utf8').catch(() => '')).split('\n')
-  const paths = lines.map((line) => unescaped(line.split(' ')[4])).filter((path) => path.startsWith(`${folder}/`))
-  for (const path of paths.toReversed()) await unmount(path)
+  return lines.map((line) => unescaped(line.split(' ')[4]))
 }
 
 /** The kernel writes what would break its lines in octal (proc(5)). */
