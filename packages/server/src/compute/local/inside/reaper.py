@@ -19,6 +19,8 @@ from job import remove
 READ_BYTES = 65536
 #: How long killed processes may take to die; a disk may hold one for a while.
 DEATH_SECONDS = 5
+#: The status of a reaper whose process was killed while it waited: a job that it has been told by then has not begun.
+NOT_TAKEN = 71
 
 
 def watch_children():
@@ -38,6 +40,7 @@ class Reaper:
         self.waiting = poll()
         self.waiting.register(self.ended, POLLIN)
         self.worker = None
+        self.job_pipe = None
         self.status = None
 
     def run(self, job):
@@ -53,12 +56,12 @@ class Reaper:
         if self.start_worker():
             os.close(write)  # or it would never see the end
             return read
-        os.close(read)
+        self.job_pipe = read  # what stays in it was never begun
         self.waiting.register(wire.JOB_FD, POLLIN)
         while wire.JOB_FD not in (ready := dict(self.waiting.poll())):
             os.read(self.ended, 4096)
             if self.has_ended():
-                os._exit(0)
+                os._exit(NOT_TAKEN)
         with open(wire.JOB_FD, 'rb') as pipe:
             try:
                 exec_id, cap, folder, for_node = marshal.load(pipe)
@@ -67,11 +70,8 @@ class Reaper:
         self.waiting.unregister(wire.JOB_FD)
         processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
         self.wait_past_changes()
-        try:
-            with open(write, 'wb') as pipe:
-                pipe.write(for_node)
-        except BrokenPipeError:
-            pass  # killed just now: its end says so
+        with open(write, 'wb') as pipe:
+            pipe.write(for_node)
         self.see_through(exec_id, cap, folder)
 
     def wait_past_changes(self):
@@ -101,6 +101,8 @@ class Reaper:
             self.waiting.register(fd, POLLIN)
         while not self.has_ended():
             self.wait_once()
+        if self.job_pipe is not None and os.read(self.job_pipe, 1):
+            os._exit(NOT_TAKEN)
         is_left = self.end_session()
         for fd in list(self.streams):
             self.drain(fd)

@@ -21,7 +21,7 @@ import worker
 from ahead import Ahead
 from child import child, keep
 from job import TYPESCRIPT, Job, remove
-from reaper import Reaper, watch_children
+from reaper import NOT_TAKEN, Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already.
 QUIET_SECONDS = 0.015
@@ -123,6 +123,8 @@ class Supervisor:
         at = []
         if not self.is_prepared or self.wants_node():
             at.append(max(self.quiet_at, self.ahead_at))
+        if self.is_prepared and len(self.copies.waiting) < self.warm_count:
+            at.append(self.ahead_at)
         if self.nodes.waiting:
             at.append(self.nodes_until)
         return max(0.0, min(at) - time.monotonic()) * 1000 + 1 if at else None
@@ -198,6 +200,8 @@ class Supervisor:
             remove(job.folder)
             if os.WIFSIGNALED(status):
                 wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
+            elif os.WEXITSTATUS(status) == NOT_TAKEN:
+                wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
             else:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not follow the code.')
 
