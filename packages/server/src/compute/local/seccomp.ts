@@ -14,6 +14,7 @@ interface Architecture {
   clone: number
   clone3: number
   ioctl: number
+  prlimit: number
   /** socket and socketpair. */
   sockets: readonly number[]
   /** Answered with EPERM, whatever their arguments. */
@@ -23,7 +24,7 @@ interface Architecture {
 /* oxfmt-ignore */
 const architectures: Record<string, Architecture> = {
   x64: {
-    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, sockets: [41, 53],
+    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, prlimit: 302, sockets: [41, 53],
     denied: [
       101, // ptrace
       103, // syslog
@@ -52,7 +53,7 @@ const architectures: Record<string, Architecture> = {
     ],
   },
   arm64: {
-    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, sockets: [198, 199],
+    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, prlimit: 261, sockets: [198, 199],
     denied: [
       117, // ptrace
       116, // syslog
@@ -119,6 +120,8 @@ export function seccompProgram(arch: string = process.arch): Buffer {
       ...deniedIoctls.flatMap((request) => when(request, [give(errno(EPERM))])),
       give(allow),
     ]),
+    // Of the caller alone: the supervisor has the same user, and what is taken from it, it cannot take back.
+    ...when(table.prlimit, [load(offset.argument(0)), ...when(0, [give(allow)]), give(errno(EPERM))]),
     ...table.sockets.flatMap((number) =>
       when(number, [
         load(offset.argument(0)),
