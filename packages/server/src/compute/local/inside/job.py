@@ -87,14 +87,25 @@ def _write_all(fd, data):
 
 
 def remove(path):
-    """As far as it can be removed; no link is followed."""
-    try:
-        if os.path.islink(path) or not os.path.isdir(path):
-            os.unlink(path)
-            return
-        os.chmod(path, 0o700)
-        for name in os.listdir(path):
-            remove(f'{path}/{name}')
-        os.rmdir(path)
-    except OSError:
-        pass
+    """As far as it can be removed; no link is followed. Folders within are moved up first: code may have nested them
+    deeper than a path can be long, or a function can call itself."""
+    left = [path]
+    while left:
+        path = left.pop()
+        try:
+            if os.path.islink(path) or not os.path.isdir(path):
+                os.unlink(path)
+                continue
+            os.chmod(path, 0o700)
+            for name in os.listdir(path):
+                inner = f'{path}/{name}'
+                if os.path.isdir(inner) and not os.path.islink(inner):
+                    os.chmod(inner, 0o700)  # or it cannot be moved
+                    moved = f'{FOLDER}/{os.urandom(8).hex()}'
+                    os.rename(inner, moved)
+                    left.append(moved)
+                else:
+                    os.unlink(inner)
+            os.rmdir(path)
+        except OSError:
+            pass
