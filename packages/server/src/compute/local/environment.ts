@@ -1,9 +1,20 @@
 /** What code finds in its environment, before what an exec adds. */
-export const defaultEnvironment: Readonly<Record<string, string>> = {
+const defaultEnvironment: Readonly<Record<string, string>> = {
   PATH: '/usr/local/bin:/usr/bin:/bin:/opt/node/bin',
   HOME: '/home/agent',
   USER: 'agent',
   LANG: 'C.UTF-8',
   TERM: 'dumb',
   PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
+}
+
+/** With what is added: modules of the user are found whatever `PYTHONPATH` says, as beside any script. */
+export function environmentOf(added: Readonly<Record<string, string>>): Record<string, string> {
+  const { PYTHONPATH: own } = defaultEnvironment
+  const { PYTHONPATH: given } = added
+  return {
+    ...defaultEnvironment,
+    ...added,
+    ...(own && given !== undefined && { PYTHONPATH: given ? `${own}:${given}` : own }),
+  }
 }

@@ -35,7 +35,10 @@ export class RunningSandbox {
     signal: AbortSignal,
   ): Promise<RunningSandbox> {
     const { settings, cgroups } = host
-    const cgroup = await cgroups.create(host.nextName(), { ...settings, processes: settings.maxProcesses })
+    const cgroup = await cgroups.create(host.nextName(), {
+      ...settings,
+      processes: settings.maxProcesses + spareProcesses,
+    })
     try {
       const command = ['/usr/bin/python3', '-S', '-s', '/opt/theazo/supervisor.pyc'].concat(
         String(settings.warmProcesses),
@@ -148,6 +151,9 @@ export class RunningSandbox {
     }
   }
 }
+
+/** For the supervisor alone; code is held by its rlimit (inside/worker.py). */
+const spareProcesses = 16
 
 /** Enums and namespaces need more than stripping; Node's transform mode has it, where this Node still offers the mode. */
 const nodeFlags = [

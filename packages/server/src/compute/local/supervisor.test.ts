@@ -40,7 +40,13 @@ function speaking(program: string, times: SupervisorTimes) {
   down.on('error', () => {})
   let said = ''
   const supervisor = new Supervisor(
-    { down, up, firstPid: () => child.pid, ended: once(child, 'close').then(() => ''), kill: () => child.kill('SIGKILL') },
+    {
+      down,
+      up,
+      firstPid: () => child.pid,
+      ended: once(child, 'close').then(() => ''),
+      kill: () => child.kill('SIGKILL'),
+    },
     times,
   )
   return {

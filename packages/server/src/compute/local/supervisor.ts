@@ -1,7 +1,7 @@
 import type { ExecFile } from '@theazo/core'
 import { ApiError, SandboxLostError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
-import { defaultEnvironment } from './environment.ts'
+import { environmentOf } from './environment.ts'
 import { execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
 import { type SandboxProcess, startFailure } from './sandbox-process.ts'
 
@@ -94,8 +94,7 @@ export class Supervisor {
       const startedAt = performance.now()
       this.#running.set(execId, { sink, files: [], startedAt, signal, resolve: end(resolve), reject: end(reject) })
       signal.addEventListener('abort', kill, { once: true })
-      const all = { ...defaultEnvironment, ...env }
-      this.#process.down.write(execFrame(execId, { lang, code, cwd, env: all, stdin, maxOutputBytes }))
+      this.#process.down.write(execFrame(execId, { lang, code, cwd, env: environmentOf(env), stdin, maxOutputBytes }))
       this.#pinging ??= setInterval(() => this.#ask(), this.#times.pingMs)
     })
   }

@@ -6,8 +6,8 @@ import wire
 PYTHON, TYPESCRIPT, BASH = 1, 2, 3
 FOLDER = '/run/theazo'
 _names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
-#: Variables that an interpreter reads when it starts: one that has started already is of no use then.
-_read_at_start = {PYTHON: b'PYTHON', TYPESCRIPT: b'NODE_'}
+#: Variables that an interpreter, its libraries or the loader read at its start: one that has started is of no use then.
+_read_at_start = {PYTHON: (b'PYTHON', b'LC_', b'LD_'), TYPESCRIPT: (b'NODE_', b'LC_', b'LD_')}
 
 
 class Job:
@@ -15,7 +15,7 @@ class Job:
         self.id = exec_id
         self.lang, has_stdin, self.cap, env_count = wire.EXEC_BODY.unpack_from(payload)
         cwd, stdin, self.code, *env = wire.blobs(payload, wire.EXEC_BODY.size)
-        self.cwd = os.fsdecode(cwd)
+        self.cwd = os.path.join('/workspace', os.fsdecode(cwd))
         self.stdin = stdin if has_stdin else b''
         self.env = dict(entry.split(b'=', 1) for entry in env[:env_count])
         self.folder = f'{FOLDER}/{exec_id}'
@@ -23,9 +23,10 @@ class Job:
 
     @property
     def needs_fresh_interpreter(self):
-        prefix = _read_at_start.get(self.lang)
-        return prefix is not None and any(
-            name.startswith(prefix) and name != b'PYTHONPATH' for name in self.env
+        prefixes = _read_at_start.get(self.lang)
+        return prefixes is not None and (
+            any(name.startswith(prefixes) and name != b'PYTHONPATH' for name in self.env)
+            or self.env.get(b'LANG') != os.environb[b'LANG']
         )
 
     def write_code(self):

@@ -2,6 +2,7 @@
 import gc
 import os
 import sys
+import time
 from _signal import SIG_DFL, SIGINT, default_int_handler, raise_signal
 from _signal import signal as handle
 
@@ -13,31 +14,47 @@ def run(path, cwd, env):
     """Never returns."""
     main, ours = become(path, cwd, env)
     del cwd, env
-    status = 0
     try:
         with open(path, 'rb') as file:
             code = file.read()
         exec(compile(code, path, 'exec', dont_inherit=True), main.__dict__)
-    except SystemExit as error:
-        status = status_of(error.code)
     except BaseException as error:
-        tell(error)
-        status = INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
-    end(status, main, ours)
+        failed = error
+    else:
+        failed = None
+    end(status_after(failed), main, ours)
 
 
 #: A status that no code can have asked for.
 INTERRUPTED = -1
 
 
-def tell(error):
-    """Without our own frame at its start."""
-    trace = error.__traceback__.tb_next
-    error = error.with_traceback(trace)
+def status_after(failed):
+    """Outside of the handler: code that runs from here on is handling no exception."""
+    if failed is None:
+        return 0
+    if isinstance(failed, SystemExit):
+        return status_of(failed.code)
     try:
-        sys.excepthook(type(error), error, trace)
-    except BaseException:
-        sys.__excepthook__(type(error), error, trace)
+        tell(failed)
+    except SystemExit as error:
+        return status_of(error.code)
+    return INTERRUPTED if isinstance(failed, KeyboardInterrupt) else 1
+
+
+def tell(error):
+    """As the interpreter does at its end, without our own frame. A hook of the user's may fail."""
+    trace = error.__traceback__.tb_next
+    try:
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+    except SystemExit:
+        raise
+    except BaseException as failure:
+        for title, shown in ('Error in sys.excepthook', failure), ('\nOriginal exception was', error):
+            if sys.stderr:
+                sys.stderr.write(f'{title}:\n')
+            trace = shown.__traceback__ and shown.__traceback__.tb_next if shown is failure else shown.__traceback__
+            sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
 
 
 def status_of(code):
@@ -109,8 +126,13 @@ def become(path, cwd, env):
     os.environ.clear()
     for name, value in env.items():
         os.environ[os.fsdecode(name)] = os.fsdecode(value)
-    for fd, name, mode, errors in ((0, 'stdin', 'r', 'strict'), (1, 'stdout', 'w', 'strict'), (2, 'stderr', 'w', 'backslashreplace')):
-        buffer = open(fd, f'{mode}b')
+    time.tzset()
+    for fd, name, mode, errors in (
+        (0, 'stdin', 'r', 'surrogateescape'),
+        (1, 'stdout', 'w', 'surrogateescape'),
+        (2, 'stderr', 'w', 'backslashreplace'),
+    ):
+        buffer = open(fd, f'{mode}b', closefd=False)
         buffer.raw.name = f'<{name}>'
         stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
         stream.mode = mode
@@ -118,11 +140,14 @@ def become(path, cwd, env):
         setattr(sys, f'__{name}__', stream)
     sys.argv[:] = [path]
     sys.orig_argv[:] = [sys.executable, path]
-    entries = [entry for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
+    entries = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
     sys.path[0:1] = entries
+    hide_flags()
     add_user_site()
     main = type(sys)('__main__')
     main.__file__ = path
+    main.__cached__ = None
+    main.__annotations__ = {}
     main.__builtins__ = builtins
     for name, module in list(sys.modules.items()):
         if getattr(module, '__file__', '').startswith('/opt/theazo/'):
@@ -153,6 +178,18 @@ def customize(entries):
             __import__(name)
 
 
+def hide_flags():
+    """-S and -s are the supervisor's: multiprocessing and others hand them on to each Python that they start."""
+    import ctypes
+    import site
+
+    site.ENABLE_USER_SITE = True
+    api, flags, off = ctypes.pythonapi, ctypes.py_object(sys.flags), ctypes.py_object(0)
+    for name in ('no_site', 'no_user_site'):
+        api.Py_IncRef(off)  # the next call keeps it
+        api.PyStructSequence_SetItem(flags, ctypes.c_ssize_t(sys.flags.__match_args__.index(name)), off)
+
+
 def add_user_site():
     """Never in the supervisor: the folder is the user's, and its .pth files run code."""
     version = f'{sys.version_info.major}.{sys.version_info.minor}'
@@ -160,4 +197,10 @@ def add_user_site():
     if os.path.isdir(folder):
         import site
 
+        before = len(sys.path)
         site.addsitedir(folder)
+        added = sys.path[before:]
+        del sys.path[before:]
+        system = site.getsitepackages()  # what the user has installed goes before it
+        at = next((at for at, entry in enumerate(sys.path) if entry in system), before)
+        sys.path[at:at] = added

@@ -1,7 +1,8 @@
 """Pid 1 of a sandbox: takes execs from the server on a pipe, and has each run below a process of its own, its reaper.
 
-Code in the sandbox has the same user as this process. It cannot signal it (pid 1), nor open its descriptors or memory
-(not dumpable). Its only children are reapers: whatever else becomes one has lost its reaper, and is killed.
+Code in the sandbox has the same user as this process. It cannot signal it (pid 1, which the kernel spares as long as it
+handles none of its signals), nor open its descriptors or memory (not dumpable). Its only children are reapers: whatever
+else becomes one has lost its reaper, and is killed.
 """
 import gc
 import mmap
@@ -9,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from _signal import SIG_DFL, SIGINT, SIGKILL
+from _signal import SIG_DFL, SIGCONT, SIGINT, SIGKILL
 from _signal import signal as handle
 from select import POLLIN, poll
 
@@ -32,7 +33,8 @@ AGAIN_SECONDS = 1.0
 class Supervisor:
     def __init__(self, warm_count, warm_nodes, warm_seconds, node_flags):
         self.warm_count, self.warm_nodes, self.warm_seconds = warm_count, warm_nodes, warm_seconds
-        self.typescript = [worker.NODE_PATH, *node_flags, '/opt/theazo/typescript.mjs']
+        preload = 'file:///opt/theazo/typescript.mjs'
+        self.typescript = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
         #: When an exec has last changed a file; shared with all reapers.
         self.last_change = memoryview(mmap.mmap(-1, 8)).cast('q')
         self.copies = Ahead(self.last_change)
@@ -181,12 +183,15 @@ class Supervisor:
         """Takes leave of reapers that have ended, and of what they left where they were killed."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if pid not in self.reapers:
+                continue
+            if os.WIFSTOPPED(status):
+                processes.signal(pid, SIGCONT)  # by code: its exec would never be told to have ended
                 continue
             job = self.reapers.pop(pid)
             self.copies.forget(pid)
@@ -219,7 +224,7 @@ def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_fi
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, int(max_files)),
-        (resource.RLIMIT_NPROC, int(max_processes)),
+        (resource.RLIMIT_NPROC, int(max_processes) + worker.SPARE_PROCESSES),
         (resource.RLIMIT_FSIZE, int(max_file_bytes)),
     ):
         resource.setrlimit(limit, (value, value))

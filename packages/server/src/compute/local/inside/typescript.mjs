@@ -1,23 +1,77 @@
-// Runs the code as a file of /workspace: relative imports find the user's files, stack traces name /workspace/main.ts,
-// and `require` is there for those who write it. What is to be run comes by descriptor 3, perhaps long after the start.
-import { closeSync, readFileSync } from 'node:fs'
+// Loaded by --import before the program, which node takes for the file /workspace/main.ts: relative imports find the
+// user's files, stack traces name that place, and `require` is there for those who write it. What is to be run comes by
+// descriptor 3, perhaps long after the start. Workers and forks of the program load this again: where they are to run
+// the same file, they are told its path by environment data or by the query of this module.
+import { chmodSync, closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
 import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { getSystemErrorMessage } from 'node:util'
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 
-stripTypeScriptTypes('enum Warm { Up }', { mode: 'transform' }) // loads the compiler while nobody waits
-const { path, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
-closeSync(3)
-for (const name of Object.keys(process.env)) delete process.env[name]
-Object.assign(process.env, env)
-process.chdir(cwd)
-const [entry, main] = ['theazo:main', 'file:///workspace/main.ts']
-globalThis.require = createRequire(main)
-process.argv.splice(1, 1, '/workspace/main.ts')
+const forked = new URL(import.meta.url).searchParams.get('main')
+const { path, main } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main')
 registerHooks({
   resolve: (specifier, context, next) =>
-    specifier === entry ? { url: main, shortCircuit: true } : next(specifier, context),
-  load: (url, context, next) =>
-    url === main
-      ? { format: 'module-typescript', source: readFileSync(path, 'utf8'), shortCircuit: true }
-      : next(url, context),
+    isMain(specifier, context.parentURL) ? { url: main, shortCircuit: true } : next(specifier, context),
+  load: (url, context, next) => (url === main ? { ...program(), shortCircuit: true } : next(url, context)),
 })
-await import(entry)
+
+function isMain(specifier, parentUrl) {
+  if (parentUrl === undefined) return specifier === main || specifier === 'file:///workspace/main.ts'
+  return /^(\.{1,2}\/|\/|file:)/.test(specifier) && URL.parse(specifier, parentUrl)?.href === main
+}
+
+/** Waits for what is to be run, and makes this process the one it is to run in. */
+function begin() {
+  stripTypeScriptTypes('enum Warm { Up }', { mode: 'transform' }) // loads the compiler while nobody waits
+  const { path, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
+  closeSync(3)
+  for (const name of Object.keys(process.env)) delete process.env[name]
+  Object.assign(process.env, env)
+  // Or process.exit would lose what the pipe has not taken yet.
+  for (const { _handle: pipe } of [process.stdout, process.stderr]) pipe?.setBlocking?.(true)
+  enter(cwd)
+  const name = ['main.ts', 'main-1.ts', 'main-2.ts'].find((free) => !existsSync(`/workspace/${free}`)) ?? 'main-3.ts'
+  process.argv[1] = `/workspace/${name}`
+  const main = pathToFileURL(process.argv[1]).href
+  globalThis.require = createRequire(main)
+  setEnvironmentData('theazo:main', { path, main })
+  const query = `${import.meta.url}?main=${encodeURIComponent(JSON.stringify({ path, main }))}`
+  process.execArgv = process.execArgv.map((flag) => (flag === import.meta.url ? query : flag))
+  return { path, main }
+}
+
+function enter(folder) {
+  try {
+    try {
+      process.chdir(folder)
+    } catch (error) {
+      if (error.code !== 'EACCES') throw error
+      chmodSync('/workspace', 0o700) // code may have closed it, and nothing would start there any more
+      process.chdir(folder)
+    }
+  } catch (error) {
+    writeSync(2, `${folder}: ${getSystemErrorMessage(error.errno)}\n`)
+    process.exit(126)
+  }
+}
+
+/** Stripped where that is enough: what is shown of the code is then the user's, and not what a compiler has made of it. */
+function program() {
+  const source = readFileSync(path, 'utf8')
+  for (const compile of [stripTypeScriptTypes, transformed]) {
+    try {
+      return { format: 'module', source: compile(source) }
+    } catch {} // it needs more, or is wrong
+  }
+  return { format: 'module-typescript', source } // node says best what is wrong
+}
+
+/** With the user's text in its source map: there is no file to take it from. */
+function transformed(source) {
+  const code = stripTypeScriptTypes(source, { mode: 'transform', sourceMap: true, sourceUrl: main })
+  return code.replace(/(?<=\n\/\/# sourceMappingURL=data:application\/json;base64,)[\w+/=]+\s*$/, (map) => {
+    const withText = { ...JSON.parse(Buffer.from(map, 'base64').toString()), sourcesContent: [source] }
+    return Buffer.from(JSON.stringify(withText)).toString('base64')
+  })
+}

@@ -1,6 +1,7 @@
 """The process of an exec, on its way from a copy of the supervisor to the user's code."""
 import marshal
 import os
+import resource
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ
 from _signal import signal as handle
 
@@ -13,6 +14,8 @@ PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/
 #: Far above the supervisor's, so that the code goes first when memory runs out; lowering it needs a capability.
 OOM_SCORE = b'500'
 NODE_JOB_FD = 3
+#: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
+SPARE_PROCESSES = 16
 
 
 def leave():
@@ -24,6 +27,8 @@ def leave():
         os.close(fd)
     except OSError:
         pass  # a container may have closed it
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     kernel.enter_fence(wire.FENCE_FD)
 
 
