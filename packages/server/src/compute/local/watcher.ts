@@ -1,3 +1,4 @@
+import { filesPath } from './disk-images.ts'
 import type { LocalHost } from './local-provider.ts'
 import type { LocalSandbox } from './local-sandbox.ts'
 import { sizeOfTree } from './size-of-tree.ts'
@@ -45,6 +46,8 @@ export class Watcher {
   }
 
   async #lookAt(sandbox: LocalSandbox): Promise<void> {
+    const hasDisk = (await filesPath(sandbox.path)) !== sandbox.path
+    if (hasDisk && !this.#holdsMemory) return
     const running = await sandbox.running?.catch(() => undefined)
     if (!running || running.isFrozen) return
     const processes = await running.codeProcesses()
@@ -53,7 +56,7 @@ export class Watcher {
     if (this.#holdsMemory && processes.reduce((sum, { residentBytes }) => sum + residentBytes, 0) > memoryBytes) {
       return await running.endCode('memory')
     }
-    if (this.#host.diskImages) return
+    if (hasDisk) return
     const bytes = (await sizeOfTree(sandbox.path).catch(() => undefined)) ?? 0
     const before = this.#over.get(sandbox)
     if (bytes <= diskBytes) {
