@@ -1,0 +1,107 @@
+// Two agents of one server: nothing of one is there for the other, and what one takes, the other need not do without.
+import { performance } from 'node:perf_hooks'
+import { readFileSync } from 'node:fs'
+import type { Agent } from '@theazo/core'
+import { describe, expect, test } from 'vitest'
+import { onEachServer, say } from './each-server.ts'
+
+onEachServer((server) => {
+  describe('shared memory', () => {
+    test.each([
+      ['/dev/shm', 'open("/dev/shm/shared", "w").write("theirs")', 'print(open("/dev/shm/shared").read())'],
+      ['/tmp', 'open("/tmp/shared", "w").write("theirs")', 'print(open("/tmp/shared").read())'],
+      ['/run/theazo', 'open("/run/theazo/shared", "w").write("theirs")', 'print(open("/run/theazo/shared").read())'],
+      [
+        'System V memory',
+        'libc.shmget(77, 4096, 0o1666)',
+        'print("theirs" if libc.shmget(77, 4096, 0) >= 0 else "nothing")',
+      ],
+      ['System V queues', 'libc.msgget(77, 0o1666)', 'print("theirs" if libc.msgget(77, 0) >= 0 else "nothing")'],
+      [
+        'System V semaphores',
+        'libc.semget(77, 1, 0o1666)',
+        'print("theirs" if libc.semget(77, 1, 0) >= 0 else "nothing")',
+      ],
+      [
+        'POSIX queues',
+        'libc.mq_open(b"/shared", 0o102, 0o666, None)',
+        'print("theirs" if libc.mq_open(b"/shared", 0) >= 0 else "nothing")',
+      ],
+      ['home', 'open("/home/agent/shared", "w").write("theirs")', 'print(open("/home/agent/shared").read())'],
+    ])('%s is of one agent alone', async (_what, make, look) => {
+      await using other = await server.newAgent()
+      const start = 'import ctypes\nlibc = ctypes.CDLL(None)\n'
+      await other.exec('python', start + make)
+      expect(await say(other, 'python', start + look)).toBe('theirs')
+      expect(await say(server.agent, 'python', start + look)).not.toContain('theirs')
+    })
+  })
+
+  /** Code that goes on taking until it is ended, after it has said that it takes. */
+  const takers: Record<string, string> = {
+    'all CPUs': 'import os\nfor _ in range(8): os.fork()\nwhile True: pass',
+    processes: 'import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.001)',
+    memory:
+      'import subprocess, sys\nwhile True: subprocess.run([sys.executable, "-c", "b = []\\nwhile True: b.append(bytearray(1 << 20))"])',
+    'disk space':
+      'import os\nwhile True:\n  try:\n    with open("big", "wb") as f:\n      while True: f.write(b"x" * (1 << 20)); f.flush()\n  except OSError: pass',
+    names:
+      'import os\nn = 0\nwhile n < 200_000:\n  try: os.close(os.open(f"name-{n}", os.O_CREAT)); n += 1\n  except OSError: break\nwhile True: os.scandir(".").close()',
+    'the tables of files':
+      'import os\nkeep = []\nfor _ in range(50): os.fork()\nwhile True:\n  try: keep.append(os.open("/dev/null", 0))\n  except OSError: pass',
+    output: 'import os\nwhile True: os.write(1, b"x" * 65536); os.write(2, b"x" * 65536)',
+    'its supervisor':
+      'import os\nwhile True:\n  for n in range(1, 65):\n    try: os.kill(1, n)\n    except OSError: pass',
+  }
+  test.each(Object.keys(takers))('an agent answers while another takes %s', async (what) => {
+    await using taker = await server.newAgent()
+    const controller = new AbortController()
+    const started = Promise.withResolvers<void>()
+    const code = `import os, sys\nprint('taking', flush=True)\n${takers[what]}`
+    const taking = taker
+      .exec('python', code, { signal: controller.signal, onStdout: () => started.resolve() })
+      .catch(() => {})
+    await started.promise
+    const latencies = await answers(server.agent)
+    controller.abort()
+    await taking
+    process.stdout.write(`beside ${what}: ${latencies.map((ms) => Math.round(ms)).join(', ')} ms\n`)
+    expect(await say(server.agent, 'bash', 'echo after')).toBe('after')
+    expect(server.child.exitCode).toBeNull()
+  })
+
+  test('ten gibibytes of output neither fill the memory of the server nor stall it', async () => {
+    await using flooder = await server.newAgent()
+    const flooding = flooder.exec('bash', 'head -c 5G /dev/zero; head -c 5G /dev/zero >&2; exit 7')
+    const state = { isOver: false }
+    const end = flooding.finally(() => (state.isOver = true))
+    end.catch(() => {})
+    const peaks: number[] = []
+    while (!state.isOver) {
+      expect(await say(server.agent, 'bash', 'echo beside')).toBe('beside')
+      peaks.push(residentMebibytes(server.child.pid ?? 0))
+    }
+    const { stdout, stderr, exitCode, ...rest } = await end
+    expect(rest).toMatchObject({ stdoutTruncated: true, stderrTruncated: true })
+    const kept = 10 * 1024 * 1024
+    expect([stdout.length, stderr.length, exitCode]).toEqual([kept, kept, 7])
+    expect(peaks.length).toBeGreaterThan(0)
+    expect(Math.max(...peaks)).toBeLessThan(1024)
+  })
+})
+
+/** Milliseconds that each of some execs took. */
+async function answers(agent: Agent): Promise<number[]> {
+  const latencies: number[] = []
+  for (let index = 0; index < 5; index += 1) {
+    const start = performance.now()
+    expect(await say(agent, 'bash', 'echo beside')).toBe('beside')
+    expect(await say(agent, 'python', 'print("beside")')).toBe('beside')
+    latencies.push(performance.now() - start)
+  }
+  return latencies
+}
+
+function residentMebibytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+}

@@ -1,0 +1,183 @@
+// What one agent can take. What a server cannot hold for its user, `theazo-server doctor` says.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { allUsable, onEachServer, say, usable } from './each-server.ts'
+import { leave } from './sandbox-processes.ts'
+
+/** Bash that fills a folder up, and fails where it is not full then. */
+const full = (folder: string): string =>
+  `for i in $(seq 32); do head -c 16M /dev/zero > ${folder}/fill-$i || break; done 2> /dev/null; [ $i -gt 4 ] && ! head -c 16M /dev/zero > ${folder}/more`
+
+const flags = ['--memory-mb', '512', '--disk-mb', '64']
+
+onEachServer((server) => {
+  test('processes, open files and core dumps are limited', async () => {
+    expect(await say(server.agent, 'bash', 'ulimit -u; ulimit -n; ulimit -c; ulimit -f')).toBe('512\n4096\n0\n65536')
+    const raise = 'ulimit -u 600; ulimit -n 5000; ulimit -c 1; ulimit -f 70000; ulimit -u 100 && echo lowered'
+    expect(await say(server.agent, 'bash', raise)).toMatch(/^lowered(\n.*Operation not permitted){4}$/)
+  })
+
+  test('a fork bomb ends at the limit, and the agent is usable beside what is left of it', async () => {
+    await using agent = await server.newAgent()
+    const bomb = `
+import os
+made = 0
+while True:
+    try: os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {}, setsid=True, file_actions=[(os.POSIX_SPAWN_CLOSE, 1), (os.POSIX_SPAWN_CLOSE, 2)])
+    except OSError as e: print(e.strerror, 400 < made < 512); break
+    made += 1`
+    expect(await say(agent, 'python', bomb)).toBe('Resource temporarily unavailable True')
+    expect(await say(agent, 'bash', 'echo beside')).toBe('beside')
+    expect(await say(agent, 'python', 'print("beside")')).toBe('beside')
+    await agent.exec('bash', 'kill -KILL -1')
+    expect(await usable(agent)).toEqual(allUsable)
+  })
+
+  test('a fork bomb of threads ends at the limit too', async () => {
+    await using agent = await server.newAgent()
+    const code = `
+import threading, time
+threading.stack_size(65536)
+made = 0
+try:
+    while made < 2000: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start(); made += 1
+except RuntimeError as e: print(e, made < 512)`
+    expect(await say(agent, 'python', code)).toBe("can't start new thread True")
+    expect(await usable(agent)).toEqual(allUsable)
+  })
+
+  test.each([
+    ['python', 'b = []\nwhile True: b.append(bytearray(1 << 20))'],
+    ['bash', 'x=$(tr "\\0" x < /dev/zero)'],
+    [
+      'bash',
+      'for i in 1 2 3 4; do python3 -c "b = bytearray(300 << 20); b[::4096] = b\'x\' * len(b[::4096]); input()" < <(sleep 1000) & done; wait -n; kill -KILL $(jobs -p)',
+    ],
+  ] as const)('memory beyond the limit ends the code (%s), and the agent stays usable', async (lang, bomb) => {
+    expect(server.doctor('limit: memory')).toMatch(/by control groups|held by a watcher/)
+    await using agent = await server.newAgent()
+    const { stderr } = await agent.exec(lang, bomb)
+    expect(stderr).toContain('ran out of memory (limit 512 MiB)')
+    expect(await usable(agent)).toEqual(allUsable)
+    expect(
+      await say(agent, 'python', 'b = bytearray(50 << 20); b[::4096] = b"x" * len(b[::4096]); print(len(b) >> 20)'),
+    ).toBe('50')
+  })
+
+  test('files beyond the limit are refused or end the code, and the agent stays usable', async () => {
+    await using agent = await server.newAgent()
+    const fill = `
+import os, time
+try:
+    for part in range(4):
+        with open(f'/home/agent/part-{part}', 'wb', 0) as f:
+            for _ in range(30): f.write(b'x' * (1 << 20))
+    time.sleep(60)
+    print('it was let')
+except OSError as e: print(e.strerror)`
+    const { stdout, stderr } = await agent.exec('python', fill)
+    if (existsSync(join(server.filesOf(agent), 'lost+found')) || server.filesOf(agent).endsWith('/disk')) {
+      expect(stdout).toBe('No space left on device\n')
+    } else {
+      expect(server.doctor('limit: disk')).toContain('watcher, which kills')
+      expect([stdout, stderr]).toEqual(['', expect.stringContaining('has filled its disk (limit 64 MiB)')])
+    }
+    await agent.exec('bash', 'rm ~/part-*')
+    expect(await usable(agent)).toEqual(allUsable)
+    await agent.files.write('again', 'fits')
+  })
+
+  test('one file is no larger than the disk', async () => {
+    const code = 'touch big; truncate -s 60M big && echo fits; truncate -s 70M big; stat -c %s big; rm big'
+    expect(await say(server.agent, 'bash', code)).toMatch(
+      /^fits\n62914560\n.*(File too large|File size limit exceeded)/,
+    )
+  })
+
+  test('names are limited where an agent has a disk of its own; where not, doctor says so', async () => {
+    await using agent = await server.newAgent()
+    const code = `
+import os
+made = 0
+try:
+    while made < 30_000: os.close(os.open(f'/home/agent/{made}', os.O_CREAT)); made += 1
+    print('all', made)
+except OSError as e: print(e.strerror, made > 1000)`
+    const hasDisk = server.filesOf(agent).endsWith('/disk')
+    expect(await say(agent, 'python', code)).toBe(hasDisk ? 'No space left on device True' : 'all 30000')
+    if (!hasDisk) expect(server.doctor('limit: disk')).toContain('watcher')
+    await agent.exec('bash', 'find ~ -mindepth 1 -delete')
+    expect(await usable(agent)).toEqual(allUsable)
+    expect(await say(agent, 'bash', 'touch ~/again && echo fits')).toBe('fits')
+  })
+
+  test.each(['/tmp', '/dev/shm', '/run/theazo'])('%s is bounded', async (folder) => {
+    await using agent = await server.newAgent()
+    expect(
+      await say(
+        agent,
+        'bash',
+        `df --output=size -BM ${folder} | tail -1; head -c 1M /dev/zero > ${folder}/small && echo fits`,
+      ),
+    ).toBe('256M\nfits')
+  })
+
+  describe('folders that code fills or closes', () => {
+    test.each([
+      ['full /run/theazo', full('/run/theazo')],
+      ['full /tmp', full('/tmp')],
+      ['full /dev/shm', full('/dev/shm')],
+      ['a closed /run/theazo', 'chmod 0 /run/theazo'],
+      [
+        'closed folders in /run/theazo',
+        'mkdir -p /run/theazo/x/y; touch /run/theazo/x/y/z; chmod 0 /run/theazo/x/y /run/theazo/x $(dirname $0)',
+      ],
+      ['a closed /tmp', 'chmod 0 /tmp'],
+      ['a closed /dev/shm', 'chmod 0 /dev/shm'],
+      ['a closed /workspace', 'chmod 0 /workspace'],
+      ['a closed home', 'chmod 0 /home/agent'],
+      ['all closed', 'chmod 0 /workspace /home/agent /tmp /dev/shm /run/theazo'],
+      [
+        'folders of coming execs',
+        'for i in $(seq 3 60); do mkdir -p /run/theazo/$i; touch /run/theazo/$i/main.{py,sh,ts}; done',
+      ],
+      ['links of coming execs', 'for i in $(seq 3 60); do ln -sfn /workspace /run/theazo/$i; done; touch kept'],
+      ['its own files gone', 'rm -rf /run/theazo/* /tmp/* /dev/shm/* /workspace/* ~/*'],
+      ['a working directory that is gone', 'mkdir d; cd d; rmdir ../d'],
+    ])('an agent is usable after %s', async (_what, attack) => {
+      await using agent = await server.newAgent()
+      expect((await agent.exec('bash', attack)).exitCode).toBe(0)
+      expect(await usable(agent)).toEqual(allUsable)
+    })
+
+    test('folders nested without end are removed with their exec', async () => {
+      await using agent = await server.newAgent()
+      const code = `
+import os, sys
+os.chdir(os.path.dirname(sys.argv[0]))
+for _ in range(3000): os.mkdir('a' * 50); os.chdir('a' * 50)
+print(os.path.dirname(sys.argv[0]))`
+      await agent.exec('bash', leave('sleep 1003'))
+      const folder = await say(agent, 'python', code)
+      expect(await usable(agent)).toEqual(allUsable)
+      expect(
+        await say(agent, 'bash', `pgrep -fx 'sleep 1003' | wc -l; ls -d ${folder}; ls /run/theazo | wc -l`),
+      ).toMatch(/^1\n1\nls: .*No such file/)
+    })
+
+    test('a tree that is nested without end hinders no exec, and goes with its agent', async () => {
+      const agent = await server.newAgent()
+      const path = server.filesOf(agent)
+      const code = `
+import os
+for _ in range(1500): os.mkdir('a' * 50); os.chdir('a' * 50)
+print('made')`
+      expect(await say(agent, 'python', code)).toBe('made')
+      expect(await usable(agent)).toEqual(allUsable)
+      expect(existsSync(path)).toBe(true)
+      await agent.terminate()
+      expect(existsSync(path)).toBe(false)
+    })
+  })
+}, flags)
