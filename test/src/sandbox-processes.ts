@@ -1,0 +1,84 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { statusOf } from './host-processes.ts'
+
+/** A process of a sandbox, as the host sees it. */
+export interface SandboxProcess {
+  pid: number
+  parent: number
+  name: string
+  /** Its pid inside; undefined outside. */
+  pidInside: number | undefined
+}
+
+/** Who is who in the sandbox of an agent that runs as this user. */
+export interface SandboxRoles {
+  guard: SandboxProcess | undefined
+  bubblewrap: SandboxProcess | undefined
+  /** Pid 1 inside. */
+  supervisor: SandboxProcess | undefined
+  /** Children of the supervisor. */
+  reapers: SandboxProcess[]
+  all: SandboxProcess[]
+}
+
+/** @param uid a user of its own, which only a server that is root gives its agents. */
+export function sandboxRoles(uid: number): SandboxRoles {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const status = statusOf(name)
+      const field = (key: string): string => new RegExp(`^${key}:\t(.*)$`, 'm').exec(status)?.[1] ?? ''
+      if (!field('Uid').startsWith(`${uid}\t`) || /^[ZX]/.test(field('State'))) return []
+      const [, inside] = field('NSpid').split('\t')
+      const pidInside = inside === undefined ? undefined : Number(inside)
+      return [{ pid: Number(name), parent: Number(field('PPid')), name: field('Name'), pidInside }]
+    })
+  const byPid = new Map(all.map((found) => [found.pid, found]))
+  // Of one that is on its way out the parent is gone, or dead.
+  const supervisor = all.find(({ pidInside, parent }) => pidInside === 1 && byPid.has(parent))
+  const bubblewrap = byPid.get(supervisor?.parent ?? 0)
+  const guard = byPid.get(bubblewrap?.parent ?? 0)
+  return { guard, bubblewrap, supervisor, reapers: all.filter(({ parent }) => parent === supervisor?.pid), all }
+}
+
+/** What a server that is root holds on the machine. */
+export interface Holdings {
+  descriptors: number
+  /** Control groups of its sandboxes, by name. */
+  groups: string[]
+  /** Names in its temporary folder, blanks and pipes in stock as one each. */
+  scratch: string[]
+}
+
+/** @param pid of the server. */
+export function holdingsOf(pid: number): Holdings {
+  const temporary = '/var/lib/theazo/temporary'
+  const own = readdirSync(temporary).find((name) => name.startsWith(`${pid}-`))
+  if (own === undefined) throw new Error(`${pid} has no temporary folder`)
+  const scratch = join(temporary, own, 'scratch')
+  const folders = readFileSync(join(scratch, 'cgroups'), 'utf8').split('\n').filter(Boolean)
+  const groups = folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => join(folder, name)),
+  )
+  const kinds = readdirSync(scratch).map((name) =>
+    /^[0-9a-f-]{36}$/.test(name) ? 'pipe' : name.replace(/^blank-.*/, 'blank'),
+  )
+  return {
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+    groups,
+    scratch: [...new Set(kinds)].toSorted(),
+  }
+}
+
+/** Sends it where there is somebody to take it; a process may end between the look and the signal. */
+export function signal(process_: SandboxProcess | undefined, name: NodeJS.Signals): boolean {
+  if (process_ === undefined) return false
+  try {
+    return process.kill(process_.pid, name)
+  } catch {
+    return false
+  }
+}
