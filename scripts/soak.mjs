@@ -5,7 +5,8 @@ import { basename, join } from 'node:path'
 import { run } from './run-process.mjs'
 import { node, root } from './setup.mjs'
 
-const files = ['test/src/kill.test.ts', 'test/src/api-fuzz.test.ts'].filter((path) => existsSync(join(root, path)))
+const names = ['kill', 'api-fuzz', 'supervisor-faults', 'sandbox-endurance', 'pause-freeze']
+const files = names.map((name) => `test/src/${name}.test.ts`).filter((path) => existsSync(join(root, path)))
 const folder = mkdtempSync(join(tmpdir(), 'theazo-soak-'))
 try {
   process.env.THEAZO_SOAK = '1'
