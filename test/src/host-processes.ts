@@ -10,6 +10,15 @@ export function processesOf(uid: number, zombies = false): string[] {
     })
 }
 
+/** Its arguments, with a space between them; empty once it is gone. */
+export function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
 /** What /proc says of it; empty once it is gone. */
 export function statusOf(pid: string): string {
   try {

@@ -13,6 +13,8 @@ export interface SandboxFolders {
   supervisor: string
   /** Further folders of the host, by their place inside. */
   mounts: Record<string, string>
+  /** Bytes that each folder in memory may hold. */
+  tmpfsBytes: number
 }
 
 /** Descriptors that bubblewrap uses, numbered as it has them. */
@@ -24,7 +26,6 @@ export interface BubblewrapDescriptors {
   block: number
 }
 
-const tmpfsBytes = String(256 * 1024 * 1024)
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
 /**
@@ -35,6 +36,7 @@ const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
  * would read as if the sandbox were root; the price is that there are no pseudo terminals.
  */
 export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: BubblewrapDescriptors): string[] {
+  const tmpfsBytes = String(folders.tmpfsBytes)
   return [
     ['--unshare-user', '--uid', `${user.uid}`, '--gid', `${user.gid}`, '--disable-userns'],
     ['--unshare-ipc', '--unshare-pid', '--as-pid-1', '--unshare-net', '--unshare-uts', '--unshare-cgroup'],

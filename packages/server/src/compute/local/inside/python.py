@@ -50,11 +50,11 @@ def tell(error):
     except SystemExit:
         raise
     except BaseException as failure:
+        failure.__context__ = None
+        failure = failure.with_traceback(failure.__traceback__.tb_next)
         for title, shown in ('Error in sys.excepthook', failure), ('\nOriginal exception was', error):
-            if sys.stderr:
-                sys.stderr.write(f'{title}:\n')
-            trace = shown.__traceback__ and shown.__traceback__.tb_next if shown is failure else shown.__traceback__
-            sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
+            print(f'{title}:', file=sys.stderr)
+            sys.__excepthook__(type(shown), shown, shown.__traceback__)
 
 
 def status_of(code):
@@ -71,17 +71,25 @@ def end(status, main, ours):
     """What the interpreter does at its end, but for the modules that every process here has: that takes longer than all
     the rest of a small program."""
     import atexit
+    import io
     import threading
 
     threading._shutdown()  # waits for threads
     atexit._run_exitfuncs()
-    status = flush(status)
+    is_told = flush()
     # What code has left is destroyed: files that it did not close are written, and finalizers run.
     own = [module for name, module in sys.modules.items() if name not in ours and is_of_code(module)]
     for module in (main, *reversed(own)):
         empty(module.__dict__)
     gc.collect()
-    status = flush(status)
+    for left in gc.get_objects():  # by a module that is not emptied
+        if type(left) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom) and left not in (sys.stdout, sys.stderr):
+            try:
+                left.flush()
+            except (OSError, ValueError):
+                pass  # closed, or only read from
+    if not (is_told and flush()):
+        status = OUTPUT_LOST
     if status == INTERRUPTED:
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)
@@ -102,15 +110,21 @@ def empty(names):
         names[name] = None
 
 
-def flush(status):
+#: The interpreter's own, for output that could not be written.
+OUTPUT_LOST = 120
+
+
+def flush():
+    """False, and said on standard error, where standard output could not be written."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
-        except BaseException:
+        except BaseException as error:
             if stream is sys.stdout:
-                return 120  # the interpreter's own status for output that could not be written
-    return status
+                print(f'Exception ignored in: {stream!r}\n{type(error).__name__}: {error}', file=sys.stderr)
+                return False
+    return True
 
 
 def become(path, cwd, env):

@@ -1,0 +1,167 @@
+// Which files of /workspace an exec tells that it has made or changed.
+import { spawnSync } from 'node:child_process'
+import { Theazo, type Agent, type ExecFile } from '@theazo/core'
+import { runCode } from '@theazo/core/tools'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+
+let local: LocalTheazo
+let agent: Agent
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  agent = await (await new Theazo(local).sessions.forUser('files')).agents.create()
+})
+beforeEach(
+  async () => void (await agent.exec('bash', 'chmod -R u+rwX /workspace; find /workspace -mindepth 1 -delete')),
+)
+afterAll(() => local[Symbol.asyncDispose]())
+
+/** What an exec of Bash tells. */
+async function filesOf(code: string): Promise<ExecFile[] | undefined> {
+  return (await agent.exec('bash', code)).files
+}
+async function pathsOf(code: string): Promise<string[]> {
+  return ((await filesOf(code)) ?? []).map(({ path }) => path.replace('/workspace/', ''))
+}
+
+test('new files are told with path, size and media type, in every language, the hidden ones too', async () => {
+  const expected = [
+    { path: '/workspace/.hidden', sizeBytes: 0 },
+    { path: '/workspace/d/e/table.csv', sizeBytes: 3, mediaType: 'text/csv' },
+    { path: '/workspace/plot.PNG', sizeBytes: 5, mediaType: 'image/png' },
+  ]
+  const programs = [
+    [
+      'python',
+      'import os; os.makedirs("d/e"); open(".hidden", "w"); open("d/e/table.csv", "w").write("a,b"); open("plot.PNG", "w").write("12345")',
+    ],
+    [
+      'typescript',
+      "import fs from 'node:fs'\nfs.mkdirSync('d/e', { recursive: true })\nfor (const [name, text] of [['.hidden', ''], ['d/e/table.csv', 'a,b'], ['plot.PNG', '12345']]) fs.writeFileSync(name!, text!)",
+    ],
+    ['bash', 'mkdir -p d/e; > .hidden; printf a,b > d/e/table.csv; printf 12345 > plot.PNG'],
+  ] as const
+  for (const [lang, code] of programs) {
+    const result = await agent.exec(lang, code)
+    expect(result).toMatchObject({ exitCode: 0, files: expected })
+    expect(result.filesTruncated).toBeUndefined()
+    await agent.exec('bash', 'rm -r d .hidden plot.PNG')
+  }
+})
+
+test('changed and renamed files are told; read, deleted and untouched ones are not', async () => {
+  expect(await pathsOf('for name in appended moved read deleted untouched; do echo x > $name; done')).toHaveLength(5)
+  expect(await pathsOf('echo y >> appended; mv moved renamed; cat read; rm deleted; ls')).toEqual([
+    'appended',
+    'renamed',
+  ])
+  expect(await filesOf('cat read; ls')).toBeUndefined()
+})
+
+test('a date of long ago does not hide a file', async () => {
+  expect(await pathsOf('echo x > old; touch -d 1999-01-01 old')).toEqual(['old'])
+})
+
+test('links, folders, pipes and the bytecode of imports are no files; what a link leads to is not told through it', async () => {
+  const code =
+    'mkdir folder; ln -s /etc/passwd secret; ln -s /etc system; mkfifo pipe; echo "x = 1" > mod.py; python3 -c "import mod"; ls system/ > /dev/null'
+  expect(await pathsOf(code)).toEqual(['mod.py'])
+})
+
+test('both names of a hard link are told', async () => {
+  expect(await pathsOf('echo x > one; ln one two')).toEqual(['one', 'two'])
+})
+
+test('names may hold anything; one that is no text is left out, which the flag says', async () => {
+  const odd = await agent.exec(
+    'bash',
+    String.raw`echo > $'new\nline'; echo > "q'\"uote"; echo > 'é😀'; echo > ' '; echo > '$x'`,
+  )
+  expect(odd.files?.map(({ path }) => path)).toEqual([
+    '/workspace/ ',
+    '/workspace/$x',
+    '/workspace/new\nline',
+    `/workspace/q'"uote`,
+    '/workspace/é😀',
+  ])
+  expect(odd.filesTruncated).toBeUndefined()
+  const bad = await agent.exec('bash', String.raw`echo > $'bad\xff'; echo > good`)
+  expect(bad.files?.map(({ path }) => path)).toEqual(['/workspace/good'])
+  expect(bad.filesTruncated).toBe(true)
+})
+
+test.each([
+  [100, undefined],
+  [101, true],
+])('of %i files at most 100 are told, and the flag says whether that is less', async (count, isCut) => {
+  const { files, filesTruncated } = await agent.exec('bash', `for n in {1..${count}}; do > $n; done`)
+  expect([files?.length, filesTruncated]).toEqual([100, isCut])
+})
+
+test('in a folder of more than 20,000 files none is looked for, and the flag says so', async () => {
+  const result = await agent.exec('bash', 'for n in {1..20001}; do > $n; done')
+  expect(result).toMatchObject({ exitCode: 0, filesTruncated: true })
+  expect(result.files).toBeUndefined()
+})
+
+test('what is outside of /workspace is not told', async () => {
+  expect(await filesOf('echo > /tmp/x; echo > ~/x; echo > /dev/shm/x; cd /tmp; echo > y')).toBeUndefined()
+  expect(await pathsOf('cd /tmp; echo > /workspace/inside')).toEqual(['inside'])
+})
+
+test('files of code that fails or is killed are told too', async () => {
+  expect(await agent.exec('bash', 'echo > made; kill -KILL $$')).toMatchObject({
+    exitCode: 137,
+    files: [{ path: '/workspace/made' }],
+  })
+  expect(await agent.exec('python', 'open("made2", "w").write("x"); 1/0')).toMatchObject({
+    exitCode: 1,
+    files: [{ path: '/workspace/made2' }],
+  })
+})
+
+test('what a process that lives on makes afterwards is not of the exec that started it', async () => {
+  const code =
+    'setsid bash -c "> /tmp/away; until [[ -e go ]]; do sleep 0.01; done; echo > late; echo > done" > /dev/null 2>&1 & until [[ -e /tmp/away ]]; do sleep 0.01; done; echo > now'
+  expect(await pathsOf(code)).toEqual(['now'])
+  expect(await pathsOf('echo > go; until [[ -e done ]]; do sleep 0.01; done')).toEqual(['done', 'go', 'late'])
+})
+
+test('a file of the exec just before is never told again, however quick the next one follows', async () => {
+  for (let n = 0; n < 50; n += 1) {
+    expect(await pathsOf(`> first-${n}`)).toEqual([`first-${n}`])
+    expect(await pathsOf(':')).toEqual([])
+  }
+})
+
+test('a /workspace that code has closed tells the files again once it is open', async () => {
+  await agent.exec('bash', 'echo x > before; chmod 000 /workspace')
+  expect(await pathsOf('echo y > after')).toEqual(['after'])
+})
+
+const png = `
+import struct, zlib
+def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+rows = b''.join(b'\\0' + b'\\xff\\0\\0' * 4 for _ in range(4))
+picture = b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 4, 4, 8, 2, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+open('plot.png', 'wb').write(picture)
+open('fake.png', 'wb').write(b'no picture')`
+
+test('run_code shows the picture that code has saved, byte by byte, and takes no other file for one', async () => {
+  const result = await runCode.run({ language: 'python', code: png }, { sandbox: agent })
+  if (result.isError) expect.fail(result.text)
+  const { data, images } = result
+  expect(data.files?.map(({ path }) => path)).toEqual(['/workspace/fake.png', '/workspace/plot.png'])
+  expect(images).toHaveLength(1)
+  expect(images[0]).toMatchObject({ path: '/workspace/plot.png', mediaType: 'image/png' })
+  expect(Buffer.from(images[0]?.base64 ?? '', 'base64')).toEqual(Buffer.from(await agent.files.read('plot.png')))
+})
+
+const hasMatplotlib = spawnSync('/usr/bin/python3', ['-c', 'import matplotlib']).status === 0
+test.skipIf(!hasMatplotlib)('run_code shows a plot of matplotlib', async () => {
+  const code =
+    "import matplotlib; matplotlib.use('Agg')\nimport matplotlib.pyplot as plt\nplt.plot([1, 2, 4]); plt.savefig('plot.png')"
+  const result = await runCode.run({ language: 'python', code }, { sandbox: agent })
+  if (result.isError) expect.fail(result.text)
+  expect(result.images.map(({ path }) => path)).toEqual(['/workspace/plot.png'])
+})

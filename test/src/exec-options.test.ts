@@ -1,0 +1,168 @@
+// What an exec may be given: standard input, environment, folder, time, and code of any size.
+import { Theazo, type Agent } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { settings } from './sandbox-settings.ts'
+
+const languages = ['python', 'typescript', 'bash'] as const
+const fiveMebi = 5 * 1024 * 1024
+
+describe.each(settings)('interpreters %s', (_when, sandbox) => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox })
+    agent = await (await new Theazo(local).sessions.forUser('options')).agents.create()
+    await agent.exec('bash', 'mkdir -p sub closed; echo > afile; chmod 000 closed')
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const countStdin = {
+    python: 'import sys; print(len(sys.stdin.buffer.read()))',
+    typescript: 'let n = 0\nfor await (const chunk of process.stdin) n += chunk.length\nconsole.log(n)',
+    bash: 'wc -c',
+  }
+  test.each(languages)('%s reads standard input to its end: text, bytes, nothing', async (lang) => {
+    const read = async (stdin?: string | Uint8Array): Promise<string> =>
+      (await agent.exec(lang, countStdin[lang], { ...(stdin !== undefined && { stdin }) })).stdout
+    expect(await read('é'.repeat(fiveMebi / 2))).toBe(`${fiveMebi}\n`)
+    expect(await read(new Uint8Array(fiveMebi).fill(0xff))).toBe(`${fiveMebi}\n`)
+    expect(await read('')).toBe('0\n')
+    expect(await read()).toBe('0\n')
+  })
+
+  test.each(languages)('%s need not read what it is given', async (lang) => {
+    const code = { python: 'print("x")', typescript: 'console.log("x")', bash: 'echo x' }[lang]
+    expect(await agent.exec(lang, code, { stdin: 'y'.repeat(fiveMebi) })).toMatchObject({ stdout: 'x\n', exitCode: 0 })
+  })
+
+  test('bytes come in as they are, and no exec reads those of another', async () => {
+    const bytes = Uint8Array.from({ length: 512 }, (_, n) => n % 256)
+    const { stdout } = await agent.exec('bash', 'base64 -w0', { stdin: bytes })
+    expect(stdout).toBe(Buffer.from(bytes).toString('base64'))
+    const code = "import { readFileSync } from 'node:fs'\nconsole.log(readFileSync(0, 'utf8'))"
+    for (const stdin of ['one', 'two', undefined]) {
+      const { stdout: read } = await agent.exec('typescript', code, { ...(stdin && { stdin }) })
+      expect(read).toBe(`${stdin ?? ''}\n`)
+    }
+  })
+
+  const show = {
+    python: 'import os; print(os.environ["A"], end="")',
+    typescript: 'process.stdout.write(process.env["A"]!)',
+    bash: 'printf %s "$A"',
+  }
+  test.each(languages)('%s has the variables that it is given', async (lang) => {
+    for (const value of ['', 'é😀 "\'$\n\\', 'x'.repeat(100 * 1024)]) {
+      expect((await agent.exec(lang, show[lang], { env: { A: value } })).stdout === value).toBe(true)
+    }
+    const { exitCode } = await agent.exec(lang, show[lang]) // gone with the exec
+    expect(exitCode).toBe(lang === 'bash' ? 0 : 1)
+  })
+
+  test.each([
+    ['python', 'PYTHONOPTIMIZE', '1', 'import sys; print(sys.flags.optimize)', '1'],
+    [
+      'python',
+      'PYTHONHASHSEED',
+      '0',
+      'import subprocess, sys; print(hash("a") == int(subprocess.check_output([sys.executable, "-c", "print(hash(\\"a\\"))"])))',
+      'True',
+    ],
+    [
+      'python',
+      'TZ',
+      'Asia/Tokyo',
+      'import datetime, time; print(datetime.datetime.fromtimestamp(0).hour, time.tzname[0])',
+      '9 JST',
+    ],
+    ['python', 'LC_ALL', 'POSIX', 'import locale; print(locale.setlocale(locale.LC_ALL))', 'C'],
+    [
+      'python',
+      'LD_LIBRARY_PATH',
+      '/workspace/sub',
+      'import ctypes; ctypes.CDLL("libmine.so"); print("found")',
+      'found',
+    ],
+    ['typescript', 'NODE_OPTIONS', '--stack-trace-limit=3', 'console.log(Error.stackTraceLimit)', '3'],
+    ['typescript', 'TZ', 'Asia/Tokyo', 'console.log(new Date(0).getHours())', '9'],
+    ['typescript', 'LC_ALL', 'de_DE.UTF-8', 'console.log((1234.5).toLocaleString())', '1.234,5'],
+    ['bash', 'BASH_ENV', '/workspace/sub/env.sh', 'echo "$from_env"', 'read'],
+  ] as const)('what %s reads of %s when it starts holds', async (lang, name, value, code, expected) => {
+    await agent.exec('bash', 'cp -L /lib/*-linux-gnu/libm.so.6 sub/libmine.so; echo from_env=read > sub/env.sh')
+    expect((await agent.exec(lang, code)).stdout).not.toBe(`${expected}\n`)
+    expect(await agent.exec(lang, code, { env: { [name]: value } })).toMatchObject({
+      stdout: `${expected}\n`,
+      stderr: '',
+    })
+    expect((await agent.exec(lang, code)).stdout).not.toBe(`${expected}\n`)
+  })
+
+  test('another PYTHONPATH comes after /workspace, where the modules of the user are', async () => {
+    await agent.exec('bash', 'mkdir -p more; echo "x = 1" > mine.py; echo "x = 2" > more/other.py')
+    for (const env of [{}, { PYTHONPATH: '/workspace/more' }, { PYTHONPATH: '' }]) {
+      expect((await agent.exec('python', 'import mine; print(mine.x)', { env })).stdout).toBe('1\n')
+    }
+    const both = 'import mine, other; print(mine.x, other.x)'
+    const env = { PYTHONPATH: '/workspace/more' }
+    expect((await agent.exec('python', both, { env })).stdout).toBe('1 2\n')
+    expect((await agent.exec('bash', `python3 -c '${both}'`, { cwd: '/tmp', env })).stdout).toBe('1 2\n')
+  })
+
+  const pwd = { python: 'import os; print(os.getcwd())', typescript: 'console.log(process.cwd())', bash: 'pwd' }
+  test.each(languages)('%s starts in the folder that is asked for', async (lang) => {
+    for (const [cwd, expected] of [
+      ['/tmp', '/tmp'],
+      ['sub', '/workspace/sub'],
+      ['./sub/../sub', '/workspace/sub'],
+      ['/', '/'],
+    ] as const) {
+      expect(await agent.exec(lang, pwd[lang], { cwd })).toMatchObject({
+        stdout: `${expected}\n`,
+        stderr: '',
+        exitCode: 0,
+      })
+    }
+  })
+
+  test.each(languages)(
+    '%s is refused a folder that is none, and ends at once in one that is closed to it',
+    async (lang) => {
+      for (const cwd of ['/nope', 'afile']) {
+        await expect(agent.exec(lang, pwd[lang], { cwd })).rejects.toMatchObject({ status: 422 })
+      }
+      const { stdout, stderr, exitCode } = await agent.exec(lang, pwd[lang], { cwd: 'closed' })
+      expect({ stdout, exitCode }).toEqual({ stdout: '', exitCode: 126 })
+      expect(stderr).toMatch(/closed: permission denied\n$/i)
+    },
+  )
+
+  test.each(languages)('%s still starts where code has closed /workspace', async (lang) => {
+    await agent.exec('bash', 'chmod 000 /workspace')
+    expect(await agent.exec(lang, pwd[lang])).toMatchObject({ stdout: '/workspace\n', stderr: '', exitCode: 0 })
+  })
+
+  test.each(languages)(
+    '%s code that runs longer than its timeoutMs is killed, and the sandbox is kept',
+    async (lang) => {
+      const code = {
+        python: 'open("begun", "w").close()\nwhile True: pass',
+        typescript: "import { writeFileSync } from 'node:fs'\nwriteFileSync('begun', '')\nfor (;;);",
+        bash: '> begun; while :; do :; done',
+      }[lang]
+      const ended = agent.exec(lang, code, { timeoutMs: 1500 }).catch((error: unknown) => error)
+      expect(await ended).toMatchObject({ name: expect.stringMatching(/Timeout/) })
+      expect((await agent.exec('bash', '[[ -e begun ]] && echo begun; rm -f begun')).stdout).toBe('begun\n')
+    },
+  )
+
+  test.each(languages)('%s code may be 5 MiB', async (lang) => {
+    const filler = 'é'.repeat(fiveMebi / 2)
+    const code = {
+      python: `x = "${filler}"\nprint(len(x))`,
+      typescript: `const x: string = '${filler}'\nconsole.log(x.length)`,
+      bash: `x='${filler}'\necho \${#x}`,
+    }[lang]
+    expect(await agent.exec(lang, code)).toMatchObject({ stdout: `${fiveMebi / 2}\n`, stderr: '', exitCode: 0 })
+  })
+})
