@@ -121,6 +121,7 @@ export class Transport {
 
   async #attempts<T>(request: TransportRequest, read: ReadAnswer<T>, attempt: Attempt, deadlineAt: number): Promise<T> {
     const { url, init } = this.#prepare(request, attempt.signal)
+    let told: TheazoError | undefined
     for (let number = 1; ; number += 1) {
       const startedAt = this.clock.now()
       this.#tell('onRequest', () => ({
@@ -149,7 +150,9 @@ export class Transport {
         fault = { error: lost, cause: retryCause(lost, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
-      if (delayMs === undefined) throw fault.error
+      // That the first attempt is not done again says less than how it failed.
+      if (delayMs === undefined) throw told && isInterrupted(fault.error) ? told : fault.error
+      if (fault.error.status !== undefined) told = fault.error
       this.#tell('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))
       await this.clock.sleep(delayMs, attempt.signal)
     }
@@ -271,4 +274,8 @@ function queryString(query: TransportRequest['query']): string {
 function environment(name: string): string | undefined {
   const runtime = globalThis as { process?: { env?: Record<string, string | undefined> } }
   return runtime.process?.env?.[name] || undefined
+}
+
+function isInterrupted({ code, details }: TheazoError): boolean {
+  return code === 'conflict' && details?.['reason'] === 'interrupted'
 }

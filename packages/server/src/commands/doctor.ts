@@ -1,8 +1,10 @@
 import { type Flag, flagTable, folderOf, readFlags } from './flags.ts'
 import type { Finding } from './findings.ts'
+import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
   'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: 'also look at this data folder' },
+  ...sandboxFlags,
   json: { help: 'print JSON' },
 } as const satisfies Record<string, Flag>
 
@@ -14,7 +16,7 @@ export async function doctor(args: readonly string[]): Promise<void> {
   const { values } = readFlags(args, flags, process.env)
   // Not before: on an old Node the very import would fail, and say nothing of the kind.
   const { findAll } = await import('./findings.ts')
-  const findings = await findAll(folderOf(values['data-dir']))
+  const findings = await findAll(folderOf(values['data-dir']), sandboxOptionsOf(values))
   process.stdout.write(values.json === undefined ? text(findings) : `${JSON.stringify(findings)}\n`)
   if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1
 }

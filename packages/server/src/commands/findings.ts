@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
+import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
 import { limitFindings } from './limit-findings.ts'
 
 /** One thing that was looked at. */
@@ -19,10 +20,10 @@ const oldestNode = [22, 18] as const
 const bubblewrapFix = 'apt-get install -y bubblewrap'
 
 /** Looks at all that decides what this server can give. Nothing is taken from a list: a sandbox is made and asked. */
-export async function findAll(dataDir: string | undefined): Promise<Finding[]> {
+export async function findAll(dataDir: string | undefined, sandbox: SandboxOptions): Promise<Finding[]> {
   const node = nodeFinding()
   const bubblewrap = await bubblewrapFinding()
-  const inside = node.state === 'ok' && bubblewrap.state === 'ok' ? await lookInside() : notLooked
+  const inside = node.state === 'ok' && bubblewrap.state === 'ok' ? await lookInside(sandbox) : notLooked
   return [
     node,
     await dataFinding(dataDir),
@@ -60,10 +61,10 @@ async function bubblewrapFinding(): Promise<Finding> {
 }
 
 /** Makes a sandbox the way the server does, and asks it from inside. */
-async function lookInside(): Promise<Finding[]> {
+async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
   const { createServer } = await import('../server.ts')
   try {
-    await using server = await createServer()
+    await using server = await createServer({ sandbox })
     const call = async (path: string, body: object): Promise<Record<string, string>> => {
       const headers = { authorization: `Bearer ${server.apiKey}` }
       const init = { method: 'POST', headers, body: JSON.stringify(body) }

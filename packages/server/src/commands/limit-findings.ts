@@ -6,9 +6,11 @@ const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=ye
 /** What holds each limit of a sandbox, and how to get better where something weaker does. */
 export function limitFindings({ settings, memory, cpu, processes, disk, freezer }: HeldLimits): Finding[] {
   const [memoryText, diskText] = [mebibytes(settings.memoryBytes), mebibytes(settings.diskBytes)]
+  const shared = "agents share the server's user, and with it what the kernel counts for each user: one can use up all"
   return [
+    ...(process.getuid?.() === 0 ? [] : [weak('users', `${shared}, and end the server`, 'run the server as root')]),
     memory === 'watcher'
-      ? weak('memory', `${memoryText} ${watched}`, cgroupFix)
+      ? weak('memory', `${memoryText} ${watched}; it sees no memfd, pipe or socket`, cgroupFix)
       : held('memory', memoryText, group(memory)),
     cpu === 'nothing'
       ? weak('cpu', 'nothing holds the CPU time of a sandbox', cgroupFix)
@@ -19,7 +21,7 @@ export function limitFindings({ settings, memory, cpu, processes, disk, freezer 
       processes === 'rlimit' ? "by the sandbox's rlimit" : group(processes),
     ),
     disk === 'watcher'
-      ? weak('disk', `${diskText} ${watched}`, 'run the server as root where it may mount images')
+      ? weak('disk', `${diskText} ${watched}; it counts no names`, 'run the server as root where it may mount images')
       : held('disk', diskText, 'by an ext4 image of its own'),
     held('freezing', 'a paused sandbox stands still', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
   ]

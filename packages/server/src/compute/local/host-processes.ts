@@ -36,6 +36,13 @@ async function residentBytes(pid: number): Promise<number> {
   return (kib('RssAnon') + kib('RssShmem')) * 1024
 }
 
+/** The same with what processes share by a fork counted once among them; slow, so only for who seems to have too much. */
+export async function shareBytes({ pid, residentBytes: atMost }: HostProcess): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')
+  const parts = Array.from(text.matchAll(/^Pss_(?:Anon|Shmem):\s+(\d+) kB$/gm), ([, kib]) => Number(kib) * 1024)
+  return parts.length === 0 ? atMost : parts.reduce((sum, part) => sum + part, 0)
+}
+
 /** False where there is no such process any more. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {

@@ -1,4 +1,6 @@
+import { statfs } from 'node:fs/promises'
 import { filesPath } from './disk-images.ts'
+import { type HostProcess, shareBytes } from './host-processes.ts'
 import type { LocalHost } from './local-provider.ts'
 import type { LocalSandbox } from './local-sandbox.ts'
 import { sizeOfTree } from './size-of-tree.ts'
@@ -53,7 +55,7 @@ export class Watcher {
     const processes = await running.codeProcesses()
     if (processes.length === 0) return
     const { memoryBytes, diskBytes } = this.#host.settings
-    if (this.#holdsMemory && processes.reduce((sum, { residentBytes }) => sum + residentBytes, 0) > memoryBytes) {
+    if (this.#holdsMemory && (await bytesOf(processes, memoryBytes)) > memoryBytes) {
       return await running.endCode('memory')
     }
     if (hasDisk) return
@@ -67,4 +69,17 @@ export class Watcher {
     // Code that makes room is let go on.
     if (before === undefined || bytes > before) await running.endCode('disk')
   }
+}
+
+/** Memory of processes, and of /tmp and /dev/shm as they see them. More than it is, as long as that is within the limit. */
+async function bytesOf(processes: readonly HostProcess[], limitBytes: number): Promise<number> {
+  let inFiles = 0
+  for (const folder of ['tmp', 'dev/shm']) {
+    const found = await statfs(`/proc/${processes[0]?.pid}/root/${folder}`).catch(() => undefined)
+    inFiles += found ? (found.blocks - found.bfree) * found.bsize : 0
+  }
+  const atMost = processes.reduce((sum, { residentBytes }) => sum + residentBytes, inFiles)
+  if (atMost <= limitBytes) return atMost
+  const shares = await Promise.all(processes.map(shareBytes))
+  return shares.reduce((sum, share) => sum + share, inFiles)
 }

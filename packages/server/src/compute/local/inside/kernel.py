@@ -6,7 +6,10 @@ PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # all architectures
 LANDLOCK_CREATE_RULESET_VERSION = 1
 LANDLOCK_RULE_PATH_BENEATH = 1
-LANDLOCK_ACCESS_FS_REFER = 1 << 13
+#: linux/landlock.h: write a file; remove, make and move anything.
+CHANGES = sum(1 << bit for bit in (1, *range(4, 14)))
+TRUNCATE = 1 << 14
+WRITABLE = ('/workspace', '/home/agent', '/tmp', '/dev', '/proc')
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,20 +34,24 @@ class PathBeneath(ctypes.Structure):
 
 
 def make_fence():
-    """A Landlock ruleset that forbids nothing but to reach into processes behind another fence (its ptrace hook, which
-    guards /proc/PID/fd too). Moving files between folders is forbidden unless a rule allows it, so one does. None where
-    the kernel has none (before 5.19)."""
-    if libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION) < 2:
+    """A Landlock ruleset for code. It guards processes behind another fence (Landlock's ptrace hook is asked for
+    /proc/PID/fd too), and lets code write only where it may anyway, but not where an exec's code waits to be read. None
+    where the kernel has none (before 5.19)."""
+    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    if version < 2:
         return None
-    handled = (ctypes.c_uint64 * 1)(LANDLOCK_ACCESS_FS_REFER)
-    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, handled, 8, 0)
+    access = CHANGES | (TRUNCATE if version >= 3 else 0)
+    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, (ctypes.c_uint64 * 1)(access), 8, 0)
     if ruleset < 0:
         return None
-    root = os.open('/', os.O_PATH)
-    rule = PathBeneath(LANDLOCK_ACCESS_FS_REFER, root)
-    added = libc.syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(rule), 0)
-    os.close(root)
-    return ruleset if added == 0 else None
+    for path in WRITABLE:
+        folder = os.open(path, os.O_PATH)
+        rule = PathBeneath(access, folder)
+        added = libc.syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(rule), 0)
+        os.close(folder)
+        if added != 0:
+            return None
+    return ruleset
 
 
 def exit(status):

@@ -134,7 +134,7 @@ def become(path, cwd, env):
 
     prepare()
     os.closerange(3, 65536)
-    kernel.open_to_others()
+    worker.open_up()
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
     os.environ.clear()

@@ -11,7 +11,7 @@ from job import BASH, TYPESCRIPT, file_with
 
 PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/bin/bash'
 
-#: Far above the supervisor's, so that the code goes first when memory runs out; lowering it needs a capability.
+#: Above the supervisor's, so that code goes first when memory runs out.
 OOM_SCORE = b'500'
 NODE_JOB_FD = 3
 #: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
@@ -21,15 +21,20 @@ SPARE_PROCESSES = 16
 def leave():
     """Gives up what only the supervisor may have."""
     os.dup2(wire.STDIN_FD, 0)
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+    kernel.enter_fence(wire.FENCE_FD)
+
+
+def open_up():
+    """Once nothing of the supervisor's is left to be reached: an ordinary process, and the first to go for memory."""
+    kernel.open_to_others()  # until then /proc/self is root's
     try:
         fd = os.open('/proc/self/oom_score_adj', os.O_WRONLY)
         os.write(fd, OOM_SCORE)
         os.close(fd)
     except OSError:
         pass  # a container may have closed it
-    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    kernel.enter_fence(wire.FENCE_FD)
 
 
 def run_program(argv, cwd, env, job_fd=None):
@@ -37,6 +42,7 @@ def run_program(argv, cwd, env, job_fd=None):
     if job_fd is not None:
         os.dup2(job_fd, NODE_JOB_FD)
     os.closerange(NODE_JOB_FD if job_fd is None else NODE_JOB_FD + 1, 65536)
+    open_up()
     handle(SIGPIPE, SIG_DFL)  # Python ignores these two, and a program would inherit it
     handle(SIGXFSZ, SIG_DFL)
     enter(cwd)
