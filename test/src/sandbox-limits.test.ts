@@ -124,7 +124,7 @@ test.runIf(process.getuid?.() === 0)(
         ]
         // `theazo-server doctor` says where one is not to be had.
         expect([String(memoryBytes), undefined]).toContain(memory)
-        expect(['40', undefined]).toContain(pids)
+        expect(['56', undefined]).toContain(pids) // with room for the supervisor's own; code is held by its rlimit
         expect(['50000', '50000 100000', undefined]).toContain(cpu)
         expect([memory, pids, cpu].some((value) => value !== undefined)).toBe(true)
       }

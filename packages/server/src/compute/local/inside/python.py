@@ -50,11 +50,11 @@ def tell(error):
     except SystemExit:
         raise
     except BaseException as failure:
-        failure.__context__ = None
-        failure = failure.with_traceback(failure.__traceback__.tb_next)
         for title, shown in ('Error in sys.excepthook', failure), ('\nOriginal exception was', error):
-            print(f'{title}:', file=sys.stderr)
-            sys.__excepthook__(type(shown), shown, shown.__traceback__)
+            if sys.stderr:
+                sys.stderr.write(f'{title}:\n')
+            trace = shown.__traceback__ and shown.__traceback__.tb_next if shown is failure else shown.__traceback__
+            sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
 
 
 def status_of(code):
