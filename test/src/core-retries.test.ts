@@ -357,6 +357,14 @@ describe('backoff', () => {
     expect(server.requests).toHaveLength(3)
   })
 
+  test('that finds the key of a lost exec taken tells how the exec was lost', async () => {
+    await using setting = await start()
+    const { server, agent } = setting
+    server.fault(envelope(502, 'provider_error', { message: 'The sandbox broke down.' }))
+    server.fault(envelope(409, 'conflict', { details: { reason: 'interrupted' } }))
+    expect(await errorOf(agent.exec('bash', 'true'))).toMatchObject({ name: 'ProviderError', status: 502 })
+  })
+
   test('there is none with maxRetries 0', async () => {
     await using setting = await start(allFeatures, { maxRetries: 0 })
     const { server, theazo, agent } = setting

@@ -80,6 +80,29 @@ child.kill()`
     expect(await say(agent, 'bash', 'echo after')).toBe('after')
   })
 
+  test('what waits to be run cannot be changed by another exec, bash and TypeScript either', async () => {
+    await using agent = await server.newAgent()
+    const changer = `
+cat > /tmp/changer.sh << 'END'
+cd /run/theazo; touch /tmp/changing
+until [[ -e /tmp/stop ]]; do
+  for file in */main.*; do
+    [[ $file == */main.ts ]] && line='console.log("FORGED")' || line='echo FORGED'
+    echo "$line" 2> /dev/null > "$file"; echo "$line" > /tmp/control
+  done
+done 2> /dev/null
+END
+setsid bash /tmp/changer.sh > /dev/null 2>&1 & until [[ -e /tmp/changing ]]; do read -t 0.02 <> <(:); done`
+    expect(await say(agent, 'bash', changer)).toBe('')
+    for (let n = 0; n < 8; n += 1) {
+      expect(await say(agent, 'bash', `echo ${n}`)).toBe(`${n}`)
+      expect(await say(agent, 'typescript', `console.log(${n})`)).toBe(`${n}`)
+      expect(await say(agent, 'python', `print(${n})`)).toBe(`${n}`)
+    }
+    // The control: it was there all the time, and saw what it could not change.
+    expect(await say(agent, 'bash', 'cat /tmp/control; touch /tmp/stop')).toContain('FORGED')
+  })
+
   test("an exec cannot write to another's output, nor read its input", async () => {
     await using agent = await server.newAgent()
     const code = `
