@@ -161,8 +161,8 @@ export class LocalSandbox implements Sandbox {
       node: nodePath,
       supervisor: supervisorPath,
       mounts: settings.mounts,
-      // Three of them: were they as large as the memory, files alone could take all of it, and no kill would help.
-      tmpfsBytes: Math.min(256 * 1024 * 1024, Math.floor(settings.memoryBytes / 4)),
+      // Three of them, half of the memory at most: were it all, files alone could take it, and no kill would help.
+      tmpfsBytes: Math.min(256 * 1024 * 1024, Math.floor(settings.memoryBytes / 6)),
     }
   }
 }
