@@ -205,8 +205,9 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
     ['/etc', '/etc/x', '/tmp/x'],
     ['/dev', '/dev/x', '/dev/shm/x'],
     ['/opt', '/opt/x', '/tmp/x'],
-    ['the supervisor', '/opt/theazo/x', '/run/theazo/x'],
-    ['/run', '/run/x', '/run/theazo/x'],
+    ['the supervisor', '/opt/theazo/x', '/tmp/x'],
+    ['/run', '/run/x', '/tmp/x'],
+    ['where code waits to be run', '/run/theazo/x', '/tmp/x'],
     ['/home', '/home/x', '/home/agent/x'],
     ['/proc', '/proc/x', '/tmp/x'],
   ])('nothing can be made in %s', async (_what, refused, control) => {

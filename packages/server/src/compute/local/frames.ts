@@ -29,6 +29,8 @@ export type UpFrame =
   /** It has been killed, and all that it started. */
   | { kind: 'gone'; execId: number }
   | { kind: 'refused'; execId: number; message: string }
+  /** What followed it has failed; it may have run. */
+  | { kind: 'lost'; execId: number }
   /** Its working directory is not there. */
   | { kind: 'noFolder'; execId: number }
 
@@ -128,6 +130,8 @@ function upFrame(execId: number, kind: number, payload: Buffer): UpFrame {
       return { kind: 'refused', execId, message: payload.toString().slice(0, 1000) }
     case 9:
       return { kind: 'noFolder', execId }
+    case 10:
+      return { kind: 'lost', execId }
     default:
       throw new RangeError(`frame of kind ${kind}`)
   }

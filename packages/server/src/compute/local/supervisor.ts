@@ -130,6 +130,8 @@ export class Supervisor {
         return
       case 'refused':
         return exec.reject(new SandboxStartError(frame.message))
+      case 'lost':
+        return exec.reject(new SandboxLostError('The sandbox could not follow the code to its end.'))
       case 'noFolder':
         return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
       case 'gone':

@@ -208,7 +208,7 @@ class Supervisor:
             elif os.WEXITSTATUS(status) == NOT_TAKEN:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
             else:
-                wire.send(job.id, wire.REFUSED, b'The sandbox could not follow the code.')
+                wire.send(job.id, wire.LOST)
 
     def kill_orphans(self):
         for pid, (parent, _session) in processes.table().items():
