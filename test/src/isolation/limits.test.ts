@@ -114,13 +114,9 @@ except OSError as e: print(e.strerror, made > 1000)`
 
   test.each(['/tmp', '/dev/shm'])('%s is bounded', async (folder) => {
     await using agent = await server.newAgent()
-    expect(
-      await say(
-        agent,
-        'bash',
-        `df --output=size -BM ${folder} | tail -1; head -c 1M /dev/zero > ${folder}/small && echo fits`,
-      ),
-    ).toBe('256M\nfits')
+    const look = `df --output=size -BM ${folder} | tail -1; head -c 1M /dev/zero > ${folder}/small && echo fits`
+    const [size, control] = (await say(agent, 'bash', look)).split('\n')
+    expect([Number.parseInt(size ?? '', 10) <= 256, control]).toEqual([true, 'fits'])
   })
 
   describe('folders that code fills or closes', () => {
@@ -150,21 +146,6 @@ except OSError as e: print(e.strerror, made > 1000)`
       // Where the kernel has Landlock, code cannot make anything in /run/theazo in the first place.
       expect((await agent.exec('bash', `${attack}; true`)).exitCode).toBe(0)
       expect(await usable(agent)).toEqual(allUsable)
-    })
-
-    test('folders nested without end are removed with their exec', async () => {
-      await using agent = await server.newAgent()
-      const code = `
-import os, sys
-os.chdir(os.path.dirname(sys.argv[0]))
-for _ in range(3000): os.mkdir('a' * 50); os.chdir('a' * 50)
-print(os.path.dirname(sys.argv[0]))`
-      await agent.exec('bash', leave('sleep 1003'))
-      const folder = await say(agent, 'python', code)
-      expect(await usable(agent)).toEqual(allUsable)
-      expect(
-        await say(agent, 'bash', `pgrep -fx 'sleep 1003' | wc -l; ls -d ${folder}; ls /run/theazo | wc -l`),
-      ).toMatch(/^1\n1\nls: .*No such file/)
     })
 
     test('a tree that is nested without end hinders no exec, and goes with its agent', async () => {

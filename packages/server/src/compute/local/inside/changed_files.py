@@ -37,10 +37,10 @@ def wait_past(changed_ns):
         time.sleep(0.0005)
 
 
-def changed_since(since_ns, is_first_tick_ours=True):
+def changed_since(since_ns):
     """([(path, size)], is_cut, latest change): regular files whose inode was changed since then. By ctime, which code
     cannot set, so that no list of before is needed."""
-    found, latest, seen, folders = [], 0, 0, [ROOT]
+    found, latest, seen, folders, is_closed = [], 0, 0, [ROOT], False
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
@@ -59,7 +59,9 @@ def changed_since(since_ns, is_first_tick_ours=True):
                     if found_stat.st_ctime_ns >= since_ns and stat.S_ISREG(found_stat.st_mode):
                         found.append((entry.path, found_stat.st_size))
                         latest = max(latest, found_stat.st_ctime_ns)
+        except PermissionError:
+            is_closed = True  # by the code
         except OSError:
-            continue  # closed to us by the code, or gone meanwhile
+            continue  # gone meanwhile
     found.sort()
-    return found[:MAX_TOLD], len(found) > MAX_TOLD, latest
+    return found[:MAX_TOLD], is_closed or len(found) > MAX_TOLD, latest
