@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { allUsable, onEachServer, say, usable } from './each-server.ts'
-import { leave } from './sandbox-processes.ts'
 
 /** Bash that fills a folder up, and fails where it is not full then. */
 const full = (folder: string): string =>
