@@ -178,6 +178,7 @@ class Supervisor:
         processes.signal(reaper, SIGKILL)
         os.waitpid(reaper, 0)
         del self.reapers[reaper]
+        self.kill_orphans()  # what it has forked since nothing was seen below it
 
     def bury(self):
         """Takes leave of reapers that have ended, and of what they left where they were killed."""
