@@ -112,7 +112,7 @@ test.runIf(process.getuid?.() === 0)(
   'an exec that is aborted while its sandbox is being made ends, and terminate leaves no process of it',
   async () => {
     using bubblewrap = slowBubblewrap()
-    await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'], {
+    await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--pool', '0', '--json'], {
       PATH: bubblewrap.searchPath,
     })
     const session = await new Theazo({ baseUrl: server.url, apiKey: server.apiKey }).sessions.forUser('abort')
@@ -138,7 +138,7 @@ test.runIf(process.getuid?.() === 0)(
   'SIGKILL of the server while a sandbox is being made leaves no process of it',
   async () => {
     using bubblewrap = slowBubblewrap()
-    const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'], {
+    const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--pool', '0', '--json'], {
       PATH: bubblewrap.searchPath,
     })
     const session = await new Theazo({ baseUrl: server.url, apiKey: server.apiKey }).sessions.forUser('crash')
