@@ -1,4 +1,5 @@
 import type { ApiKeys } from './keys/api-keys.ts'
+import { orAbort } from './or-abort.ts'
 import { createServer, type ServerOptions } from './server.ts'
 
 /** A whole server in this process, without a port: what `new Theazo()` takes as its options. */
@@ -37,16 +38,9 @@ export async function createLocalTheazo(options: ServerOptions = {}): Promise<Lo
 async function rejectOnAbort(request: Request, answer: (request: Request) => Promise<Response>): Promise<Response> {
   const { signal } = request
   signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    const response = await Promise.race([answer(request), aborted])
-    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
-    if (!isStream || !response.body) return response
-    // Its body goes on after this call, and an abort ends that too.
-    return new Response(response.body.pipeThrough(new TransformStream(), { signal }), response)
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+  const response = await orAbort(answer(request), signal)
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
+  if (!isStream || !response.body) return response
+  // Its body goes on after this call, and an abort ends that too.
+  return new Response(response.body.pipeThrough(new TransformStream(), { signal }), response)
 }

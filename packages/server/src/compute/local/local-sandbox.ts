@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SandboxEndedError, SandboxStartError } from '../../errors.ts'
+import { orAbort } from '../../or-abort.ts'
 import type { ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
 import { filesPath, mountDisk, unmountDisk } from './disk-images.ts'
@@ -170,16 +171,4 @@ export class LocalSandbox implements Sandbox {
 async function writeReadable(path: string, content: string): Promise<void> {
   await writeFile(path, content)
   await chmod(path, 0o644)
-}
-
-/** Waits for something that others wait for too, and that goes on without us. @throws the signal's reason. */
-async function orAbort<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([pending, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }

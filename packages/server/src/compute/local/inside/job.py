@@ -1,4 +1,5 @@
 """What the server asks to be run, and the files that it is read from."""
+import marshal
 import os
 
 import wire
@@ -53,8 +54,6 @@ class Job:
         return file_with('stdin', self.stdin)
 
     def for_copy(self):
-        import marshal
-
         return marshal.dumps((self.lang, self.path, self.cwd, self.env, self.needs_fresh_interpreter))
 
     def for_node(self):

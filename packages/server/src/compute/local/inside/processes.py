@@ -48,14 +48,14 @@ def signal(pid, number):
         pass
 
 
-def kill_below(root, spared=frozenset()):
+def kill_below(root):
     """Ends all descendants of a process, also those that fork on meanwhile: what is stopped makes no more. False where
     some are left after a while."""
     until = time.monotonic() + KILL_SECONDS
     while True:
         known = set()
         while True:
-            found = set(below(root, table())) - spared
+            found = set(below(root, table()))
             new = found - known
             if not new:
                 break

@@ -173,9 +173,7 @@ class Supervisor:
 
     def end(self, reaper):
         """Kills a reaper and all below it, and waits for that."""
-        if not processes.kill_below(reaper):
-            os._exit(1)  # the kernel does what we cannot: nothing here outlives pid 1
-        processes.signal(reaper, SIGKILL)
+        kill_tree(reaper)
         os.waitpid(reaper, 0)
         del self.reapers[reaper]
         self.kill_orphans()  # what it has forked since nothing was seen below it
@@ -214,9 +212,13 @@ class Supervisor:
     def kill_orphans(self):
         for pid, (parent, _session) in processes.table().items():
             if parent == 1 and pid not in self.reapers:
-                if not processes.kill_below(pid):
-                    os._exit(1)
-                processes.signal(pid, SIGKILL)
+                kill_tree(pid)
+
+
+def kill_tree(pid):
+    if not processes.kill_below(pid):
+        os._exit(1)  # the kernel does what we cannot: nothing here outlives pid 1
+    processes.signal(pid, SIGKILL)
 
 
 def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_file_bytes, *node_flags):
