@@ -1,4 +1,6 @@
 // What code in the sandbox can count on, through the client and the whole server.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -135,9 +137,12 @@ test('what the code leaves running dies with the exec, but what has left its ses
   expect((await agent.exec('bash', code)).exitCode).toBe(0)
   const look = `
     for name in stays own-group leaves; do
-      before=$(cat $name); sleep 0.3
+      before=$(cat $name)
+      for _ in $(seq $([[ $name == leaves ]] && echo 300 || echo 3)); do
+        sleep 0.1; [[ $before == $(cat $name) ]] || break
+      done
       [[ $before == $(cat $name) ]] && echo $name is dead || echo $name lives
-    done; pkill -f /workspace/nothing; kill $(pgrep -f leaves); sleep 0.1; pgrep -f 'date.*leaves' || echo ended`
+    done; kill $(pgrep -f leaves); while pgrep -f 'date.*leaves' > /dev/null; do sleep 0.01; done; echo ended`
   expect((await agent.exec('bash', look)).stdout).toBe('stays is dead\nown-group is dead\nleaves lives\nended\n')
 })
 
@@ -147,7 +152,7 @@ test('fifty execs of one agent run side by side', async () => {
 })
 
 test('at the deadline everything is killed, the answer is 504, and the sandbox and its files stay', async () => {
-  await using short = await createLocalTheazo({ execTimeoutMs: 300 })
+  await using short = await createLocalTheazo({ execTimeoutMs: 5000 })
   const own = await newAgent(short)
   const code = 'setsid bash -c "while true; do date >> tick; sleep 0.02; done" & sleep 60'
   const error = await own.exec('bash', code).catch((thrown: unknown) => thrown)
@@ -167,6 +172,24 @@ test('a client that goes away takes its code with it, over a port', async () => 
   expect(await ended).toMatchObject({ message: 'gone' })
   const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
   expect((await remote.exec('bash', still)).stdout).toBe('still\n')
+})
+
+test('an abort ends code that streams, in-process too, whatever memory was freed meanwhile', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
+  const abort = new AbortController()
+  const code = 'setsid bash -c "while true; do date +%s%N > beat; sleep 0.02; done" & echo started; sleep 60'
+  const ended = agent.exec('bash', code, { signal: abort.signal, onStdout }).catch((error: unknown) => error)
+  await started
+  for (let time = 0; time < 5; time += 1) {
+    await agent.exec('bash', 'true')
+    collect()
+  }
+  abort.abort(new Error('gone'))
+  expect(await ended).toMatchObject({ message: 'gone' })
+  const still = 'last=; while [[ $(cat beat) != "$last" ]]; do last=$(cat beat); sleep 0.3; done; echo still'
+  expect((await agent.exec('bash', still)).stdout).toBe('still\n')
 })
 
 test('terminate ends what runs with 409, and removes the files, whatever the code has made of them', async () => {
