@@ -34,7 +34,7 @@ describe('deadlines', () => {
       wire.exec(mocked, 'bash', '# theazo:delay=600000').finally(() => (answered += 1)),
       live.exec(real, 'bash', 'sleep 600').finally(() => (answered += 1)),
     ]
-    await expect.poll(() => gauge('execs'), patient).toBe(2)
+    await expect.poll(() => clock.dueIn(120_000), patient).toBe(2)
     await clock.advance(119_999)
     expect([await gauge('execs'), answered]).toEqual([2, 0])
     await clock.advance(1)
@@ -63,6 +63,7 @@ describe('deadlines', () => {
     await expect.poll(status, patient).toBe('failed')
 
     await wire.run(agentId, 'theazo:hang')
+    await expect.poll(() => clock.dueIn(10_000), patient).toBe(1)
     await clock.advance(9_999)
     expect(await status()).toBe('running')
     await clock.advance(1)
@@ -79,6 +80,7 @@ describe('deadlines', () => {
     const pausing = wire.post(`/agents/${agentId}/pause`)
     await expect.poll(async () => (await wire.exec(agentId, 'bash', 'true')).status, patient).toBe(409)
     expectError(await wire.post(`/agents/${agentId}/pause`), 409, 'conflict')
+    await expect.poll(() => clock.dueIn(120_000), patient).toBe(1)
     await clock.advance(120_000)
     expectError(await pausing, 504, 'timeout')
     expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('running')

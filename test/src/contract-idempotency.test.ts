@@ -174,7 +174,7 @@ describe('an answer that is an error', () => {
   })
 
   test('5xx is never kept: the same request is done again', async () => {
-    await using short = await listenTheazo({ port: 0, execTimeoutMs: 1000 })
+    await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
     const wire = await Wire.to(short, short.apiKey)
     const agentId = await wire.agent()
     const headers = keyed()

@@ -92,7 +92,7 @@ test.runIf(process.getuid?.() === 0)(
 test.runIf(process.getuid?.() === 0)(
   'an exec leaves no process but those of its sandbox, and a sandbox no zombie to an init that may reap nothing',
   async () => {
-    await using local = await createLocalTheazo({ execTimeoutMs: 500 })
+    await using local = await createLocalTheazo({ execTimeoutMs: 3000 })
     const session = await new Theazo(local).sessions.forUser('zombies')
     await using agent = await session.agents.create()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)

@@ -28,6 +28,11 @@ export class ManualClock implements Clock {
     return () => void this.#timers.delete(timer)
   }
 
+  /** How many wait to be called after exactly so long. */
+  dueIn(ms: number): number {
+    return [...this.#timers].filter(({ at }) => at === this.#elapsedMs + ms).length
+  }
+
   /** Somebody sets the clock of the machine. No time passes. */
   set(ms: number): void {
     this.#now += ms

@@ -148,7 +148,7 @@ describe('errors', () => {
     })
 
     test('timeout, 504: exec went over its time', async () => {
-      await using short = await listenTheazo({ port: 0, execTimeoutMs: 500 })
+      await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
       const wire = await Wire.to(short, short.apiKey)
       const agentId = await wire.agent()
       expectError(await wire.exec(agentId, 'bash', 'echo kept > file; sleep 60'), 504, 'timeout')

@@ -55,15 +55,14 @@ onEachServer((server) => {
   test.each(Object.keys(takers))('an agent answers while another takes %s', async (what) => {
     await using taker = await server.newAgent()
     const controller = new AbortController()
-    const started = Promise.withResolvers<void>()
+    const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
     const code = `import os, sys\nprint('taking', flush=True)\n${takers[what]}`
-    const taking = taker
-      .exec('python', code, { signal: controller.signal, onStdout: () => started.resolve() })
-      .catch(() => {})
-    await started.promise
+    const taking = taker.exec('python', code, { signal: controller.signal, onStdout })
+    const ended = taking.catch((error: unknown) => error)
+    expect(await Promise.race([started, ended])).toBe('taking\n')
     const latencies = await answers(server.agent)
     controller.abort()
-    await taking
+    await ended
     process.stdout.write(`beside ${what}: ${latencies.map((ms) => Math.round(ms)).join(', ')} ms\n`)
     expect(await say(server.agent, 'bash', 'echo after')).toBe('after')
     expect(server.child.exitCode).toBeNull()

@@ -5,7 +5,11 @@ import { type Flag, type FlagValues, wholeNumber } from './flags.ts'
 /** What sandboxes may use and what is kept ready, for `serve` and `doctor`. */
 export const sandboxFlags = {
   'memory-mb': { value: 'N', env: 'THEAZO_MEMORY_MB', help: 'memory of a sandbox in MiB (default 1024)' },
-  'cpu-percent': { value: 'N', env: 'THEAZO_CPU_PERCENT', help: 'CPU time of a sandbox; 100 is one CPU (default 200)' },
+  'cpu-percent': {
+    value: 'N',
+    env: 'THEAZO_CPU_PERCENT',
+    help: 'CPU time of a sandbox; 100 is one CPU (default 200, or 75 a CPU)',
+  },
   processes: { value: 'N', env: 'THEAZO_PROCESSES', help: 'processes and threads of a sandbox (default 512)' },
   'disk-mb': { value: 'N', env: 'THEAZO_DISK_MB', help: 'files of a sandbox in MiB (default 2048)' },
   pool: { value: 'N', env: 'THEAZO_POOL', help: 'sandboxes kept ready for new agents (default 1)' },

@@ -5,7 +5,7 @@ import { SetupError } from '../../errors.ts'
 export interface SandboxOptions {
   /** Bytes of memory, /tmp and /dev/shm included. Default 1 GiB. */
   memoryBytes?: number | undefined
-  /** CPUs' worth of time; a fraction is fine. Default 2, or what the machine has. */
+  /** CPUs' worth of time; a fraction is fine. Default 2, but no more than three quarters of the machine. */
   cpus?: number | undefined
   /** Processes and threads at a time. Default 512. */
   maxProcesses?: number | undefined
@@ -32,6 +32,12 @@ export interface SandboxOptions {
 /** With nothing left open. */
 export type SandboxSettings = { [Name in keyof SandboxOptions]-?: NonNullable<SandboxOptions[Name]> }
 
+/**
+ * No agent gets the whole machine by default. Linux's scheduler can starve others for seconds beside a group of some
+ * hundred processes that wake and sleep all the time, but not where that group has to pause.
+ */
+const shareOfOne = 0.75
+
 /** Places inside that a mount would take away. */
 const takenPlaces = /^\/(workspace|home|proc|dev|sys|tmp|run|usr|bin|sbin|lib\w*|etc|opt\/(node|theazo))(\/|$)/
 
@@ -47,7 +53,7 @@ export function sandboxSettings(options: SandboxOptions = {}): SandboxSettings {
   }
   return {
     memoryBytes: atLeast('memoryBytes', options.memoryBytes, 64 * mebi, 1024 * mebi),
-    cpus: atLeast('cpus', options.cpus, 0.05, Math.min(2, availableParallelism())),
+    cpus: atLeast('cpus', options.cpus, 0.05, Math.min(2, shareOfOne * availableParallelism())),
     maxProcesses: atLeast('maxProcesses', options.maxProcesses, 16, 512),
     diskBytes: atLeast('diskBytes', options.diskBytes, mebi, 2048 * mebi),
     diskImages: options.diskImages ?? true,

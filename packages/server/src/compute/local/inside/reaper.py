@@ -19,6 +19,8 @@ from job import remove
 READ_BYTES = 65536
 #: How long killed processes may take to die; a disk may hold one for a while.
 DEATH_SECONDS = 5
+#: Of code, below the supervisor and reapers: however many processes it has, they get to run, and so to end it.
+WORKER_NICENESS = 10
 #: The status of a reaper whose process was killed while it waited: a job that it has been told by then has not begun.
 NOT_TAKEN = 71
 
@@ -85,6 +87,7 @@ class Reaper:
             set_wakeup_fd(-1)
             handle(SIGCHLD, SIG_DFL)
             os.setsid()
+            os.nice(WORKER_NICENESS)
             os.dup2(self.out[1], 1)
             os.dup2(self.err[1], 2)
             return True
