@@ -1,6 +1,6 @@
 // What a pause does to processes that have left their exec, seen from the host: they are frozen, not ended.
-import { execFileSync, spawnSync } from 'node:child_process'
-import { chownSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,13 +10,13 @@ import { ApiCaller } from './api-caller.ts'
 import { Chance } from './chance.ts'
 import { processesOf } from './host-processes.ts'
 import { ManualClock } from './manual-clock.ts'
+import { userOf } from './isolation/each-server.ts'
 import { root, startServer } from './server-process.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 const isRoot = process.getuid?.() === 0
 const patient = { timeout: 30_000 }
 const rounds = process.env['THEAZO_SOAK'] === '1' ? 1000 : 50
-const plainUser = ['--reuid', '4371', '--regid', '4371', '--clear-groups']
 
 /** One agent, in which a process that has detached itself writes the time into a file again and again. */
 class Ticking {
@@ -193,21 +193,18 @@ test(
   },
 )
 
-/** A copy of the repository may be in a place that nobody else can read. */
-const isReadable =
-  isRoot && spawnSync('/usr/bin/setpriv', [...plainUser, process.execPath, '--check', bin], { cwd: '/' }).status === 0
-
-describe.runIf(isReadable)('a server of a plain user, who has no freezer', () => {
+describe('a server of a plain user, who has no freezer', () => {
   test('stops what is detached by signals, lets it go on, and ends it with the agent', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'theazo-plain-'))
-    chownSync(folder, 4371, 4371)
-    const args = [...plainUser, process.execPath, bin, 'serve', '--port', '0', '--json']
+    const { uid, prefix, node, packages } = userOf(false, folder)
+    const serve = [join(packages, 'server/dist/bin.js'), 'serve', '--port', '0', '--json']
+    const [program = '', ...args] = [...prefix, node, ...serve]
     try {
       {
-        await using server = await startServer('/usr/bin/setpriv', args, { HOME: folder, TMPDIR: folder })
+        await using server = await startServer(program, args, { HOME: folder, TMPDIR: folder })
         const agent = await Ticking.start(
           new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey }),
-          `${folder}/theazo-4371/temporary/${server.child.pid}-*/agents`,
+          `${folder}/theazo-${uid}/temporary/${server.child.pid}-*/agents`,
         )
         for (const _ of [1, 2]) {
           expect(await agent.post('pause')).toBe(200)
@@ -217,7 +214,9 @@ describe.runIf(isReadable)('a server of a plain user, who has no freezer', () =>
         }
         expect(await agent.post('pause')).toBe(200)
         expect(await agent.post('terminate')).toBe(200)
-        const date = execFileSync('bash', ['-c', 'pgrep -u 4371 -fc "date .%s%N > next" || true'], { encoding: 'utf8' })
+        const date = execFileSync('bash', ['-c', `pgrep -u ${uid} -fc "date .%s%N > next" || true`], {
+          encoding: 'utf8',
+        })
         expect(date).toBe('0\n')
       }
     } finally {

@@ -1,46 +1,25 @@
 // A server of a plain user has no control groups and no disks of its own: a watcher holds memory and disk.
-import { mkdtempSync, rmSync, chownSync, chmodSync } from 'node:fs'
-import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { Theazo, type Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { root, type ServerProcess, startServer } from './server-process.ts'
+import { userOf } from './isolation/each-server.ts'
+import { type ServerProcess, startServer } from './server-process.ts'
 
-const isRoot = process.getuid?.() === 0
-const user = 4242
-const drop = isRoot ? ['/usr/bin/setpriv', '--reuid', `${user}`, '--regid', `${user}`, '--clear-groups'] : []
-const bin = join(root, 'packages/server/dist/bin.js')
-/** A clone below a closed folder is not to be read by another user. */
-const canRun =
-  spawnSync([...drop, process.execPath][0] ?? '', [
-    ...drop.slice(1),
-    ...(isRoot ? [process.execPath] : []),
-    bin,
-    '--help',
-  ]).status === 0
-
-describe.runIf(canRun)('as a plain user', () => {
+describe('as a plain user', () => {
   let home: string
+  let uid: number
   let server: ServerProcess
   let agent: Agent
   beforeAll(async () => {
     home = mkdtempSync('/tmp/theazo-plain-')
     chmodSync(home, 0o700)
-    if (isRoot) chownSync(home, user, user)
-    const command = [
-      ...drop,
-      process.execPath,
-      bin,
-      'serve',
-      '--port',
-      '0',
-      '--json',
-      '--memory-mb',
-      '192',
-      '--disk-mb',
-      '32',
-    ]
-    server = await startServer(command[0] ?? '', command.slice(1), { HOME: home, TMPDIR: home })
+    const user = userOf(false, home)
+    ;({ uid } = user)
+    const limits = ['--memory-mb', '192', '--disk-mb', '32']
+    const serve = [join(user.packages, 'server/dist/bin.js'), 'serve', '--port', '0', '--json', ...limits]
+    const [program = '', ...args] = [...user.prefix, user.node, ...serve]
+    server = await startServer(program, args, { HOME: home, TMPDIR: home })
     const theazo = new Theazo({ baseUrl: server.url, apiKey: server.apiKey })
     agent = await (await theazo.sessions.forUser('plain')).agents.create()
   })
@@ -50,8 +29,9 @@ describe.runIf(canRun)('as a plain user', () => {
   })
 
   test('the server really is no root', async () => {
+    expect(uid).not.toBe(0)
     const { stdout } = await agent.exec('bash', 'id -u')
-    expect(stdout).toBe(`${isRoot ? user : process.getuid?.()}\n`)
+    expect(stdout).toBe(`${uid}\n`)
   })
 
   test.each([

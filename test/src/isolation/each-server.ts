@@ -45,13 +45,24 @@ export function onEachServer(probes: (server: ProbedServer) => void, args: strin
   })
 }
 
-/** What a program must be started with to be the server's user, and where it finds Node and the server. */
-export function programOf(isRoot: boolean, folder: string): { prefix: string[]; node: string; packages: string } {
-  if (isRoot || !amRoot) return { prefix: [], node: process.execPath, packages: join(root, 'packages') }
+/** How the server's user starts a program. */
+export interface ServerUser {
+  uid: number
+  /** What the command begins with. */
+  prefix: string[]
+  node: string
+  /** The folder of the server's package and of what it needs. */
+  packages: string
+}
+
+/** A server's user and what it can read, wherever the clone is; the folder becomes that user's. */
+export function userOf(isRoot: boolean, folder: string): ServerUser {
+  const uid = process.getuid?.() ?? 0
+  if (isRoot || !amRoot) return { uid, prefix: [], node: process.execPath, packages: join(root, 'packages') }
   chownSync(folder, plainUid, plainUid)
   const { node, packages } = copyServer(join(folder, 'copy'))
   const prefix = ['/usr/bin/setpriv', '--reuid', `${plainUid}`, '--regid', `${plainUid}`, '--clear-groups']
-  return { prefix, node, packages }
+  return { uid: plainUid, prefix, node, packages }
 }
 
 /** Nobody else's, so that nothing which the kernel counts by user is counted together. */
@@ -70,7 +81,7 @@ function startedServer(isRoot: boolean, args: string[]): ProbedServer {
     mkdirSync(join(folder, 'tmp'))
     chmodSync(join(folder, 'tmp'), 0o1777)
     writeFileSync(join(folder, 'inherited'), inheritedText, { mode: 0o644 })
-    const { prefix, node, packages } = programOf(isRoot, folder)
+    const { prefix, node, packages } = userOf(isRoot, folder)
     command = [...prefix, node, join(packages, 'server/dist/bin.js')]
     env = { THEAZO_TEST_SECRET: serverSecret, HOME: folder, ...(!isRoot && { TMPDIR: join(folder, 'tmp') }) }
     const serve = ['serve', '--port', '0', '--json', '--data-dir', join(folder, 'data'), ...args]

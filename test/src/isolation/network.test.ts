@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, programOf, say } from './each-server.ts'
+import { onEachServer, userOf, say } from './each-server.ts'
 
 /** 169.254.169.254 is where clouds keep the machine's credentials; the others stand for a private network. */
 const addresses = ['127.0.0.1', '169.254.169.254', '10.13.13.13', '192.168.77.1', '::1', 'fd00:ec2::254']
@@ -77,7 +77,7 @@ function probed(isRoot: boolean): { outside: Record<string, string>; inside: Rec
   const folder = mkdtempSync(join(tmpdir(), 'theazo-network-'))
   chmodSync(folder, 0o777)
   try {
-    const { prefix, node, packages } = programOf(isRoot, folder)
+    const { prefix, node, packages } = userOf(isRoot, folder)
     writeFileSync(join(folder, 'probe.mjs'), program(packages, folder), { mode: 0o644 })
     const [namespace, user] = amRoot
       ? [['--net'], prefix]
