@@ -27,7 +27,8 @@ console.log(JSON.stringify({
   files: readdirSync('/proc/self/fd').map((fd) => { try { return readFileSync('/proc/self/fdinfo/' + fd, 'utf8').length > 0 } catch { return false } }).length < 60,
 }))`,
   bash: `
-echo "$(declare -F; alias; trap; shopt -p; set +o; pwd; umask; ulimit -n; ulimit -t; nice; ls /proc/$$/fd | tr '\\n' ' ')"
+open=(/proc/$$/fd/*)
+echo "$(declare -F; alias; trap; shopt -p; set +o; pwd; umask; ulimit -n; ulimit -t; nice)" "\${open[@]##*/}"
 env | grep -v ^_= | sort; echo "[$leak]"; jobs; echo "\${PIPESTATUS[@]} $IFS" | od -c`,
 }
 
@@ -53,7 +54,7 @@ Math.random = () => 4
 console.log('done')`,
   bash: `
 leak() { :; }; export -f leak; export LEAK=1 leak=1; alias leak=ls; trap 'true' TERM EXIT; shopt -s expand_aliases nullglob
-set +B; cd /tmp; umask 0; ulimit -n 100; ulimit -t 50; renice 5 $$ > /dev/null; exec 9< /etc/passwd; IFS=x
+set +B; cd /tmp; umask 0; ulimit -n 100; ulimit -t 50; renice 15 $$ > /dev/null; exec 9< /etc/passwd; IFS=x
 sleep 60 & disown; echo done`,
 }
 

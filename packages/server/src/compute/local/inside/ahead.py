@@ -4,6 +4,7 @@ import os
 from _signal import SIGCONT
 
 import processes
+import python
 import worker
 from child import child, keep
 from job import fill
@@ -39,6 +40,7 @@ class Ahead:
                 worker.leave()
                 if self.program:
                     worker.run_program(self.program, '/', {b'PATH': b'/usr/bin:/bin'}, job_fd)
+                python.get_ready(job_fd)
                 return 0, worker.take_job(job_fd)
         os.close(read)
         self.waiting.append((reaper, write, stdin))

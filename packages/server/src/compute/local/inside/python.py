@@ -130,10 +130,9 @@ def flush():
 def become(path, cwd, env):
     """Its `__main__`, and the names of the modules that were there before it."""
     import builtins
-    import io
 
-    prepare()
-    os.closerange(3, 65536)
+    if not is_ready:
+        get_ready()
     worker.open_up()
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
@@ -141,22 +140,10 @@ def become(path, cwd, env):
     for name, value in env.items():
         os.environ[os.fsdecode(name)] = os.fsdecode(value)
     time.tzset()
-    for fd, name, mode, errors in (
-        (0, 'stdin', 'r', 'surrogateescape'),
-        (1, 'stdout', 'w', 'surrogateescape'),
-        (2, 'stderr', 'w', 'backslashreplace'),
-    ):
-        buffer = open(fd, f'{mode}b', closefd=False)
-        buffer.raw.name = f'<{name}>'
-        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
-        stream.mode = mode
-        setattr(sys, name, stream)
-        setattr(sys, f'__{name}__', stream)
     sys.argv[:] = [path]
     sys.orig_argv[:] = [sys.executable, path]
     entries = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
     sys.path[0:1] = entries
-    hide_flags()
     add_user_site()
     main = type(sys)('__main__')
     main.__file__ = path
@@ -171,6 +158,56 @@ def become(path, cwd, env):
     customize(entries)
     gc.enable()
     return main, ours
+
+
+is_ready = False
+
+
+def get_ready(job_fd=2):
+    """As far as it goes without a job, whose descriptor stays open. What is touched here is this process's own by then,
+    and no page of it has to be copied, or found, while the code is waited for."""
+    global is_ready
+    prepare()
+    os.closerange(3, job_fd)
+    os.closerange(job_fd + 1, 65536)
+    open_streams()
+    hide_flags()
+    for module in sys.modules.values():
+        getattr(module, '__file__', None)
+    exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), {})
+    gc.collect()
+    is_ready = True
+
+
+#: Nothing that is left behind.
+REHEARSAL = """
+def each(*names, **more):
+    try:
+        return [f'{name!r:>4}' for name in names if more.get(name) is None] + [str(1 + 2.5)]
+    finally:
+        del names
+class Some:
+    at = {'one': each('one')}
+with __import__('contextlib').suppress(KeyError):
+    for one in sorted(Some.at.items()):
+        Some.at['two']
+"""
+
+
+def open_streams():
+    import io
+
+    for fd, name, mode, errors in (
+        (0, 'stdin', 'r', 'surrogateescape'),
+        (1, 'stdout', 'w', 'surrogateescape'),
+        (2, 'stderr', 'w', 'backslashreplace'),
+    ):
+        buffer = open(fd, f'{mode}b', closefd=False)
+        buffer.raw.name = f'<{name}>'
+        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
+        stream.mode = mode
+        setattr(sys, name, stream)
+        setattr(sys, f'__{name}__', stream)
 
 
 def prepare():

@@ -26,6 +26,8 @@ from reaper import NOT_TAKEN, Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already.
 QUIET_SECONDS = 0.015
+#: What a pipe holds; a larger buffer would be mapped anew for each read.
+READ_BYTES = 65536
 #: After this a process is started ahead again where none could be: code may have taken them all.
 AGAIN_SECONDS = 1.0
 
@@ -60,7 +62,7 @@ class Supervisor:
                 os.read(ended, 4096)
                 self.bury()
             if wire.DOWN_FD in ready:
-                data = os.read(wire.DOWN_FD, 1 << 20)
+                data = os.read(wire.DOWN_FD, READ_BYTES)
                 if not data:
                     os._exit(0)  # the server is gone; everything here goes with pid 1
                 received += data

@@ -9,12 +9,25 @@ import { getSystemErrorMessage } from 'node:util'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 
 const forked = new URL(import.meta.url).searchParams.get('main')
-const { path, main } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main')
+// Run while nobody waits: the compiler, the console and the way of a module are loaded by then.
+const rehearsal = 'file:///opt/theazo/rehearsal.ts'
+const rehearsed = `enum Warm { Up }
+new console.Console({ write() {}, once() {}, removeListener() {} }).log('%s', Warm.Up as number, [{ at: 1 }])`
+let path, main
 registerHooks({
-  resolve: (specifier, context, next) =>
-    isMain(specifier, context.parentURL) ? { url: main, shortCircuit: true } : next(specifier, context),
-  load: (url, context, next) => (url === main ? { ...program(), shortCircuit: true } : next(url, context)),
+  resolve: (specifier, context, next) => {
+    const url = specifier === rehearsal ? rehearsal : main
+    return url === rehearsal || isMain(specifier, context.parentURL)
+      ? { url, shortCircuit: true }
+      : next(specifier, context)
+  },
+  load: (url, context, next) => {
+    if (url === rehearsal && path === undefined) return { ...program(rehearsed), shortCircuit: true }
+    return url === main ? { ...program(readFileSync(path, 'utf8')), shortCircuit: true } : next(url, context)
+  },
 })
+if (isMainThread && !forked) await import(rehearsal).catch(() => {})
+;({ path, main } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
 
 function isMain(specifier, parentUrl) {
   if (parentUrl === undefined) return specifier === main || specifier === 'file:///workspace/main.ts'
@@ -23,7 +36,6 @@ function isMain(specifier, parentUrl) {
 
 /** Waits for what is to be run, and makes this process the one it is to run in. */
 function begin() {
-  stripTypeScriptTypes('enum Warm { Up }', { mode: 'transform' }) // loads the compiler while nobody waits
   const { path, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
   closeSync(3)
   for (const name of Object.keys(process.env)) delete process.env[name]
@@ -35,10 +47,19 @@ function begin() {
   process.argv[1] = `/workspace/${name}`
   const main = pathToFileURL(process.argv[1]).href
   globalThis.require = createRequire(main)
+  process.on('exit', leave)
   setEnvironmentData('theazo:main', { path, main })
   const query = `${import.meta.url}?main=${encodeURIComponent(JSON.stringify({ path, main }))}`
   process.execArgv = process.execArgv.map((flag) => (flag === import.meta.url ? query : flag))
   return { path, main }
+}
+
+/** The end of `process.exit`, where the program ends by itself too: to take everything apart first takes milliseconds. */
+function leave(code) {
+  if (code !== 0) return // what was not caught is told only after this
+  const listeners = process.rawListeners('exit')
+  for (const listener of listeners.slice(listeners.indexOf(leave) + 1)) Reflect.apply(listener, process, [code])
+  process.reallyExit(process.exitCode ?? code)
 }
 
 function enter(folder) {
@@ -57,8 +78,7 @@ function enter(folder) {
 }
 
 /** Stripped where that is enough: what is shown of the code is then the user's, and not what a compiler has made of it. */
-function program() {
-  const source = readFileSync(path, 'utf8')
+function program(source) {
   for (const compile of [stripTypeScriptTypes, transformed]) {
     try {
       return { format: 'module', source: compile(source) }
