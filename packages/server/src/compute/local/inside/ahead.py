@@ -36,12 +36,12 @@ class Ahead:
         if reaper == 0:
             with child():
                 keep(stdin, read)
-                job_fd = Reaper(self.last_change).run_ahead()
+                worker.hold(*Reaper(self.last_change).run_ahead())
                 worker.leave()
                 if self.program:
-                    worker.run_program(self.program, '/', {b'PATH': b'/usr/bin:/bin'}, job_fd)
-                python.get_ready(job_fd)
-                return 0, worker.take_job(job_fd)
+                    worker.run_program(self.program, '/', {b'PATH': b'/usr/bin:/bin'}, worker.END_OF_HELD)
+                python.get_ready()
+                return 0, worker.take_job()
         os.close(read)
         self.waiting.append((reaper, write, stdin))
         return reaper, None

@@ -133,6 +133,7 @@ def become(path, cwd, env):
 
     if not is_ready:
         get_ready()
+    os.closerange(3, 65536)
     worker.open_up()
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
@@ -163,13 +164,11 @@ def become(path, cwd, env):
 is_ready = False
 
 
-def get_ready(job_fd=2):
-    """As far as it goes without a job, whose descriptor stays open. What is touched here is this process's own by then,
+def get_ready():
+    """As far as it goes without a job. What is touched here is this process's own by then,
     and no page of it has to be copied, or found, while the code is waited for."""
     global is_ready
     prepare()
-    os.closerange(3, job_fd)
-    os.closerange(job_fd + 1, 65536)
     open_streams()
     hide_flags()
     for module in sys.modules.values():

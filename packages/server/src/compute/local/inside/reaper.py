@@ -42,7 +42,7 @@ class Reaper:
         self.waiting = poll()
         self.waiting.register(self.ended, POLLIN)
         self.worker = None
-        self.job_pipe = None
+        self.told = None
         self.status = None
 
     def run(self, job):
@@ -53,12 +53,14 @@ class Reaper:
         self.see_through(job.id, job.cap, job.folder)
 
     def run_ahead(self):
-        """The same for a node that is told its job later, by the descriptor that this returns."""
-        read, write = os.pipe()
+        """The same for one that is told its job later. Returns where it is told, and where it says that it has it: who is
+        killed may have taken the job from a pipe all the same."""
+        job, told = os.pipe(), os.pipe()
         if self.start_worker():
-            os.close(write)  # or it would never see the end
-            return read
-        self.job_pipe = read  # what stays in it was never begun
+            return job[0], told[1]
+        os.close(job[0])
+        os.close(told[1])
+        self.told = told[0]
         self.waiting.register(wire.JOB_FD, POLLIN)
         while wire.JOB_FD not in (ready := dict(self.waiting.poll())):
             os.read(self.ended, 4096)
@@ -66,14 +68,17 @@ class Reaper:
                 os._exit(NOT_TAKEN)
         with open(wire.JOB_FD, 'rb') as pipe:
             try:
-                exec_id, cap, folder, for_node = marshal.load(pipe)
+                exec_id, cap, folder, for_worker = marshal.load(pipe)
             except EOFError:
                 os._exit(0)  # not needed any more
         self.waiting.unregister(wire.JOB_FD)
         processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
         self.wait_past_changes()
-        with open(write, 'wb') as pipe:
-            pipe.write(for_node)
+        try:
+            with open(job[1], 'wb') as pipe:
+                pipe.write(for_worker)
+        except BrokenPipeError:
+            os._exit(NOT_TAKEN)
         self.see_through(exec_id, cap, folder)
 
     def wait_past_changes(self):
@@ -104,7 +109,7 @@ class Reaper:
             self.waiting.register(fd, POLLIN)
         while not self.has_ended():
             self.wait_once()
-        if self.job_pipe is not None and os.read(self.job_pipe, 1):
+        if self.told is not None and not os.read(self.told, 1):
             os._exit(NOT_TAKEN)
         is_left = self.end_session()
         for fd in list(self.streams):

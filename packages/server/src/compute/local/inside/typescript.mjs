@@ -38,6 +38,8 @@ function isMain(specifier, parentUrl) {
 function begin() {
   const { path, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
   closeSync(3)
+  writeSync(4, '.') // it is not lost, should this process be killed
+  closeSync(4)
   for (const name of Object.keys(process.env)) delete process.env[name]
   Object.assign(process.env, env)
   // Or process.exit would lose what the pipe has not taken yet.

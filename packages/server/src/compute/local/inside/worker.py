@@ -13,7 +13,8 @@ PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/
 
 #: Above the supervisor's, so that code goes first when memory runs out.
 OOM_SCORE = b'500'
-NODE_JOB_FD = 3
+#: Where a process that waits is told its job, and where it says that it has it.
+JOB_FD, TOLD_FD, END_OF_HELD = 3, 4, 5
 #: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
 SPARE_PROCESSES = 16
 
@@ -37,11 +38,16 @@ def open_up():
         pass  # a container may have closed it
 
 
-def run_program(argv, cwd, env, job_fd=None):
+def hold(job_fd, told_fd):
+    """Keeps these two of all descriptors but the standard ones and the fence."""
+    os.dup2(job_fd, JOB_FD)
+    os.dup2(told_fd, TOLD_FD)
+    os.closerange(wire.STDIN_FD + 1, 65536)
+
+
+def run_program(argv, cwd, env, first_closed=3):
     """Never returns."""
-    if job_fd is not None:
-        os.dup2(job_fd, NODE_JOB_FD)
-    os.closerange(NODE_JOB_FD if job_fd is None else NODE_JOB_FD + 1, 65536)
+    os.closerange(first_closed, 65536)
     open_up()
     handle(SIGPIPE, SIG_DFL)  # Python ignores these two, and a program would inherit it
     handle(SIGXFSZ, SIG_DFL)
@@ -68,16 +74,18 @@ def enter(cwd):
 def start(job, typescript):
     """Never returns, but with what Python code needs: path, folder, environment."""
     if job.lang == TYPESCRIPT:
-        run_program(typescript, job.cwd, job.env, file_with('job', job.for_node()))
+        hold(file_with('job', job.for_node()), os.open('/dev/null', os.O_WRONLY))
+        run_program(typescript, job.cwd, job.env, END_OF_HELD)
     return become(job.lang, job.path, job.cwd, job.env, job.needs_fresh_interpreter)
 
 
-def take_job(job_fd):
+def take_job():
     """The same in a process that was started ahead."""
-    with open(job_fd, 'rb') as pipe:
+    with open(JOB_FD, 'rb') as pipe:
         what = pipe.read()
     if not what:
         os._exit(0)  # it is not needed any more
+    os.write(TOLD_FD, b'.')
     return become(*marshal.loads(what))
 
 
