@@ -20,6 +20,7 @@ export class DiskImages {
   readonly #diskBytes: number
   /** Formatted ahead: that takes longer than all else about a disk. */
   #blank: Promise<string> | undefined
+  #soon: NodeJS.Timeout | undefined
 
   private constructor(scratchPath: string, diskBytes: number) {
     this.#scratchPath = scratchPath
@@ -46,9 +47,9 @@ export class DiskImages {
   /** Makes an agent's disk in its folder, and mounts it. The image tells whose it is; its mode lets nobody in. */
   async create(folder: string, { uid, gid }: HostUser): Promise<void> {
     const taken = this.#blank ?? this.#format()
-    this.#blank = this.#format() // before anything is waited for: no two take the same
+    this.#blank = undefined // before anything is waited for: no two take the same
+    this.#formatSoon()
     const blank = await taken
-    this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
     await chown(blank, uid, gid)
     await chmod(blank, 0)
     await rename(blank, join(folder, imageName))
@@ -59,8 +60,18 @@ export class DiskImages {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#soon)
     const blank = await this.#blank?.catch(() => undefined)
     if (blank !== undefined) await rm(blank, { force: true })
+  }
+
+  /** Not beside what the disk is for: the CPUs are the agent's that is being made. */
+  #formatSoon(): void {
+    clearTimeout(this.#soon)
+    this.#soon = setTimeout(() => {
+      this.#blank ??= this.#format()
+      this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
+    }, aheadAfterMs).unref()
   }
 
   async #format(): Promise<string> {
@@ -72,6 +83,9 @@ export class DiskImages {
     return path
   }
 }
+
+/** Quiet time after which something is made ahead for the next agent. */
+export const aheadAfterMs = 100
 
 /** Less has no room for a journal and the files of anybody. */
 const smallestBytes = 16 * 1024 * 1024

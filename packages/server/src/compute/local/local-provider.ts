@@ -4,7 +4,15 @@ import { basename, dirname, join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
-import { DiskImages, filesPath, mountDisk, unmountBelow, unmountDisk, userOfFiles } from './disk-images.ts'
+import {
+  aheadAfterMs,
+  DiskImages,
+  filesPath,
+  mountDisk,
+  unmountBelow,
+  unmountDisk,
+  userOfFiles,
+} from './disk-images.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
@@ -98,6 +106,7 @@ export class LocalProvider implements ComputeProvider {
   readonly #watcher: Watcher
   #lastNumber = 0
   #isClosed = false
+  #soon: NodeJS.Timeout | undefined
 
   constructor(host: Omit<LocalHost, 'nextName' | 'forget'>, userOf: HostUserOf) {
     this.#host = {
@@ -183,6 +192,7 @@ export class LocalProvider implements ComputeProvider {
   /** Kills what runs; agents' files stay for the next server on the same data folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
+    clearTimeout(this.#soon)
     await this.#watcher[Symbol.asyncDispose]()
     await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // the pool's among them
     const pool = await Promise.allSettled(this.#pool.splice(0))
@@ -194,7 +204,8 @@ export class LocalProvider implements ComputeProvider {
   /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */
   async #takeReady(): Promise<LocalSandbox | undefined> {
     const sandbox = await this.#pool.shift()?.catch(() => undefined)
-    this.#refill()
+    clearTimeout(this.#soon)
+    this.#soon = setTimeout(() => this.#refill(), aheadAfterMs).unref()
     if (!sandbox || sandbox.running) return sandbox
     await sandbox.terminate()
     return undefined
