@@ -170,7 +170,7 @@ test('after a restart of the server a paused agent has its files, and no process
 
 test(
   `${rounds} pauses, resumes and execs in any order: each is answered by where the agent stands`,
-  patient,
+  { timeout: rounds * 1000 },
   async () => {
     const chance = new Chance()
     console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it

@@ -26,7 +26,7 @@ from reaper import NOT_TAKEN, Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already.
 QUIET_SECONDS = 0.015
-#: What a pipe holds; a larger buffer would be mapped anew for each read.
+#: What a pipe holds.
 READ_BYTES = 65536
 #: After this a process is started ahead again where none could be: code may have taken them all.
 AGAIN_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Supervisor:
         waiting = poll()
         for fd in (wire.DOWN_FD, ended):
             waiting.register(fd, POLLIN)
-        received = bytearray()
+        received, piece = bytearray(), bytearray(READ_BYTES)
         wire.send(0, wire.READY)
         while True:
             ready = dict(waiting.poll(self.wait_ms()))
@@ -62,10 +62,10 @@ class Supervisor:
                 os.read(ended, 4096)
                 self.bury()
             if wire.DOWN_FD in ready:
-                data = os.read(wire.DOWN_FD, READ_BYTES)
-                if not data:
+                count = os.readv(wire.DOWN_FD, [piece])
+                if count == 0:
                     os._exit(0)  # the server is gone; everything here goes with pid 1
-                received += data
+                received += memoryview(piece)[:count]
                 if self.quiet_at <= time.monotonic():
                     self.quiet_at = time.monotonic() + QUIET_SECONDS
                 for frame in wire.take_frames(received):
