@@ -161,17 +161,20 @@ test('at the deadline everything is killed, the answer is 504, and the sandbox a
   expect(stdout).toBe('dead\n')
 })
 
+/** Bash that leaves a process which writes the time again and again, or that ends when one does or does no more. */
+const ticks = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" &'
+const untilTicking = 'until [[ -e tick ]]; do sleep 0.02; done'
+const untilStill = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
+
 test('a client that goes away takes its code with it, over a port', async () => {
   await using server = await listenTheazo({ port: 0 })
   const remote = await newAgent({ baseUrl: server.url, apiKey: server.apiKey })
   const abort = new AbortController()
-  const code = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" & sleep 60'
-  const ended = remote.exec('bash', code, { signal: abort.signal }).catch((error: unknown) => error)
-  await remote.exec('bash', 'until [[ -e tick ]]; do sleep 0.02; done')
+  const ended = remote.exec('bash', `${ticks} sleep 60`, { signal: abort.signal }).catch((error: unknown) => error)
+  await remote.exec('bash', untilTicking)
   abort.abort(new Error('gone'))
   expect(await ended).toMatchObject({ message: 'gone' })
-  const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
-  expect((await remote.exec('bash', still)).stdout).toBe('still\n')
+  expect((await remote.exec('bash', untilStill)).stdout).toBe('still\n')
 })
 
 test('an abort ends code that streams, in-process too, whatever memory was freed meanwhile', async () => {
@@ -179,17 +182,16 @@ test('an abort ends code that streams, in-process too, whatever memory was freed
   const collect = runInNewContext('gc') as () => void
   const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
   const abort = new AbortController()
-  const code = 'setsid bash -c "while true; do date +%s%N > beat; sleep 0.02; done" & echo started; sleep 60'
+  const code = `${ticks} echo started; sleep 60`
   const ended = agent.exec('bash', code, { signal: abort.signal, onStdout }).catch((error: unknown) => error)
   await started
   for (let time = 0; time < 5; time += 1) {
-    await agent.exec('bash', 'true')
+    await agent.exec('bash', untilTicking)
     collect()
   }
   abort.abort(new Error('gone'))
   expect(await ended).toMatchObject({ message: 'gone' })
-  const still = 'last=; while [[ $(cat beat) != "$last" ]]; do last=$(cat beat); sleep 0.3; done; echo still'
-  expect((await agent.exec('bash', still)).stdout).toBe('still\n')
+  expect((await agent.exec('bash', untilStill)).stdout).toBe('still\n')
 })
 
 test('terminate ends what runs with 409, and removes the files, whatever the code has made of them', async () => {

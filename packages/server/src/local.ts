@@ -34,28 +34,27 @@ export async function createLocalTheazo(options: ServerOptions = {}): Promise<Lo
   }
 }
 
-/** Requests that are not over. A request follows its caller's signal by a weak reference: only while itself is held. */
-const open = new Set<Request>()
-
 /** An abort rejects at once, as the platform's fetch does; the server sees the same signal and kills what runs. */
 async function rejectOnAbort(request: Request, answer: (request: Request) => Promise<Response>): Promise<Response> {
   const { signal } = request
   signal.throwIfAborted()
-  open.add(request)
-  const end = (): void => void open.delete(request)
+  const response = await during(request, orAbort(answer(request), signal))
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
+  if (!isStream || !response.body) return response
+  // Its body goes on after this call, and an abort ends that too.
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
+  during(request, response.body.pipeTo(writable, { signal })).catch(() => {}) // who reads is told
+  return new Response(readable, response)
+}
+
+const held = new Set<Request>()
+
+/** A request follows its caller's signal by a weak reference: only while itself is held. */
+async function during<Value>(request: Request, work: Promise<Value>): Promise<Value> {
+  held.add(request)
   try {
-    const response = await orAbort(answer(request), signal)
-    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
-    if (!isStream || !response.body) {
-      end()
-      return response
-    }
-    // Its body goes on after this call, and an abort ends that too.
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-    response.body.pipeTo(writable, { signal }).then(end, end)
-    return new Response(readable, response)
-  } catch (error) {
-    end()
-    throw error
+    return await work
+  } finally {
+    held.delete(request)
   }
 }

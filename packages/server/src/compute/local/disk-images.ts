@@ -4,6 +4,7 @@ import { chmod, chown, mkdir, readFile, rename, rm, rmdir, stat, truncate, write
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { HostUser } from './host-uid.ts'
+import { WhenQuiet } from './when-quiet.ts'
 
 const run = promisify(execFile)
 /** The system's own tools, whatever the PATH of whoever started the server. */
@@ -20,7 +21,10 @@ export class DiskImages {
   readonly #diskBytes: number
   /** Formatted ahead: that takes longer than all else about a disk. */
   #blank: Promise<string> | undefined
-  #soon: NodeJS.Timeout | undefined
+  readonly #ahead = new WhenQuiet(() => {
+    this.#blank ??= this.#format()
+    this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
+  })
 
   private constructor(scratchPath: string, diskBytes: number) {
     this.#scratchPath = scratchPath
@@ -48,7 +52,7 @@ export class DiskImages {
   async create(folder: string, { uid, gid }: HostUser): Promise<void> {
     const taken = this.#blank ?? this.#format()
     this.#blank = undefined // before anything is waited for: no two take the same
-    this.#formatSoon()
+    this.#ahead.ask()
     const blank = await taken
     await chown(blank, uid, gid)
     await chmod(blank, 0)
@@ -60,18 +64,9 @@ export class DiskImages {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#soon)
+    this.#ahead.cancel()
     const blank = await this.#blank?.catch(() => undefined)
     if (blank !== undefined) await rm(blank, { force: true })
-  }
-
-  /** Not beside what the disk is for: the CPUs are the agent's that is being made. */
-  #formatSoon(): void {
-    clearTimeout(this.#soon)
-    this.#soon = setTimeout(() => {
-      this.#blank ??= this.#format()
-      this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
-    }, aheadAfterMs).unref()
   }
 
   async #format(): Promise<string> {
@@ -83,9 +78,6 @@ export class DiskImages {
     return path
   }
 }
-
-/** Quiet time after which something is made ahead for the next agent. */
-export const aheadAfterMs = 100
 
 /** Less has no room for a journal and the files of anybody. */
 const smallestBytes = 16 * 1024 * 1024

@@ -4,15 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
-import {
-  aheadAfterMs,
-  DiskImages,
-  filesPath,
-  mountDisk,
-  unmountBelow,
-  unmountDisk,
-  userOfFiles,
-} from './disk-images.ts'
+import { DiskImages, filesPath, mountDisk, unmountBelow, unmountDisk, userOfFiles } from './disk-images.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
@@ -24,6 +16,7 @@ import { seccompProgram } from './seccomp.ts'
 import { sizeOfTree } from './size-of-tree.ts'
 import { supervisorFolder } from './supervisor-folder.ts'
 import { Watcher } from './watcher.ts'
+import { WhenQuiet } from './when-quiet.ts'
 
 /** Where the local provider keeps what it needs. */
 export interface LocalProviderOptions {
@@ -103,10 +96,10 @@ export class LocalProvider implements ComputeProvider {
   readonly #sandboxes = new Map<string, LocalSandbox>()
   /** Made ahead; they belong to nobody yet. */
   readonly #pool: Promise<LocalSandbox>[] = []
+  readonly #ahead = new WhenQuiet(() => this.#refill())
   readonly #watcher: Watcher
   #lastNumber = 0
   #isClosed = false
-  #soon: NodeJS.Timeout | undefined
 
   constructor(host: Omit<LocalHost, 'nextName' | 'forget'>, userOf: HostUserOf) {
     this.#host = {
@@ -192,7 +185,7 @@ export class LocalProvider implements ComputeProvider {
   /** Kills what runs; agents' files stay for the next server on the same data folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
-    clearTimeout(this.#soon)
+    this.#ahead.cancel()
     await this.#watcher[Symbol.asyncDispose]()
     await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // the pool's among them
     const pool = await Promise.allSettled(this.#pool.splice(0))
@@ -204,8 +197,7 @@ export class LocalProvider implements ComputeProvider {
   /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */
   async #takeReady(): Promise<LocalSandbox | undefined> {
     const sandbox = await this.#pool.shift()?.catch(() => undefined)
-    clearTimeout(this.#soon)
-    this.#soon = setTimeout(() => this.#refill(), aheadAfterMs).unref()
+    this.#ahead.ask()
     if (!sandbox || sandbox.running) return sandbox
     await sandbox.terminate()
     return undefined

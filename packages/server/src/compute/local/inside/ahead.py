@@ -40,7 +40,7 @@ class Ahead:
                 worker.leave()
                 if self.program:
                     worker.run_program(self.program, '/', {b'PATH': b'/usr/bin:/bin'}, worker.END_OF_HELD)
-                python.get_ready()
+                python.rehearse()
                 return 0, worker.take_job()
         os.close(read)
         self.waiting.append((reaper, write, stdin))

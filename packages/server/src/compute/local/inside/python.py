@@ -131,8 +131,8 @@ def become(path, cwd, env):
     """Its `__main__`, and the names of the modules that were there before it."""
     import builtins
 
-    if not is_ready:
-        get_ready()
+    if not is_set_up:
+        set_up()
     os.closerange(3, 65536)
     worker.open_up()
     handle(SIGINT, default_int_handler)
@@ -161,21 +161,26 @@ def become(path, cwd, env):
     return main, ours
 
 
-is_ready = False
+is_set_up = False
 
 
-def get_ready():
-    """As far as it goes without a job. What is touched here is this process's own by then,
-    and no page of it has to be copied, or found, while the code is waited for."""
-    global is_ready
+def set_up():
+    """As far as it goes without a job."""
+    global is_set_up
     prepare()
     open_streams()
     hide_flags()
+    is_set_up = True
+
+
+def rehearse():
+    """In a process that waits. What is touched here is its own by then, and no page of it has to be copied, or found,
+    while the code is waited for."""
+    set_up()
     for module in sys.modules.values():
         getattr(module, '__file__', None)
     exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), {})
     gc.collect()
-    is_ready = True
 
 
 #: Nothing that is left behind.
