@@ -119,3 +119,20 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     expect(outputs.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 12 }, (_, n) => `${n} ${n}\n`))
   })
 })
+
+test('a bash that has waited starts as one that is started when it is asked for', async () => {
+  await using local = await createLocalTheazo()
+  await using agent = await (await new Theazo(local).sessions.forUser('waiting')).agents.create()
+  const code = `echo "$? $# $- $SECONDS $SHLVL [$_] $0"; ${look.bash}
+declare -p | sed -n 's/^declare \\(-[^ ]* [A-Za-z_]*\\).*/\\1/p' | sort`
+  const start = async (env?: Record<string, string>): Promise<{ path: string; lines: string[] }> => {
+    const { stdout } = await agent.exec('bash', code, env && { env })
+    const [path = ''] = /\/run\/theazo\/\d+/.exec(stdout) ?? []
+    return { path, lines: stdout.replace(path, '').split('\n') }
+  }
+  // What waits has been started with the environment of most execs, so that it is not for this one.
+  const asked = await start({ ASKED: '1' })
+  let waited = await start()
+  await expect.poll(async () => (waited = await start()).path).toMatch(/^\/run\/theazo\/0/)
+  expect(waited.lines).toEqual(asked.lines.filter((line) => !line.includes('ASKED')))
+})

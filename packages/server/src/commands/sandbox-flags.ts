@@ -16,7 +16,7 @@ export const sandboxFlags = {
   'warm-processes': {
     value: 'N',
     env: 'THEAZO_WARM_PROCESSES',
-    help: 'processes kept ready in an agent for Python and bash (default 1)',
+    help: 'processes kept ready in an agent, for Python and for bash each (default 1)',
   },
   'warm-nodes': {
     value: 'N',

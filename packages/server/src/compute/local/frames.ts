@@ -35,20 +35,25 @@ export type UpFrame =
   | { kind: 'noFolder'; execId: number }
 
 const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
-const down = { exec: 1, kill: 2, ping: 3 } as const
+const down = { exec: 1, kill: 2, ping: 3, defaults: 4 } as const
 const downHeaderBytes = 9
 const upHeaderBytes = 7
 
 /** Runs code under a number that the caller chooses. */
 export function execFrame(execId: number, { lang, code, cwd, env, stdin, maxOutputBytes }: ExecFrame): Buffer {
-  const variables = Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`))
+  const variables = entriesOf(env)
   const body = Buffer.alloc(14)
   body.writeUInt8(languages[lang], 0)
   body.writeUInt8(stdin ? 1 : 0, 1)
   body.writeBigUInt64LE(BigInt(maxOutputBytes), 2)
   body.writeUInt32LE(variables.length, 10)
   const blobs = [Buffer.from(cwd), stdin ?? Buffer.alloc(0), Buffer.from(code), ...variables]
-  return downFrame(execId, down.exec, [body, ...blobs.flatMap((blob) => [lengthOf(blob), blob])])
+  return downFrame(execId, down.exec, [body, ...withLengths(blobs)])
+}
+
+/** What code finds in its environment where an exec adds nothing: shells may be started ahead with it. */
+export function defaultsFrame(env: Readonly<Record<string, string>>): Buffer {
+  return downFrame(0, down.defaults, withLengths(entriesOf(env)))
 }
 
 /** Ends an exec and everything it started; `gone` answers. */
@@ -72,10 +77,16 @@ function downFrame(execId: number, kind: number, payload: Uint8Array[]): Buffer 
   return Buffer.concat([header, ...payload])
 }
 
-function lengthOf(blob: Uint8Array): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(blob.length)
-  return length
+function entriesOf(env: Readonly<Record<string, string>>): Buffer[] {
+  return Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`))
+}
+
+function withLengths(blobs: readonly Uint8Array[]): Uint8Array[] {
+  return blobs.flatMap((blob) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32LE(blob.length)
+    return [length, blob]
+  })
 }
 
 /** Puts frames together from pieces of any length. */

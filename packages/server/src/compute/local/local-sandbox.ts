@@ -108,7 +108,7 @@ export class LocalSandbox implements Sandbox {
     await mkdir(this.path)
     await chmod(this.path, 0o711)
     await this.#host.diskImages?.create(this.path, this.user)
-    const { workspace, home, etc } = await this.#folders()
+    const { workspace, home, etc } = this.#folders()
     for (const folder of [workspace, home]) {
       await mkdir(folder)
       await chmod(folder, 0o700)
@@ -125,13 +125,12 @@ export class LocalSandbox implements Sandbox {
     await this.#change.catch(() => {})
     const running = await orAbort(this.start(), signal)
     if (running.isFrozen) await this.#freeze(false) // nobody should ask, but who does is answered
-    const env = { ...this.#host.settings.env, ...request.env }
-    return await running.exec({ ...request, env }, sink, signal)
+    return await running.exec(request, sink, signal)
   }
 
   async #launch(): Promise<RunningSandbox> {
     await mountDisk(this.path)
-    const folders = await this.#folders()
+    const folders = this.#folders()
     const { workspace } = folders
     const found = await stat(workspace).catch(() => undefined)
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
@@ -152,9 +151,9 @@ export class LocalSandbox implements Sandbox {
     if (!this.#ended.signal.aborted) await running?.freeze(isFrozen)
   }
 
-  async #folders(): Promise<SandboxFolders> {
+  #folders(): SandboxFolders {
     const { nodePath, supervisorPath, settings } = this.#host
-    const files = await filesPath(this.path)
+    const files = filesPath(this.path)
     return {
       workspace: join(files, 'workspace'),
       home: join(files, 'home'),

@@ -50,7 +50,7 @@ export class RunningSandbox {
         nodeFlags,
       )
       const sandbox = await startSandbox({ ...host, user, folders, command, cgroup })
-      const supervisor = new Supervisor(sandbox)
+      const supervisor = new Supervisor(sandbox, settings.env)
       const running = new RunningSandbox(supervisor, cgroup, host)
       const kill = (): void => void supervisor.kill('It was ended while it started.')
       signal.addEventListener('abort', kill, { once: true })

@@ -17,7 +17,7 @@ export interface SandboxOptions {
   maxOpenFiles?: number | undefined
   /** Sandboxes that wait for an agent to come. Default 1; 0 for none. */
   poolSize?: number | undefined
-  /** Processes started ahead in an agent, for Python and bash. Default 1; 0 for none. */
+  /** Processes started ahead in an agent, for Python and for bash each. Default 1; 0 for none. */
   warmProcesses?: number | undefined
   /** Node processes started ahead in an agent that has used TypeScript lately. Default 1; 0 for none. */
   warmNodes?: number | undefined

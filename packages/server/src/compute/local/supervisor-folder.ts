@@ -17,7 +17,7 @@ const python = '/usr/bin/python3'
  * @throws {SetupError} without Python.
  */
 export async function supervisorFolder(base: string): Promise<string> {
-  const names = (await readdir(source)).filter((name) => /\.(py|mjs)$/.test(name)).toSorted()
+  const names = (await readdir(source)).filter((name) => /\.(py|mjs|sh)$/.test(name)).toSorted()
   const hash = createHash('sha256')
   for (const name of names) hash.update(name).update(await readFile(join(source, name)))
   const { mtimeMs, size } = await stat(python).catch((cause: unknown) => {

@@ -47,6 +47,7 @@ function speaking(program: string, times: SupervisorTimes) {
       ended: once(child, 'close').then(() => ''),
       kill: () => child.kill('SIGKILL'),
     },
+    {},
     times,
   )
   return {

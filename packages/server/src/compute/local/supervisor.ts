@@ -2,7 +2,7 @@ import type { ExecFile } from '@theazo/core'
 import { ApiError, SandboxLostError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
 import { environmentOf } from './environment.ts'
-import { execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
+import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
 import { type SandboxProcess, startFailure } from './sandbox-process.ts'
 
 /** How long to wait for an answer from inside before the sandbox is given up. */
@@ -37,6 +37,7 @@ export class Supervisor {
   /** Resolves when all of the sandbox is gone. */
   readonly ended: Promise<void>
   readonly #process: SandboxProcess
+  readonly #env: Readonly<Record<string, string>>
   readonly #times: SupervisorTimes
   readonly #running = new Map<number, Running>()
   readonly #ready = Promise.withResolvers<void>()
@@ -46,11 +47,14 @@ export class Supervisor {
   #pinging: NodeJS.Timeout | undefined
   #silence: NodeJS.Timeout | undefined
 
-  constructor(sandbox: SandboxProcess, times: SupervisorTimes = defaultTimes) {
+  /** @param env added to that of all code. */
+  constructor(sandbox: SandboxProcess, env: Readonly<Record<string, string>>, times: SupervisorTimes = defaultTimes) {
     this.#process = sandbox
+    this.#env = env
     this.#times = times
     this.#ready.promise.catch(() => {})
     this.#expectAnswer(times.startMs)
+    sandbox.down.write(defaultsFrame(environmentOf(env)))
     sandbox.up.on('data', (chunk: Buffer) => this.#read(chunk))
     this.ended = sandbox.ended.then((complaint) => this.#end(complaint))
   }
@@ -71,7 +75,7 @@ export class Supervisor {
 
   /** See `Sandbox.exec`. */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
-    const { lang, code, cwd = '/workspace', env = {}, stdin, maxOutputBytes } = request
+    const { lang, code, cwd = '/workspace', stdin, maxOutputBytes } = request
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
@@ -94,7 +98,8 @@ export class Supervisor {
       const startedAt = performance.now()
       this.#running.set(execId, { sink, files: [], startedAt, signal, resolve: end(resolve), reject: end(reject) })
       signal.addEventListener('abort', kill, { once: true })
-      this.#process.down.write(execFrame(execId, { lang, code, cwd, env: environmentOf(env), stdin, maxOutputBytes }))
+      const env = environmentOf({ ...this.#env, ...request.env })
+      this.#process.down.write(execFrame(execId, { lang, code, cwd, env, stdin, maxOutputBytes }))
       this.#pinging ??= setInterval(() => this.#ask(), this.#times.pingMs)
     })
   }

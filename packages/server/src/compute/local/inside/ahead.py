@@ -1,83 +1,106 @@
 """Processes that were started ahead and wait for a job, each below a reaper of its own."""
 import marshal
 import os
+import time
 from _signal import SIGCONT
 
 import processes
-import python
 import worker
 from child import child, keep
-from job import fill
+from job import FOLDER, fill
 from reaper import Reaper
 
 #: What a pipe takes even if nobody reads: code may have stopped who should.
 MAX_HANDED = 60_000
 
 
-class Ahead:
-    """Those of one kind: copies of the supervisor, or nodes."""
+class Waiting:
+    __slots__ = ('reaper', 'pipes', 'stdin', 'folder')
 
-    def __init__(self, last_change, program=None):
-        self.last_change = last_change
-        self.program = program
-        #: Pid of the reaper, its pipe, and the file that is standard input.
+    def __init__(self, reaper, pipes, stdin, folder):
+        self.reaper = reaper
+        #: To the reaper, and to what waits below it.
+        self.pipes = pipes
+        #: The file that is standard input.
+        self.stdin = stdin
+        #: Where it expects the code; None where it is told.
+        self.folder = folder
+
+    def close(self):
+        for fd in (*self.pipes, self.stdin):
+            os.close(fd)
+
+
+class Ahead:
+    """Those of one kind."""
+
+    def __init__(self, last_change, count, become, has_folder=False, seconds=None):
+        """`become(folder)` returns only with a job of Python's. They wait `seconds` from their last use, or for ever."""
+        self.last_change, self.count, self.become = last_change, count, become
+        self.has_folder, self.seconds = has_folder, seconds
+        self.until = float('inf') if seconds is None else 0.0
         self.waiting = []
+        self.started = 0
+
+    @property
+    def wants_one(self):
+        return len(self.waiting) < self.count and time.monotonic() < self.until
+
+    def note_use(self):
+        if self.seconds is not None:
+            self.until = time.monotonic() + self.seconds
 
     def start_one(self):
         """The reaper's pid; with a job of Python's in the process that is to become it."""
-        stdin = os.memfd_create('stdin')
-        read, write = os.pipe()
+        self.started += 1
+        folder = f'{FOLDER}/0{self.started}' if self.has_folder else None  # the number of no exec begins so
+        stdin, to_reaper, to_worker = os.memfd_create('stdin'), os.pipe(), os.pipe()
         try:
             reaper = os.fork()
         except OSError:
-            for fd in (stdin, read, write):
+            for fd in (stdin, *to_reaper, *to_worker):
                 os.close(fd)
             raise
         if reaper == 0:
             with child():
-                keep(stdin, read)
-                worker.hold(*Reaper(self.last_change).run_ahead())
+                keep(stdin, to_reaper[0], to_worker[0])
+                worker.hold(Reaper(self.last_change).run_ahead())
                 worker.leave()
-                if self.program:
-                    worker.run_program(self.program, '/', {b'PATH': b'/usr/bin:/bin'}, worker.END_OF_HELD)
-                python.rehearse()
-                return 0, worker.take_job()
-        os.close(read)
-        self.waiting.append((reaper, write, stdin))
+                return 0, self.become(folder)
+        os.close(to_reaper[0])
+        os.close(to_worker[0])
+        self.waiting.append(Waiting(reaper, (to_reaper[1], to_worker[1]), stdin, folder))
         return reaper, None
 
     def hand_over(self, job, for_worker):
         """The pid of the reaper that has it now; None where nobody waits."""
-        what = marshal.dumps((job.id, job.cap, job.folder, for_worker))
-        while self.waiting and len(what) <= MAX_HANDED:
-            reaper, pipe, stdin = self.waiting.pop(0)
-            processes.signal(reaper, SIGCONT)  # code may have stopped it
+        while self.waiting and len(for_worker) <= MAX_HANDED:
+            first = self.waiting.pop(0)
+            if first.folder:
+                job.move_to(first.folder)
+            processes.signal(first.reaper, SIGCONT)  # code may have stopped it
             try:
                 if job.stdin:
-                    fill(stdin, job.stdin)
-                os.write(pipe, what)
-                return reaper
+                    fill(first.stdin, job.stdin)
+                # The reaper first: it must not see an end of what it has not been told of.
+                for pipe, what in zip(first.pipes, (marshal.dumps(job.for_reaper()), for_worker)):
+                    os.write(pipe, what)
+                return first.reaper
             except BrokenPipeError:
                 continue  # code has killed it
             finally:
-                os.close(stdin)
-                os.close(pipe)
+                first.close()
         return None
 
     def forget(self, reaper):
         """One that has ended while it waited."""
-        for found in [each for each in self.waiting if each[0] == reaper]:
+        for found in [each for each in self.waiting if each.reaper == reaper]:
             self.waiting.remove(found)
-            self._close(found)
+            found.close()
 
     def give_up(self):
         """The pids of all; they are to be ended."""
         given, self.waiting = self.waiting, []
         for each in given:
-            self._close(each)
-        return [reaper for reaper, _pipe, _stdin in given]
-
-    @staticmethod
-    def _close(each):
-        os.close(each[1])
-        os.close(each[2])
+            each.close()
+        return [each.reaper for each in given]

@@ -31,16 +31,10 @@ def now_ns():
     return time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
 
 
-def wait_past(changed_ns):
-    """Waits for the next tick (at most 4 ms) where something was changed in this one: it would look new."""
-    while now_ns() <= changed_ns:
-        time.sleep(0.0005)
-
-
-def changed_since(since_ns):
+def changed_since(since_ns, root):
     """([(path, size)], is_cut, latest change): regular files whose inode was changed since then. By ctime, which code
     cannot set, so that no list of before is needed."""
-    found, latest, seen, folders, is_closed = [], 0, 0, [ROOT], False
+    found, latest, seen, folders, is_closed = [], 0, 0, [root], False
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:

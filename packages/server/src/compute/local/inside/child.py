@@ -20,10 +20,11 @@ class child:
         os._exit(FAILED)
 
 
-def keep(stdin, job_fd=None):
-    """These two are what a reaper keeps of the supervisor's descriptors, beside its way up and the fence."""
+def keep(stdin, job_fd=None, held_fd=None):
+    """These are what a reaper keeps of the supervisor's descriptors, beside its way up and the fence."""
     os.dup2(stdin, wire.STDIN_FD)
     if job_fd is not None:
         os.dup2(job_fd, wire.JOB_FD)
+        os.dup2(held_fd, wire.HELD_FD)
     os.close(wire.DOWN_FD)
-    os.closerange(wire.JOB_FD + 1, 65536)
+    os.closerange(wire.HELD_FD + 1, 65536)

@@ -18,9 +18,18 @@ class Job:
         cwd, stdin, self.code, *env = wire.blobs(payload, wire.EXEC_BODY.size)
         self.cwd = os.path.join('/workspace', os.fsdecode(cwd))
         self.stdin = stdin if has_stdin else b''
-        self.env = dict(entry.split(b'=', 1) for entry in env[:env_count])
+        self.env = variables(env[:env_count])
         self.folder = f'{FOLDER}/{exec_id}'
-        self.path = f'{self.folder}/{_names[self.lang]}'
+        #: When it begins, on the clock of changed files.
+        self.started_ns = 0
+
+    @property
+    def path(self):
+        return f'{self.folder}/{_names[self.lang]}'
+
+    def move_to(self, folder):
+        os.rename(self.folder, folder)
+        self.folder = folder
 
     @property
     def needs_fresh_interpreter(self):
@@ -53,6 +62,9 @@ class Job:
             return os.open('/dev/null', os.O_RDONLY)
         return file_with('stdin', self.stdin)
 
+    def for_reaper(self):
+        return self.id, self.cap, self.folder, self.started_ns
+
     def for_copy(self):
         return marshal.dumps((self.lang, self.path, self.cwd, self.env, self.needs_fresh_interpreter))
 
@@ -66,6 +78,10 @@ class Job:
         """Drops what only the exec's own process needs."""
         self.code = self.stdin = b''
         self.env = {}
+
+
+def variables(entries):
+    return dict(entry.split(b'=', 1) for entry in entries)
 
 
 def file_with(name, content):

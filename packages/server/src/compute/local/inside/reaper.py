@@ -17,6 +17,8 @@ import wire
 from job import remove
 
 READ_BYTES = 65536
+#: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
+QUIET_MS = 15
 #: How long killed processes may take to die; a disk may hold one for a while.
 DEATH_SECONDS = 5
 #: Of code, below the supervisor and reapers: however many processes it has, they get to run, and so to end it.
@@ -47,43 +49,55 @@ class Reaper:
 
     def run(self, job):
         """Returns in the exec's own process only."""
-        self.wait_past_changes()
         if self.start_worker():
             return
-        self.see_through(job.id, job.cap, job.folder)
+        self.see_through(*job.for_reaper())
 
     def run_ahead(self):
-        """The same for one that is told its job later. Returns where it is told, and where it says that it has it: who is
-        killed may have taken the job from a pipe all the same."""
-        job, told = os.pipe(), os.pipe()
+        """The same for one that is told its job later. Returns where it says that it has it: who is killed may have taken
+        the job from a pipe all the same."""
+        told = os.pipe()
         if self.start_worker():
-            return job[0], told[1]
-        os.close(job[0])
+            return told[1]
         os.close(told[1])
         self.told = told[0]
         self.waiting.register(wire.JOB_FD, POLLIN)
-        while wire.JOB_FD not in (ready := dict(self.waiting.poll())):
-            os.read(self.ended, 4096)
-            if self.has_ended():
+        patience = QUIET_MS
+        while wire.JOB_FD not in (ready := dict(self.waiting.poll(patience))):
+            if not ready:
+                patience = None
+                self.rehearse()
+            elif self.has_ended():
+                if wire.JOB_FD in dict(self.waiting.poll(0)):
+                    break  # told before its end, which see_through makes out
                 os._exit(NOT_TAKEN)
-        with open(wire.JOB_FD, 'rb') as pipe:
-            try:
-                exec_id, cap, folder, for_worker = marshal.load(pipe)
-            except EOFError:
-                os._exit(0)  # not needed any more
+            else:
+                os.read(self.ended, 4096)
+        what = os.read(wire.JOB_FD, READ_BYTES)
+        if not what:
+            os._exit(0)  # not needed any more
         self.waiting.unregister(wire.JOB_FD)
+        os.close(wire.JOB_FD)
         processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
-        self.wait_past_changes()
-        try:
-            with open(job[1], 'wb') as pipe:
-                pipe.write(for_worker)
-        except BrokenPipeError:
-            os._exit(NOT_TAKEN)
-        self.see_through(exec_id, cap, folder)
+        self.see_through(*marshal.loads(what))
 
-    def wait_past_changes(self):
-        changed_files.wait_past(self.last_change[0])
-        self.started_ns = changed_files.now_ns()
+    def rehearse(self):
+        """An exec without an exec. What it touches is this process's own from then on, and no page of it has to be copied,
+        or found, while somebody waits."""
+        self.waiting.unregister(wire.JOB_FD)
+        up, wire.UP_FD = wire.UP_FD, os.open('/dev/null', os.O_WRONLY)
+        self.begin(*marshal.loads(marshal.dumps((0, 1, '', 0))))
+        read, write = os.pipe()
+        self.follow({read: wire.STDOUT})
+        os.write(write, b'.')
+        os.close(write)
+        while self.streams:
+            self.wait_once()
+        self.tell_files('/opt/theazo')
+        self.tell_end(0)
+        os.close(wire.UP_FD)
+        wire.UP_FD = up
+        self.waiting.register(wire.JOB_FD, POLLIN)
 
     def start_worker(self):
         """True in the new process."""
@@ -96,17 +110,13 @@ class Reaper:
             os.dup2(self.out[1], 1)
             os.dup2(self.err[1], 2)
             return True
-        for fd in (self.out[1], self.err[1], wire.STDIN_FD, wire.FENCE_FD):
+        for fd in (self.out[1], self.err[1], wire.STDIN_FD, wire.FENCE_FD, wire.HELD_FD):
             os.close(fd)
         return False
 
-    def see_through(self, exec_id, cap, folder):
-        self.exec_id, self.cap, self.flags = exec_id, cap, 0
-        self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
-        self.streams = {self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR}
-        for fd in self.streams:
-            os.set_blocking(fd, False)
-            self.waiting.register(fd, POLLIN)
+    def see_through(self, *job):
+        self.begin(*job)
+        self.follow({self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR})
         while not self.has_ended():
             self.wait_once()
         if self.told is not None and not os.read(self.told, 1):
@@ -114,15 +124,24 @@ class Reaper:
         is_left = self.end_session()
         for fd in list(self.streams):
             self.drain(fd)
-        self.tell_files()
-        code = os.waitstatus_to_exitcode(self.status)
-        wire.send(exec_id, wire.EXIT, wire.EXIT_BODY.pack(code if code >= 0 else 128 - code, self.flags))
-        remove(folder)
+        self.tell_files(changed_files.ROOT)
+        self.tell_end(os.waitstatus_to_exitcode(self.status))
         self.cap = 0  # nobody hears what is written from now on, but who writes it must not stall
         while is_left:
             self.wait_once()
             is_left = self.bury()
         os._exit(0)
+
+    def begin(self, exec_id, cap, folder, started_ns):
+        self.exec_id, self.cap, self.folder, self.started_ns = exec_id, cap, folder, started_ns
+        self.flags = 0
+        self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
+
+    def follow(self, streams):
+        self.streams = streams
+        for fd in streams:
+            os.set_blocking(fd, False)
+            self.waiting.register(fd, POLLIN)
 
     def has_ended(self):
         if self.status is None:
@@ -191,8 +210,8 @@ class Reaper:
             return False
         return True
 
-    def tell_files(self):
-        found, is_cut, latest = changed_files.changed_since(self.started_ns)
+    def tell_files(self, root):
+        found, is_cut, latest = changed_files.changed_since(self.started_ns, root)
         self.last_change[0] = max(self.last_change[0], latest)
         for path, size in found:
             try:
@@ -207,3 +226,8 @@ class Reaper:
             wire.send(self.exec_id, wire.FILE, body)
         if is_cut:
             self.flags |= wire.FILES_TRUNCATED
+
+    def tell_end(self, code):
+        body = wire.EXIT_BODY.pack(code if code >= 0 else 128 - code, self.flags)
+        wire.send(self.exec_id, wire.EXIT, body)
+        remove(self.folder)

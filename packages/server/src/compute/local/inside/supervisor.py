@@ -5,48 +5,56 @@ handles none of its signals), nor open its descriptors or memory (not dumpable).
 else becomes one has lost its reaper, and is killed.
 """
 import gc
+import marshal
 import mmap
 import os
 import resource
+import stat
 import sys
 import time
 from _signal import SIG_DFL, SIGCONT, SIGINT, SIGKILL
 from _signal import signal as handle
 from select import POLLIN, poll
 
+import changed_files
 import kernel
 import processes
 import python
 import wire
 import worker
-from ahead import Ahead
+from changed_files import ROOT
 from child import child, keep
-from job import TYPESCRIPT, Job, remove
-from reaper import NOT_TAKEN, Reaper, watch_children
+from job import BASH, Job, remove, variables
+from kinds import Kinds
+from reaper import NOT_TAKEN, QUIET_MS, Reaper, watch_children
 
-#: Quiet time after which work is done ahead, so that it delays nothing that is on its way already.
-QUIET_SECONDS = 0.015
+#: Quiet time after which work is done ahead, so that it delays nothing that is on its way already; while code runs.
+QUIET_SECONDS, BUSY_SECONDS = QUIET_MS / 1000, 0.1
 #: What a pipe holds.
 READ_BYTES = 65536
 #: After this a process is started ahead again where none could be: code may have taken them all.
 AGAIN_SECONDS = 1.0
+#: A frame as the server sends them.
+REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1), ROOT.encode(), b'', b'echo', b'NAME=value')
 
 
 class Supervisor:
     def __init__(self, warm_count, warm_nodes, warm_seconds, node_flags):
-        self.warm_count, self.warm_nodes, self.warm_seconds = warm_count, warm_nodes, warm_seconds
         preload = 'file:///opt/theazo/typescript.mjs'
-        self.typescript = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
+        typescript = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
         #: When an exec has last changed a file; shared with all reapers.
         self.last_change = memoryview(mmap.mmap(-1, 8)).cast('q')
-        self.copies = Ahead(self.last_change)
-        self.nodes = Ahead(self.last_change, self.typescript)
-        self.nodes_until = 0.0
+        self.kinds = Kinds(self.last_change, warm_count, warm_nodes, warm_seconds, typescript)
+        #: Jobs whose start has to wait for the next tick of the files' clock, with the last one that is not to be theirs.
+        self.held = []
         #: Reapers by pid, each with its job; None for one that waits for it.
         self.reapers = {}
-        self.quiet_at = time.monotonic() + QUIET_SECONDS
+        self.quiet_at = time.monotonic() + BUSY_SECONDS  # the first exec may be on its way
+        #: When processes are started ahead again: not beside an exec that has just begun, unless it takes its time.
         self.ahead_at = 0.0
         self.is_prepared = False
+        #: A fork has made every page one to be copied; see rehearse.
+        self.has_forked = False
 
     def serve(self):
         """Returns in the process of an exec only: the Python job that it is to become."""
@@ -72,7 +80,7 @@ class Supervisor:
                     job = self.handle(*frame)
                     if job:
                         return job
-            job = self.work_ahead()
+            job = self.begin_held() or self.work_ahead()
             if job:
                 return job
 
@@ -82,26 +90,46 @@ class Supervisor:
         elif kind == wire.KILL:
             self.kill(exec_id)
         elif kind == wire.EXEC:
-            try:
-                return self.begin(Job(exec_id, payload))
-            except OSError as error:
-                wire.send(exec_id, wire.REFUSED, f'The sandbox could not start the code: {error.strerror}'.encode())
+            job = Job(exec_id, payload)
+            last = self.last_change[0]
+            if changed_files.now_ns() > last:
+                return self.begin(job)
+            self.held.append((job, last))  # what another has just changed would look like its own
+        elif kind == wire.DEFAULTS:
+            self.kinds.defaults = variables(wire.blobs(payload, 0))
+        return None
+
+    def begin_held(self):
+        now = changed_files.now_ns()
+        for each in [each for each in self.held if now > each[1]]:
+            self.held.remove(each)
+            job = self.begin(each[0])
+            if job:
+                return job
         return None
 
     def begin(self, job):
         """Returns the job in its own process, None in this one."""
-        if not os.path.isdir(job.cwd):
+        try:
+            return self.start(job)
+        except OSError as error:
+            wire.send(job.id, wire.REFUSED, f'The sandbox could not start the code: {error.strerror}'.encode())
+            return None
+
+    def start(self, job):
+        try:
+            mode = os.stat(job.cwd).st_mode
+        except OSError:
+            mode = 0
+        if not stat.S_ISDIR(mode):
             wire.send(job.id, wire.NO_FOLDER)
             return None
+        job.started_ns = changed_files.now_ns()
         job.write_code()
-        reaper = None
-        if job.lang != TYPESCRIPT:
-            reaper = self.copies.hand_over(job, job.for_copy())
-        elif not job.needs_fresh_interpreter:
-            self.nodes_until = time.monotonic() + self.warm_seconds
-            reaper = self.nodes.hand_over(job, job.for_node())
+        reaper = self.kinds.hand_over(job, mode)
         if reaper is None:
             stdin = job.open_stdin()
+            self.has_forked = True
             try:
                 reaper = os.fork()
             except OSError:
@@ -111,6 +139,7 @@ class Supervisor:
                 return self.become(job, stdin)
             os.close(stdin)
         self.reapers[reaper] = job
+        self.quiet_at = self.ahead_at = time.monotonic() + BUSY_SECONDS
         job.forget()
         return None
 
@@ -120,25 +149,28 @@ class Supervisor:
             keep(stdin)
             Reaper(self.last_change).run(job)
             worker.leave()
-            return worker.start(job, self.typescript)
+            return worker.start(job, self.kinds.typescript)
 
     def wait_ms(self):
         """Until there is something to do ahead; None where nothing is."""
+        if self.held:
+            return 1
         at = []
-        if not self.is_prepared or self.wants_node():
+        if not self.is_prepared or self.kinds.nodes.wants_one:
             at.append(max(self.quiet_at, self.ahead_at))
-        if self.is_prepared and len(self.copies.waiting) < self.warm_count:
+        elif self.has_forked:
+            at.append(self.quiet_at)
+        if self.kinds.missing(self.is_prepared):
             at.append(self.ahead_at)
-        if self.nodes.waiting:
-            at.append(self.nodes_until)
+        if self.kinds.nodes.waiting:
+            at.append(self.kinds.nodes.until)
         return max(0.0, min(at) - time.monotonic()) * 1000 + 1 if at else None
-
-    def wants_node(self):
-        return len(self.nodes.waiting) < self.warm_nodes and time.monotonic() < self.nodes_until
 
     def work_ahead(self):
         """Returns a job in its own process only."""
         now = time.monotonic()
+        if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
+            return self.start_ahead(kind)
         if not self.is_prepared:
             if now < self.quiet_at:
                 return None
@@ -146,16 +178,31 @@ class Supervisor:
             python.prepare()
             gc.collect()
             gc.freeze()  # or a collection in a copy would copy all of it
-        if now >= self.ahead_at and len(self.copies.waiting) < self.warm_count:
-            return self.start_ahead(self.copies)
-        if now >= max(self.quiet_at, self.ahead_at) and self.wants_node():
-            return self.start_ahead(self.nodes)
-        if now >= self.nodes_until:
-            for reaper in self.nodes.give_up():
+        nodes = self.kinds.nodes
+        if now >= max(self.quiet_at, self.ahead_at) and nodes.wants_one:
+            return self.start_ahead(nodes)
+        if now >= nodes.until:
+            for reaper in nodes.give_up():
                 self.end(reaper)
+        if now >= self.quiet_at and self.has_forked:
+            self.rehearse()
         return None
 
+    def rehearse(self):
+        """What an exec does here, without one: since the last fork, each page that it touches would have to be copied."""
+        self.has_forked = False
+        for exec_id, kind, payload in wire.take_frames(bytearray(REHEARSAL)):
+            job = Job(exec_id, payload)
+            try:
+                job.write_code()
+            except OSError:
+                pass  # where code has taken all the room
+            marshal.dumps(job.for_reaper())
+            job.for_copy()
+            remove(job.folder)
+
     def start_ahead(self, kind):
+        self.has_forked = True
         try:
             reaper, job = kind.start_one()
         except OSError:
@@ -167,6 +214,7 @@ class Supervisor:
         return None
 
     def kill(self, exec_id):
+        self.held = [each for each in self.held if each[0].id != exec_id]
         for reaper, job in list(self.reapers.items()):
             if job is not None and job.id == exec_id:
                 self.end(reaper)
@@ -195,11 +243,14 @@ class Supervisor:
                 processes.signal(pid, SIGCONT)  # by code: its exec would never be told to have ended
                 continue
             job = self.reapers.pop(pid)
-            self.copies.forget(pid)
-            self.nodes.forget(pid)
+            for kind in self.kinds:
+                kind.forget(pid)
             if status != 0:
                 self.kill_orphans()
-            if job is None and status != 0:
+            if job is not None:
+                self.ahead_at = 0.0
+                self.quiet_at = min(self.quiet_at, time.monotonic() + QUIET_SECONDS)
+            elif status != 0:
                 self.ahead_at = time.monotonic() + AGAIN_SECONDS
             if job is None or status == 0:
                 continue
@@ -234,7 +285,7 @@ def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_fi
     ):
         resource.setrlimit(limit, (value, value))
     nothing = os.open('/dev/null', os.O_RDWR)
-    for fd in (wire.FENCE_FD, wire.STDIN_FD, wire.JOB_FD):
+    for fd in (wire.FENCE_FD, wire.STDIN_FD, wire.JOB_FD, wire.HELD_FD):
         os.dup2(nothing, fd)  # taken, so that nothing else gets these numbers
     fence = kernel.make_fence()
     if fence is not None:

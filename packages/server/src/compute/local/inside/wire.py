@@ -9,11 +9,13 @@ from _struct import Struct
 DOWN = Struct('<IBI')
 UP = Struct('<IBH')
 #: Descriptors of the supervisor and its reapers.
-DOWN_FD, UP_FD, FENCE_FD, STDIN_FD, JOB_FD = 3, 4, 5, 6, 7
+DOWN_FD, UP_FD, FENCE_FD, STDIN_FD = 3, 4, 5, 6
+#: Where a reaper that waits, and what waits below it, are told their job.
+JOB_FD, HELD_FD = 7, 8
 MAX_PAYLOAD = 4096 - UP.size
 
 # Down.
-EXEC, KILL, PING = 1, 2, 3
+EXEC, KILL, PING, DEFAULTS = 1, 2, 3, 4
 # Up.
 READY, PONG, STDOUT, STDERR, FILE, EXIT, GONE, REFUSED, NO_FOLDER, LOST = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
@@ -31,6 +33,12 @@ def send(exec_id, kind, payload=b''):
         os.write(UP_FD, UP.pack(exec_id, kind, len(payload)) + payload)
     except BrokenPipeError:
         os._exit(0)
+
+
+def frame(exec_id, kind, body, *parts):
+    """One of those that come down; see blobs."""
+    payload = body + b''.join(BLOB.pack(len(part)) + part for part in parts)
+    return DOWN.pack(exec_id, kind, len(payload)) + payload
 
 
 def take_frames(received):

@@ -4,6 +4,7 @@ import os
 import resource
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ
 from _signal import signal as handle
+from select import POLLIN, poll
 
 import kernel
 import wire
@@ -38,7 +39,7 @@ def open_up():
         pass  # a container may have closed it
 
 
-def hold(job_fd, told_fd):
+def hold(told_fd, job_fd=wire.HELD_FD):
     """Keeps these two of all descriptors but the standard ones and the fence."""
     os.dup2(job_fd, JOB_FD)
     os.dup2(told_fd, TOLD_FD)
@@ -74,13 +75,17 @@ def enter(cwd):
 def start(job, typescript):
     """Never returns, but with what Python code needs: path, folder, environment."""
     if job.lang == TYPESCRIPT:
-        hold(file_with('job', job.for_node()), os.open('/dev/null', os.O_WRONLY))
+        hold(os.open('/dev/null', os.O_WRONLY), file_with('job', job.for_node()))
         run_program(typescript, job.cwd, job.env, END_OF_HELD)
     return become(job.lang, job.path, job.cwd, job.env, job.needs_fresh_interpreter)
 
 
-def take_job():
-    """The same in a process that was started ahead."""
+def take_job(rehearse, quiet_ms):
+    """The same in a process that was started ahead. It calls `rehearse` where it has to wait."""
+    waiting = poll()
+    waiting.register(JOB_FD, POLLIN)
+    if not waiting.poll(quiet_ms):
+        rehearse()
     with open(JOB_FD, 'rb') as pipe:
         what = pipe.read()
     if not what:
