@@ -20,6 +20,8 @@ export interface DataFolder extends AsyncDisposable {
   sharedPath: string
   /** What this process alone needs, while it runs; closed to all others. */
   scratchPath: string
+  /** Nobody opens it again. */
+  isTemporary: boolean
 }
 
 /**
@@ -52,6 +54,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       nodePath,
       scratchPath,
       sharedPath: base,
+      isTemporary: keptPath === undefined,
       async [Symbol.asyncDispose]() {
         lock?.close()
         await removeTree(temporary)

@@ -109,7 +109,7 @@ async function open(
   const onError = backgroundErrors(log)
   const folder = await openDataFolder(options.dataDir)
   opened.push(folder)
-  const database = await openDatabase(join(folder.path, databaseName))
+  const database = await openDatabase(join(folder.path, databaseName), folder.isTemporary)
   opened.push(closing(() => database.destroy()))
   const keys = new ApiKeys(database)
   const apiKey = await embeddedKey(folder.path)

@@ -74,14 +74,17 @@ export const databaseName = 'theazo.db'
  * Opens the SQLite file, making it where there is none, and brings its tables up to date.
  *
  * @param path of the file; its folder must exist.
+ * @param isTemporary nobody opens it again, so that nothing in it has to outlive a loss of power. Default false.
  */
-export async function openDatabase(path: string): Promise<Database> {
+export async function openDatabase(path: string, isTemporary = false): Promise<Database> {
   // Closed to others also in a folder that is open; SQLite gives the journal the same mode.
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
   const sqlite = new DatabaseSync(path)
-  // WAL: readers go on while one writes. synchronous stays FULL: what was acknowledged survives a loss of power.
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')
+  // WAL: readers go on while one writes. FULL: what was acknowledged survives a loss of power.
+  const synchronous = isTemporary ? 'OFF' : 'FULL'
+  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`)
+  sqlite.exec('PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')
   const reader = new DatabaseSync(path, { timeout: 5000 })
   reader.exec('PRAGMA query_only = ON')
   const database = new Database(sqlite, reader)
