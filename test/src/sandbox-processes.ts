@@ -47,7 +47,7 @@ export interface Holdings {
   descriptors: number
   /** Control groups of its sandboxes, by name. */
   groups: string[]
-  /** Names in its temporary folder, blanks and pipes in stock as one each. */
+  /** Names in its temporary folder, pipes in stock as one. */
   scratch: string[]
 }
 
@@ -63,9 +63,7 @@ export function holdingsOf(pid: number): Holdings {
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => join(folder, name)),
   )
-  const kinds = readdirSync(scratch).map((name) =>
-    /^[0-9a-f-]{36}$/.test(name) ? 'pipe' : name.replace(/^blank-.*/, 'blank'),
-  )
+  const kinds = readdirSync(scratch).map((name) => (/^[0-9a-f-]{36}$/.test(name) ? 'pipe' : name))
   return {
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     groups,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -82,6 +82,10 @@ export class Cgroups {
 /** One sandbox's. */
 export class Cgroup {
   readonly #groups: ReadonlyMap<Controller, Hierarchy>
+  /** Open where the kernel counts kills; what it said last. */
+  #events: number | undefined
+  readonly #text = Buffer.alloc(1024)
+  #isRemoved = false
 
   constructor(groups: ReadonlyMap<Controller, Hierarchy>) {
     this.#groups = groups
@@ -134,11 +138,13 @@ export class Cgroup {
   /** How many processes were killed for want of memory. */
   memoryKills(): number {
     const group = this.#groups.get('memory')
-    if (!group) return 0
+    if (!group || this.#isRemoved) return 0
     try {
-      // At once: it is asked twice an exec, and takes microseconds.
-      const text = readFileSync(join(group.path, group.version === 2 ? 'memory.events' : 'memory.oom_control'), 'utf8')
-      return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
+      // At once, and by a descriptor that stays open: it is asked twice an exec.
+      const file = group.version === 2 ? 'memory.events' : 'memory.oom_control'
+      this.#events ??= openSync(join(group.path, file), 'r')
+      const size = readSync(this.#events, this.#text, 0, this.#text.length, 0)
+      return Number(/^oom_kill (\d+)$/m.exec(this.#text.toString('latin1', 0, size))?.[1] ?? 0)
     } catch {
       return 0 // removed already
     }
@@ -146,6 +152,9 @@ export class Cgroup {
 
   /** Its processes must be gone; the kernel may take a moment to notice. */
   async remove(): Promise<void> {
+    this.#isRemoved = true
+    if (this.#events !== undefined) closeSync(this.#events)
+    this.#events = undefined
     for (const path of this.paths) await removeGroup(path)
   }
 }

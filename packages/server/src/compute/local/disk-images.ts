@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { chmod, chown, mkdir, readFile, rename, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { type Stats, statSync } from 'node:fs'
+import { chmod, chown, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { HostUser } from './host-uid.ts'
-import { WhenQuiet } from './when-quiet.ts'
 
 const run = promisify(execFile)
 /** The system's own tools, whatever the PATH of whoever started the server. */
@@ -17,24 +16,16 @@ const mountName = 'disk'
  * and a container not always.
  */
 export class DiskImages {
-  readonly #scratchPath: string
   readonly #diskBytes: number
-  /** Formatted ahead: that takes longer than all else about a disk. */
-  #blank: Promise<string> | undefined
-  readonly #ahead = new WhenQuiet(() => {
-    this.#blank ??= this.#format()
-    this.#blank.catch(() => (this.#blank = undefined)) // who needs it tries again, and is told
-  })
 
-  private constructor(scratchPath: string, diskBytes: number) {
-    this.#scratchPath = scratchPath
+  private constructor(diskBytes: number) {
     this.#diskBytes = diskBytes
   }
 
   /** Tries it; undefined where it cannot be had. */
   static async open(scratchPath: string, diskBytes: number): Promise<DiskImages | undefined> {
     if (process.getuid?.() !== 0 || diskBytes < smallestBytes) return undefined
-    const images = new DiskImages(scratchPath, diskBytes)
+    const images = new DiskImages(diskBytes)
     const trial = join(scratchPath, 'trial')
     try {
       await mkdir(trial)
@@ -50,32 +41,17 @@ export class DiskImages {
 
   /** Makes an agent's disk in its folder, and mounts it. The image tells whose it is; its mode lets nobody in. */
   async create(folder: string, { uid, gid }: HostUser): Promise<void> {
-    const taken = this.#blank ?? this.#format()
-    this.#blank = undefined // before anything is waited for: no two take the same
-    this.#ahead.ask()
-    const blank = await taken
-    await chown(blank, uid, gid)
-    await chmod(blank, 0)
-    await rename(blank, join(folder, imageName))
+    const image = join(folder, imageName)
+    await writeFile(image, '', { mode: 0o600 })
+    await truncate(image, this.#diskBytes)
+    const format = ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard', image]
+    await run('mkfs.ext4', format, tools)
+    await chown(image, uid, gid)
+    await chmod(image, 0)
     await mkdir(join(folder, mountName))
     await mountDisk(folder)
     await rmdir(join(folder, mountName, 'lost+found'))
     await chmod(join(folder, mountName), 0o711)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#ahead.cancel()
-    const blank = await this.#blank?.catch(() => undefined)
-    if (blank !== undefined) await rm(blank, { force: true })
-  }
-
-  async #format(): Promise<string> {
-    const path = join(this.#scratchPath, `blank-${randomUUID()}`)
-    await writeFile(path, '', { mode: 0o600 })
-    await truncate(path, this.#diskBytes)
-    const format = ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard', path]
-    await run('mkfs.ext4', format, tools)
-    return path
   }
 }
 
@@ -83,20 +59,20 @@ export class DiskImages {
 const smallestBytes = 16 * 1024 * 1024
 
 /** Where an agent's files are: on its disk, where it has one. */
-export async function filesPath(folder: string): Promise<string> {
-  return (await hasDisk(folder)) ? join(folder, mountName) : folder
+export function filesPath(folder: string): string {
+  return hasDisk(folder) ? join(folder, mountName) : folder
 }
 
 /** Whose files are in an agent's folder; undefined where there are none. A disk need not be mounted for it. */
-export async function userOfFiles(folder: string): Promise<HostUser | undefined> {
-  const found = await stat(join(folder, (await hasDisk(folder)) ? imageName : 'workspace')).catch(() => undefined)
+export function userOfFiles(folder: string): HostUser | undefined {
+  const found = statOf(join(folder, hasDisk(folder) ? imageName : 'workspace'))
   return found && { uid: found.uid, gid: found.gid }
 }
 
 /** Mounts an agent's disk where it has one that is not mounted. */
 export async function mountDisk(folder: string): Promise<void> {
   await inTurn(folder, async () => {
-    if (!(await hasDisk(folder)) || (await isMounted(folder))) return
+    if (!hasDisk(folder) || (await isMounted(folder))) return
     // What is deleted inside is given back, so that the file takes what its files take.
     const options = 'loop,nosuid,nodev,noatime,discard'
     await run('mount', ['-t', 'ext4', '-o', options, join(folder, imageName), join(folder, mountName)], tools)
@@ -152,8 +128,17 @@ async function unmount(path: string): Promise<void> {
   await run('umount', [path], tools).catch(() => run('umount', ['--lazy', path], tools))
 }
 
-async function hasDisk(folder: string): Promise<boolean> {
-  return (await stat(join(folder, imageName)).catch(() => undefined)) !== undefined
+function hasDisk(folder: string): boolean {
+  return statOf(join(folder, imageName)) !== undefined
+}
+
+/** At once: each exec asks, and it takes microseconds. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined // e.g. where a folder was expected, there is something else
+  }
 }
 
 /** A mounted folder is on another device than the one it is in. */

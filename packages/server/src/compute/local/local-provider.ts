@@ -96,7 +96,9 @@ export class LocalProvider implements ComputeProvider {
   readonly #sandboxes = new Map<string, LocalSandbox>()
   /** Made ahead; they belong to nobody yet. */
   readonly #pool: Promise<LocalSandbox>[] = []
-  readonly #ahead = new WhenQuiet(() => this.#refill())
+  /** Folders of the next one, without processes: to make a disk takes as long as to start them. */
+  #folders: Promise<LocalSandbox> | undefined
+  readonly #ahead = new WhenQuiet(() => this.#workAhead())
   readonly #watcher: Watcher
   #lastNumber = 0
   #isClosed = false
@@ -127,16 +129,16 @@ export class LocalProvider implements ComputeProvider {
   /** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
   async begin(): Promise<void> {
     const first = await this.#make()
-    await checkIsolation(first.sandbox, first.user)
-    if (this.#host.settings.poolSize > 0) this.#pool.push(Promise.resolve(first.sandbox))
-    else await first.sandbox.terminate()
-    this.#refill()
+    await checkIsolation(first, first.user)
+    if (this.#host.settings.poolSize > 0) this.#pool.push(Promise.resolve(first))
+    else await first.terminate()
+    this.#workAhead()
     this.#watcher.start()
   }
 
   async create({ id }: SandboxSpec): Promise<Sandbox> {
     try {
-      const sandbox = (await this.#takeReady()) ?? (await this.#make()).sandbox
+      const sandbox = (await this.#takeReady()) ?? (await this.#make())
       try {
         const made = sandbox.id
         await sandbox.becomeOf(id)
@@ -154,7 +156,7 @@ export class LocalProvider implements ComputeProvider {
   }
 
   async attach(id: string): Promise<Sandbox | undefined> {
-    const user = await userOfFiles(join(this.#host.agentsPath, id))
+    const user = userOfFiles(join(this.#host.agentsPath, id))
     if (!user) {
       const known = this.#sandboxes.get(id)
       this.#sandboxes.delete(id)
@@ -169,9 +171,9 @@ export class LocalProvider implements ComputeProvider {
 
   async sizeOf(id: string): Promise<number | undefined> {
     const folder = join(this.#host.agentsPath, id)
-    if (!(await userOfFiles(folder))) return undefined
+    if (!userOfFiles(folder)) return undefined
     await mountDisk(folder)
-    return await sizeOfTree(await filesPath(folder))
+    return await sizeOfTree(filesPath(folder))
   }
 
   async prune(isKnown: (id: string) => boolean): Promise<void> {
@@ -190,7 +192,7 @@ export class LocalProvider implements ComputeProvider {
     await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // the pool's among them
     const pool = await Promise.allSettled(this.#pool.splice(0))
     await Promise.all(pool.map((made) => (made.status === 'fulfilled' ? made.value.terminate() : undefined)))
-    await this.#host.diskImages?.[Symbol.asyncDispose]()
+    await (await this.#folders?.catch(() => undefined))?.terminate()
     await this.#host.cgroups[Symbol.asyncDispose]()
   }
 
@@ -204,16 +206,22 @@ export class LocalProvider implements ComputeProvider {
   }
 
   /** In the background. What fails here is told when an agent is to have one. */
-  #refill(): void {
+  #workAhead(): void {
     const { poolSize } = this.#host.settings
     while (!this.#isClosed && this.#pool.length < poolSize) {
-      const making = this.#make().then(({ sandbox }) => sandbox)
+      const making = this.#make()
       this.#pool.push(making)
       making.catch(() => {
         const index = this.#pool.indexOf(making)
         if (index >= 0) this.#pool.splice(index, 1)
       })
     }
+    if (this.#isClosed || this.#folders) return
+    const making = this.#makeFolders()
+    this.#folders = making
+    making.catch(() => {
+      if (this.#folders === making) this.#folders = undefined
+    })
   }
 
   /** With a uid that no other sandbox of this server has, where there is more than one to be had. */
@@ -226,14 +234,27 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async #make(): Promise<{ sandbox: LocalSandbox; user: HostUser }> {
+  async #make(): Promise<LocalSandbox> {
+    const made = this.#folders ?? this.#makeFolders()
+    this.#folders = undefined // before anything is waited for: no two take the same
+    this.#ahead.ask()
+    const sandbox = await made
+    try {
+      await sandbox.start()
+      return sandbox
+    } catch (error) {
+      await sandbox.terminate()
+      throw error
+    }
+  }
+
+  async #makeFolders(): Promise<LocalSandbox> {
     const { id, user } = this.#newcomer()
     const sandbox = new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox) // no prune may take it
     try {
       await sandbox.makeFolders()
-      await sandbox.start()
-      return { sandbox, user }
+      return sandbox
     } catch (error) {
       await sandbox.terminate()
       throw error
