@@ -51,9 +51,11 @@ const printing: Record<Language, (text: string) => string> = {
 /** Of an end that the lying bubblewrap made up. */
 const lyingCode = 42
 /** A deadline for what nothing else ends: code whose reaper is stopped. */
-const timeoutMs = 8000
+const faultedTimeoutMs = 8000
+/** For code that nothing befalls, however busy the machine is. */
+const timeoutMs = 60_000
 /** Only a hang takes this long: the deadline, and what a supervisor is given to answer. */
-const hangMs = 60_000
+const hangMs = 120_000
 
 /** One agent, and what befalls it. */
 export class FaultedAgent {
@@ -104,7 +106,11 @@ export class FaultedAgent {
     const text = `t${chance.between(0, 1e9)}`
     const abort = new AbortController()
     const isStream = chance.percent(40)
-    const running = this.#answer(lang, printing[lang](text), isStream, abort.signal)
+    const running = this.#answer(lang, printing[lang](text), {
+      isStream,
+      signal: abort.signal,
+      ...(fault !== undefined && { timeoutMs: faultedTimeoutMs }),
+    })
     if (fault !== undefined) {
       await sleep(chance.between(0, 250))
       await this.#break(fault, abort)
@@ -121,7 +127,7 @@ export class FaultedAgent {
 
   async #triesUntilOk(lang: Language, when: string): Promise<number> {
     for (let tries = 0; ; tries += 1) {
-      const again = await this.#answer(lang, printing[lang](when), false)
+      const again = await this.#answer(lang, printing[lang](when))
       if (outcomeOf(again, when) === 'ok') return tries
       assert(tries < 5, `it does not come back ${when}: ${JSON.stringify(again)}`)
     }
@@ -134,25 +140,26 @@ export class FaultedAgent {
       return
     }
     if (fault in codeFaults) {
-      await this.#answer('bash', codeFaults[fault as keyof typeof codeFaults], false)
+      await this.#answer('bash', codeFaults[fault as keyof typeof codeFaults], { timeoutMs: faultedTimeoutMs })
       return
     }
     writeFileSync(join(this.#folder, `lie-${this.#uid}`), fault.replace('lie: ', ''), { mode: 0o666 })
   }
 
   async #send(lang: Language, code: string) {
-    const { status, body } = await this.#answer(lang, code, false)
+    const { status, body } = await this.#answer(lang, code)
     assert.equal(status, 200, JSON.stringify(body))
     return body
   }
 
   /** The final answer, by whichever way. Status 0: aborted. */
-  async #answer(lang: Language, code: string, isStream: boolean, signal?: AbortSignal) {
+  async #answer(lang: Language, code: string, options: AnswerOptions = {}) {
+    const { isStream = false, signal } = options
     const hang = AbortSignal.timeout(hangMs)
     try {
       const response = await this.#api.open(`/agents/${this.#id}/exec`, {
         method: 'POST',
-        body: JSON.stringify({ lang, code, timeoutMs }),
+        body: JSON.stringify({ lang, code, timeoutMs: options.timeoutMs ?? timeoutMs }),
         headers: isStream ? { accept: 'text/event-stream' } : {},
         signal: AbortSignal.any([hang, ...(signal ? [signal] : [])]),
       })
@@ -169,6 +176,12 @@ export class FaultedAgent {
       throw new Error(`no answer to ${lang} ${JSON.stringify(code)} within its time`, { cause: error })
     }
   }
+}
+
+interface AnswerOptions {
+  isStream?: boolean
+  signal?: AbortSignal
+  timeoutMs?: number
 }
 
 function nodesOf(all: SandboxRoles['all']): SandboxRoles['all'] {
