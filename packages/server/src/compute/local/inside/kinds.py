@@ -42,9 +42,8 @@ class Kinds:
                 return reaper
         return self.copies.hand_over(job, job.for_copy())
 
-    @staticmethod
-    def become_copy(_folder):
-        return worker.take_job(python.rehearse, QUIET_MS)
+    def become_copy(self, _folder):
+        return worker.take_job(lambda: python.rehearse(self.defaults), QUIET_MS)
 
     def become_node(self, _folder):
         worker.run_program(self.typescript, '/', {b'PATH': b'/usr/bin:/bin'}, worker.END_OF_HELD)

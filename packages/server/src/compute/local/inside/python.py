@@ -137,10 +137,7 @@ def become(path, cwd, env):
     worker.open_up()
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
-    os.environ.clear()
-    for name, value in env.items():
-        os.environ[os.fsdecode(name)] = os.fsdecode(value)
-    time.tzset()
+    furnish(env)
     sys.argv[:] = [path]
     sys.orig_argv[:] = [sys.executable, path]
     entries = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
@@ -161,6 +158,21 @@ def become(path, cwd, env):
     return main, ours
 
 
+furnished = None
+
+
+def furnish(env):
+    """The environment of most execs is given ahead."""
+    global furnished
+    if env == furnished:
+        return
+    os.environ.clear()
+    for name, value in env.items():
+        os.environ[os.fsdecode(name)] = os.fsdecode(value)
+    time.tzset()
+    furnished = env
+
+
 is_set_up = False
 
 
@@ -173,12 +185,15 @@ def set_up():
     is_set_up = True
 
 
-def rehearse():
+def rehearse(env):
     """In a process that waits. What is touched here is its own by then, and no page of it has to be copied, or found,
     while the code is waited for."""
     set_up()
-    for module in sys.modules.values():
-        getattr(module, '__file__', None)
+    if env is not None:
+        furnish(env)
+    os.path.abspath(os.environ.get('HOME', '/'))
+    for module in list(sys.modules.values()):
+        getattr(module, '__file__', '').startswith('/opt/theazo/')
     exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), {})
     gc.collect()
 
