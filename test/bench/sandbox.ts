@@ -10,6 +10,7 @@ import { createLocalTheazo } from '@theazo/server'
 import type { Sandbox } from '../../packages/server/dist/compute/compute-provider.js'
 import { createLocalProvider } from '../../packages/server/dist/compute/local/local-provider.js'
 import { openDataFolder } from '../../packages/server/dist/data-folder.js'
+import { startContainer } from './docker.ts'
 import { alternate, percentile, type Row, timeRow } from './measure.ts'
 
 const programs = {
@@ -36,8 +37,7 @@ export async function sandboxRows(): Promise<Row[]> {
     const sandbox = await provider.create({ id: 'bench' })
     const rows = await warmRows(sandbox, folder)
     rows.push(await throughputRow(sandbox, folder), await filesRow(sandbox))
-    const peer = await otherSandboxRow(sandbox)
-    if (peer) rows.push(peer)
+    for (const peer of [await otherSandboxRow(sandbox), await dockerRow(sandbox)]) if (peer) rows.push(peer)
     return [...rows, ...(await overHttpRows())]
   } finally {
     await provider[Symbol.asyncDispose]()
@@ -147,6 +147,21 @@ async function otherSandboxRow(sandbox: Sandbox): Promise<Row | undefined> {
   const [ours, peer] = [percentile(mine, 50), percentile(its, 50)]
   const row = timeRow('sandbox: exec of bash back to back, p50', ours, '@anthropic-ai/sandbox-runtime', peer)
   return { ...row, goal: '<= 0.125' }
+}
+
+async function dockerRow(sandbox: Sandbox): Promise<Row | undefined> {
+  using container = startContainer()
+  if (!container) {
+    console.error('docker exec is left out: no docker runs here')
+    return undefined
+  }
+  const [mine = [], its = []] = await alternate(
+    30,
+    () => run(sandbox, 'bash', 'echo 4'),
+    () => container.echo(),
+  )
+  const [ours, peer] = [percentile(mine, 50), percentile(its, 50)]
+  return { ...timeRow('sandbox: exec of bash beside docker, p50', ours, 'docker exec', peer), goal: '<= 0.067' }
 }
 
 async function otherSandbox(): Promise<void> {
