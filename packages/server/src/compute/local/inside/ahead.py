@@ -76,10 +76,10 @@ class Ahead:
         """The pid of the reaper that has it now; None where nobody waits."""
         while self.waiting and len(for_worker) <= MAX_HANDED:
             first = self.waiting.pop(0)
-            if first.folder:
-                job.move_to(first.folder)
-            processes.signal(first.reaper, SIGCONT)  # code may have stopped it
             try:
+                if first.folder:
+                    job.move_to(first.folder)
+                processes.signal(first.reaper, SIGCONT)  # code may have stopped it
                 if job.stdin:
                     fill(first.stdin, job.stdin)
                 # The reaper first: it must not see an end of what it has not been told of.

@@ -40,21 +40,27 @@ class Job:
         )
 
     def write_code(self):
-        try:
-            self._write_code()
-        except OSError:  # the folder is the user's too, who may have filled it or closed it
+        error = self.try_to_write_code()
+        if error:  # the folder is the user's too, who may have filled it or closed it
             os.chmod(FOLDER, 0o700)
             for name in os.listdir(FOLDER):
                 remove(f'{FOLDER}/{name}')
-            self._write_code()
+            error = self.try_to_write_code()
+        if error:
+            raise error
 
-    def _write_code(self):
-        os.mkdir(self.folder, 0o700)
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    def try_to_write_code(self):
+        """The error, where there is one."""
         try:
-            _write_all(fd, self.code)
-        finally:
-            os.close(fd)
+            os.mkdir(self.folder, 0o700)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                _write_all(fd, self.code)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            return error
+        return None
 
     def open_stdin(self):
         """A file and no pipe: nobody has to feed it, whether the code reads it or not."""

@@ -28,8 +28,9 @@ from job import BASH, Job, remove, variables
 from kinds import Kinds
 from reaper import NOT_TAKEN, QUIET_MS, Reaper, watch_children
 
-#: Quiet time after which work is done ahead, so that it delays nothing that is on its way already; while code runs.
-QUIET_SECONDS, BUSY_SECONDS = QUIET_MS / 1000, 0.1
+#: Quiet time after which work is done ahead, so that it delays nothing that is on its way already; while code runs; and
+#: when what Python needs is loaded in any case.
+QUIET_SECONDS, BUSY_SECONDS, PREPARE_SECONDS = QUIET_MS / 1000, 0.1, 0.3
 #: What a pipe holds.
 READ_BYTES = 65536
 #: After this a process is started ahead again where none could be: code may have taken them all.
@@ -50,6 +51,7 @@ class Supervisor:
         #: Reapers by pid, each with its job; None for one that waits for it.
         self.reapers = {}
         self.quiet_at = time.monotonic() + BUSY_SECONDS  # the first exec may be on its way
+        self.prepare_by = time.monotonic() + PREPARE_SECONDS
         #: When processes are started ahead again: not beside an exec that has just begun, unless it takes its time.
         self.ahead_at = 0.0
         self.is_prepared = False
@@ -156,7 +158,9 @@ class Supervisor:
         if self.held:
             return 1
         at = []
-        if not self.is_prepared or self.kinds.nodes.wants_one:
+        if not self.is_prepared:
+            at.append(min(self.quiet_at, self.prepare_by))
+        elif self.kinds.nodes.wants_one:
             at.append(max(self.quiet_at, self.ahead_at))
         elif self.has_forked:
             at.append(self.quiet_at)
@@ -172,7 +176,7 @@ class Supervisor:
         if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
             return self.start_ahead(kind)
         if not self.is_prepared:
-            if now < self.quiet_at:
+            if now < min(self.quiet_at, self.prepare_by):
                 return None
             self.is_prepared = True
             python.prepare()
@@ -193,10 +197,7 @@ class Supervisor:
         self.has_forked = False
         for exec_id, kind, payload in wire.take_frames(bytearray(REHEARSAL)):
             job = Job(exec_id, payload)
-            try:
-                job.write_code()
-            except OSError:
-                pass  # where code has taken all the room
+            job.try_to_write_code()
             marshal.dumps(job.for_reaper())
             job.for_copy()
             remove(job.folder)
