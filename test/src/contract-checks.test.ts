@@ -276,12 +276,43 @@ describe('every answer', () => {
   })
 })
 
-test('a network is refused, and not silently absent', async () => {
-  const refused = await live.post(`/sessions/${await live.session()}/agents`, { network: { allow: ['example.org'] } })
-  expect([refused.status, refused.body.error.details.fields]).toEqual([
-    422,
-    { network: ['is not available: sandboxes of this server reach nothing'] },
-  ])
+describe('network', () => {
+  const refused = async (body: object, caller = live): Promise<Record<string, string[]>> => {
+    const answer = await caller.post(`/sessions/${await caller.session()}/agents`, body)
+    expect(answer.status).toBe(422)
+    return answer.body.error.details.fields
+  }
+
+  test('each entry that is none is named, with the fix', async () => {
+    const allow = ['example.org', 'https://example.org', '10.0.0.1', '*.example.org:22', 'a/b', 'x'.repeat(262), '']
+    for (const caller of [live, mocked]) {
+      expect(await refused({ network: { allow } }, caller)).toEqual({
+        'network.allow.1': [expect.stringContaining('write example.org')],
+        'network.allow.2': ['must be public: 10.0.0.1 is an address that agents never reach; take it out'],
+        'network.allow.4': [expect.stringContaining('neither a path')],
+        'network.allow.5': expect.arrayContaining(['must be at most 261 characters']),
+        'network.allow.6': [expect.stringContaining('must be a host name')],
+      })
+    }
+    expect(await refused({ network: { allow: Array.from({ length: 101 }, () => 'example.org') } })).toEqual({
+      'network.allow': ['must be at most 100 entries'],
+    })
+    for (const network of [null, [], {}, { allow: 'example.org' }, { allow: [1] }, true]) {
+      expect(Object.keys(await refused({ network }))[0]).toMatch(/^network/)
+    }
+  })
+
+  test('what is asked for is told back as it was written, by test keys too', async () => {
+    const network = { allow: ['Example.ORG', '*.example.org:22', '*', '93.184.1.1', '[2606:4700::1111]:53'] }
+    for (const caller of [live, mocked]) {
+      const sessionId = await caller.session()
+      const { status, body } = await caller.post(`/sessions/${sessionId}/agents`, { network })
+      expect([status, body.network]).toEqual([201, network])
+      expect((await caller.get(`/agents/${body.id}`)).body.network).toEqual(network)
+      expect((await caller.get(`/sessions/${sessionId}/agents`)).body.data[0].network).toEqual(network)
+      await caller.post(`/agents/${body.id}/terminate`)
+    }
+  })
 })
 
 describe('lists', () => {

@@ -63,8 +63,8 @@ export class SessionAgents {
    * answers that one.
    *
    * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ProviderError` where the
-   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name` and `metadata` on a
-   *   server without the extension `agents`.
+   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata` and
+   *   `network` on a server without the extension `agents`.
    */
   async create(options: CreateAgentOptions = {}): Promise<Agent> {
     const { signal, timeoutMs, idempotencyKey, timeoutSeconds, waitUntilReady, ...rest } = options
@@ -72,6 +72,7 @@ export class SessionAgents {
     const needs: [Feature, string][] = []
     if (rest.name !== undefined) needs.push(['agents', 'agents.create with a name'])
     if (rest.metadata !== undefined) needs.push(['agents', 'agents.create with metadata'])
+    if (rest.network !== undefined) needs.push(['agents', 'agents.create with a network'])
     const deadlineAt = this.#transport.clock.now() + (timeoutMs ?? defaultReadyTimeoutMs)
     const body: CreateAgentBody & CreateAgentExtensions = { ...rest, timeout: timeoutSeconds }
     const path = ['sessions', this.#sessionId, 'agents']

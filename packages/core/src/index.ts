@@ -86,6 +86,7 @@ export type {
   Language,
   MaxCost,
   Metadata,
+  Network,
   Money,
   OkBody,
   Page,

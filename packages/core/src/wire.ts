@@ -88,10 +88,21 @@ export interface Agent {
   tools: string[]
   /** Seconds that one run may take. */
   timeout: number
+  /** What its code may reach, where that is anything (extension `agents`). */
+  network?: Network
   /** The latest task; none yet is null. */
   task: Task | null
   createdAt: string
   updatedAt: string
+}
+
+/** What code in a sandbox may reach: by HTTP proxy, on the internet, and nothing else. */
+export interface Network {
+  /**
+   * At most 100: a host name (`api.github.com`), `*.` and a name for all names below it, `*` for any public host, or a
+   * public IP address; each with `:port`, or else for the ports 80 and 443.
+   */
+  allow: string[]
 }
 
 /** Where a task stands. The last three are final. */
@@ -129,6 +140,8 @@ export interface CreateAgentExtensions {
   /** 1–128 characters. The name of an agent that lives answers that agent. */
   name?: string | undefined
   metadata?: Metadata | undefined
+  /** Default: nothing can be reached. */
+  network?: Network | undefined
 }
 
 /** Body of `POST /agents/:id/run`. */

@@ -14,7 +14,7 @@ import type {
   WireSession,
 } from '@theazo/core'
 import { z } from 'zod'
-import { limits, metadata } from './schemas.ts'
+import { limits, metadata, network } from './schemas.ts'
 
 const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
 const time = z.iso.datetime()
@@ -64,6 +64,7 @@ export const agentAnswer = z
     instructions: z.string().nullable(),
     tools: z.array(z.string()),
     timeout: z.int().meta({ description: 'Seconds.' }),
+    network: network.optional(),
     task: taskAnswer.nullable(),
     createdAt: time,
     updatedAt: time,

@@ -18,6 +18,8 @@ export interface DataFolder extends AsyncDisposable {
   nodePath: string
   /** What servers share and the agents' users may read. */
   sharedPath: string
+  /** Sockets of sandboxes' ways out; the agents' users can traverse to it. Made when the first is. */
+  egressPath: string
   /** What this process alone needs, while it runs; closed to all others. */
   scratchPath: string
   /** Nobody opens it again. */
@@ -53,6 +55,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       agentsPath,
       nodePath,
       scratchPath,
+      egressPath: join(temporary, 'egress'),
       sharedPath: base,
       isTemporary: keptPath === undefined,
       async [Symbol.asyncDispose]() {

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { EgressRecord } from './compute/local/egress/egress-proxy.ts'
 
 /** What is measured at the moment it is asked for. */
 export interface Gauges {
@@ -13,6 +14,8 @@ export class Metrics {
   readonly #registry = new Registry()
   readonly #durations: Histogram<'method' | 'route' | 'status'>
   readonly #events: Counter
+  readonly #egress: Counter<'outcome'>
+  readonly #egressBytes: Counter<'direction'>
   /** Finding the labels anew with each request costs more than to count it. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
@@ -27,6 +30,18 @@ export class Metrics {
       registers,
     })
     this.#events = new Counter({ name: 'theazo_events_total', help: 'Events of agents that were kept.', registers })
+    this.#egress = new Counter({
+      name: 'theazo_egress_connections_total',
+      help: 'Connections of sandboxes to other hosts that have ended, by how.',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.#egressBytes = new Counter({
+      name: 'theazo_egress_bytes_total',
+      help: 'Bytes that sandboxes have sent (up) and received (down) by them.',
+      labelNames: ['direction'],
+      registers,
+    })
     const gauge = (name: string, help: string, value: () => number): Gauge =>
       new Gauge({
         name,
@@ -62,6 +77,12 @@ export class Metrics {
 
   eventKept(): void {
     this.#events.inc()
+  }
+
+  egressEnded({ outcome, bytesUp, bytesDown }: EgressRecord): void {
+    this.#egress.inc({ outcome })
+    this.#egressBytes.inc({ direction: 'up' }, bytesUp)
+    this.#egressBytes.inc({ direction: 'down' }, bytesDown)
   }
 
   get contentType(): string {

@@ -14,6 +14,7 @@ import type {
   UpdateSessionBody,
 } from '@theazo/core'
 import { z } from 'zod'
+import { maxPatternChars, parsePattern } from './network/host-pattern.ts'
 
 const maxCost = z.object({
   amount: z.int('must be an integer number of cents').min(0),
@@ -77,6 +78,22 @@ export const listAgentsQuery = pageQuery.extend({
   name: z.string().optional(),
 })
 
+/** What a sandbox may reach, each entry as it was sent. */
+export const network = z.object({
+  allow: z
+    .array(
+      z
+        .string()
+        .max(maxPatternChars, `must be at most ${maxPatternChars} characters`)
+        .superRefine((entry, { addIssue }) => {
+          const pattern = parsePattern(entry)
+          if (typeof pattern === 'string') addIssue({ code: 'custom', message: pattern })
+        }),
+    )
+    .max(100, 'must be at most 100 entries')
+    .meta({ description: 'Host names, `*.` and a name, `*`, or public IP addresses; `:port`, or 80 and 443.' }),
+})
+
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
@@ -85,7 +102,7 @@ export const createAgentBody = z.object({
   browser: z.boolean().optional(),
   instructions: storedText.optional(),
   tools: z.array(z.string()).optional(),
-  network: z.never('is not available: sandboxes of this server reach nothing').optional(),
+  network: network.optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 
@@ -152,6 +169,6 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
-true satisfies Same<Omit<z.output<typeof createAgentBody>, 'network'>, CreateAgentBody & CreateAgentExtensions>
+true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execBody>, ExecBody & ExecExtensions>
 true satisfies Same<z.output<typeof runBody>, RunBody>

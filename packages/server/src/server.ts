@@ -2,6 +2,8 @@ import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Clock, every, systemClock } from './clock.ts'
+import { Egress } from './compute/local/egress/egress.ts'
+import type { EgressRecord } from './compute/local/egress/egress-proxy.ts'
 import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
@@ -21,6 +23,7 @@ import { Execs } from './services/execs.ts'
 import { Executions } from './services/executions.ts'
 import { IdempotentAnswers } from './services/idempotency.ts'
 import { Metering } from './services/metering.ts'
+import { networkOffer } from './services/network-offer.ts'
 import { recover } from './services/recovery.ts'
 import { Pauses } from './services/pauses.ts'
 import { type ModelFor, Runs } from './services/runs.ts'
@@ -49,6 +52,11 @@ export interface ServerOptions {
   log?: { write(line: string): void } | undefined
   /** What each sandbox on this machine may use, and what is kept ready. */
   sandbox?: SandboxOptions | undefined
+  /**
+   * What agents may ask for as their `network.allow`, in the same form; false: no agent has a network. Default: any
+   * public host.
+   */
+  network?: { allow: readonly string[] } | false | undefined
   /** Where time comes from. Default: the machine. */
   clock?: Clock | undefined
 }
@@ -116,7 +124,16 @@ async function open(
   await keys.setEmbedded(apiKey, options.plan ?? 'enterprise')
   const inFlight = new InFlight()
   opened.push(closing(() => inFlight.drained(lastAnswersMs)))
-  const local = await createLocalProvider({ ...folder, sandbox: options.sandbox, onError })
+  const metrics = new Metrics({
+    execs: () => executions.count,
+    tasks: () => runs.count,
+    streams: () => streams.count,
+    agents: () => agents.countByStatus(),
+  })
+  const network = networkOffer(options.network)
+  const onEnd = (record: EgressRecord): void => metrics.egressEnded(record)
+  const egress = network && new Egress({ folderPath: folder.egressPath, operator: network, log, onEnd })
+  const local = await createLocalProvider({ ...folder, sandbox: options.sandbox, egress, onError })
   opened.push(local)
   const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })
 
@@ -130,7 +147,7 @@ async function open(
   const shared = { database, events, limits, sandboxes, executions, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const runs = new Runs({ ...shared, execs, modelFor })
-  const agents = new Agents({ ...shared, runs })
+  const agents = new Agents({ ...shared, runs, network })
   const pauses = new Pauses({ ...shared, runs })
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
@@ -144,12 +161,6 @@ async function open(
 
   let isClosing = false
   const drained = Promise.withResolvers<void>()
-  const metrics = new Metrics({
-    execs: () => executions.count,
-    tasks: () => runs.count,
-    streams: () => streams.count,
-    agents: () => agents.countByStatus(),
-  })
   events.onKept = () => metrics.eventKept()
   const unreadyBecause = async (): Promise<string | undefined> => {
     if (isClosing) return 'the server is shutting down'

@@ -68,7 +68,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   description:
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
     'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
-    'There is no network. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
+    'There is no network, unless HTTPS_PROXY is set: then a few hosts, through that proxy. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
     'A picture that the code saves as a file there is shown to you.',
   input,
   output,

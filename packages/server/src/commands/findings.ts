@@ -83,7 +83,7 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
     return [
       { name: 'isolation', state: 'ok', says: `a sandbox runs as uid ${user} and sees ${processes} processes` },
       interfaces === 'lo'
-        ? { name: 'network', state: 'ok', says: 'a sandbox reaches nothing: it has only its own loopback' }
+        ? { name: 'network', state: 'ok', says: networkSays }
         : { name: 'network', state: 'missing', says: `a sandbox has ${interfaces}`, fix: 'do not serve; report this' },
       {
         name: 'limit: exec',
@@ -105,6 +105,9 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
     return [{ name: 'isolation', state: 'missing', says, fix }]
   }
 }
+
+const networkSays =
+  'a sandbox has only its own loopback: it reaches nothing, or the hosts in its network.allow by the proxy of the server'
 
 const notLooked: Finding[] = [
   { name: 'isolation', state: 'missing', says: 'no sandbox can be made without the above', fix: 'mend that first' },

@@ -7,6 +7,8 @@ export interface Flag {
   value?: string
   /** The environment variable that gives it where the flag does not. */
   env?: string
+  /** It may be given again: the values stand with commas between. */
+  isList?: true
   help: string
 }
 
@@ -21,7 +23,10 @@ export function readFlags<Name extends string>(
 ): { values: FlagValues<Name>; positionals: string[] } {
   const names = Object.keys(flags) as Name[]
   const options = Object.fromEntries(
-    names.map((name) => [name, { type: flags[name].value ? ('string' as const) : ('boolean' as const) }]),
+    names.map((name) => {
+      const type = flags[name].value ? ('string' as const) : ('boolean' as const)
+      return [name, { type, multiple: flags[name].isList ?? false }]
+    }),
   )
   const parsed = parse(args, options)
   const values: FlagValues<Name> = {}

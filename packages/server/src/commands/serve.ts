@@ -2,6 +2,7 @@ import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
 import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
@@ -19,6 +20,13 @@ const flags = {
   'cors-origin': { value: 'ORIGIN', env: 'THEAZO_CORS_ORIGIN', help: 'web page that may call it (default: none)' },
   'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics answers other machines too' },
   ...sandboxFlags,
+  'network-allow': {
+    value: 'HOST',
+    env: 'THEAZO_NETWORK_ALLOW',
+    isList: true,
+    help: 'agents may ask for this as network.allow, e.g. *.example.org; again for more (default: any public host)',
+  },
+  'no-network': { env: 'THEAZO_NO_NETWORK', help: 'no agent has a network, whatever it asks for' },
   json: { help: 'print {"url","apiKey"} on one line when ready' },
 } as const satisfies Record<string, Flag>
 
@@ -44,6 +52,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
     sandbox: sandboxOptionsOf(values),
+    network: networkOf(values['network-allow'], values['no-network'] !== undefined),
     replaceGlobals: true,
     log,
   })
@@ -56,6 +65,13 @@ export async function serve(args: readonly string[]): Promise<void> {
   await stop
   await server[Symbol.asyncDispose]()
   log.flush()
+}
+
+/** @throws {SetupError} where both are given. */
+function networkOf(allow: string | undefined, isOff: boolean): ServerOptions['network'] {
+  if (allow !== undefined && isOff) throw new SetupError('--network-allow and --no-network exclude each other')
+  if (isOff) return false
+  return allow === undefined ? undefined : { allow: allow.split(',') }
 }
 
 /** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */

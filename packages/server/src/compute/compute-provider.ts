@@ -3,6 +3,8 @@ import type { ExecFile, Language } from '@theazo/core'
 /** A place where sandboxes run. One small interface; each implementation passes the same contract suite. */
 export interface ComputeProvider extends AsyncDisposable {
   readonly name: string
+  /** False where `network` of a spec would be ignored. */
+  readonly hasNetwork: boolean
   /**
    * Makes a sandbox that is ready for exec.
    *
@@ -10,7 +12,7 @@ export interface ComputeProvider extends AsyncDisposable {
    */
   create(spec: SandboxSpec): Promise<Sandbox>
   /** Finds a sandbox made earlier, also by an earlier process of this server; undefined where it is gone. */
-  attach(id: string): Promise<Sandbox | undefined>
+  attach(spec: SandboxSpec): Promise<Sandbox | undefined>
   /** Bytes that a sandbox's files take; undefined where they are gone. */
   sizeOf(id: string): Promise<number | undefined>
   /** Removes what is left of sandboxes that nobody knows any more, e.g. since a server was killed while it ended one. */
@@ -21,6 +23,14 @@ export interface ComputeProvider extends AsyncDisposable {
 export interface SandboxSpec {
   /** The agent's id; a sandbox has the same. */
   id: string
+  /** Default: nothing can be reached. */
+  network?: NetworkPolicy | undefined
+}
+
+/** What a sandbox may reach. */
+export interface NetworkPolicy {
+  /** Hosts, as `network.allow` of an agent has them. */
+  allow: readonly string[]
 }
 
 /** One agent's computer. */

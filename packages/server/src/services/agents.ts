@@ -22,7 +22,8 @@ import {
 import type { Executions } from './executions.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Runs } from './runs.ts'
-import type { Sandboxes } from './sandboxes.ts'
+import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
+import { assertNetworkOffered, type NetworkOffer } from './network-offer.ts'
 import { findSession } from './sessions.ts'
 
 /** Which agents of a session are listed. */
@@ -39,6 +40,7 @@ export interface AgentsOptions {
   sandboxes: Sandboxes
   executions: Executions
   runs: Runs
+  network: NetworkOffer
   clock: Clock
   onError: (error: unknown) => void
 }
@@ -63,15 +65,16 @@ export class Agents {
     body: CreateAgentBody & CreateAgentExtensions,
     id?: string,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
-    const { database, limits, sandboxes, clock } = this.#options
+    const { database, limits, sandboxes, network, clock } = this.#options
     const offer = offers[principal.mode]
     assertOffered(offer, body)
+    if (principal.mode === 'live') assertNetworkOffered(network, sandboxes.of('live'), body)
     const provider = body.compute?.provider ?? offer.providers[0] ?? ''
     const tools = body.tools ?? offer.defaultTools
     const session = await findSession(database, principal, sessionId)
     const made = { id, session, keyId: principal.keyId, provider, tools, body, now: clock.now() }
     const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made))
-    if (isToBoot) await sandboxes.boot(row.id, () => this.#boot(principal, row.id))
+    if (isToBoot) await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode }))
     else await sandboxes.ready(row.id)
     limits.settleSoon(sessionId)
     return { agent: this.get(principal, row.id), isNew }
@@ -160,10 +163,10 @@ export class Agents {
     unit.afterwards(() => executions.stop(agent.id, ended))
   }
 
-  async #release({ id, mode }: AgentRecord): Promise<void> {
+  async #release(agent: AgentRecord): Promise<void> {
     const { sandboxes } = this.#options
-    await sandboxes.ready(id)
-    const sandbox = await sandboxes.of(mode).attach(id)
+    await sandboxes.ready(agent.id)
+    const sandbox = await sandboxes.attach(agent)
     await sandbox?.terminate()
   }
 
@@ -195,11 +198,11 @@ export class Agents {
     })
   }
 
-  async #boot(principal: Principal, id: string): Promise<void> {
+  async #boot(owner: SandboxOwner): Promise<void> {
     const { events, sandboxes, onError } = this.#options
-    const provider = sandboxes.of(principal.mode)
+    const { id } = owner
     try {
-      const sandbox = await provider.create({ id })
+      const sandbox = await sandboxes.create(owner)
       const ready = events.write((unit) => changeAgent(unit, id, 'ready'))
       const isReady = await ready.catch(async (error: unknown) => {
         await sandbox.terminate()

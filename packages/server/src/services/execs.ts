@@ -110,7 +110,7 @@ export class Execs {
   }
 
   async #sandbox(agent: AgentRecord): Promise<Sandbox> {
-    const sandbox = await this.#options.sandboxes.of(agent.mode).attach(agent.id)
+    const sandbox = await this.#options.sandboxes.attach(agent)
     if (sandbox) return sandbox
     await this.#options.events.write((unit) => failAgent(unit, agent.id))
     throw new ApiError('conflict', `Agent ${agent.id} has failed: ${filesGone} Create another one.`)

@@ -53,7 +53,7 @@ export class Pauses {
         await runs.unsuspend(id, by)
         throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
       }
-      const sandbox = await sandboxes.of(agent.mode).attach(id)
+      const sandbox = await sandboxes.attach(agent)
       try {
         await sandbox?.pause()
         await this.#writePause(id)
@@ -75,7 +75,7 @@ export class Pauses {
     assertLives(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('resume', agent)
-    const sandbox = await sandboxes.of(agent.mode).attach(id)
+    const sandbox = await sandboxes.attach(agent)
     await events.write(async (unit) => {
       const current = await findAgent(unit.db, principal, id)
       assertLives(current)
@@ -101,15 +101,16 @@ export class Pauses {
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-      .select(['agents.id', 'sessions.mode'])
+      .select(['agents.id', 'agents.network', 'sessions.mode'])
       .where('session_id', '=', sessionId)
       .where('agents.status', 'in', ['idle', 'running'])
       .execute()
-    const pauses = agents.map(async ({ id, mode }) => {
+    const pauses = agents.map(async (agent) => {
+      const { id } = agent
       executions.stop(id, exceeded(message))
       await runs.suspend(id, limits)
       await this.#writePause(id, message)
-      const sandbox = await sandboxes.of(mode).attach(id)
+      const sandbox = await sandboxes.attach(agent)
       await sandbox?.pause() // waits for what is being killed
     })
     // A step under way may take long; that none follows is settled above.

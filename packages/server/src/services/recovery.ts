@@ -55,7 +55,7 @@ export async function recover(options: RecoveryOptions): Promise<void> {
 
 async function failureOf(agent: AgentRecord, sandboxes: Sandboxes): Promise<string | undefined> {
   if (agent.status === 'booting') return 'The server stopped while the sandbox was being made.'
-  const sandbox = await sandboxes.of(agent.mode).attach(agent.id)
+  const sandbox = await sandboxes.attach(agent)
   return sandbox ? undefined : filesGone
 }
 

@@ -180,4 +180,9 @@ export const migrations: Record<string, Migration> = {
       await db.schema.createIndex('idempotency_by_time').on('idempotency').column('created_at').execute()
     },
   },
+  '0004_agent_network': {
+    async up(db) {
+      await db.schema.alterTable('agents').addColumn('network', 'text').execute()
+    },
+  },
 }

@@ -63,6 +63,8 @@ export interface AgentRow {
   instructions: string | null
   tools: string
   timeout_seconds: number
+  /** What it may reach; null is nothing. */
+  network: string | null
   /** The latest one. */
   task_id: string | null
   /** The number of its latest event, also of one that is kept no more. */

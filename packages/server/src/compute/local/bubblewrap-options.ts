@@ -13,6 +13,8 @@ export interface SandboxFolders {
   supervisor: string
   /** Further folders of the host, by their place inside. */
   mounts: Record<string, string>
+  /** The socket of its way out, where it has one. */
+  egressSocket?: string | undefined
   /** Bytes that each folder in memory may hold. */
   tmpfsBytes: number
 }
@@ -57,6 +59,8 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: 
     ['/dev/shm', '/tmp'].flatMap((path) => ['--size', tmpfsBytes, '--perms', '1777', '--tmpfs', path]),
     ['--size', tmpfsBytes, '--perms', '0700', '--tmpfs', '/run/theazo'],
 
+    // Below the read-only root: code can neither replace it nor change its mode.
+    folders.egressSocket === undefined ? [] : ['--ro-bind', folders.egressSocket, '/run/theazo-egress'],
     ['--bind', folders.workspace, '/workspace', '--bind', folders.home, '/home/agent'],
     ['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/workspace'],
     // The supervisor's; code gets its own with each exec. Python reads nothing from where code can write.

@@ -5,10 +5,11 @@ import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
 import { DiskImages, filesPath, mountDisk, unmountBelow, unmountDisk, userOfFiles } from './disk-images.ts'
+import type { Egress } from './egress/egress.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
-import { LocalSandbox } from './local-sandbox.ts'
+import { type AgentNetwork, LocalSandbox } from './local-sandbox.ts'
 import { OutputPipes } from './output-pipes.ts'
 import { removeTree } from './remove-tree.ts'
 import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
@@ -29,6 +30,8 @@ export interface LocalProviderOptions {
   /** Where the agents' users can read what servers share. */
   sharedPath: string
   sandbox?: SandboxOptions | undefined
+  /** Their way out; without one, sandboxes reach nothing whatever they ask for. */
+  egress?: Egress | undefined
   /** Is told what goes wrong in the background. */
   onError: (error: unknown) => void
 }
@@ -91,6 +94,7 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
 /** @see createLocalProvider */
 export class LocalProvider implements ComputeProvider {
   readonly name = 'local'
+  readonly hasNetwork = true
   readonly #host: LocalHost
   readonly #userOf: HostUserOf
   readonly #sandboxes = new Map<string, LocalSandbox>()
@@ -136,9 +140,11 @@ export class LocalProvider implements ComputeProvider {
     this.#watcher.start()
   }
 
-  async create({ id }: SandboxSpec): Promise<Sandbox> {
+  async create({ id, network }: SandboxSpec): Promise<Sandbox> {
     try {
-      const sandbox = (await this.#takeReady()) ?? (await this.#make())
+      // Those made ahead run without a way out, which is bound in at the start.
+      const ready = network ? undefined : await this.#takeReady()
+      const sandbox = ready ?? (await this.#make(network && { agentId: id, ...network }))
       try {
         const made = sandbox.id
         await sandbox.becomeOf(id)
@@ -155,7 +161,7 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async attach(id: string): Promise<Sandbox | undefined> {
+  async attach({ id, network }: SandboxSpec): Promise<Sandbox | undefined> {
     const user = userOfFiles(join(this.#host.agentsPath, id))
     if (!user) {
       const known = this.#sandboxes.get(id)
@@ -166,6 +172,7 @@ export class LocalProvider implements ComputeProvider {
     // Two calls at once must not make two of it.
     const sandbox = this.#sandboxes.get(id) ?? new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox)
+    sandbox.network ??= network && { agentId: id, ...network }
     return sandbox
   }
 
@@ -234,11 +241,12 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async #make(): Promise<LocalSandbox> {
+  async #make(network?: AgentNetwork): Promise<LocalSandbox> {
     const made = this.#folders ?? this.#makeFolders()
     this.#folders = undefined // before anything is waited for: no two take the same
     this.#ahead.ask()
     const sandbox = await made
+    sandbox.network = network
     try {
       await sandbox.start()
       return sandbox

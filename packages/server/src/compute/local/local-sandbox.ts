@@ -2,13 +2,19 @@ import { chmod, chown, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SandboxEndedError, SandboxStartError } from '../../errors.ts'
 import { orAbort } from '../../or-abort.ts'
-import type { ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
+import type { ExecOutcome, ExecRequest, NetworkPolicy, OutputSink, Sandbox } from '../compute-provider.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
 import { filesPath, mountDisk, unmountDisk } from './disk-images.ts'
+import type { OpenEgress } from './egress/egress.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-provider.ts'
 import { removeTree } from './remove-tree.ts'
 import { RunningSandbox } from './running-sandbox.ts'
+
+/** What an agent's sandbox may reach, with whose that is. */
+export interface AgentNetwork extends NetworkPolicy {
+  agentId: string
+}
 
 /** One agent's folders, and its processes while there are any: they start with the first exec, or before it. */
 export class LocalSandbox implements Sandbox {
@@ -16,7 +22,11 @@ export class LocalSandbox implements Sandbox {
   readonly #host: LocalHost
   /** Whom its processes and files belong to. */
   readonly user: HostUser
+  /** What it is started with. */
+  network: AgentNetwork | undefined
   #running: Promise<RunningSandbox> | undefined
+  /** The way out of what runs. */
+  #egress: OpenEgress | undefined
   /** Aborted by stop: nothing can start after it. */
   readonly #ended = new AbortController()
   readonly #execs = new Set<Promise<unknown>>()
@@ -92,6 +102,7 @@ export class LocalSandbox implements Sandbox {
     await this.#change.catch(() => {}) // what is frozen while it is killed would wait for its own end
     const running = await this.#running?.catch(() => {})
     await running?.kill(reason.message)
+    await this.#egress?.[Symbol.asyncDispose]()
     await Promise.allSettled(this.#execs)
     await unmountDisk(this.path)
   }
@@ -136,7 +147,19 @@ export class LocalSandbox implements Sandbox {
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
     // Code may close its own working directory; nothing would start in it any more. No link: its parent is not the code's.
     if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
-    return await RunningSandbox.start(this.#host, this.user, folders, this.#ended.signal)
+    const egress = await this.#openEgress()
+    const withEgress = { ...folders, egressSocket: egress?.path }
+    const started = RunningSandbox.start(this.#host, this.user, withEgress, this.#ended.signal)
+    const close = async (): Promise<void> => await egress?.[Symbol.asyncDispose]()
+    started.then((running) => running.ended.then(close), close).catch(this.#host.onError)
+    return await started
+  }
+
+  /** Of its own for each start: it ends with what it was made for. */
+  async #openEgress(): Promise<OpenEgress | undefined> {
+    const { egress, nextName } = this.#host
+    if (!egress || !this.network) return undefined
+    return (this.#egress = await egress.open(nextName(), this.network, this.user))
   }
 
   #freeze(isFrozen: boolean): Promise<void> {

@@ -12,9 +12,10 @@ import { printed } from './printed.ts'
 export function createMockProvider(): ComputeProvider {
   return {
     name: 'mock',
+    hasNetwork: true, // as much as anything here
     create: async ({ id }) => mockSandbox(id),
     // There is nothing that could be gone, whatever server asks.
-    attach: async (id) => mockSandbox(id),
+    attach: async ({ id }) => mockSandbox(id),
     sizeOf: async () => 0,
     prune: async () => {},
     [Symbol.asyncDispose]: async () => {},

@@ -10,6 +10,9 @@ _names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
 #: Variables that an interpreter, its libraries or the loader read at its start: one that has started is of no use then.
 _read_at_start = {PYTHON: (b'PYTHON', b'LC_', b'LD_'), TYPESCRIPT: (b'NODE_', b'LC_', b'LD_')}
 
+#: Of a sandbox that has a network (egress.py): code finds them in its environment, and so do nodes that wait for it.
+network_variables = {}
+
 
 class Job:
     def __init__(self, exec_id, payload):
@@ -35,8 +38,9 @@ class Job:
     def needs_fresh_interpreter(self):
         prefixes = _read_at_start.get(self.lang)
         return prefixes is not None and (
-            any(name.startswith(prefixes) and name != b'PYTHONPATH' for name in self.env)
+            any(name.startswith(prefixes) and name != b'PYTHONPATH' and name not in network_variables for name in self.env)
             or self.env.get(b'LANG') != os.environb[b'LANG']
+            or (self.lang == TYPESCRIPT and any(self.env.get(name) != value for name, value in network_variables.items()))
         )
 
     def write_code(self):
@@ -87,7 +91,12 @@ class Job:
 
 
 def variables(entries):
-    return dict(entry.split(b'=', 1) for entry in entries)
+    """With those of the network. What was given counts, in upper case or lower: programs differ in which they look at first."""
+    env = dict(entry.split(b'=', 1) for entry in entries)
+    if network_variables:
+        given = {name.lower() for name in env}
+        env.update({name: value for name, value in network_variables.items() if name.lower() not in given})
+    return env
 
 
 def file_with(name, content):

@@ -3,7 +3,7 @@ import python
 import worker
 from ahead import Ahead
 from changed_files import ROOT
-from job import BASH, TYPESCRIPT
+from job import BASH, TYPESCRIPT, network_variables
 from reaper import QUIET_MS
 
 #: What a shell that waits reads first.
@@ -46,7 +46,8 @@ class Kinds:
         return worker.take_job(lambda: python.rehearse(self.defaults), QUIET_MS)
 
     def become_node(self, _folder):
-        worker.run_program(self.typescript, '/', {b'PATH': b'/usr/bin:/bin'}, worker.END_OF_HELD)
+        env = {b'PATH': b'/usr/bin:/bin', **network_variables}
+        worker.run_program(self.typescript, '/', env, worker.END_OF_HELD)
 
     def become_shell(self, folder):
         env = {**self.defaults, b'BASH_ENV': SHELL_START}

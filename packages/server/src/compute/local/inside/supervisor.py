@@ -1,8 +1,8 @@
 """Pid 1 of a sandbox: takes execs from the server on a pipe, and has each run below a process of its own, its reaper.
 
 Code in the sandbox has the same user as this process. It cannot signal it (pid 1, which the kernel spares as long as it
-handles none of its signals), nor open its descriptors or memory (not dumpable). Its only children are reapers: whatever
-else becomes one has lost its reaper, and is killed.
+handles none of its signals), nor open its descriptors or memory (not dumpable). Its children are reapers, and what leads out
+(egress.py): whatever else becomes one has lost its reaper, and is killed.
 """
 import gc
 import marshal
@@ -26,6 +26,7 @@ from changed_files import ROOT
 from child import child, keep
 from job import BASH, Job, remove, variables
 from kinds import Kinds
+from network import find_egress
 from reaper import NOT_TAKEN, QUIET_MS, Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already; while code runs; and
@@ -50,6 +51,7 @@ class Supervisor:
         self.held = []
         #: Reapers by pid, each with its job; None for one that waits for it.
         self.reapers = {}
+        self.egress = find_egress()
         self.quiet_at = time.monotonic() + BUSY_SECONDS  # the first exec may be on its way
         self.prepare_by = time.monotonic() + PREPARE_SECONDS
         #: When processes are started ahead again: not beside an exec that has just begun, unless it takes its time.
@@ -157,7 +159,7 @@ class Supervisor:
         """Until there is something to do ahead; None where nothing is."""
         if self.held:
             return 1
-        at = []
+        at = self.egress.due()
         if not self.is_prepared:
             at.append(min(self.quiet_at, self.prepare_by))
         elif self.kinds.nodes.wants_one:
@@ -173,6 +175,7 @@ class Supervisor:
     def work_ahead(self):
         """Returns a job in its own process only."""
         now = time.monotonic()
+        self.has_forked |= self.egress.start()
         if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
             return self.start_ahead(kind)
         if not self.is_prepared:
@@ -238,7 +241,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            if pid not in self.reapers:
+            if self.egress.bury(pid, status) or pid not in self.reapers:
                 continue
             if os.WIFSTOPPED(status):
                 processes.signal(pid, SIGCONT)  # by code: its exec would never be told to have ended
@@ -265,7 +268,7 @@ class Supervisor:
 
     def kill_orphans(self):
         for pid, (parent, _session) in processes.table().items():
-            if parent == 1 and pid not in self.reapers:
+            if parent == 1 and pid not in self.reapers and pid != self.egress.pid:
                 kill_tree(pid)
 
 

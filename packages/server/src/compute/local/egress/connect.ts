@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net'
+import { orAbort } from '../../../or-abort.ts'
+import { EgressRefusal } from './refusal.ts'
+import { nameOf, type Target } from './target.ts'
+import { type EgressRules, type Lookup, vettedAddresses } from './vetted-addresses.ts'
+
+/** How long each address of several is tried before the next one is. */
+const attemptMs = 2_500
+
+/** What connections of one sandbox are made by. */
+export interface EgressRoute {
+  rules: EgressRules
+  lookup: Lookup
+  /** From the request to the connection, the lookup included. */
+  connectTimeoutMs: number
+}
+
+/**
+ * A connection to a target that was vetted, half of which may be closed before the other.
+ *
+ * @param signal fires when nobody waits for it any more.
+ * @throws {EgressRefusal} or the signal's reason.
+ */
+export async function connectTo(target: Target, route: EgressRoute, signal: AbortSignal): Promise<Socket> {
+  const late = AbortSignal.timeout(route.connectTimeoutMs)
+  const ended = AbortSignal.any([signal, late])
+  try {
+    const addresses = await orAbort(vettedAddresses(target, route.rules, route.lookup), ended)
+    return await opened(target, addresses, ended)
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    if (error instanceof EgressRefusal) throw error
+    const seconds = route.connectTimeoutMs / 1000
+    if (late.aborted) throw new EgressRefusal('timeout', `${nameOf(target)} did not answer within ${seconds} s`)
+    throw new EgressRefusal('unreachable', `cannot connect to ${nameOf(target)} (${codeOf(error)})`)
+  }
+}
+
+/** To the addresses given, and no others: the name is never resolved again, whatever it would resolve to by now. */
+async function opened({ host, port }: Target, addresses: readonly string[], ended: AbortSignal): Promise<Socket> {
+  const vetted = addresses.map((address) => ({ address, family: isIP(address) }))
+  const lookup: LookupFunction = (_name, _options, callback) => callback(null, vetted)
+  const tries = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs }
+  const socket = connect({ host, port, lookup, ...tries, allowHalfOpen: true, noDelay: true })
+  socket.on('error', () => {}) // that it is closed then is what counts
+  try {
+    await once(socket, 'connect', { signal: ended })
+    return socket
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
+function codeOf(error: unknown): string {
+  const { code, errors } = error as { code?: string; errors?: { code?: string }[] } // of one attempt, or of several
+  return errors?.at(-1)?.code ?? code ?? 'no reason given'
+}

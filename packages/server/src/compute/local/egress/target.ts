@@ -1,0 +1,54 @@
+import { hostOf, splitPort } from '../../../network/host-name.ts'
+import { EgressRefusal } from './refusal.ts'
+
+/** Where code wants to go. */
+export interface Target {
+  /** As `hostOf` writes it. */
+  host: string
+  port: number
+}
+
+/** What a plain request is passed on as. */
+export interface TargetUrl extends Target {
+  /** The `Host` of the request that goes out. */
+  authority: string
+  /** Path and query, as they came. */
+  path: string
+}
+
+/** Of `CONNECT host:port` (RFC 9110, 9.3.6). @throws {EgressRefusal} 400. */
+export function targetOfConnect(authority: string): Target {
+  const split = splitPort(authority)
+  const host = split && hostOf(split.host)
+  if (!host || split.port === undefined) throw new EgressRefusal('invalid', 'CONNECT takes a host and a port')
+  return { host, port: split.port }
+}
+
+/** Of a request in absolute form (RFC 9112, 3.2.2). @throws {EgressRefusal} 400. */
+export function targetOfUrl(url: string): TargetUrl {
+  const [, scheme, authority = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)([^#]*)/i.exec(url) ?? []
+  if (scheme?.toLowerCase() === 'https') {
+    throw new EgressRefusal(
+      'invalid',
+      'https:// goes through this proxy by CONNECT, so that nobody reads it on the way',
+    )
+  }
+  if (scheme?.toLowerCase() !== 'http') {
+    throw new EgressRefusal('invalid', 'this is a proxy: it takes CONNECT, or a request with a whole http:// URL')
+  }
+  const split = splitPort(authority)
+  const host = split && hostOf(split.host)
+  if (!host) throw new EgressRefusal('invalid', 'the URL has no host that could be reached')
+  const { port = 80 } = split
+  const path = rest.startsWith('/') ? rest : `/${rest}`
+  return { host, port, path, authority: `${bracketed(host)}${port === 80 ? '' : `:${port}`}` }
+}
+
+/** As it is shown and logged. */
+export function nameOf({ host, port }: Target): string {
+  return `${bracketed(host)}:${port}`
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
