@@ -1,0 +1,165 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { type Agent, Theazo } from '@theazo/core'
+import { userOf } from '../isolation/each-server.ts'
+import { selfSigned } from '../self-signed.ts'
+import { root, type ServerProcess, startServer } from '../server-process.ts'
+
+/** A request that reached a target. */
+export interface Seen {
+  method: string
+  url: string
+  headers: string[]
+  /** The address that it was sent to. */
+  to: string
+  /** Of its body. */
+  bytes: number
+}
+
+/** How one connection ended, as the proxy tells it. */
+export interface Told {
+  target?: { host: string; port: number }
+  outcome: string
+  bytesUp: number
+  bytesDown: number
+}
+
+/** A server of the world. */
+export interface WorldServer extends AsyncDisposable {
+  process: ServerProcess
+  theazo: Theazo
+  /** Base URL that the test reaches it by. */
+  url: string
+  newAgent(allow?: string[]): Promise<Agent>
+}
+
+/** A network namespace in which public addresses are at hand, and from which nothing gets out: it has no other device. */
+export interface World extends AsyncDisposable {
+  folder: string
+  act<Result>(action: string, options?: object): Promise<Result>
+  /** @param args further flags of `serve`. */
+  startServer(isRoot: boolean, args?: string[]): Promise<WorldServer>
+}
+
+const script = fileURLToPath(new URL('../../fixture/network-world.mjs', import.meta.url))
+const amRoot = process.getuid?.() === 0
+
+/** Only root can make one with names of its own, and in a container not even that one always. */
+export const canMakeWorlds: boolean =
+  amRoot &&
+  spawnSync('/usr/bin/unshare', ['--net', '--mount', '/usr/bin/env', 'ip', 'link', 'set', 'lo', 'up']).status === 0
+
+/** 169.254.169.254 is where clouds keep the machine's credentials. */
+const setUp = `
+set -e
+ip link set lo up
+ip route add local 93.184.0.0/16 dev lo
+ip -6 route add local 2606:2800::/32 dev lo
+for a in 10.13.13.13 169.254.169.254 93.185.1.1; do ip address add $a/32 dev lo; done
+mount --bind "$1" /etc/hosts
+shift
+exec "$@"`
+
+/** Names of the world. */
+const hosts = `127.0.0.1 localhost
+93.184.1.1 one.example.org two.example.org deep.below.example.org example.org
+93.184.1.2 other.test
+93.184.1.1 mixed.example.org
+10.13.13.13 mixed.example.org private.example.org
+169.254.169.254 metadata.example.org
+127.0.0.1 loopback.example.org
+93.185.1.1 own.example.org
+2606:2800::1 six.example.org
+`
+
+/** Makes one. */
+export async function createWorld(): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-world-'))
+  chmodSync(folder, 0o755)
+  writeFileSync(join(folder, 'hosts'), hosts, { mode: 0o644 })
+  const proxy = join(root, 'packages/server/dist/compute/local/egress/egress-proxy.js')
+  const program = [process.execPath, script, folder, proxy, JSON.stringify(selfSigned())]
+  const args = ['--net', '--mount', '/bin/bash', '-c', setUp, 'bash', join(folder, 'hosts'), ...program]
+  const child = spawn('/usr/bin/unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const ended = once(child, 'close')
+  await Promise.race([once(child.stdout, 'data'), ended.then(() => Promise.reject(new Error('there is no world')))])
+  const act = async <Result>(action: string, options: object = {}): Promise<Result> => {
+    const call = request({ socketPath: join(folder, 'admin'), method: 'POST' }).end(
+      JSON.stringify({ action, ...options }),
+    )
+    const [response] = await once(call, 'response')
+    const told = await text(response)
+    if (response.statusCode !== 200) throw new Error(told)
+    return JSON.parse(told) as Result
+  }
+  return {
+    folder,
+    act,
+    startServer: (isRoot, more) => startInside(child, folder, isRoot, more),
+    async [Symbol.asyncDispose]() {
+      child.stdin.end()
+      await ended
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function startInside(
+  world: ChildProcess,
+  folder: string,
+  isRoot: boolean,
+  more: string[] = [],
+): Promise<WorldServer> {
+  const place = join(folder, isRoot ? 'root' : 'plain')
+  mkdirSync(join(place, 'tmp'), { recursive: true })
+  chmodSync(place, 0o755)
+  const { prefix, node, packages } = known.get(place) ?? userOf(isRoot, place)
+  known.set(place, { prefix, node, packages })
+  chmodSync(join(place, 'tmp'), 0o1777)
+  const enter = [
+    '--target',
+    String(world.pid),
+    '--net',
+    '--mount',
+    ...prefix,
+    node,
+    join(packages, 'server/dist/bin.js'),
+  ]
+  const serve = ['serve', '--json', '--data-dir', join(place, 'data'), '--drain-seconds', '0', ...more]
+  const env = { HOME: place, ...(!isRoot && { TMPDIR: join(place, 'tmp') }) }
+  const process = await startServer('/usr/bin/nsenter', [...enter, ...serve], env)
+  // Into the namespace by a socket in a folder: its loopback is another.
+  const relay = createServer({ allowHalfOpen: true }, (outside) => {
+    const inside = connect({ path: join(folder, 'server'), allowHalfOpen: true })
+    outside.on('error', () => inside.destroy()).on('close', () => inside.destroy())
+    inside.on('error', () => outside.destroy()).on('close', () => outside.destroySoon())
+    outside.pipe(inside)
+    inside.pipe(outside)
+  })
+  await once(relay.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(relay.address() as AddressInfo).port}/v1`
+  const theazo = new Theazo({ baseUrl: url, apiKey: process.apiKey })
+  return {
+    process,
+    theazo,
+    url,
+    async newAgent(allow) {
+      const session = await theazo.sessions.forUser('egress')
+      return await session.agents.create(allow && { network: { allow } })
+    },
+    async [Symbol.asyncDispose]() {
+      relay.close()
+      await process[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** What each server's user is: made once a world. */
+const known = new Map<string, Pick<ReturnType<typeof userOf>, 'prefix' | 'node' | 'packages'>>()
