@@ -43,7 +43,12 @@ async function installSystemPackages(forTests) {
   const wanted = [
     { name: 'bubblewrap', isThere: () => isOnPath('bwrap') },
     { name: 'python3', isThere: () => isExecutable('/usr/bin/python3') },
-    ...(forTests ? [{ name: 'curl', isThere: () => isOnPath('curl') }] : []),
+    ...(forTests
+      ? [
+          { name: 'curl', isThere: () => isOnPath('curl') },
+          { name: 'iproute2', isThere: () => isOnPath('ip') }, // networks that tests make for themselves
+        ]
+      : []),
   ]
   const missing = () => wanted.filter(({ isThere }) => !isThere()).map(({ name }) => name)
   const names = missing()

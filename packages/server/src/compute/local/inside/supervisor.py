@@ -212,10 +212,9 @@ class Supervisor:
         except OSError:
             self.ahead_at = time.monotonic() + AGAIN_SECONDS
             return None
-        if job:
-            return job
-        self.reapers[reaper] = None
-        return None
+        if not job:
+            self.reapers[reaper] = None
+        return job
 
     def kill(self, exec_id):
         self.held = [each for each in self.held if each[0].id != exec_id]
