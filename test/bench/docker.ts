@@ -46,7 +46,7 @@ function importImage(name: string): void {
   try {
     const programs = ['/bin/bash', '/bin/sleep']
     const libraries = programs.flatMap((program) => {
-      const listed = execFileSync('ldd', [program], { encoding: 'utf8' })
+      const listed = execFileSync('/usr/bin/ldd', [program], { encoding: 'utf8' })
       return Array.from(listed.matchAll(/(\/\S+) \(0x/g), ([, path = '']) => path)
     })
     for (const path of new Set([...programs, ...libraries])) {

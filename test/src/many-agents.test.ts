@@ -80,7 +80,10 @@ class Program implements AsyncDisposable {
 
 const nothing = { processes: [], guards: [], mounts: [], groups: [], folder: false }
 
-describe.runIf(process.getuid?.() === 0)('fifty agents, some at work, some detached, some frozen', () => {
+/** Fifty sandboxes start in it, and on a slow machine each takes seconds of both CPUs. */
+const timeout = 300_000
+
+describe.runIf(process.getuid?.() === 0)('fifty agents, some at work, some detached, some frozen', { timeout }, () => {
   test('are gone when the server is disposed, which answers what it cut; then the program ends by itself', async () => {
     await using program = new Program()
     await program.start()

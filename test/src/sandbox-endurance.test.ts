@@ -67,8 +67,8 @@ test.runIf(process.getuid?.() === 0)(
     }
     /** When what was left has ended: who is there, what is held, and how much memory it takes. */
     const look = async () => {
-      // What waits for code: a node and a copy of the supervisor, each below a reaper. All else has ended.
-      await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBeLessThanOrEqual(2)
+      // What waits for code: a node, a shell and a copy of the supervisor, each below a reaper. All else has ended.
+      await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBeLessThanOrEqual(3)
       const roles: SandboxRoles = sandboxRoles(uid)
       const folders = (await ask('bash', 'ls /run/theazo | wc -l; ls /tmp /dev/shm | wc -l; ls -A | wc -l')).body.stdout
       const supervisor = roles.supervisor?.pid ?? expect.fail('it has broken down')

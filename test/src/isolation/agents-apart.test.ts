@@ -68,7 +68,8 @@ onEachServer((server) => {
     expect(server.child.exitCode).toBeNull()
   })
 
-  test('ten gibibytes of output neither fill the memory of the server nor stall it', async () => {
+  // As long as an exec may take, on a slow machine.
+  test('ten gibibytes of output neither fill the memory of the server nor stall it', { timeout: 150_000 }, async () => {
     await using flooder = await server.newAgent()
     const flooding = flooder.exec('bash', 'head -c 5G /dev/zero; head -c 5G /dev/zero >&2; exit 7')
     const state = { isOver: false }
