@@ -1,13 +1,14 @@
-// Puts what is no TypeScript into dist: the program that runs inside sandboxes, and the parts of Swagger UI that /docs
-// shows (a page that loads nothing from elsewhere, and no dependency that reports installs to anybody).
+// Puts what is no TypeScript into dist: the programs that start sandboxes and run inside them, and the parts of Swagger UI
+// that /docs shows (a page that loads nothing from elsewhere, and no dependency that reports installs to anybody).
 import { copyFile, cp, mkdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const inside = 'compute/local/inside'
-await rm(join(here, 'dist', inside), { recursive: true, force: true }) // what is gone from the source must not stay
-await cp(join(here, 'src', inside), join(here, 'dist', inside), { recursive: true })
+for (const folder of ['compute/local/inside', 'compute/local/launcher']) {
+  await rm(join(here, 'dist', folder), { recursive: true, force: true }) // what is gone from the source must not stay
+  await cp(join(here, 'src', folder), join(here, 'dist', folder), { recursive: true })
+}
 
 const from = dirname(fileURLToPath(import.meta.resolve('swagger-ui-dist/package.json')))
 const to = join(here, 'dist/docs-page')

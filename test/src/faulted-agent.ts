@@ -18,7 +18,6 @@ const hostFaults = {
   'supervisor killed': ({ supervisor }: SandboxRoles) => signal(supervisor, 'SIGKILL'),
   'supervisor stopped': ({ supervisor }: SandboxRoles) => signal(supervisor, 'SIGSTOP'),
   'bubblewrap killed': ({ bubblewrap }: SandboxRoles) => signal(bubblewrap, 'SIGKILL'),
-  'guard killed': ({ guard }: SandboxRoles) => signal(guard, 'SIGKILL'),
   'reapers killed': ({ reapers }: SandboxRoles) => reapers.forEach((reaper) => signal(reaper, 'SIGKILL')),
   'reapers stopped': ({ reapers }: SandboxRoles) => reapers.forEach((reaper) => signal(reaper, 'SIGSTOP')),
   'nodes killed': ({ all }: SandboxRoles) => nodesOf(all).forEach((node) => signal(node, 'SIGKILL')),

@@ -13,7 +13,6 @@ export interface SandboxProcess {
 
 /** Who is who in the sandbox of an agent that runs as this user. */
 export interface SandboxRoles {
-  guard: SandboxProcess | undefined
   bubblewrap: SandboxProcess | undefined
   /** Pid 1 inside. */
   supervisor: SandboxProcess | undefined
@@ -38,8 +37,7 @@ export function sandboxRoles(uid: number): SandboxRoles {
   // Of one that is on its way out the parent is gone, or dead.
   const supervisor = all.find(({ pidInside, parent }) => pidInside === 1 && byPid.has(parent))
   const bubblewrap = byPid.get(supervisor?.parent ?? 0)
-  const guard = byPid.get(bubblewrap?.parent ?? 0)
-  return { guard, bubblewrap, supervisor, reapers: all.filter(({ parent }) => parent === supervisor?.pid), all }
+  return { bubblewrap, supervisor, reapers: all.filter(({ parent }) => parent === supervisor?.pid), all }
 }
 
 /** What a server that is root holds on the machine. */
@@ -47,7 +45,7 @@ export interface Holdings {
   descriptors: number
   /** Control groups of its sandboxes, by name. */
   groups: string[]
-  /** Names in its temporary folder, pipes in stock as one. */
+  /** Names in its temporary folder. */
   scratch: string[]
 }
 
@@ -63,16 +61,15 @@ export function holdingsOf(pid: number): Holdings {
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => join(folder, name)),
   )
-  const kinds = readdirSync(scratch).map((name) => (/^[0-9a-f-]{36}$/.test(name) ? 'pipe' : name))
   return {
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     groups,
-    scratch: [...new Set(kinds)].toSorted(),
+    scratch: readdirSync(scratch).toSorted(),
   }
 }
 
 /** Sends it where there is somebody to take it; a process may end between the look and the signal. */
-export function signal(process_: SandboxProcess | undefined, name: NodeJS.Signals): boolean {
+export function signal(process_: Pick<SandboxProcess, 'pid'> | undefined, name: NodeJS.Signals): boolean {
   if (process_ === undefined) return false
   try {
     return process.kill(process_.pid, name)

@@ -129,6 +129,39 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
+test.runIf(process.getuid?.() === 0)(
+  'what starts sandboxes ends: each exec is told, nothing stays behind, and the next exec has a sandbox again',
+  async () => {
+    const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json']
+    await using server = await startServer(process.execPath, args)
+    const agents = await Promise.all(
+      ['one', 'two', 'three'].map(async (userId) => {
+        const api = new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey })
+        const session = await api.post('/sessions', { userId })
+        const path = `/agents/${(await api.post(`/sessions/${session.body.id}/agents`)).body.id}/exec`
+        const exec = (code: string) => api.post(path, { lang: 'bash', code })
+        return { exec, uid: Number((await exec('id -u')).body.stdout) }
+      }),
+    )
+    for (let round = 0; round < 3; round += 1) {
+      const cut = agents.map(({ exec }) => exec(`touch ${round}; setsid sleep 60 & sleep 60`))
+      await Promise.all(agents.map(({ exec }) => exec(`until [[ -e ${round} ]]; do sleep 0.02; done`)))
+      const before = agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid))
+      expect(before.length).toBeGreaterThan(20)
+      const { parent } = sandboxRoles(agents[0]?.uid ?? 0).bubblewrap ?? expect.fail('it is not there')
+      expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8')).toContain('launcher.py')
+      expect(signal({ pid: parent }, 'SIGKILL')).toBe(true)
+      for (const { status, body } of await Promise.all(cut)) {
+        expect([status, body.error.code]).toEqual([502, 'provider_error'])
+      }
+      const answers = await Promise.all(agents.map(({ exec }) => exec('ls')))
+      for (const { body } of answers) expect(body.stdout).toContain(`${round}\n`)
+      const after = new Set(agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid)))
+      expect(before.filter((pid) => after.has(pid))).toEqual([])
+    }
+  },
+)
+
 test('code that interrupts everything, pid 1 too, ends itself alone, and does not run again under its key', async () => {
   await using local = await createLocalTheazo()
   const own = await ExecStreams.open(local)

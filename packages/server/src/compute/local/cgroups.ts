@@ -91,6 +91,7 @@ export class Cgroup {
     this.#groups = groups
   }
 
+  /** Folders; a process whose pid is written to `cgroup.procs` in each is taken in, with what it starts from then on. */
   get paths(): string[] {
     return Array.from(new Set(Array.from(this.#groups.values(), ({ path }) => path)))
   }
@@ -115,11 +116,6 @@ export class Cgroup {
       await write(cpu, 'cpu.cfs_period_us', periodUs)
       await write(cpu, 'cpu.cfs_quota_us', quotaUs)
     }
-  }
-
-  /** Takes a process in; what it starts from then on is in too. */
-  async add(pid: number): Promise<void> {
-    for (const path of this.paths) await writeFile(join(path, 'cgroup.procs'), String(pid))
   }
 
   /** Stops every process where it is, or lets it go on; resolves when that is so. */

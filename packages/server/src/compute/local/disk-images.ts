@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process'
 import { type Stats, statSync } from 'node:fs'
 import { chmod, chown, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { HostUser } from './host-uid.ts'
+import { type RunTool, runTool } from './run-tool.ts'
 
-const run = promisify(execFile)
-/** The system's own tools, whatever the PATH of whoever started the server. */
-const tools = { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeout: 60_000 }
+const inTime = { timeoutMs: 60_000 }
 const imageName = 'disk.img'
 const mountName = 'disk'
 
@@ -17,15 +14,17 @@ const mountName = 'disk'
  */
 export class DiskImages {
   readonly #diskBytes: number
+  readonly #run: RunTool
 
-  private constructor(diskBytes: number) {
+  private constructor(diskBytes: number, run: RunTool) {
     this.#diskBytes = diskBytes
+    this.#run = run
   }
 
   /** Tries it; undefined where it cannot be had. */
-  static async open(scratchPath: string, diskBytes: number): Promise<DiskImages | undefined> {
+  static async open(run: RunTool, scratchPath: string, diskBytes: number): Promise<DiskImages | undefined> {
     if (process.getuid?.() !== 0 || diskBytes < smallestBytes) return undefined
-    const images = new DiskImages(diskBytes)
+    const images = new DiskImages(diskBytes, run)
     const trial = join(scratchPath, 'trial')
     try {
       await mkdir(trial)
@@ -34,7 +33,7 @@ export class DiskImages {
     } catch {
       return undefined
     } finally {
-      await unmountDisk(trial).catch(() => {})
+      await unmountDisk(run, trial).catch(() => {})
       await rm(trial, { recursive: true, force: true })
     }
   }
@@ -45,11 +44,11 @@ export class DiskImages {
     await writeFile(image, '', { mode: 0o600 })
     await truncate(image, this.#diskBytes)
     const format = ['-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,lazy_journal_init=1,nodiscard', image]
-    await run('mkfs.ext4', format, tools)
+    await this.#run('mkfs.ext4', format, inTime)
     await chown(image, uid, gid)
     await chmod(image, 0)
     await mkdir(join(folder, mountName))
-    await mountDisk(folder)
+    await mountDisk(this.#run, folder)
     await rmdir(join(folder, mountName, 'lost+found'))
     await chmod(join(folder, mountName), 0o711)
   }
@@ -70,19 +69,19 @@ export function userOfFiles(folder: string): HostUser | undefined {
 }
 
 /** Mounts an agent's disk where it has one that is not mounted. */
-export async function mountDisk(folder: string): Promise<void> {
+export async function mountDisk(run: RunTool, folder: string): Promise<void> {
   await inTurn(folder, async () => {
     if (!hasDisk(folder) || (await isMounted(folder))) return
     // What is deleted inside is given back, so that the file takes what its files take.
     const options = 'loop,nosuid,nodev,noatime,discard'
-    await run('mount', ['-t', 'ext4', '-o', options, join(folder, imageName), join(folder, mountName)], tools)
+    await run('mount', ['-t', 'ext4', '-o', options, join(folder, imageName), join(folder, mountName)], inTime)
   })
 }
 
 /** Nothing of the agent may run. */
-export async function unmountDisk(folder: string): Promise<void> {
+export async function unmountDisk(run: RunTool, folder: string): Promise<void> {
   await inTurn(folder, async () => {
-    if (await isMounted(folder)) await unmount(join(folder, mountName))
+    if (await isMounted(folder)) await unmount(run, join(folder, mountName))
   })
 }
 
@@ -107,7 +106,7 @@ async function inTurn(folder: string, work: () => Promise<void>): Promise<void> 
 export async function unmountBelow(folder: string): Promise<void> {
   const paths = (await mountPoints()).filter((path) => path.startsWith(`${folder}/`))
   for (const path of paths.toReversed()) {
-    await unmount(path).catch(async (error: unknown) => {
+    await unmount(runTool, path).catch(async (error: unknown) => {
       if ((await mountPoints()).includes(path)) throw error // else another server, which starts too, was quicker
     })
   }
@@ -123,9 +122,9 @@ function unescaped(path = ''): string {
   return path.replaceAll(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8)))
 }
 
-async function unmount(path: string): Promise<void> {
+async function unmount(run: RunTool, path: string): Promise<void> {
   // Lazily where something still has it open for a moment, e.g. a `du` that measures.
-  await run('umount', [path], tools).catch(() => run('umount', ['--lazy', path], tools))
+  await run('umount', [path], inTime).catch(() => run('umount', ['--lazy', path], inTime))
 }
 
 function hasDisk(folder: string): boolean {

@@ -9,8 +9,8 @@ import type { Egress } from './egress/egress.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
+import { Launcher } from './launcher.ts'
 import { type AgentNetwork, LocalSandbox } from './local-sandbox.ts'
-import { OutputPipes } from './output-pipes.ts'
 import { removeTree } from './remove-tree.ts'
 import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -51,7 +51,8 @@ export interface LocalHost extends LocalProviderOptions {
   bubblewrapPath: string
   /** The system call filter. */
   seccomp: Buffer
-  outputPipes: OutputPipes
+  /** Starts all that is started while the server serves. */
+  launcher: Launcher
   supervisorPath: string
   settings: SandboxSettings
   cgroups: Cgroups
@@ -75,13 +76,15 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
   const settings = sandboxSettings(options.sandbox)
   const [bubblewrapPath, seccomp, userOf] = [await findBubblewrap(), seccompProgram(), await hostUsers()]
   const supervisorPath = await supervisorFolder(options.sharedPath)
-  const outputPipes = new OutputPipes(options.scratchPath)
+  const launcher = new Launcher(options.scratchPath)
   const cgroups = await Cgroups.open(basename(dirname(options.scratchPath)))
   await writeFile(join(options.scratchPath, cgroupsFile), cgroups.paths.join('\n'))
   await unmountBelow(options.agentsPath) // of a server that was killed
-  const diskImages = settings.diskImages ? await DiskImages.open(options.scratchPath, settings.diskBytes) : undefined
+  const diskImages = settings.diskImages
+    ? await DiskImages.open(launcher.run, options.scratchPath, settings.diskBytes)
+    : undefined
   const provider = new LocalProvider(
-    { ...options, bubblewrapPath, seccomp, outputPipes, supervisorPath, settings, cgroups, diskImages },
+    { ...options, bubblewrapPath, seccomp, launcher, supervisorPath, settings, cgroups, diskImages },
     userOf,
   )
   await provider.begin().catch(async (cause: unknown) => {
@@ -179,15 +182,17 @@ export class LocalProvider implements ComputeProvider {
   async sizeOf(id: string): Promise<number | undefined> {
     const folder = join(this.#host.agentsPath, id)
     if (!userOfFiles(folder)) return undefined
-    await mountDisk(folder)
-    return await sizeOfTree(filesPath(folder))
+    const { run } = this.#host.launcher
+    await mountDisk(run, folder)
+    return await sizeOfTree(run, filesPath(folder))
   }
 
   async prune(isKnown: (id: string) => boolean): Promise<void> {
     const left = (await readdir(this.#host.agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
+    const { agentsPath, launcher } = this.#host
     for (const id of left) {
-      await unmountDisk(join(this.#host.agentsPath, id))
-      await removeTree(join(this.#host.agentsPath, id))
+      await unmountDisk(launcher.run, join(agentsPath, id))
+      await removeTree(join(agentsPath, id), launcher.run)
     }
   }
 
@@ -201,6 +206,7 @@ export class LocalProvider implements ComputeProvider {
     await Promise.all(pool.map((made) => (made.status === 'fulfilled' ? made.value.terminate() : undefined)))
     await (await this.#folders?.catch(() => undefined))?.terminate()
     await this.#host.cgroups[Symbol.asyncDispose]()
+    await this.#host.launcher[Symbol.asyncDispose]()
   }
 
   /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */

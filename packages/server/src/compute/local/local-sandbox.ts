@@ -91,7 +91,7 @@ export class LocalSandbox implements Sandbox {
 
   async terminate(): Promise<void> {
     await this.stop()
-    await removeTree(this.path)
+    await removeTree(this.path, this.#host.launcher.run)
     this.#host.forget(this)
   }
 
@@ -104,7 +104,7 @@ export class LocalSandbox implements Sandbox {
     await running?.kill(reason.message)
     await this.#egress?.[Symbol.asyncDispose]()
     await Promise.allSettled(this.#execs)
-    await unmountDisk(this.path)
+    await unmountDisk(this.#host.launcher.run, this.path)
   }
 
   /** Gives a sandbox that was made ahead to an agent. What is mounted stays mounted. */
@@ -140,7 +140,7 @@ export class LocalSandbox implements Sandbox {
   }
 
   async #launch(): Promise<RunningSandbox> {
-    await mountDisk(this.path)
+    await mountDisk(this.#host.launcher.run, this.path)
     const folders = this.#folders()
     const { workspace } = folders
     const found = await stat(workspace).catch(() => undefined)

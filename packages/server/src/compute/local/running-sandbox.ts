@@ -4,7 +4,7 @@ import type { Cgroup } from './cgroups.ts'
 import { childrenOf, type HostProcess, processesBelow, signalProcess } from './host-processes.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-provider.ts'
-import { startSandbox } from './sandbox-process.ts'
+import { startSandbox } from './start-sandbox.ts'
 import { Supervisor } from './supervisor.ts'
 
 /** A limit that was reached, as code is told of it. */
@@ -49,7 +49,7 @@ export class RunningSandbox {
         String(settings.diskBytes),
         nodeFlags,
       )
-      const sandbox = await startSandbox({ ...host, user, folders, command, cgroup })
+      const sandbox = await startSandbox(host, { user, folders, command, cgroup })
       const supervisor = new Supervisor(sandbox, settings.env)
       const running = new RunningSandbox(supervisor, cgroup, host)
       const kill = (): void => void supervisor.kill('It was ended while it started.')

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { type RunTool, ToolError } from './run-tool.ts'
 
 const timeoutMs = 60_000
 
@@ -9,14 +9,18 @@ const timeoutMs = 60_000
  * By `du` and not by our own walk: sandboxed code may make and move millions of names meanwhile, and that must not hold
  * this process.
  */
-export function sizeOfTree(path: string): Promise<number | undefined> {
-  return new Promise((resolve, reject) => {
+export async function sizeOfTree(run: RunTool, path: string): Promise<number | undefined> {
+  try {
+    return sizeIn(await run('du', ['-sx', '--block-size=1', '--', path], { timeoutMs }))
+  } catch (error) {
     // It exits with 1 where code has closed a folder or moves things; what it could see is then the answer.
-    execFile('/usr/bin/du', ['-sx', '--block-size=1', '--', path], { env: {}, timeout: timeoutMs }, (error, stdout) => {
-      const size = /^(\d+)\s/.exec(stdout)?.[1]
-      if (size !== undefined) resolve(Number(size))
-      else if (!existsSync(path)) resolve(undefined)
-      else reject(new Error(`du could not measure ${path}`, { cause: error }))
-    })
-  })
+    const size = error instanceof ToolError ? sizeIn(error.output) : undefined
+    if (size === undefined && existsSync(path)) throw error
+    return size
+  }
+}
+
+function sizeIn(output: string): number | undefined {
+  const size = /^(\d+)\s/.exec(output)?.[1]
+  return size === undefined ? undefined : Number(size)
 }

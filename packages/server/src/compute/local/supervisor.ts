@@ -3,7 +3,8 @@ import { ApiError, SandboxLostError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
 import { environmentOf } from './environment.ts'
 import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
-import { type SandboxProcess, startFailure } from './sandbox-process.ts'
+import type { SandboxProcess } from './launcher.ts'
+import { startFailure } from './start-sandbox.ts'
 
 /** How long to wait for an answer from inside before the sandbox is given up. */
 export interface SupervisorTimes {

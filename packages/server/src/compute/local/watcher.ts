@@ -59,7 +59,7 @@ export class Watcher {
       return await running.endCode('memory')
     }
     if (hasDisk) return
-    const bytes = (await sizeOfTree(sandbox.path).catch(() => undefined)) ?? 0
+    const bytes = (await sizeOfTree(this.#host.launcher.run, sandbox.path).catch(() => undefined)) ?? 0
     const before = this.#over.get(sandbox)
     if (bytes <= diskBytes) {
       this.#over.delete(sandbox)
