@@ -74,7 +74,11 @@ test.runIf(process.getuid?.() === 0)(
       const supervisor = roles.supervisor?.pid ?? expect.fail('it has broken down')
       return {
         supervisor,
-        memory: { server: memoryOf(pid), supervisor: memoryOf(supervisor) },
+        memory: {
+          server: memoryOf(pid),
+          supervisor: memoryOf(supervisor),
+          reapers: Math.max(...roles.reapers.map((reaper) => memoryOf(reaper.pid))),
+        },
         supervisorDescriptors: readdirSync(`/proc/${supervisor}/fd`).length,
         counts: {
           ...holdingsOf(pid),
@@ -100,12 +104,15 @@ test.runIf(process.getuid?.() === 0)(
     const supervisorGrowth = ((after.memory.supervisor - before.memory.supervisor) * 1024) / (execs - firstExecs)
     if (isSoak) expect(supervisorGrowth).toBeLessThan(64)
     expect(after.memory.supervisor - before.memory.supervisor).toBeLessThan(2048)
+    // One may have seen but a few execs before, and its successor all.
+    expect(after.memory.reapers - before.memory.reapers).toBeLessThan(4096)
     expect(after.memory.server - before.memory.server).toBeLessThan(256 * 1024) // a heap before its collection
     expect(server.output.err).not.toMatch(/"level":50/)
     reportSoak('endurance', [
       ['execs in one sandbox', String(execs)],
       ['seed', String(chance.seed)],
       ['memory of the supervisor before and after, KiB', `${before.memory.supervisor}, ${after.memory.supervisor}`],
+      ['memory of the largest reaper before and after, KiB', `${before.memory.reapers}, ${after.memory.reapers}`],
       ['memory of the server before and after, KiB', `${before.memory.server}, ${after.memory.server}`],
       ['descriptors of the server before and after', `${descriptorsBefore}, ${descriptors}`],
     ])

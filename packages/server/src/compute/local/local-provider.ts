@@ -135,10 +135,12 @@ export class LocalProvider implements ComputeProvider {
 
   /** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
   async begin(): Promise<void> {
-    const first = await this.#make()
+    const making = this.#make()
+    const isOfPool = this.#host.settings.poolSize > 0
+    if (isOfPool) this.#pool.push(making) // at once, or the pool would be filled beside it
+    const first = await making
     await checkIsolation(first, first.user)
-    if (this.#host.settings.poolSize > 0) this.#pool.push(Promise.resolve(first))
-    else await first.terminate()
+    if (!isOfPool) await first.terminate()
     this.#workAhead()
     this.#watcher.start()
   }

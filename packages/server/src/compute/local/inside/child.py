@@ -20,11 +20,10 @@ class child:
         os._exit(FAILED)
 
 
-def keep(stdin, job_fd=None, held_fd=None):
-    """These are what a reaper keeps of the supervisor's descriptors, beside its way up and the fence."""
-    os.dup2(stdin, wire.STDIN_FD)
-    if job_fd is not None:
-        os.dup2(job_fd, wire.JOB_FD)
-        os.dup2(held_fd, wire.HELD_FD)
-    os.close(wire.DOWN_FD)
-    os.closerange(wire.HELD_FD + 1, 65536)
+def keep(line):
+    """What a reaper keeps of the supervisor's descriptors, beside its way up and the fence. No program gets any of them."""
+    os.dup2(line, wire.LINE_FD)
+    os.closerange(wire.LINE_FD + 1, 65536)
+    os.dup2(wire.LINE_FD, wire.DOWN_FD)  # taken, so that no pipe gets a number that a program knows one by
+    for fd in range(wire.DOWN_FD, wire.LINE_FD + 1):
+        os.set_inheritable(fd, False)

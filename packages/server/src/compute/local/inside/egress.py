@@ -15,7 +15,7 @@ from select import EPOLLIN, EPOLLOUT, epoll
 import job
 import processes
 from child import child
-from reaper import WORKER_NICENESS
+from worker import NICENESS
 
 ADDRESS, PORT = '127.0.0.1', 3128
 LISTENER_FD = 3
@@ -94,7 +94,7 @@ def keep_only(listener_fd):
     """Nothing of the supervisor's is left but this."""
     set_wakeup_fd(-1)
     handle(SIGCHLD, SIG_DFL)
-    os.nice(WORKER_NICENESS)  # what it does it does for code
+    os.nice(NICENESS)  # what it does it does for code
     nothing = os.open('/dev/null', os.O_RDWR)
     for fd in range(3):
         os.dup2(nothing, fd)

@@ -66,17 +66,12 @@ class Job:
             return error
         return None
 
-    def open_stdin(self):
-        """A file and no pipe: nobody has to feed it, whether the code reads it or not."""
-        if not self.stdin:
-            return os.open('/dev/null', os.O_RDONLY)
-        return file_with('stdin', self.stdin)
-
     def for_reaper(self):
         return self.id, self.cap, self.folder, self.started_ns
 
     def for_copy(self):
-        return marshal.dumps((self.lang, self.path, self.cwd, self.env, self.needs_fresh_interpreter))
+        for_node = self.for_node() if self.lang == TYPESCRIPT else b''
+        return marshal.dumps((self.lang, self.path, self.cwd, self.env, self.needs_fresh_interpreter, for_node))
 
     def for_node(self):
         import json

@@ -1,6 +1,8 @@
 """What Python has no call for: prctl(2) and Landlock."""
-import ctypes
 import os
+from _struct import Struct
+
+import _ctypes  # and not ctypes, which takes long to load; that rests on these calls since Python 2.5
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # all architectures
@@ -11,43 +13,46 @@ CHANGES = sum(1 << bit for bit in (1, *range(4, 14)))
 TRUNCATE = 1 << 14
 WRITABLE = ('/workspace', '/home/agent', '/tmp', '/dev', '/proc')
 
-libc = ctypes.CDLL(None, use_errno=True)
+#: struct landlock_ruleset_attr, as far as it is used, and struct landlock_path_beneath_attr.
+RULESET, PATH_BENEATH = Struct('=Q'), Struct('=Qi')
+
+libc = _ctypes.dlopen(None, os.RTLD_NOW)
+
+
+def call(name, *arguments):
+    """Of the C library: None is a null pointer, bytes are passed by address, and numbers are C's int, as is what it gives."""
+    return _ctypes.call_function(_ctypes.dlsym(libc, name), arguments)
 
 
 def close_to_others():
     """No process of the same user can then open our descriptors or memory through /proc."""
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    call('prctl', PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def open_to_others():
-    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+    call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def adopt_orphans():
     """Descendants that lose their parent become ours."""
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-class PathBeneath(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = [('allowed_access', ctypes.c_uint64), ('parent_fd', ctypes.c_int32)]
+    call('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def make_fence():
     """A Landlock ruleset for code. It guards processes behind another fence (Landlock's ptrace hook is asked for
     /proc/PID/fd too), and lets code write only where it may anyway, but not where an exec's code waits to be read. None
     where the kernel has none (before 5.19)."""
-    version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    version = call('syscall', LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
     if version < 2:
         return None
     access = CHANGES | (TRUNCATE if version >= 3 else 0)
-    ruleset = libc.syscall(LANDLOCK_CREATE_RULESET, (ctypes.c_uint64 * 1)(access), 8, 0)
+    ruleset = call('syscall', LANDLOCK_CREATE_RULESET, RULESET.pack(access), RULESET.size, 0)
     if ruleset < 0:
         return None
     for path in WRITABLE:
         folder = os.open(path, os.O_PATH)
-        rule = PathBeneath(access, folder)
-        added = libc.syscall(LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, ctypes.byref(rule), 0)
+        rule = PATH_BENEATH.pack(access, folder)
+        added = call('syscall', LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
         os.close(folder)
         if added != 0:
             return None
@@ -56,9 +61,11 @@ def make_fence():
 
 def exit(status):
     """C's own; by a handle that keeps the lock, so that no other thread runs on meanwhile."""
+    import ctypes
+
     ctypes.PyDLL(None).exit(status)
 
 
 def enter_fence(ruleset):
     """Without effect where there is none to enter."""
-    libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0)
+    call('syscall', LANDLOCK_RESTRICT_SELF, ruleset, 0)

@@ -1,57 +1,95 @@
-"""What is started ahead: copies of the supervisor for Python and bash, shells, and nodes."""
+"""What waits for an exec: copies of a reaper for Python, shells, and nodes."""
+import marshal
+import time
+
 import python
 import worker
-from ahead import Ahead
 from changed_files import ROOT
-from job import BASH, TYPESCRIPT, network_variables
-from reaper import QUIET_MS
+from job import BASH, FOLDER, TYPESCRIPT, network_variables
 
 #: What a shell that waits reads first.
 SHELL_START = b'/opt/theazo/shell.sh'
 
 
+class Kind:
+    """How many of it wait at most, and for how long: `seconds` from their last use, or for ever."""
+
+    def __init__(self, number, count, program=None, has_folder=False, seconds=None):
+        self.number, self.count, self.program, self.has_folder, self.seconds = number, count, program, has_folder, seconds
+        self.until = float('inf') if seconds is None else 0.0
+        #: Hands, by age.
+        self.waiting = []
+        self.started = 0
+
+    @property
+    def is_forked(self):
+        """By its reaper, which Python is loaded in. All else is a program of its own."""
+        return self.program is None
+
+    @property
+    def wants_one(self):
+        return len(self.waiting) < self.count and time.monotonic() < self.until
+
+    def note_use(self):
+        if self.seconds is not None:
+            self.until = time.monotonic() + self.seconds
+
+    def order(self):
+        """What a reaper starts one by, and where that expects its code; None where it is told."""
+        self.started += 1
+        folder = f'{FOLDER}/0{self.started}' if self.has_folder else None  # the number of no exec begins so
+        return marshal.dumps((self.number, folder)), folder
+
+
 class Kinds:
-    def __init__(self, last_change, warm_count, warm_nodes, warm_seconds, typescript):
-        self.copies = Ahead(last_change, warm_count, self.become_copy)
-        self.shells = Ahead(last_change, warm_count, self.become_shell, has_folder=True)
-        self.nodes = Ahead(last_change, warm_nodes, self.become_node, seconds=warm_seconds)
-        self.typescript = typescript
+    def __init__(self, warm_count, warm_nodes, warm_seconds, node_command):
+        self.copies = Kind(0, warm_count)
+        self.shells = Kind(1, warm_count, self.shell, has_folder=True)
+        self.nodes = Kind(2, warm_nodes, self.node, seconds=warm_seconds)
+        self.all = (self.copies, self.shells, self.nodes)
+        self.node_command = worker.node_command = node_command
         #: The environment of code, but where an exec asks for another.
         self.defaults = None
 
-    def __iter__(self):
-        return iter((self.shells, self.copies, self.nodes))
+    @property
+    def has_shells(self):
+        return self.defaults is not None and not any(map(is_for_shells, self.defaults))
 
     def missing(self, is_prepared):
         """One that may be started beside what is on its way, and is wanted; else None."""
-        if self.shells.wants_one and self.defaults is not None and not any(map(is_for_shells, self.defaults)):
+        if self.shells.wants_one and self.has_shells:
             return self.shells
         return self.copies if is_prepared and self.copies.wants_one else None
 
-    def hand_over(self, job, mode):
-        """To a process that waits: the pid of its reaper. None where none does, or none that would do."""
-        if job.lang == TYPESCRIPT:
-            if job.needs_fresh_interpreter:
-                return None
+    def wanted(self, is_forked):
+        """How many of those that may wait at a time."""
+        if is_forked:
+            return self.copies.count
+        return self.shells.count + (self.nodes.count if time.monotonic() < self.nodes.until else 0)
+
+    def of(self, job, mode):
+        """The kind that an exec needs, and what that one is told."""
+        if job.lang == TYPESCRIPT and not job.needs_fresh_interpreter:
             self.nodes.note_use()
-            return self.nodes.hand_over(job, job.for_node())
-        # A shell that waits has been started where most execs want it to be.
-        if job.lang == BASH and job.env == self.defaults and job.cwd == ROOT and mode & 0o700 == 0o700:
-            reaper = self.shells.hand_over(job, b'\n')
-            if reaper is not None:
-                return reaper
-        return self.copies.hand_over(job, job.for_copy())
+            return self.nodes, job.for_node()
+        # A shell has been started where most execs want it to be.
+        if job.lang == BASH and self.has_shells and job.env == self.defaults and job.cwd == ROOT and mode & 0o700 == 0o700:
+            return self.shells, b'%d\n' % worker.process_limit()
+        return self.copies, job.for_copy()
 
-    def become_copy(self, _folder):
-        return worker.take_job(lambda: python.rehearse(self.defaults), QUIET_MS)
+    def prepare_copies(self):
+        if python.is_prepared():
+            python.set_up_for_copies(self.defaults)
 
-    def become_node(self, _folder):
-        env = {b'PATH': b'/usr/bin:/bin', **network_variables}
-        worker.run_program(self.typescript, '/', env, worker.END_OF_HELD)
+    def rehearse_copy(self):
+        python.rehearse(self.defaults)
 
-    def become_shell(self, folder):
-        env = {**self.defaults, b'BASH_ENV': SHELL_START}
-        worker.run_program([worker.BASH_PATH, f'{folder}/main.sh'], ROOT, env, worker.END_OF_HELD)
+    def shell(self, folder):
+        return [worker.BASH_PATH, f'{folder}/main.sh'], ROOT, {**self.defaults, b'BASH_ENV': SHELL_START}
+
+    def node(self, _folder):
+        limited = [worker.BASH_PATH, '-c', 'ulimit -u $0; exec "$@"', str(worker.process_limit()), *self.node_command]
+        return limited, '/', {b'PATH': b'/usr/bin:/bin', **network_variables}
 
 
 def is_for_shells(name):

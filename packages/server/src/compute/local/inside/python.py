@@ -1,18 +1,21 @@
 """The end of the way for Python code: this process becomes what `python3 path` would have started."""
 import gc
+import marshal
 import os
 import sys
 import time
 from _signal import SIG_DFL, SIGINT, default_int_handler, raise_signal
 from _signal import signal as handle
 
+import interpreter
 import kernel
 import worker
+from changed_files import ROOT
 
 
 def run(path, cwd, env):
     """Never returns."""
-    main, ours = become(path, cwd, env)
+    main = become(path, cwd, env)
     del cwd, env
     try:
         with open(path, 'rb') as file:
@@ -22,7 +25,7 @@ def run(path, cwd, env):
         failed = error
     else:
         failed = None
-    end(status_after(failed), main, ours)
+    end(status_after(failed), main)
 
 
 #: A status that no code can have asked for.
@@ -67,19 +70,15 @@ def status_of(code):
     return 1
 
 
-def end(status, main, ours):
+def end(status, main):
     """What the interpreter does at its end, but for the modules that every process here has: that takes longer than all
     the rest of a small program."""
-    import atexit
-    import io
-    import threading
-
     threading._shutdown()  # waits for threads
     atexit._run_exitfuncs()
     is_told = flush()
     # What code has left is destroyed: files that it did not close are written, and finalizers run.
-    own = [module for name, module in sys.modules.items() if name not in ours and is_of_code(module)]
-    for module in (main, *reversed(own)):
+    own = list(itertools.takewhile(lambda module: module is not main, reversed(sys.modules.values())))
+    for module in (main, *filter(is_of_code, own)):
         empty(module.__dict__)
     gc.collect()
     for left in gc.get_objects():  # by a module that is not emptied
@@ -94,6 +93,15 @@ def end(status, main, ours):
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)
     kernel.exit(status)  # and what C code has left
+
+
+def import_for_end():
+    """Not where it is used: a look at a module that is there has some of its pages copied, too."""
+    global atexit, io, itertools, threading
+    import atexit
+    import io
+    import itertools
+    import threading
 
 
 def is_of_code(module):
@@ -128,7 +136,7 @@ def flush():
 
 
 def become(path, cwd, env):
-    """Its `__main__`, and the names of the modules that were there before it."""
+    """Its `__main__`."""
     import builtins
 
     if not is_set_up:
@@ -142,20 +150,19 @@ def become(path, cwd, env):
     sys.orig_argv[:] = [sys.executable, path]
     entries = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
     sys.path[0:1] = entries
-    add_user_site()
+    interpreter.add_user_site()
     main = type(sys)('__main__')
     main.__file__ = path
     main.__cached__ = None
     main.__annotations__ = {}
     main.__builtins__ = builtins
-    for name, module in list(sys.modules.items()):
-        if getattr(module, '__file__', '').startswith('/opt/theazo/'):
-            del sys.modules[name]
-    sys.modules['__main__'] = main
-    ours = set(sys.modules)
+    # To look at each module would have its pages copied.
+    for name in ours or names_of_ours():
+        sys.modules.pop(name, None)
+    sys.modules['__main__'] = main  # the last, so that what comes after it is of the code
     customize(entries)
     gc.enable()
-    return main, ours
+    return main
 
 
 furnished = None
@@ -174,26 +181,54 @@ def furnish(env):
 
 
 is_set_up = False
+ours = []
+
+
+def names_of_ours():
+    """Of modules that are no business of code."""
+    return [name for name, module in sys.modules.items() if getattr(module, '__file__', '').startswith('/opt/theazo/')]
 
 
 def set_up():
     """As far as it goes without a job."""
-    global is_set_up
+    global is_set_up, ours
     prepare()
-    open_streams()
-    hide_flags()
+    import_for_end()
+    interpreter.open_streams()
+    interpreter.hide_flags()
+    ours = names_of_ours()
     is_set_up = True
+
+
+def set_up_for_copies(env):
+    """The same for all copies of this process, which goes on itself. On descriptors like those that copies have: a stream
+    looks at what it is on."""
+    kept, stdin, pipe = [os.dup(fd) for fd in range(3)], os.memfd_create('stdin'), os.pipe()
+    try:
+        for fd, place in ((stdin, 0), (pipe[1], 1), (pipe[1], 2)):
+            os.dup2(fd, place)
+        set_up()
+    finally:
+        for place, fd in enumerate(kept):
+            os.dup2(fd, place)
+        for fd in (*kept, stdin, *pipe):
+            os.close(fd)
+    if env is not None:
+        furnish(env)
+    gc.freeze()  # or a collection in a copy would copy all of it
 
 
 def rehearse(env):
     """In a process that waits. What is touched here is its own by then, and no page of it has to be copied, or found,
     while the code is waited for."""
-    set_up()
+    if not is_set_up:
+        set_up()
     if env is not None:
         furnish(env)
+    marshal.loads(marshal.dumps((1, '/', ROOT, env, False, b'')))
     os.path.abspath(os.environ.get('HOME', '/'))
-    for module in list(sys.modules.values()):
-        getattr(module, '__file__', '').startswith('/opt/theazo/')
+    status_after(None)
+    empty({})
     exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), {})
     gc.collect()
 
@@ -213,31 +248,19 @@ with __import__('contextlib').suppress(KeyError):
 """
 
 
-def open_streams():
-    import io
-
-    for fd, name, mode, errors in (
-        (0, 'stdin', 'r', 'surrogateescape'),
-        (1, 'stdout', 'w', 'surrogateescape'),
-        (2, 'stderr', 'w', 'backslashreplace'),
-    ):
-        buffer = open(fd, f'{mode}b', closefd=False)
-        buffer.raw.name = f'<{name}>'
-        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
-        stream.mode = mode
-        setattr(sys, name, stream)
-        setattr(sys, f'__{name}__', stream)
+def is_prepared():
+    return 'site' in sys.modules
 
 
 def prepare():
     """What every Python program needs; done ahead in the supervisor where there was time."""
-    if 'site' in sys.modules:
+    if is_prepared():
         return
     import site
 
     site.main()
     # Not what -S alone would leave out, but what most programs import, and tracebacks need.
-    import collections, contextlib, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401
+    import collections, contextlib, ctypes, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401
 
 
 def customize(entries):
@@ -246,31 +269,3 @@ def customize(entries):
         if any(os.path.isfile(f'{entry}/{name}.py') for entry in entries):
             sys.modules.pop(name, None)
             __import__(name)
-
-
-def hide_flags():
-    """-S and -s are the supervisor's: multiprocessing and others hand them on to each Python that they start."""
-    import ctypes
-    import site
-
-    site.ENABLE_USER_SITE = True
-    api, flags, off = ctypes.pythonapi, ctypes.py_object(sys.flags), ctypes.py_object(0)
-    for name in ('no_site', 'no_user_site'):
-        api.Py_IncRef(off)  # the next call keeps it
-        api.PyStructSequence_SetItem(flags, ctypes.c_ssize_t(sys.flags.__match_args__.index(name)), off)
-
-
-def add_user_site():
-    """Never in the supervisor: the folder is the user's, and its .pth files run code."""
-    version = f'{sys.version_info.major}.{sys.version_info.minor}'
-    folder = f'{os.environ.get("HOME", "")}/.local/lib/python{version}/site-packages'
-    if os.path.isdir(folder):
-        import site
-
-        before = len(sys.path)
-        site.addsitedir(folder)
-        added = sys.path[before:]
-        del sys.path[before:]
-        system = site.getsitepackages()  # what the user has installed goes before it
-        at = next((at for at, entry in enumerate(sys.path) if entry in system), before)
-        sys.path[at:at] = added

@@ -1,19 +1,23 @@
 """One exec, seen from outside of its code: passes its output on, waits for its end, and tells it.
 
-A process of its own for each exec. Whatever the code starts, however it detaches itself, stays below this process,
-which adopts it: so the supervisor finds all of it when the exec is to be killed. The reaper stays as long as any does.
+A process for each exec that runs, and for each that is waited for; it serves one after the other. Whatever the code
+starts, however it detaches itself, stays below this process, which adopts it: so the supervisor finds all of it when the
+exec is to be killed. As long as any of it stays, so does the reaper, and serves nobody else.
 """
 import marshal
 import os
 import time
-from _signal import SIG_DFL, SIGCHLD, SIGCONT, SIGKILL, set_wakeup_fd
+from _signal import SIGCHLD, SIGCONT, SIGKILL, set_wakeup_fd
 from _signal import signal as handle
 from select import POLLIN, poll
 
 import changed_files
 import kernel
+import lines
 import processes
+import spawn
 import wire
+import worker
 from job import remove
 
 READ_BYTES = 65536
@@ -21,10 +25,11 @@ READ_BYTES = 65536
 QUIET_MS = 15
 #: How long killed processes may take to die; a disk may hold one for a while.
 DEATH_SECONDS = 5
-#: Of code, below the supervisor and reapers: however many processes it has, they get to run, and so to end it.
-WORKER_NICENESS = 10
-#: The status of a reaper whose process was killed while it waited: a job that it has been told by then has not begun.
-NOT_TAKEN = 71
+#: Statuses of one whose process was killed while it waited, or could not be started: a job that it has been told by then
+#: has not begun.
+NOT_TAKEN, NOT_STARTED = 71, 72
+#: What it says on its line once it can have another process.
+FREE = b'f'
 
 
 def watch_children():
@@ -36,55 +41,79 @@ def watch_children():
 
 
 class Reaper:
-    def __init__(self, last_change):
+    def __init__(self, last_change, kinds):
         kernel.adopt_orphans()
-        self.last_change = last_change
-        self.out, self.err = os.pipe(), os.pipe()
+        self.last_change, self.kinds = last_change, kinds
         self.ended = watch_children()
         self.waiting = poll()
         self.waiting.register(self.ended, POLLIN)
-        self.worker = None
-        self.told = None
+        #: A fork has made every page one to be copied, of this process too; see rehearse.
+        self.has_forked = True
+        self.is_first = True
+
+    def serve(self):
+        """Exec after exec, until one leaves something behind. Returns in a copy of this process only, which is to be the
+        next Python."""
+        while True:
+            order, fds = lines.receive(wire.LINE_FD)
+            if not order:
+                os._exit(0)  # not needed any more
+            number, folder = marshal.loads(order)
+            try:
+                if self.start_worker(self.kinds.all[number], folder, *fds):
+                    return
+            except OSError:
+                os._exit(NOT_STARTED)
+            self.see_through(*self.wait_for_job())
+            os.write(wire.LINE_FD, FREE)
+
+    def start_worker(self, kind, folder, held, stdin):
+        """True in a copy of this process. It waits for what comes out of `held`."""
         self.status = None
-
-    def run(self, job):
-        """Returns in the exec's own process only."""
-        if self.start_worker():
-            return
-        self.see_through(*job.for_reaper())
-
-    def run_ahead(self):
-        """The same for one that is told its job later. Returns where it says that it has it: who is killed may have taken
-        the job from a pipe all the same."""
-        told = os.pipe()
-        if self.start_worker():
-            return told[1]
-        os.close(told[1])
+        self.out, self.err, told = os.pipe(), os.pipe(), os.pipe()
         self.told = told[0]
-        self.waiting.register(wire.JOB_FD, POLLIN)
-        patience = QUIET_MS
-        while wire.JOB_FD not in (ready := dict(self.waiting.poll(patience))):
+        given = stdin, self.out[1], self.err[1], held, told[1]
+        if kind.is_forked:
+            if self.is_first:
+                self.is_first = False
+                self.kinds.prepare_copies()
+            self.worker = os.fork()
+            if self.worker == 0:
+                worker.leave(*given)
+                return True
+            self.has_forked = True
+        else:
+            self.worker = spawn.spawn(*kind.program(folder), given)
+        for fd in given:
+            os.close(fd)
+        return False
+
+    def wait_for_job(self):
+        """Until what waits says that it has it: who is killed may have taken the job from a pipe all the same."""
+        self.waiting.register(wire.LINE_FD, POLLIN)
+        patience = QUIET_MS if self.has_forked else None
+        while wire.LINE_FD not in (ready := dict(self.waiting.poll(patience))):
             if not ready:
                 patience = None
                 self.rehearse()
             elif self.has_ended():
-                if wire.JOB_FD in dict(self.waiting.poll(0)):
+                if wire.LINE_FD in dict(self.waiting.poll(0)):
                     break  # told before its end, which see_through makes out
                 os._exit(NOT_TAKEN)
             else:
                 os.read(self.ended, 4096)
-        what = os.read(wire.JOB_FD, READ_BYTES)
+        what = os.read(wire.LINE_FD, READ_BYTES)
         if not what:
             os._exit(0)  # not needed any more
-        self.waiting.unregister(wire.JOB_FD)
-        os.close(wire.JOB_FD)
+        self.waiting.unregister(wire.LINE_FD)
         processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
-        self.see_through(*marshal.loads(what))
+        return marshal.loads(what)
 
     def rehearse(self):
         """An exec without an exec. What it touches is this process's own from then on, and no page of it has to be copied,
         or found, while somebody waits."""
-        self.waiting.unregister(wire.JOB_FD)
+        self.has_forked = False
+        self.waiting.unregister(wire.LINE_FD)
         up, wire.UP_FD = wire.UP_FD, os.open('/dev/null', os.O_WRONLY)
         self.begin(*marshal.loads(marshal.dumps((0, 1, '', 0))))
         read, write = os.pipe()
@@ -97,39 +126,29 @@ class Reaper:
         self.tell_end(0)
         os.close(wire.UP_FD)
         wire.UP_FD = up
-        self.waiting.register(wire.JOB_FD, POLLIN)
-
-    def start_worker(self):
-        """True in the new process."""
-        self.worker = os.fork()
-        if self.worker == 0:
-            set_wakeup_fd(-1)
-            handle(SIGCHLD, SIG_DFL)
-            os.setsid()
-            os.nice(WORKER_NICENESS)
-            os.dup2(self.out[1], 1)
-            os.dup2(self.err[1], 2)
-            return True
-        for fd in (self.out[1], self.err[1], wire.STDIN_FD, wire.FENCE_FD, wire.HELD_FD):
-            os.close(fd)
-        return False
+        self.waiting.register(wire.LINE_FD, POLLIN)
 
     def see_through(self, *job):
+        """Returns where the exec has left nothing. Else it stays as long as that does, and ends."""
         self.begin(*job)
         self.follow({self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR})
         while not self.has_ended():
             self.wait_once()
-        if self.told is not None and not os.read(self.told, 1):
+        if not os.read(self.told, 1):
             os._exit(NOT_TAKEN)
+        os.close(self.told)
         is_left = self.end_session()
         for fd in list(self.streams):
             self.drain(fd)
         self.tell_files(changed_files.ROOT)
         self.tell_end(os.waitstatus_to_exitcode(self.status))
+        if not is_left:
+            for fd in list(self.streams):
+                self.close(fd)
+            return
         self.cap = 0  # nobody hears what is written from now on, but who writes it must not stall
-        while is_left:
+        while self.bury():
             self.wait_once()
-            is_left = self.bury()
         os._exit(0)
 
     def begin(self, exec_id, cap, folder, started_ns):
@@ -163,9 +182,7 @@ class Reaper:
         except BlockingIOError:
             return False
         if not data:
-            self.waiting.unregister(fd)
-            del self.streams[fd]
-            os.close(fd)
+            self.close(fd)
             return False
         kind = self.streams[fd]
         room = max(self.cap - self.sent[kind], 0)
@@ -176,6 +193,11 @@ class Reaper:
         for start in range(0, len(data), wire.MAX_PAYLOAD):
             wire.send(self.exec_id, kind, data[start : start + wire.MAX_PAYLOAD])
         return True
+
+    def close(self, fd):
+        self.waiting.unregister(fd)
+        del self.streams[fd]
+        os.close(fd)
 
     def drain(self, fd):
         """What was written until now: a full pipe (1 MiB at most), and not what others go on writing for ever."""

@@ -1,6 +1,7 @@
 # Read by a bash that is started ahead, as its BASH_ENV: it waits here until the script it was started with is written.
 # It leaves a shell as one that has just started: nothing but builtins, and no name of its own.
 read -ru 3 REPLY || exit 0 # it is not needed any more
+ulimit -u "$REPLY"
 printf . >&4
 exec 3<&- 4>&-
 unset -v BASH_ENV REPLY

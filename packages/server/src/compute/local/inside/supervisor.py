@@ -4,6 +4,7 @@ Code in the sandbox has the same user as this process. It cannot signal it (pid 
 handles none of its signals), nor open its descriptors or memory (not dumpable). Its children are reapers, and what leads out
 (egress.py): whatever else becomes one has lost its reaper, and is killed.
 """
+import errno
 import gc
 import marshal
 import mmap
@@ -12,7 +13,7 @@ import resource
 import stat
 import sys
 import time
-from _signal import SIG_DFL, SIGCONT, SIGINT, SIGKILL
+from _signal import SIG_DFL, SIGCONT, SIGINT
 from _signal import signal as handle
 from select import POLLIN, poll
 
@@ -24,10 +25,11 @@ import wire
 import worker
 from changed_files import ROOT
 from child import child, keep
+from hands import Hands
 from job import BASH, Job, remove, variables
 from kinds import Kinds
 from network import find_egress
-from reaper import NOT_TAKEN, QUIET_MS, Reaper, watch_children
+from reaper import QUIET_MS, Reaper, watch_children
 
 #: Quiet time after which work is done ahead, so that it delays nothing that is on its way already; while code runs; and
 #: when what Python needs is loaded in any case.
@@ -42,34 +44,35 @@ REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1), ROOT.en
 
 class Supervisor:
     def __init__(self, warm_count, warm_nodes, warm_seconds, node_flags):
-        preload = 'file:///opt/theazo/typescript.mjs'
-        typescript = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
         #: When an exec has last changed a file; shared with all reapers.
         self.last_change = memoryview(mmap.mmap(-1, 8)).cast('q')
-        self.kinds = Kinds(self.last_change, warm_count, warm_nodes, warm_seconds, typescript)
+        preload = 'file:///opt/theazo/typescript.mjs'
+        node_command = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
+        self.kinds = Kinds(warm_count, warm_nodes, warm_seconds, node_command)
         #: Jobs whose start has to wait for the next tick of the files' clock, with the last one that is not to be theirs.
         self.held = []
-        #: Reapers by pid, each with its job; None for one that waits for it.
-        self.reapers = {}
+        self.waiting = poll()
+        #: Reapers.
+        self.hands = Hands(self.kinds, self.waiting, self.become_reaper)
         self.egress = find_egress()
         self.quiet_at = time.monotonic() + BUSY_SECONDS  # the first exec may be on its way
         self.prepare_by = time.monotonic() + PREPARE_SECONDS
         #: When processes are started ahead again: not beside an exec that has just begun, unless it takes its time.
         self.ahead_at = 0.0
         self.is_prepared = False
-        #: A fork has made every page one to be copied; see rehearse.
-        self.has_forked = False
 
     def serve(self):
         """Returns in the process of an exec only: the Python job that it is to become."""
         ended = watch_children()
-        waiting = poll()
         for fd in (wire.DOWN_FD, ended):
-            waiting.register(fd, POLLIN)
+            self.waiting.register(fd, POLLIN)
         received, piece = bytearray(), bytearray(READ_BYTES)
         wire.send(0, wire.READY)
         while True:
-            ready = dict(waiting.poll(self.wait_ms()))
+            ready = dict(self.waiting.poll(self.wait_ms()))
+            for fd in ready:
+                if fd in self.hands.by_line and self.hands.hear(self.hands.by_line[fd]):
+                    self.plan_ahead()
             if ended in ready:
                 os.read(ended, 4096)
                 self.bury()
@@ -130,30 +133,36 @@ class Supervisor:
             return None
         job.started_ns = changed_files.now_ns()
         job.write_code()
-        reaper = self.kinds.hand_over(job, mode)
-        if reaper is None:
-            stdin = job.open_stdin()
-            self.has_forked = True
-            try:
-                reaper = os.fork()
-            except OSError:
-                os.close(stdin)
-                raise
-            if reaper == 0:
-                return self.become(job, stdin)
-            os.close(stdin)
-        self.reapers[reaper] = job
+        kind, what = self.kinds.of(job, mode)
+        while kind.waiting:
+            if self.give(kind.waiting[0], job, what):
+                return None
+        made = self.hands.start_one(kind, self.is_prepared)
+        if made is None and not self.give(kind.waiting[-1], job, what):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return made
+
+    def give(self, hand, job, what):
+        """False where it could not be had."""
+        try:
+            hand.give(job, what)
+        except OSError:
+            self.end(hand)
+            return False
         self.quiet_at = self.ahead_at = time.monotonic() + BUSY_SECONDS
         job.forget()
-        return None
+        return True
 
-    def become(self, job, stdin):
-        """In a new process, the reaper, which never returns; nor does its child, but with a Python job."""
+    def become_reaper(self, line):
+        """In a new process, the reaper, which never returns; nor does a copy of it, but with a Python job."""
         with child():
-            keep(stdin)
-            Reaper(self.last_change).run(job)
-            worker.leave()
-            return worker.start(job, self.kinds.typescript)
+            keep(line)
+            Reaper(self.last_change, self.kinds).serve()
+            return worker.take_job(self.kinds.rehearse_copy, QUIET_MS)
+
+    def plan_ahead(self):
+        """An exec has ended: there is time for what the next one needs, once its caller has been told."""
+        self.ahead_at = self.quiet_at = time.monotonic() + QUIET_SECONDS
 
     def wait_ms(self):
         """Until there is something to do ahead; None where nothing is."""
@@ -164,7 +173,7 @@ class Supervisor:
             at.append(min(self.quiet_at, self.prepare_by))
         elif self.kinds.nodes.wants_one:
             at.append(max(self.quiet_at, self.ahead_at))
-        elif self.has_forked:
+        elif self.hands.has_forked:
             at.append(self.quiet_at)
         if self.kinds.missing(self.is_prepared):
             at.append(self.ahead_at)
@@ -175,7 +184,7 @@ class Supervisor:
     def work_ahead(self):
         """Returns a job in its own process only."""
         now = time.monotonic()
-        self.has_forked |= self.egress.start()
+        self.hands.has_forked |= self.egress.start()
         if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
             return self.start_ahead(kind)
         if not self.is_prepared:
@@ -188,47 +197,45 @@ class Supervisor:
         nodes = self.kinds.nodes
         if now >= max(self.quiet_at, self.ahead_at) and nodes.wants_one:
             return self.start_ahead(nodes)
-        if now >= nodes.until:
-            for reaper in nodes.give_up():
-                self.end(reaper)
-        if now >= self.quiet_at and self.has_forked:
+        if nodes.waiting and now >= nodes.until:
+            for hand in list(nodes.waiting):
+                self.end(hand)
+            self.hands.let_go()
+        if now >= self.quiet_at and self.hands.has_forked:
             self.rehearse()
         return None
 
     def rehearse(self):
         """What an exec does here, without one: since the last fork, each page that it touches would have to be copied."""
-        self.has_forked = False
+        self.hands.has_forked = False
         for exec_id, kind, payload in wire.take_frames(bytearray(REHEARSAL)):
             job = Job(exec_id, payload)
             job.try_to_write_code()
             marshal.dumps(job.for_reaper())
+            self.kinds.of(job, 0o700)
             job.for_copy()
             remove(job.folder)
 
     def start_ahead(self, kind):
-        self.has_forked = True
         try:
-            reaper, job = kind.start_one()
+            return self.hands.start_one(kind, self.is_prepared)
         except OSError:
             self.ahead_at = time.monotonic() + AGAIN_SECONDS
             return None
-        if not job:
-            self.reapers[reaper] = None
-        return job
 
     def kill(self, exec_id):
         self.held = [each for each in self.held if each[0].id != exec_id]
-        for reaper, job in list(self.reapers.items()):
-            if job is not None and job.id == exec_id:
-                self.end(reaper)
-                remove(job.folder)
+        for hand in list(self.hands.by_pid.values()):
+            if hand.job is not None and hand.job.id == exec_id:
+                self.end(hand)
+                remove(hand.job.folder)
         wire.send(exec_id, wire.GONE)
 
-    def end(self, reaper):
+    def end(self, hand):
         """Kills a reaper and all below it, and waits for that."""
-        kill_tree(reaper)
-        os.waitpid(reaper, 0)
-        del self.reapers[reaper]
+        processes.kill_tree(hand.pid)
+        os.waitpid(hand.pid, 0)
+        self.hands.forget(hand)
         self.kill_orphans()  # what it has forked since nothing was seen below it
 
     def bury(self):
@@ -240,41 +247,27 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            if self.egress.bury(pid, status) or pid not in self.reapers:
+            if self.egress.bury(pid, status) or pid not in self.hands.by_pid:
                 continue
             if os.WIFSTOPPED(status):
                 processes.signal(pid, SIGCONT)  # by code: its exec would never be told to have ended
                 continue
-            job = self.reapers.pop(pid)
-            for kind in self.kinds:
-                kind.forget(pid)
+            hand = self.hands.by_pid[pid]
+            self.hands.forget(hand)
             if status != 0:
                 self.kill_orphans()
-            if job is not None:
-                self.ahead_at = 0.0
-                self.quiet_at = min(self.quiet_at, time.monotonic() + QUIET_SECONDS)
+            if hand.job is not None:
+                self.plan_ahead()
+                if status != 0:
+                    remove(hand.job.folder)
+                    hand.tell_end(status)
             elif status != 0:
                 self.ahead_at = time.monotonic() + AGAIN_SECONDS
-            if job is None or status == 0:
-                continue
-            remove(job.folder)
-            if os.WIFSIGNALED(status):
-                wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
-            elif os.WEXITSTATUS(status) == NOT_TAKEN:
-                wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
-            else:
-                wire.send(job.id, wire.LOST)
 
     def kill_orphans(self):
         for pid, (parent, _session) in processes.table().items():
-            if parent == 1 and pid not in self.reapers and pid != self.egress.pid:
-                kill_tree(pid)
-
-
-def kill_tree(pid):
-    if not processes.kill_below(pid):
-        os._exit(1)  # the kernel does what we cannot: nothing here outlives pid 1
-    processes.signal(pid, SIGKILL)
+            if parent == 1 and pid not in self.hands.by_pid and pid != self.egress.pid:
+                processes.kill_tree(pid)
 
 
 def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_file_bytes, *node_flags):
@@ -288,7 +281,7 @@ def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_fi
     ):
         resource.setrlimit(limit, (value, value))
     nothing = os.open('/dev/null', os.O_RDWR)
-    for fd in (wire.FENCE_FD, wire.STDIN_FD, wire.JOB_FD, wire.HELD_FD):
+    for fd in (wire.FENCE_FD, wire.LINE_FD):
         os.dup2(nothing, fd)  # taken, so that nothing else gets these numbers
     fence = kernel.make_fence()
     if fence is not None:

@@ -9,9 +9,9 @@ from _struct import Struct
 DOWN = Struct('<IBI')
 UP = Struct('<IBH')
 #: Descriptors of the supervisor and its reapers.
-DOWN_FD, UP_FD, FENCE_FD, STDIN_FD = 3, 4, 5, 6
-#: Where a reaper that waits, and what waits below it, are told their job.
-JOB_FD, HELD_FD = 7, 8
+DOWN_FD, UP_FD, FENCE_FD = 3, 4, 5
+#: Of a reaper: its line to the supervisor.
+LINE_FD = 6
 MAX_PAYLOAD = 4096 - UP.size
 
 # Down.

@@ -2,7 +2,7 @@
 import marshal
 import os
 import resource
-from _signal import SIG_DFL, SIGPIPE, SIGXFSZ
+from _signal import SIG_DFL, SIGCHLD, SIGPIPE, SIGXFSZ, set_wakeup_fd
 from _signal import signal as handle
 from select import POLLIN, poll
 
@@ -14,36 +14,50 @@ PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/
 
 #: Above the supervisor's, so that code goes first when memory runs out.
 OOM_SCORE = b'500'
+#: Of code, below the supervisor and reapers: however many processes it has, they get to run, and so to end it.
+NICENESS = 10
 #: Where a process that waits is told its job, and where it says that it has it.
 JOB_FD, TOLD_FD, END_OF_HELD = 3, 4, 5
 #: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
 SPARE_PROCESSES = 16
 
+#: How a node is started (supervisor.py).
+node_command = []
 
-def leave():
-    """Gives up what only the supervisor may have."""
-    os.dup2(wire.STDIN_FD, 0)
-    most = resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
+
+def process_limit():
+    return resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
+
+
+def leave(stdin, out, err, job_fd, told_fd):
+    """A copy of a reaper gives up what only the supervisor may have, and keeps these of all descriptors."""
+    set_wakeup_fd(-1)
+    handle(SIGCHLD, SIG_DFL)
+    os.setsid()
+    os.nice(NICENESS)
+    most = process_limit()
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     kernel.enter_fence(wire.FENCE_FD)
+    for place, fd in enumerate((stdin, out, err, job_fd, told_fd)):
+        os.dup2(fd, place)
+    os.closerange(END_OF_HELD, 65536)
 
 
 def open_up():
     """Once nothing of the supervisor's is left to be reached: an ordinary process, and the first to go for memory."""
     kernel.open_to_others()  # until then /proc/self is root's
+    go_first('self')
+
+
+def go_first(pid):
     try:
-        fd = os.open('/proc/self/oom_score_adj', os.O_WRONLY)
-        os.write(fd, OOM_SCORE)
-        os.close(fd)
+        fd = os.open(f'/proc/{pid}/oom_score_adj', os.O_WRONLY)
+        try:
+            os.write(fd, OOM_SCORE)
+        finally:
+            os.close(fd)
     except OSError:
         pass  # a container may have closed it
-
-
-def hold(told_fd, job_fd=wire.HELD_FD):
-    """Keeps these two of all descriptors but the standard ones and the fence."""
-    os.dup2(job_fd, JOB_FD)
-    os.dup2(told_fd, TOLD_FD)
-    os.closerange(wire.STDIN_FD + 1, 65536)
 
 
 def run_program(argv, cwd, env, first_closed=3):
@@ -60,28 +74,24 @@ def run_program(argv, cwd, env, first_closed=3):
         os._exit(126)
 
 
+def go_to(cwd):
+    try:
+        os.chdir(cwd)
+    except PermissionError:
+        os.chmod('/workspace', 0o700)  # code may have closed it, and nothing would start there any more
+        os.chdir(cwd)
+
+
 def enter(cwd):
     try:
-        try:
-            os.chdir(cwd)
-        except PermissionError:
-            os.chmod('/workspace', 0o700)  # code may have closed it, and nothing would start there any more
-            os.chdir(cwd)
+        go_to(cwd)
     except OSError as error:
         os.write(2, f'{cwd}: {error.strerror}\n'.encode())
         os._exit(126)
 
 
-def start(job, typescript):
-    """Never returns, but with what Python code needs: path, folder, environment."""
-    if job.lang == TYPESCRIPT:
-        hold(os.open('/dev/null', os.O_WRONLY), file_with('job', job.for_node()))
-        run_program(typescript, job.cwd, job.env, END_OF_HELD)
-    return become(job.lang, job.path, job.cwd, job.env, job.needs_fresh_interpreter)
-
-
 def take_job(rehearse, quiet_ms):
-    """The same in a process that was started ahead. It calls `rehearse` where it has to wait."""
+    """Never returns, but with what Python code needs: path, folder, environment. Calls `rehearse` where it has to wait."""
     waiting = poll()
     waiting.register(JOB_FD, POLLIN)
     if not waiting.poll(quiet_ms):
@@ -94,9 +104,14 @@ def take_job(rehearse, quiet_ms):
     return become(*marshal.loads(what))
 
 
-def become(lang, path, cwd, env, needs_fresh_interpreter):
+def become(lang, path, cwd, env, needs_fresh_interpreter, for_node):
     if lang == BASH:
         run_program([BASH_PATH, path], cwd, env)
+    if lang == TYPESCRIPT:
+        for fd, place in ((file_with('job', for_node), JOB_FD), (os.open('/dev/null', os.O_WRONLY), TOLD_FD)):
+            os.dup2(fd, place)
+            os.set_inheritable(place, True)  # also where it was this number already
+        run_program(node_command, cwd, env, END_OF_HELD)
     if needs_fresh_interpreter:
         run_program([PYTHON_PATH, path], cwd, env)
     return path, cwd, env

@@ -1,0 +1,170 @@
+"""Reapers, as the supervisor knows them."""
+import marshal
+import os
+from _signal import SIGCONT
+from select import POLLIN
+
+import lines
+import processes
+import wire
+from job import fill
+from reaper import FREE, NOT_STARTED, NOT_TAKEN
+
+#: What a pipe takes even if nobody reads, as code may have stopped who should; it is widened for more.
+PIPE_BYTES = 60_000
+F_SETPIPE_SZ = 1031
+
+
+class Hand:
+    """One of them: free, or with a process below it that waits, or with an exec."""
+
+    __slots__ = ('pid', 'line', 'is_forking', 'is_kept', 'kind', 'job', 'pipe', 'stdin', 'folder')
+
+    def __init__(self, pid, line, is_forking, is_kept):
+        self.pid, self.line = pid, line
+        #: It is the like of a copy itself, and starts nothing else.
+        self.is_forking = is_forking
+        #: It is of use for more than one exec.
+        self.is_kept = is_kept
+        self.kind = self.job = self.pipe = self.stdin = self.folder = None
+
+    @property
+    def is_idle(self):
+        return self.job is None and self.line is not None
+
+    @property
+    def is_free(self):
+        return self.is_idle and self.kind is None
+
+    def start(self, kind):
+        """Has it start one that waits."""
+        order, self.folder = kind.order()
+        stdin, (read, write) = os.memfd_create('stdin'), os.pipe()
+        try:
+            processes.signal(self.pid, SIGCONT)  # code may have stopped it
+            lines.send(self.line, order, (read, stdin))
+        except OSError:
+            os.close(write)
+            os.close(stdin)
+            raise
+        finally:
+            os.close(read)
+        self.kind, self.pipe, self.stdin = kind, write, stdin
+        kind.waiting.append(self)
+
+    def give(self, job, what):
+        """Gives what waits an exec. @throws OSError where code has killed it, or what it is told is too much."""
+        self.kind.waiting.remove(self)
+        try:
+            if self.folder:
+                job.move_to(self.folder)
+            processes.signal(self.pid, SIGCONT)
+            if job.stdin:
+                fill(self.stdin, job.stdin)
+            if len(what) > PIPE_BYTES:
+                import fcntl
+
+                fcntl.fcntl(self.pipe, F_SETPIPE_SZ, len(what))
+            os.set_blocking(self.pipe, False)
+            # The reaper first: it must not see an end of what it has not been told of.
+            os.write(self.line, marshal.dumps(job.for_reaper()))
+            if os.write(self.pipe, what) < len(what):
+                raise BlockingIOError
+            self.job = job
+        finally:
+            self.close_pipes()
+
+    def close_pipes(self):
+        for fd in (self.pipe, self.stdin):
+            if fd is not None:
+                os.close(fd)
+        self.pipe = self.stdin = None
+
+    def tell_end(self, status):
+        """For a reaper that could not, as it has ended with this status."""
+        if os.WIFSIGNALED(status):
+            wire.send(self.job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
+        elif os.WEXITSTATUS(status) == NOT_TAKEN:
+            wire.send(self.job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
+        elif os.WEXITSTATUS(status) == NOT_STARTED:
+            wire.send(self.job.id, wire.REFUSED, b'The sandbox could not start the code: it has no room for a process.')
+        else:
+            wire.send(self.job.id, wire.LOST)
+
+    def forget(self):
+        """It has ended."""
+        if self.kind and self in self.kind.waiting:
+            self.kind.waiting.remove(self)
+        self.close_pipes()
+
+
+class Hands:
+    """All of them."""
+
+    def __init__(self, kinds, waiting, become):
+        """@param waiting polls their lines, too. @param become makes a new process a reaper with this line."""
+        self.kinds, self.waiting, self.become = kinds, waiting, become
+        self.by_pid, self.by_line = {}, {}
+        #: Since somebody has last set this to False: a fork has made every page one to be copied.
+        self.has_forked = False
+
+    def start_one(self, kind, is_prepared):
+        """Has a process of a kind wait for an exec. Returns in that process, where it is a Python with one, and is None here.
+
+        @throws OSError where there is no room for a process."""
+        for hand in [each for each in self.by_pid.values() if each.is_free and each.is_forking == kind.is_forked]:
+            try:
+                return hand.start(kind)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close(hand)  # code has killed it
+        ours, theirs = lines.line()
+        self.has_forked = True
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(ours)
+            os.close(theirs)
+            raise
+        if pid == 0:
+            return self.become(theirs)
+        os.close(theirs)
+        hand = Hand(pid, ours, kind.is_forked, is_prepared or not kind.is_forked)
+        self.by_pid[pid] = self.by_line[ours] = hand
+        self.waiting.register(ours, POLLIN)
+        return hand.start(kind)
+
+    def hear(self, hand):
+        """True where it is free again, and else about to end."""
+        try:
+            said = os.read(hand.line, 16)
+        except ConnectionResetError:  # it was told what it did not read
+            said = b''
+        if said != FREE:
+            self.close(hand)
+            return False
+        hand.kind = hand.job = None
+        self.let_go()
+        return True
+
+    def let_go(self):
+        """Of those that are free the ones that what is to wait does not need."""
+        for is_forking in (True, False):
+            idle = [each for each in self.by_pid.values() if each.is_idle and each.is_forking == is_forking]
+            for hand in [each for each in idle if each.is_free]:
+                if len(idle) > self.kinds.wanted(is_forking) or not hand.is_kept:
+                    self.close(hand)
+                    idle.remove(hand)
+
+    def close(self, hand):
+        """Its line; it ends then, or has ended."""
+        if hand.line is not None:
+            del self.by_line[hand.line]
+            self.waiting.unregister(hand.line)
+            os.close(hand.line)
+            hand.line = None
+
+    def forget(self, hand):
+        """It has ended."""
+        del self.by_pid[hand.pid]
+        self.close(hand)
+        hand.forget()
