@@ -7,7 +7,7 @@ from select import POLLIN
 import lines
 import processes
 import wire
-from job import fill
+from job import fill, remove
 from reaper import FREE, NOT_STARTED, NOT_TAKEN
 
 #: What a pipe takes even if nobody reads, as code may have stopped who should; it is widened for more.
@@ -18,7 +18,7 @@ F_SETPIPE_SZ = 1031
 class Hand:
     """One of them: free, or with a process below it that waits, or with an exec."""
 
-    __slots__ = ('pid', 'line', 'is_forking', 'is_kept', 'kind', 'job', 'pipe', 'stdin', 'folder')
+    __slots__ = ('pid', 'line', 'is_forking', 'is_kept', 'kind', 'job', 'last', 'pipe', 'stdin', 'folder')
 
     def __init__(self, pid, line, is_forking, is_kept):
         self.pid, self.line = pid, line
@@ -27,6 +27,8 @@ class Hand:
         #: It is of use for more than one exec.
         self.is_kept = is_kept
         self.kind = self.job = self.pipe = self.stdin = self.folder = None
+        #: The exec before: that it has ended the server is told just after the hand was free.
+        self.last = None
 
     @property
     def is_idle(self):
@@ -81,15 +83,20 @@ class Hand:
         self.pipe = self.stdin = None
 
     def tell_end(self, status):
-        """For a reaper that could not, as it has ended with this status."""
-        if os.WIFSIGNALED(status):
-            wire.send(self.job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
-        elif os.WEXITSTATUS(status) == NOT_TAKEN:
-            wire.send(self.job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
-        elif os.WEXITSTATUS(status) == NOT_STARTED:
-            wire.send(self.job.id, wire.REFUSED, b'The sandbox could not start the code: it has no room for a process.')
-        else:
-            wire.send(self.job.id, wire.LOST)
+        """For a reaper that could not, as it has ended with this status. Of what has been told to have ended the server takes
+        no second end."""
+        for job in (self.last, self.job):
+            if job is None:
+                continue
+            remove(job.folder)
+            if os.WIFSIGNALED(status):
+                wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
+            elif os.WEXITSTATUS(status) == NOT_TAKEN:
+                wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
+            elif os.WEXITSTATUS(status) == NOT_STARTED:
+                wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: it has no room for a process.')
+            else:
+                wire.send(job.id, wire.LOST)
 
     def forget(self):
         """It has ended."""
@@ -142,7 +149,7 @@ class Hands:
         if said != FREE:
             self.close(hand)
             return False
-        hand.kind = hand.job = None
+        hand.last, hand.kind, hand.job = hand.job, None, None
         self.let_go()
         return True
 

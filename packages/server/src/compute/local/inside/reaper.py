@@ -28,7 +28,7 @@ DEATH_SECONDS = 5
 #: Statuses of one whose process was killed while it waited, or could not be started: a job that it has been told by then
 #: has not begun.
 NOT_TAKEN, NOT_STARTED = 71, 72
-#: What it says on its line once it can have another process.
+#: What it says on its line when it can have another process: just before an end is told, as another exec may follow at once.
 FREE = b'f'
 
 
@@ -65,7 +65,6 @@ class Reaper:
             except OSError:
                 os._exit(NOT_STARTED)
             self.see_through(*self.wait_for_job())
-            os.write(wire.LINE_FD, FREE)
 
     def start_worker(self, kind, folder, held, stdin):
         """True in a copy of this process. It waits for what comes out of `held`."""
@@ -141,6 +140,8 @@ class Reaper:
         for fd in list(self.streams):
             self.drain(fd)
         self.tell_files(changed_files.ROOT)
+        if not is_left:
+            os.write(wire.LINE_FD, FREE)
         self.tell_end(os.waitstatus_to_exitcode(self.status))
         if not is_left:
             for fd in list(self.streams):

@@ -256,11 +256,9 @@ class Supervisor:
             self.hands.forget(hand)
             if status != 0:
                 self.kill_orphans()
+                hand.tell_end(status)
             if hand.job is not None:
                 self.plan_ahead()
-                if status != 0:
-                    remove(hand.job.folder)
-                    hand.tell_end(status)
             elif status != 0:
                 self.ahead_at = time.monotonic() + AGAIN_SECONDS
 

@@ -83,14 +83,14 @@ class Tool(Child):
 
     def kill(self):
         if self.status is None:
-            kill_group(self.pid)
+            signal(os.killpg, self.pid, SIGKILL)
 
 
 class Sandbox(Child):
     def __init__(self, launcher, number):
         super().__init__(launcher, number)
         #: Ends of its pipes that the server has not opened yet, and their names.
-        self.far_ends = []
+        self.far_ends, self.names = [], []
         self.said = b''
         #: Of its pid 1, once bubblewrap has told it.
         self.first = None
@@ -117,18 +117,19 @@ class Sandbox(Child):
         """The child's end. The server opens the other one by its name."""
         path = f'{self.launcher.folder}/{self.number}.{name}'
         os.mkfifo(path, 0o600)
+        self.names.append(path)
         read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        (self.far_ends if is_read_by_server else self.given).append(read)
         write = os.open(path, os.O_WRONLY)
+        (self.given if is_read_by_server else self.far_ends).append(write)
         os.set_blocking(read, True)
-        far, near = (read, write) if is_read_by_server else (write, read)
-        self.far_ends.append((far, path))
-        return self.give(near)
+        return write if is_read_by_server else read
 
     def close_far_ends(self):
         while self.far_ends:
-            fd, path = self.far_ends.pop()
-            os.close(fd)
-            os.unlink(path)
+            os.close(self.far_ends.pop())
+        while self.names:
+            os.unlink(self.names.pop())
 
     def take_status(self, data):
         """Bubblewrap tells whom it has cloned, who then waits; at the end it tells a code that nobody needs."""
@@ -143,6 +144,8 @@ class Sandbox(Child):
                 write_file(f'{path}/cgroup.procs', digits)
             self.launcher.tell('first', self.number, int(digits))
             os.write(self.block, b'.')
+            os.close(self.block)
+            self.block = None
         except OSError as error:
             self.texts['complaint'] = self.texts['complaint'] or str(error).encode()
             self.kill()
@@ -150,22 +153,16 @@ class Sandbox(Child):
     def kill(self):
         self.is_killed = True
         if self.first is not None:
-            try:
-                pidfd_send_signal(self.first, SIGKILL)
-            except ProcessLookupError:
-                pass
+            signal(pidfd_send_signal, self.first, SIGKILL)
         elif self.status is None and not self.kill_clones():
-            kill_group(self.pid)  # a clone is born into it
+            signal(os.killpg, self.pid, SIGKILL)  # a clone is born into it
         if self.status is None:
-            os.kill(self.pid, SIGCONT)  # or it would bury nothing, should anybody have stopped it
+            signal(os.kill, self.pid, SIGCONT)  # or it would bury nothing, should anybody have stopped it
 
     def kill_clones(self):
         clones = read_file(f'/proc/{self.pid}/task/{self.pid}/children').split()
         for pid in clones:
-            try:
-                os.kill(int(pid), SIGKILL)
-            except ProcessLookupError:
-                pass
+            signal(os.kill, int(pid), SIGKILL)
         return bool(clones)
 
     def has_ended(self, status):
@@ -179,10 +176,11 @@ class Sandbox(Child):
         self.tell_end()
 
 
-def kill_group(pid):
+def signal(send, whom, number):
+    """Whoever is gone needs none; a bubblewrap that is setuid takes none from a plain user."""
     try:
-        os.killpg(pid, SIGKILL)
-    except ProcessLookupError:
+        send(whom, number)
+    except (ProcessLookupError, PermissionError):
         pass
 
 

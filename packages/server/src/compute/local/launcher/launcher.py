@@ -8,6 +8,7 @@ It is also what ends a sandbox, at every instant of its start (docs/decisions/00
 buries it. Killing bubblewrap would orphan a clone that has not yet asked to die with its parent.
 """
 import os
+import resource
 import sys
 import time
 from _signal import SIG_DFL, SIG_IGN, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGSTOP, SIGTERM, set_wakeup_fd
@@ -161,6 +162,8 @@ def main(folder):
         handle(number, SIG_IGN if number in (SIGHUP, SIGINT, SIGTERM, SIGPIPE) else SIG_DFL)  # the server's to answer
     if IS_ROOT:
         os.setgroups([])
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each sandbox has some here
     Launcher(folder).serve()
 
 

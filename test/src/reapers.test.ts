@@ -1,0 +1,152 @@
+// Who sees execs through inside of a sandbox, and in which state code is started below them.
+import { Theazo, type Agent, type Language } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sandboxRoles, signal } from './sandbox-processes.ts'
+import { settings } from './sandbox-settings.ts'
+
+const printing: Record<Language, string> = { python: 'print(4)', bash: 'echo 4', typescript: 'console.log(4)' }
+const languages = ['python', 'typescript', 'bash'] as const
+
+describe.each(settings)('interpreters %s', (when, sandbox) => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox })
+    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const state: Record<Language, string> = {
+    python: `
+import os, re
+limits = re.search(r'Max processes +(\\d+) +(\\d+)', open('/proc/self/limits').read()).groups()
+print(os.nice(0), *limits, open('/proc/self/oom_score_adj').read().strip(), os.getsid(0) == os.getpid())`,
+    typescript: `
+import { readFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
+const limits = /Max processes +(\\d+) +(\\d+)/.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1)
+const session = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ')[3]
+console.log(getPriority(), ...limits, readFileSync('/proc/self/oom_score_adj', 'utf8').trim(), String(session === String(process.pid)).replace(/^./, (c) => c.toUpperCase()))`,
+    bash: `
+read -r _ _ _ _ _ session _ < /proc/$$/stat
+echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( session == $$ )) && echo True)"`,
+  }
+  test.each([
+    ['python', 'with the usual environment', {}],
+    ['python', 'that needs an interpreter of its own', { PYTHONHASHSEED: '1' }],
+    ['typescript', 'with the usual environment', {}],
+    ['typescript', 'that needs an interpreter of its own', { NODE_OPTIONS: '--no-deprecation' }],
+    ['bash', 'with the usual environment', {}],
+    ['bash', 'with an environment of its own', { OWN: '1' }],
+  ] as const)('%s code %s has its priority, limits and session', async (lang, _how, env) => {
+    for (let time = 0; time < 2; time += 1) {
+      const { stdout, stderr } = await agent.exec(lang, state[lang], { env })
+      expect([stdout, stderr]).toEqual(['10 512 512 500 True\n', ''])
+    }
+  })
+
+  test.each(languages)('%s code is given environments and input of any length', async (lang) => {
+    const long = 'x'.repeat(120_000)
+    const code = {
+      python: 'import os, sys; print(len(os.environ["LONG"]), len(sys.stdin.read()))',
+      typescript:
+        'import { readFileSync } from "node:fs"; console.log(process.env.LONG.length, readFileSync(0, "utf8").length)',
+      bash: 'printf "%s " ${#LONG}; wc -c',
+    }[lang]
+    const { stdout, stderr } = await agent.exec(lang, code, { env: { LONG: long }, stdin: long.repeat(10) })
+    expect([stdout, stderr]).toEqual(['120000 1200000\n', ''])
+  })
+
+  test('many at once, of all languages, end as they should, and afterwards no more wait than is asked for', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 18 }, async (_, index) => {
+        const lang = languages[index % 3] ?? 'bash'
+        return (await agent.exec(lang, printing[lang])).stdout
+      }),
+    )
+    expect(all).toEqual(Array.from({ length: 18 }, () => '4\n'))
+    if (process.getuid?.() !== 0) return
+    const uid = Number((await agent.exec('bash', 'id -u')).stdout)
+    const most = when === 'started ahead' ? 3 : 0
+    await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBe(most)
+  })
+})
+
+describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  let uid: number
+  beforeAll(async () => {
+    local = await createLocalTheazo()
+    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
+    uid = Number((await agent.exec('bash', 'id -u')).stdout)
+    for (const lang of languages) await agent.exec(lang, printing[lang])
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const pids = (): number[] => sandboxRoles(uid).reapers.map(({ pid }) => pid)
+  const waiting = (): number => {
+    const { all, reapers } = sandboxRoles(uid)
+    return reapers.filter(({ pid }) => all.some(({ parent }) => parent === pid)).length
+  }
+  /** A Python, a bash and a node wait. */
+  async function settled(): Promise<void> {
+    await expect.poll(() => [pids().length, waiting()], { timeout: 20_000 }).toEqual([3, 3])
+  }
+
+  // While an exec takes its time another reaper is made ready beside it, so that on a busy machine not all are the same.
+  test.each([
+    ['python', 'import os; print(os.getppid())'],
+    ['typescript', 'console.log(process.ppid)'],
+    ['bash', 'echo $PPID'],
+  ] as const)('serve one exec of %s after the other', async (lang, code) => {
+    await settled()
+    const parents: string[] = []
+    for (let round = 0; round < 20; round += 1) parents.push((await agent.exec(lang, code)).stdout)
+    expect(new Set(parents).size).toBeLessThan(parents.length)
+    for (const parent of parents) expect(parent).toMatch(/^\d+\n$/)
+  })
+
+  test('stay with what an exec has detached, and end with it; others serve meanwhile', async () => {
+    await settled()
+    const before = pids()
+    const detached = `setsid sleep 1000 > /dev/null 2>&1 &
+until read -r _ _ _ _ _ session _ < /proc/$!/stat && (( session == $! )); do :; done
+echo $!`
+    const sleeper = Number((await agent.exec('bash', detached)).stdout)
+    const keeper =
+      sandboxRoles(uid).all.find(({ pidInside }) => pidInside === sleeper)?.parent ?? expect.fail('it is gone')
+    expect(before).toContain(keeper)
+    for (let round = 0; round < 3; round += 1) {
+      for (const lang of languages) expect((await agent.exec(lang, printing[lang])).stdout).toBe('4\n')
+    }
+    expect(pids()).toContain(keeper)
+    await agent.exec('bash', `kill ${sleeper}`)
+    await expect.poll(() => pids(), { timeout: 10_000 }).not.toContain(keeper)
+    await settled()
+  })
+
+  test('that are killed while they are free or wait are replaced', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const before = sandboxRoles(uid).reapers
+      for (const reaper of before) expect(signal(reaper, 'SIGKILL')).toBe(true)
+      for (const lang of languages) {
+        // Who is told that its code never began asks again.
+        await expect.poll(() => agent.exec(lang, printing[lang]).catch(String)).toMatchObject({ stdout: '4\n' })
+      }
+      await settled()
+      expect(pids().filter((pid) => before.some((reaper) => reaper.pid === pid))).toEqual([])
+    }
+  })
+
+  test('do not keep what was written to them', async () => {
+    // A writer that outlives its exec has no reader that it could stall, or reach.
+    await agent.exec('bash', 'setsid bash -c "while sleep 0.01; do echo late; done" & echo early')
+    for (let round = 0; round < 5; round += 1) {
+      expect(await agent.exec('bash', 'echo 4; sleep 0.05')).toMatchObject({ stdout: '4\n', stderr: '' })
+    }
+    await agent.exec('bash', 'pkill -f late')
+    await settled()
+  })
+})
