@@ -73,6 +73,39 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
   })
 })
 
+describe('TypeScript comes without its types', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo()
+    agent = await (await new Theazo(local).sessions.forUser('types')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  /** Whether the node has loaded Node's compiler (amaro). */
+  const look = 'console.log((process as any).moduleLoadList.some((name: string) => name.includes("amaro")))'
+
+  test.each([
+    ['that only has types', ''],
+    ['that needs a transform', 'enum A { B }\n'],
+  ])('to a node, %s, so that it need not load a compiler', async (_what, more) => {
+    await expect.poll(async () => (await agent.exec('typescript', more + look)).stdout).toBe('false\n')
+  })
+
+  test('but not where it is long, or wrong', async () => {
+    expect((await agent.exec('typescript', `${look} // ${'x'.repeat(300_000)}`)).stdout).toBe('true\n')
+    const { stderr, exitCode } = await agent.exec('typescript', 'const a: = 1')
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/main\.ts:1\n[^]*SyntaxError/)])
+  })
+
+  test('and where a stack is shown it is at its place', async () => {
+    const code = 'enum A { B }\nfunction fail(what: string): never {\n  throw new Error(what)\n}\nfail("on line 3")'
+    const { stderr } = await agent.exec('typescript', code)
+    expect(stderr).toMatch(/\/workspace\/main\.ts:3\n {2}throw new Error\(what\)/)
+    expect(stderr).toMatch(/at fail \(.*\/workspace\/main\.ts:3:9\)\n +at .*\/workspace\/main\.ts:5:1/)
+  })
+})
+
 describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
   let local: LocalTheazo
   let agent: Agent

@@ -33,7 +33,7 @@ test.runIf(process.getuid?.() === 0)(
       const { pid = 0 } = server.child
       // Once through everything, so that what the first of its kind opens for good does not count as left behind.
       const first = await FaultedAgent.create(server, folder)
-      await first.exec('python', chance)
+      for (const lang of ['python', 'typescript', 'bash'] as const) await first.exec(lang, chance)
       await first.terminate()
       await settled(pid)
       const before = holdingsOf(pid)

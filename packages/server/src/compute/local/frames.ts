@@ -7,6 +7,7 @@
  * @module
  */
 import type { ExecFile, Language } from '@theazo/core'
+import type { Compiled } from './typescript/typescript-compiler.ts'
 
 /** Code to run, whole: what may be left out is filled in. */
 export interface ExecFrame {
@@ -15,6 +16,8 @@ export interface ExecFrame {
   cwd: string
   env: Record<string, string>
   stdin: Uint8Array | undefined
+  /** TypeScript that need not be compiled inside. */
+  compiled?: Compiled | undefined
   /** Bytes of each stream that are sent up. */
   maxOutputBytes: number
 }
@@ -35,19 +38,23 @@ export type UpFrame =
   | { kind: 'noFolder'; execId: number }
 
 const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
+const modes = { strip: 1, transform: 2 } as const
 const down = { exec: 1, kill: 2, ping: 3, defaults: 4 } as const
 const downHeaderBytes = 9
 const upHeaderBytes = 7
 
 /** Runs code under a number that the caller chooses. */
-export function execFrame(execId: number, { lang, code, cwd, env, stdin, maxOutputBytes }: ExecFrame): Buffer {
+export function execFrame(execId: number, frame: ExecFrame): Buffer {
+  const { lang, code, cwd, env, stdin, compiled, maxOutputBytes } = frame
   const variables = entriesOf(env)
-  const body = Buffer.alloc(14)
+  const body = Buffer.alloc(15)
   body.writeUInt8(languages[lang], 0)
   body.writeUInt8(stdin ? 1 : 0, 1)
   body.writeBigUInt64LE(BigInt(maxOutputBytes), 2)
   body.writeUInt32LE(variables.length, 10)
-  const blobs = [Buffer.from(cwd), stdin ?? Buffer.alloc(0), Buffer.from(code), ...variables]
+  body.writeUInt8(compiled ? modes[compiled.mode] : 0, 14)
+  const texts = [code, compiled?.source ?? ''].map((text) => Buffer.from(text))
+  const blobs = [Buffer.from(cwd), stdin ?? Buffer.alloc(0), ...texts, ...variables]
   return downFrame(execId, down.exec, [body, ...withLengths(blobs)])
 }
 

@@ -16,6 +16,7 @@ import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sa
 import { seccompProgram } from './seccomp.ts'
 import { sizeOfTree } from './size-of-tree.ts'
 import { supervisorFolder } from './supervisor-folder.ts'
+import { TypeScriptCompiler } from './typescript/typescript-compiler.ts'
 import { Watcher } from './watcher.ts'
 import { WhenQuiet } from './when-quiet.ts'
 
@@ -53,6 +54,8 @@ export interface LocalHost extends LocalProviderOptions {
   seccomp: Buffer
   /** Starts all that is started while the server serves. */
   launcher: Launcher
+  /** Where programs lose their types, so that nodes need not load a compiler. */
+  typescript: TypeScriptCompiler
   supervisorPath: string
   settings: SandboxSettings
   cgroups: Cgroups
@@ -83,8 +86,9 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
   const diskImages = settings.diskImages
     ? await DiskImages.open(launcher.run, options.scratchPath, settings.diskBytes)
     : undefined
+  const typescript = new TypeScriptCompiler()
   const provider = new LocalProvider(
-    { ...options, bubblewrapPath, seccomp, launcher, supervisorPath, settings, cgroups, diskImages },
+    { ...options, bubblewrapPath, seccomp, launcher, typescript, supervisorPath, settings, cgroups, diskImages },
     userOf,
   )
   await provider.begin().catch(async (cause: unknown) => {
@@ -209,6 +213,7 @@ export class LocalProvider implements ComputeProvider {
     await (await this.#folders?.catch(() => undefined))?.terminate()
     await this.#host.cgroups[Symbol.asyncDispose]()
     await this.#host.launcher[Symbol.asyncDispose]()
+    await this.#host.typescript[Symbol.asyncDispose]()
   }
 
   /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */

@@ -87,7 +87,8 @@ export class RunningSandbox {
   /** See `Sandbox.exec`. */
   async exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
     const before = this.#kills()
-    const outcome = await this.#supervisor.exec(request, sink, signal)
+    const compiled = request.lang === 'typescript' ? await this.#host.typescript.compile(request.code, this) : undefined
+    const outcome = await this.#supervisor.exec(request, sink, signal, compiled)
     const after = this.#kills()
     for (const excess of ['memory', 'disk'] as const) {
       if (after[excess] > before[excess]) sink.stderr(Buffer.from(this.#note(excess)))

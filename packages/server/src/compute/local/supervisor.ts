@@ -5,6 +5,7 @@ import { environmentOf } from './environment.ts'
 import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
 import type { SandboxProcess } from './launcher.ts'
 import { startFailure } from './start-sandbox.ts'
+import type { Compiled } from './typescript/typescript-compiler.ts'
 
 /** How long to wait for an answer from inside before the sandbox is given up. */
 export interface SupervisorTimes {
@@ -74,8 +75,8 @@ export class Supervisor {
     return this.#process.firstPid()
   }
 
-  /** See `Sandbox.exec`. */
-  exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
+  /** See `Sandbox.exec`. @param compiled the same code without types. */
+  exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal, compiled?: Compiled): Promise<ExecOutcome> {
     const { lang, code, cwd = '/workspace', stdin, maxOutputBytes } = request
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
@@ -100,7 +101,7 @@ export class Supervisor {
       this.#running.set(execId, { sink, files: [], startedAt, signal, resolve: end(resolve), reject: end(reject) })
       signal.addEventListener('abort', kill, { once: true })
       const env = environmentOf({ ...this.#env, ...request.env })
-      this.#process.down.write(execFrame(execId, { lang, code, cwd, env, stdin, maxOutputBytes }))
+      this.#process.down.write(execFrame(execId, { lang, code, compiled, cwd, env, stdin, maxOutputBytes }))
       this.#pinging ??= setInterval(() => this.#ask(), this.#times.pingMs)
     })
   }

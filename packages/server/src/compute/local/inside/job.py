@@ -5,6 +5,8 @@ import os
 import wire
 
 PYTHON, TYPESCRIPT, BASH = 1, 2, 3
+#: What has become of TypeScript outside; 0 where it is to be compiled inside, and 1 where its types are blanks.
+TRANSFORMED = 2
 FOLDER = '/run/theazo'
 _names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
 #: Variables that an interpreter, its libraries or the loader read at its start: one that has started is of no use then.
@@ -17,8 +19,8 @@ network_variables = {}
 class Job:
     def __init__(self, exec_id, payload):
         self.id = exec_id
-        self.lang, has_stdin, self.cap, env_count = wire.EXEC_BODY.unpack_from(payload)
-        cwd, stdin, self.code, *env = wire.blobs(payload, wire.EXEC_BODY.size)
+        self.lang, has_stdin, self.cap, env_count, self.mode = wire.EXEC_BODY.unpack_from(payload)
+        cwd, stdin, self.code, self.compiled, *env = wire.blobs(payload, wire.EXEC_BODY.size)
         self.cwd = os.path.join('/workspace', os.fsdecode(cwd))
         self.stdin = stdin if has_stdin else b''
         self.env = variables(env[:env_count])
@@ -29,6 +31,10 @@ class Job:
     @property
     def path(self):
         return f'{self.folder}/{_names[self.lang]}'
+
+    @property
+    def compiled_path(self):
+        return f'{self.folder}/main.js'
 
     def move_to(self, folder):
         os.rename(self.folder, folder)
@@ -57,11 +63,9 @@ class Job:
         """The error, where there is one."""
         try:
             os.mkdir(self.folder, 0o700)
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                _write_all(fd, self.code)
-            finally:
-                os.close(fd)
+            _write_file(self.path, self.code)
+            if self.mode:
+                _write_file(self.compiled_path, self.compiled)
         except OSError as error:
             return error
         return None
@@ -77,11 +81,12 @@ class Job:
         import json
 
         env = {os.fsdecode(name): os.fsdecode(value) for name, value in self.env.items()}
-        return json.dumps({'path': self.path, 'cwd': self.cwd, 'env': env}).encode()
+        compiled = {'path': self.compiled_path, 'isTransformed': self.mode == TRANSFORMED} if self.mode else None
+        return json.dumps({'path': self.path, 'compiled': compiled, 'cwd': self.cwd, 'env': env}).encode()
 
     def forget(self):
         """Drops what only the exec's own process needs."""
-        self.code = self.stdin = b''
+        self.code = self.compiled = self.stdin = b''
         self.env = {}
 
 
@@ -104,6 +109,14 @@ def file_with(name, content):
 def fill(fd, content):
     _write_all(fd, content)
     os.lseek(fd, 0, os.SEEK_SET)
+
+
+def _write_file(path, data):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _write_all(fd, data)
+    finally:
+        os.close(fd)
 
 
 def _write_all(fd, data):

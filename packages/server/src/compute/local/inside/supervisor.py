@@ -39,7 +39,7 @@ READ_BYTES = 65536
 #: After this a process is started ahead again where none could be: code may have taken them all.
 AGAIN_SECONDS = 1.0
 #: A frame as the server sends them.
-REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1), ROOT.encode(), b'', b'echo', b'NAME=value')
+REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1, 0), ROOT.encode(), b'', b'echo', b'', b'NAME=value')
 
 
 class Supervisor:

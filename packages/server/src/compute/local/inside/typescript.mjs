@@ -9,11 +9,11 @@ import { getSystemErrorMessage } from 'node:util'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 
 const forked = new URL(import.meta.url).searchParams.get('main')
-// Run while nobody waits: the compiler, the console and the way of a module are loaded by then.
-const rehearsal = 'file:///opt/theazo/rehearsal.ts'
-const rehearsed = `enum Warm { Up }
-new console.Console({ write() {}, once() {}, removeListener() {} }).log('%s', Warm.Up as number, [{ at: 1 }])`
-let path, main
+// Run while nobody waits: the console and the way of a module are loaded by then. Not the compiler, which takes as long as
+// all the rest: most programs come with what the server has made of them, see typescript-compiler.ts.
+const rehearsal = 'file:///opt/theazo/rehearsal.mjs'
+const rehearsed = `new console.Console({ write() {}, once() {}, removeListener() {} }).log('%s', 1, [{ at: 1 }])`
+let path, main, compiled
 registerHooks({
   resolve: (specifier, context, next) => {
     const url = specifier === rehearsal ? rehearsal : main
@@ -22,12 +22,12 @@ registerHooks({
       : next(specifier, context)
   },
   load: (url, context, next) => {
-    if (url === rehearsal && path === undefined) return { ...program(rehearsed), shortCircuit: true }
+    if (url === rehearsal && path === undefined) return { format: 'module', source: rehearsed, shortCircuit: true }
     return url === main ? { ...program(readFileSync(path, 'utf8')), shortCircuit: true } : next(url, context)
   },
 })
 if (isMainThread && !forked) await import(rehearsal).catch(() => {})
-;({ path, main } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
+;({ path, main, compiled } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
 
 function isMain(specifier, parentUrl) {
   if (parentUrl === undefined) return specifier === main || specifier === 'file:///workspace/main.ts'
@@ -36,7 +36,7 @@ function isMain(specifier, parentUrl) {
 
 /** Waits for what is to be run, and makes this process the one it is to run in. */
 function begin() {
-  const { path, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
+  const { path, compiled, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
   closeSync(3)
   writeSync(4, '.') // it is not lost, should this process be killed
   closeSync(4)
@@ -50,10 +50,11 @@ function begin() {
   const main = pathToFileURL(process.argv[1]).href
   globalThis.require = createRequire(main)
   process.on('exit', leave)
-  setEnvironmentData('theazo:main', { path, main })
-  const query = `${import.meta.url}?main=${encodeURIComponent(JSON.stringify({ path, main }))}`
+  const ours = { path, main, compiled }
+  setEnvironmentData('theazo:main', ours)
+  const query = `${import.meta.url}?main=${encodeURIComponent(JSON.stringify(ours))}`
   process.execArgv = process.execArgv.map((flag) => (flag === import.meta.url ? query : flag))
-  return { path, main }
+  return ours
 }
 
 /** The end of `process.exit`, where the program ends by itself too: to take everything apart first takes milliseconds. */
@@ -81,6 +82,10 @@ function enter(folder) {
 
 /** Stripped where that is enough: what is shown of the code is then the user's, and not what a compiler has made of it. */
 function program(source) {
+  if (compiled) {
+    const text = readFileSync(compiled.path, 'utf8')
+    return { format: 'module', source: compiled.isTransformed ? withText(text, source) : text }
+  }
   for (const compile of [stripTypeScriptTypes, transformed]) {
     try {
       return { format: 'module', source: compile(source) }
@@ -89,11 +94,14 @@ function program(source) {
   return { format: 'module-typescript', source } // node says best what is wrong
 }
 
-/** With the user's text in its source map: there is no file to take it from. */
 function transformed(source) {
-  const code = stripTypeScriptTypes(source, { mode: 'transform', sourceMap: true, sourceUrl: main })
+  return withText(stripTypeScriptTypes(source, { mode: 'transform', sourceMap: true, sourceUrl: main }), source)
+}
+
+/** With the user's text in its source map, and the place it has: there is no file to take it from. */
+function withText(code, source) {
   return code.replace(/(?<=\n\/\/# sourceMappingURL=data:application\/json;base64,)[\w+/=]+\s*$/, (map) => {
-    const withText = { ...JSON.parse(Buffer.from(map, 'base64').toString()), sourcesContent: [source] }
-    return Buffer.from(JSON.stringify(withText)).toString('base64')
+    const whole = { ...JSON.parse(Buffer.from(map, 'base64').toString()), sources: [main], sourcesContent: [source] }
+    return Buffer.from(JSON.stringify(whole)).toString('base64')
   })
 }
