@@ -55,10 +55,13 @@ export class TypeScriptCompiler implements AsyncDisposable {
 
   /**
    * @param owner whose code it is.
-   * @returns undefined where the sandbox is to do it: the program is wrong or too long, or it is not done in time.
+   * @returns undefined where the sandbox is to do it: the program is wrong or too long, it is not done in time, or it is
+   *   the first, which the thread is started for.
    */
   async compile(code: string, owner: object): Promise<Compiled | undefined> {
     if (code.length > maxCharacters || this.#barred.has(owner)) return undefined
+    this.#worker ??= this.#start()
+    if (!this.#isReady) return undefined // no sandbox is slower to start a compiler
     const { promise, resolve } = Promise.withResolvers<Compiled | undefined>()
     const request: Request = { code, owner, resolve }
     this.#queue.push(request)
@@ -67,7 +70,6 @@ export class TypeScriptCompiler implements AsyncDisposable {
       if (index >= 0) this.#queue.splice(index, 1)
       resolve(undefined)
     }, this.#times.wait)
-    this.#worker ??= this.#start()
     this.#next()
     try {
       return await promise
@@ -94,7 +96,7 @@ export class TypeScriptCompiler implements AsyncDisposable {
   }
 
   #next(): void {
-    if (!this.#isReady || this.#current) return
+    if (this.#current) return
     this.#current = this.#queue.shift()
     if (!this.#current) return
     this.#limit = setTimeout(() => this.#giveUp(), this.#times.limit).unref()
