@@ -114,12 +114,17 @@ export class ExecStreams implements AsyncDisposable {
 
 /** Reads one stream, as slowly as it is asked to. */
 export class ExecReader {
-  readonly #body: NonNullable<Response['body']>
+  /** Kept: fetch cancels the unread body of a response that is garbage. */
+  readonly #response: Response
   #events: ReadableStreamDefaultReader<{ event?: string | undefined; data: string }> | undefined
 
-  constructor({ body }: Response) {
-    assert(body)
-    this.#body = body
+  constructor(response: Response) {
+    this.#response = response
+  }
+
+  get #body(): NonNullable<Response['body']> {
+    assert(this.#response.body)
+    return this.#response.body
   }
 
   /** Undefined at the end. */

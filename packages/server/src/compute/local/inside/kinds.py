@@ -88,7 +88,7 @@ class Kinds:
         return [worker.BASH_PATH, f'{folder}/main.sh'], ROOT, {**self.defaults, b'BASH_ENV': SHELL_START}
 
     def node(self, _folder):
-        limited = [worker.BASH_PATH, '-c', 'ulimit -u $0; exec "$@"', str(worker.process_limit()), *self.node_command]
+        limited = [worker.BASH_PATH, '-c', worker.LIMITED, str(worker.process_limit()), *self.node_command]
         return limited, '/', {b'PATH': b'/usr/bin:/bin', **network_variables}
 
 

@@ -2,6 +2,7 @@
 # It leaves a shell as one that has just started: nothing but builtins, and no name of its own.
 read -ru 3 REPLY || exit 0 # it is not needed any more
 ulimit -u "$REPLY"
+{ echo 500 > /proc/self/oom_score_adj; } 2> /dev/null # goes first for memory; a container may have closed it
 printf . >&4
 exec 3<&- 4>&-
 unset -v BASH_ENV REPLY

@@ -10,7 +10,7 @@ import worker
 
 def spawn(argv, cwd, env, fds):
     """Its pid. By a thread of its own, as a program is started in the Landlock domain and with the niceness of a thread. It
-    has the supervisor's limit of processes, and has to give that up itself before it runs code (kinds.py)."""
+    has the supervisor's limits, and has to take on those of code before it runs any: `worker.LIMITED`, shell.sh."""
     worker.go_to(cwd)
     actions = [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(fds)]
     is_done, made = allocate_lock(), []
@@ -33,5 +33,4 @@ def spawn(argv, cwd, env, fds):
     is_done.acquire()
     if isinstance(made[0], BaseException):
         raise made[0]
-    worker.go_first(made[0])
     return made[0]

@@ -23,6 +23,8 @@ SPARE_PROCESSES = 16
 
 #: How a node is started (supervisor.py).
 node_command = []
+#: By bash, which has no process for it: the limits of code, and then what is to run with them.
+LIMITED = 'ulimit -u "$0"; { echo 500 > /proc/self/oom_score_adj; } 2> /dev/null; exec "$@"'
 
 
 def process_limit():
@@ -46,16 +48,10 @@ def leave(stdin, out, err, job_fd, told_fd):
 def open_up():
     """Once nothing of the supervisor's is left to be reached: an ordinary process, and the first to go for memory."""
     kernel.open_to_others()  # until then /proc/self is root's
-    go_first('self')
-
-
-def go_first(pid):
     try:
-        fd = os.open(f'/proc/{pid}/oom_score_adj', os.O_WRONLY)
-        try:
-            os.write(fd, OOM_SCORE)
-        finally:
-            os.close(fd)
+        fd = os.open('/proc/self/oom_score_adj', os.O_WRONLY)
+        os.write(fd, OOM_SCORE)
+        os.close(fd)
     except OSError:
         pass  # a container may have closed it
 
