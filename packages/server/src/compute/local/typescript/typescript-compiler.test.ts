@@ -67,7 +67,7 @@ test('a hundred at once are told apart', async () => {
 })
 
 test('who keeps it too long is not compiled for any more; others are', async () => {
-  await using compiler = await started(odd, { wait: 30_000, limit: 50 })
+  await using compiler = await started(odd, { wait: 30_000, limit: 1000 })
   const other = {}
   const [busy, behind] = [compiler.compile('busy', owner), compiler.compile('behind', other)]
   expect([await busy, await behind]).toEqual([undefined, undefined])
