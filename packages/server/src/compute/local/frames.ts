@@ -8,6 +8,7 @@
  */
 import type { ExecFile, Language } from '@theazo/core'
 import type { Compiled } from './typescript/typescript-compiler.ts'
+import { withLengths } from './with-lengths.ts'
 
 /** Code to run, whole: what may be left out is filled in. */
 export interface ExecFrame {
@@ -86,14 +87,6 @@ function downFrame(execId: number, kind: number, payload: Uint8Array[]): Buffer 
 
 function entriesOf(env: Readonly<Record<string, string>>): Buffer[] {
   return Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`))
-}
-
-function withLengths(blobs: readonly Uint8Array[]): Uint8Array[] {
-  return blobs.flatMap((blob) => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32LE(blob.length)
-    return [length, blob]
-  })
 }
 
 /** Puts frames together from pieces of any length. */

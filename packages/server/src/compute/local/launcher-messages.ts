@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { withLengths } from './with-lengths.ts'
 
 /** What became of what was started under a number. */
 export type Answer =
@@ -17,9 +18,9 @@ export type Answer =
 /** Asks for something to be started under a number, or for what is to become of it. */
 export function order(kind: string, number: number, ...fields: readonly (string | number | Uint8Array)[]): Buffer {
   const parts = [kind, number, ...fields].map((field) => {
-    return field instanceof Uint8Array ? Buffer.from(field) : Buffer.from(String(field))
+    return field instanceof Uint8Array ? field : Buffer.from(String(field))
   })
-  return withLength(Buffer.concat(parts.map(withLength)))
+  return Buffer.concat(withLengths([Buffer.concat(withLengths(parts))]))
 }
 
 /** Puts answers together from pieces of any length. */
@@ -40,12 +41,6 @@ function answer([kind, number, ...fields]: readonly string[]): Answer {
   if (kind !== 'ended') throw new TypeError(`no answer is called ${kind}`)
   const [status, output = '', complaint = ''] = fields
   return { kind, ...about, status: Number(status), output, complaint: complaint.trim() }
-}
-
-function withLength(bytes: Buffer): Buffer {
-  const length = Buffer.alloc(4)
-  length.writeUInt32LE(bytes.length)
-  return Buffer.concat([length, bytes])
 }
 
 /** The whole parts at the start, and what follows them. */

@@ -47,7 +47,7 @@ class Kinds:
         self.shells = Kind(1, warm_count, self.shell, has_folder=True)
         self.nodes = Kind(2, warm_nodes, self.node, seconds=warm_seconds)
         self.all = (self.copies, self.shells, self.nodes)
-        self.node_command = worker.node_command = node_command
+        worker.node_command = node_command
         #: The environment of code, but where an exec asks for another.
         self.defaults = None
 
@@ -78,7 +78,7 @@ class Kinds:
         return self.copies, job.for_copy()
 
     def prepare_copies(self):
-        if python.is_prepared():
+        if python.is_prepared() and not python.is_set_up:
             python.set_up_for_copies(self.defaults)
 
     def rehearse_copy(self):
@@ -88,7 +88,7 @@ class Kinds:
         return [worker.BASH_PATH, f'{folder}/main.sh'], ROOT, {**self.defaults, b'BASH_ENV': SHELL_START}
 
     def node(self, _folder):
-        limited = [worker.BASH_PATH, '-c', worker.LIMITED, str(worker.process_limit()), *self.node_command]
+        limited = [worker.BASH_PATH, '-c', worker.LIMITED, str(worker.process_limit()), *worker.node_command]
         return limited, '/', {b'PATH': b'/usr/bin:/bin', **network_variables}
 
 

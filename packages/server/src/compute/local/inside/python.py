@@ -157,7 +157,7 @@ def become(path, cwd, env):
     main.__annotations__ = {}
     main.__builtins__ = builtins
     # To look at each module would have its pages copied.
-    for name in ours or names_of_ours():
+    for name in ours:
         sys.modules.pop(name, None)
     sys.modules['__main__'] = main  # the last, so that what comes after it is of the code
     customize(entries)

@@ -49,7 +49,6 @@ class Reaper:
         self.waiting.register(self.ended, POLLIN)
         #: A fork has made every page one to be copied, of this process too; see rehearse.
         self.has_forked = True
-        self.is_first = True
 
     def serve(self):
         """Exec after exec, until one leaves something behind. Returns in a copy of this process only, which is to be the
@@ -73,9 +72,7 @@ class Reaper:
         self.told = told[0]
         given = stdin, self.out[1], self.err[1], held, told[1]
         if kind.is_forked:
-            if self.is_first:
-                self.is_first = False
-                self.kinds.prepare_copies()
+            self.kinds.prepare_copies()
             self.worker = os.fork()
             if self.worker == 0:
                 worker.leave(*given)

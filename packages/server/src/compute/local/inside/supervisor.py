@@ -213,7 +213,6 @@ class Supervisor:
             job.try_to_write_code()
             marshal.dumps(job.for_reaper())
             self.kinds.of(job, 0o700)
-            job.for_copy()
             remove(job.folder)
 
     def start_ahead(self, kind):

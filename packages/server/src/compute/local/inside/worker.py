@@ -24,7 +24,7 @@ SPARE_PROCESSES = 16
 #: How a node is started (supervisor.py).
 node_command = []
 #: By bash, which has no process for it: the limits of code, and then what is to run with them.
-LIMITED = 'ulimit -u "$0"; { echo 500 > /proc/self/oom_score_adj; } 2> /dev/null; exec "$@"'
+LIMITED = f'ulimit -u "$0"; {{ echo {OOM_SCORE.decode()} > /proc/self/oom_score_adj; }} 2> /dev/null; exec "$@"'
 
 
 def process_limit():

@@ -4,7 +4,7 @@ is gone. The other side is launcher.ts.
 A small process beside the server, because to fork that one stalls it: its page tables are copied, and then each page that
 it touches. From here nothing is forked at all: a child shares this memory until it is another program (posix_spawn).
 
-It is also what ends a sandbox, at every instant of its start (docs/decisions/0007): its pid 1 is killed, and bubblewrap
+It is also what ends a sandbox, at every instant of its start (docs/decisions/0012): its pid 1 is killed, and bubblewrap
 buries it. Killing bubblewrap would orphan a clone that has not yet asked to die with its parent.
 """
 import os

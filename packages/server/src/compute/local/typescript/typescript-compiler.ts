@@ -86,6 +86,7 @@ export class TypeScriptCompiler implements AsyncDisposable {
     const worker = new Worker(this.#program, { resourceLimits: { maxOldGenerationSizeMb: maxHeapMb }, env: {} })
     worker.unref() // nobody's process lives on for it
     worker.on('message', (message: Compiled | 'ready' | undefined) => {
+      if (worker !== this.#worker) return // it was given up, and its answer is to nothing that is asked now
       if (message === 'ready') this.#isReady = true
       else this.#settle(message)
       this.#next()
