@@ -113,9 +113,14 @@ test.runIf(process.getuid?.() === 0)(
     const exec = (lang: string, code: string) => api.post(path, { lang, code, timeoutMs: 20_000 })
     const uid = Number((await exec('bash', 'id -u')).body.stdout)
     const codes = { python: 'print("on")', bash: 'echo on', typescript: 'console.log("on")' }
+    const check = async (lang: string, code: string) => {
+      const { status, body } = await exec(lang, code)
+      if (status === 502) expect(body.error.message).toContain('could not start the code')
+      else expect({ lang, status, ...body }).toMatchObject({ status: 200, stdout: 'on\n', exitCode: 0 })
+    }
     for (let round = 0; round < 5; round += 1) {
       for (const [lang, code] of Object.entries(codes)) {
-        await exec('typescript', '1')
+        await check('typescript', codes.typescript)
         // What waits: the children of reapers.
         const waiting = () => {
           const { all, reapers } = sandboxRoles(uid)
@@ -123,10 +128,7 @@ test.runIf(process.getuid?.() === 0)(
         }
         await expect.poll(() => waiting().length, { timeout: 20_000 }).toBeGreaterThan(0)
         for (const process_ of waiting()) signal(process_, round % 2 ? 'SIGKILL' : 'SIGSTOP')
-        const answer = await exec(lang, code)
-        const { stdout, exitCode, error } = answer.body
-        if (answer.status === 502) expect(error.message).toContain('could not start the code')
-        else expect({ lang, status: answer.status, stdout, exitCode }).toMatchObject({ status: 200, stdout: 'on\n' })
+        await check(lang, code)
       }
     }
   },

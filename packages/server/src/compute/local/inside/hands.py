@@ -98,8 +98,7 @@ class Hand:
             else:
                 wire.send(job.id, wire.LOST)
 
-    def forget(self):
-        """It has ended."""
+    def stop_waiting(self):
         if self.kind and self in self.kind.waiting:
             self.kind.waiting.remove(self)
         self.close_pipes()
@@ -163,15 +162,15 @@ class Hands:
                     idle.remove(hand)
 
     def close(self, hand):
-        """Its line; it ends then, or has ended."""
+        """Its line; it ends then, or has ended, and nothing waits below it any more."""
         if hand.line is not None:
             del self.by_line[hand.line]
             self.waiting.unregister(hand.line)
             os.close(hand.line)
             hand.line = None
+            hand.stop_waiting()
 
     def forget(self, hand):
         """It has ended."""
         del self.by_pid[hand.pid]
         self.close(hand)
-        hand.forget()

@@ -36,7 +36,7 @@ from reaper import QUIET_MS, Reaper, watch_children
 QUIET_SECONDS, BUSY_SECONDS, PREPARE_SECONDS = QUIET_MS / 1000, 0.1, 0.3
 #: What a pipe holds.
 READ_BYTES = 65536
-#: After this a process is started ahead again where none could be: code may have taken them all.
+#: After this a process is started ahead again where none could be, or was killed: code may have taken them all.
 AGAIN_SECONDS = 1.0
 #: A frame as the server sends them.
 REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1, 0), ROOT.encode(), b'', b'echo', b'', b'NAME=value')
@@ -71,8 +71,13 @@ class Supervisor:
         while True:
             ready = dict(self.waiting.poll(self.wait_ms()))
             for fd in ready:
-                if fd in self.hands.by_line and self.hands.hear(self.hands.by_line[fd]):
+                hand = self.hands.by_line.get(fd)
+                if hand is None:
+                    continue
+                if self.hands.hear(hand):
                     self.plan_ahead()
+                elif hand.job is None:
+                    self.put_off()
             if ended in ready:
                 os.read(ended, 4096)
                 self.bury()
@@ -164,6 +169,10 @@ class Supervisor:
         """An exec has ended: there is time for what the next one needs, once its caller has been told."""
         self.ahead_at = self.quiet_at = time.monotonic() + QUIET_SECONDS
 
+    def put_off(self):
+        """What was started ahead, or was to be, is not there: code may do that each time."""
+        self.ahead_at = time.monotonic() + AGAIN_SECONDS
+
     def wait_ms(self):
         """Until there is something to do ahead; None where nothing is."""
         if self.held:
@@ -219,7 +228,7 @@ class Supervisor:
         try:
             return self.hands.start_one(kind, self.is_prepared)
         except OSError:
-            self.ahead_at = time.monotonic() + AGAIN_SECONDS
+            self.put_off()
             return None
 
     def kill(self, exec_id):
@@ -259,7 +268,7 @@ class Supervisor:
             if hand.job is not None:
                 self.plan_ahead()
             elif status != 0:
-                self.ahead_at = time.monotonic() + AGAIN_SECONDS
+                self.put_off()
 
     def kill_orphans(self):
         for pid, (parent, _session) in processes.table().items():
