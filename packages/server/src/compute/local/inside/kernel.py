@@ -59,13 +59,6 @@ def make_fence():
     return ruleset
 
 
-def exit(status):
-    """C's own; by a handle that keeps the lock, so that no other thread runs on meanwhile."""
-    import ctypes
-
-    ctypes.PyDLL(None).exit(status)
-
-
 def enter_fence(ruleset):
     """Without effect where there is none to enter."""
     call('syscall', LANDLOCK_RESTRICT_SELF, ruleset, 0)

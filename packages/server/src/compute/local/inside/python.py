@@ -8,7 +8,6 @@ from _signal import SIG_DFL, SIGINT, default_int_handler, raise_signal
 from _signal import signal as handle
 
 import interpreter
-import kernel
 import worker
 from changed_files import ROOT
 
@@ -77,6 +76,17 @@ def end(status, main):
     atexit._run_exitfuncs()
     is_told = flush()
     # What code has left is destroyed: files that it did not close are written, and finalizers run.
+    destroy(main)
+    if not (is_told and flush()):
+        status = OUTPUT_LOST
+    if status == INTERRUPTED:
+        handle(SIGINT, SIG_DFL)
+        raise_signal(SIGINT)
+    c_exit(status)  # and what C code has left
+
+
+def destroy(main):
+    """What has been made since this module was."""
     own = list(itertools.takewhile(lambda module: module is not main, reversed(sys.modules.values())))
     for module in (main, *filter(is_of_code, own)):
         empty(module.__dict__)
@@ -87,21 +97,19 @@ def end(status, main):
                 left.flush()
             except (OSError, ValueError):
                 pass  # closed, or only read from
-    if not (is_told and flush()):
-        status = OUTPUT_LOST
-    if status == INTERRUPTED:
-        handle(SIGINT, SIG_DFL)
-        raise_signal(SIGINT)
-    kernel.exit(status)  # and what C code has left
 
 
 def import_for_end():
     """Not where it is used: a look at a module that is there has some of its pages copied, too."""
-    global atexit, io, itertools, threading
+    global atexit, c_exit, io, itertools, threading
     import atexit
+    import ctypes
     import io
     import itertools
     import threading
+
+    # C's own; by a handle that keeps the lock, so that no other thread runs on meanwhile.
+    c_exit = ctypes.PyDLL(None).exit
 
 
 def is_of_code(module):
@@ -226,11 +234,17 @@ def rehearse(env):
     if env is not None:
         furnish(env)
     marshal.loads(marshal.dumps((1, '/', ROOT, env, False, b'')))
-    os.path.abspath(os.environ.get('HOME', '/'))
-    status_after(None)
-    empty({})
-    exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), {})
-    gc.collect()
+    os.path.abspath(os.path.isdir('/nowhere') or os.environ.get('HOME', '/'))
+    with open('/dev/null', 'rb') as nothing, open('/dev/null', 'w') as out:
+        nothing.read()
+        main = type(sys)('__main__')
+        sys.modules['__rehearsal__'] = main
+        main.out = out
+        exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), main.__dict__)
+        status_after(None)
+        out.flush()
+        destroy(main)
+    del sys.modules['__rehearsal__']
 
 
 #: Nothing that is left behind.
@@ -244,6 +258,7 @@ class Some:
     at = {'one': each('one')}
 with __import__('contextlib').suppress(KeyError):
     for one in sorted(Some.at.items()):
+        print(2 + len(one), file=out)
         Some.at['two']
 """
 

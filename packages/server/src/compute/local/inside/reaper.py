@@ -118,6 +118,8 @@ class Reaper:
         os.close(write)
         while self.streams:
             self.wait_once()
+        self.has_ended()
+        self.kill_session(0)
         self.tell_files('/opt/theazo')
         self.tell_end(0)
         os.close(wire.UP_FD)
@@ -205,10 +207,7 @@ class Reaper:
 
     def end_session(self):
         """Kills what stayed in the exec's session, and waits until it is gone. True where something has left it."""
-        try:
-            os.killpg(self.worker, SIGKILL)
-        except ProcessLookupError:
-            pass
+        self.kill_session(SIGKILL)
         until = time.monotonic() + DEATH_SECONDS
         while self.bury():
             known = processes.table()
@@ -219,6 +218,12 @@ class Reaper:
                 processes.signal(pid, SIGKILL)
             time.sleep(0.0005)
         return False
+
+    def kill_session(self, number):
+        try:
+            os.killpg(self.worker, number)
+        except ProcessLookupError:
+            pass
 
     @staticmethod
     def bury():
