@@ -38,12 +38,12 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   const isRoot = process.getuid?.() === 0
   try {
     const base = await openBase(isRoot)
-    const nodePath = isRoot ? await reachableNode(base) : process.execPath
     const keptPath = dataDir === undefined ? undefined : resolve(dataDir)
     if (keptPath !== undefined) await mkdir(keptPath, { recursive: true, mode: 0o700 })
     const lock = keptPath === undefined ? undefined : lockFolder(keptPath)
     const kept = keptPath === undefined ? undefined : await keptPaths(keptPath, base, isRoot)
     const temporary = await makeTemporary(base)
+    const nodePath = isRoot ? await reachableNode(base, temporary) : process.execPath
     const { path, agentsPath } = kept ?? { path: join(temporary, 'data'), agentsPath: join(temporary, 'agents') }
     const scratchPath = join(temporary, 'scratch')
     await mkdir(path, { recursive: true, mode: 0o700 })
@@ -114,11 +114,11 @@ async function keptPaths(
 }
 
 /** Copies Node's binary once; a second server finds it there. */
-async function reachableNode(base: string): Promise<string> {
+async function reachableNode(base: string, temporary: string): Promise<string> {
   const { size } = await stat(process.execPath)
   const path = join(base, `node-${process.version}-${process.arch}-${size}`)
   if (await stat(path).catch(() => undefined)) return path
-  const partial = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
+  const partial = join(temporary, 'node')
   await copyFile(process.execPath, partial)
   await chmod(partial, 0o755)
   await rename(partial, path) // in one step: nobody sees half a binary

@@ -78,7 +78,7 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
   }
   const settings = sandboxSettings(options.sandbox)
   const [bubblewrapPath, seccomp, userOf] = [await findBubblewrap(), seccompProgram(), await hostUsers()]
-  const supervisorPath = await supervisorFolder(options.sharedPath)
+  const supervisorPath = await supervisorFolder(options.sharedPath, options.scratchPath)
   const launcher = new Launcher(options.scratchPath)
   const cgroups = await Cgroups.open(basename(dirname(options.scratchPath)))
   await writeFile(join(options.scratchPath, cgroupsFile), cgroups.paths.join('\n'))

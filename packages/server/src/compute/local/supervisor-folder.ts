@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,9 +14,11 @@ const python = '/usr/bin/python3'
  * The supervisor's program as sandboxes load it: compiled once for a version of it and of Python, where every agent's
  * user can read it. Compiling takes longer than all the rest of a sandbox's start.
  *
+ * @param base where it is kept, for all servers of this machine. @param scratchPath a folder of this one, on the same file
+ * system: what a kill leaves half made there is swept.
  * @throws {SetupError} without Python.
  */
-export async function supervisorFolder(base: string): Promise<string> {
+export async function supervisorFolder(base: string, scratchPath: string): Promise<string> {
   const names = (await readdir(source)).filter((name) => /\.(py|mjs|sh)$/.test(name)).toSorted()
   const hash = createHash('sha256')
   for (const name of names) hash.update(name).update(await readFile(join(source, name)))
@@ -29,7 +31,7 @@ export async function supervisorFolder(base: string): Promise<string> {
   const digest = hash.update(`${mtimeMs} ${size}`).digest('hex').slice(0, 16)
   const path = join(base, `supervisor-${digest}`)
   if (await stat(path).catch(() => undefined)) return path
-  const partial = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`
+  const partial = join(scratchPath, 'supervisor')
   await mkdir(partial)
   for (const name of names) await copyFile(join(source, name), join(partial, name))
   // As modules without a source, whose tracebacks name the place inside.
