@@ -58,6 +58,16 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
     expect([stdout, stderr]).toEqual(['120000 1200000\n', ''])
   })
 
+  test('execs that follow each other and take long are seen through by the same few, where any are kept', async () => {
+    const reapers = new Set<string>()
+    for (let time = 0; time < 6; time += 1) {
+      const { stdout } = await agent.exec('python', 'import os, time; time.sleep(0.5); print(os.getppid())')
+      reapers.add(stdout)
+    }
+    if (when === 'started ahead') expect(reapers.size).toBeLessThanOrEqual(3)
+    else expect(reapers.size).toBe(6)
+  })
+
   test('many at once, of all languages, end as they should, and afterwards no more wait than is asked for', async () => {
     const all = await Promise.all(
       Array.from({ length: 18 }, async (_, index) => {

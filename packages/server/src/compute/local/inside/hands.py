@@ -1,6 +1,7 @@
 """Reapers, as the supervisor knows them."""
 import marshal
 import os
+import time
 from _signal import SIGCONT
 from select import POLLIN
 
@@ -12,6 +13,9 @@ from reaper import FREE, NOT_STARTED, NOT_TAKEN
 
 #: What a pipe takes even if nobody reads, as code may have stopped who should; it is widened for more.
 PIPE_BYTES = 60_000
+#: That are kept free beyond what is to wait, and for how long from the last end of an exec on. Beside an exec that takes
+#: long the next is started; without a spare that is by a new reaper each time where all take long, as on a busy machine.
+SPARES, SPARE_SECONDS = 1, 1.0
 F_SETPIPE_SZ = 1031
 
 
@@ -113,6 +117,8 @@ class Hands:
         self.by_pid, self.by_line = {}, {}
         #: Since somebody has last set this to False: a fork has made every page one to be copied.
         self.has_forked = False
+        #: None where there are no spares.
+        self.spare_until = None
 
     def start_one(self, kind, is_prepared):
         """Has a process of a kind wait for an exec. Returns in that process, where it is a Python with one, and is None here.
@@ -149,15 +155,27 @@ class Hands:
             self.close(hand)
             return False
         hand.last, hand.kind, hand.job = hand.job, None, None
-        self.let_go()
+        self.let_go(SPARES)
+        self.spare_until = time.monotonic() + SPARE_SECONDS
         return True
 
-    def let_go(self):
-        """Of those that are free the ones that what is to wait does not need."""
+    def due(self):
+        """When there is something to do, if there is."""
+        return [] if self.spare_until is None else [self.spare_until]
+
+    def let_go_of_spares(self):
+        """Where it is time for it."""
+        if self.spare_until is not None and time.monotonic() >= self.spare_until:
+            self.spare_until = None
+            self.let_go()
+
+    def let_go(self, spares=0):
+        """Of those that are free the ones that what is to wait does not need, but for some."""
         for is_forking in (True, False):
             idle = [each for each in self.by_pid.values() if each.is_idle and each.is_forking == is_forking]
+            wanted = self.kinds.wanted(is_forking)
             for hand in [each for each in idle if each.is_free]:
-                if len(idle) > self.kinds.wanted(is_forking) or not hand.is_kept:
+                if len(idle) > wanted + (spares if wanted else 0) or not hand.is_kept:
                     self.close(hand)
                     idle.remove(hand)
 

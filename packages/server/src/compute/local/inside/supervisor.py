@@ -177,7 +177,7 @@ class Supervisor:
         """Until there is something to do ahead; None where nothing is."""
         if self.held:
             return 1
-        at = self.egress.due()
+        at = self.egress.due() + self.hands.due()
         if not self.is_prepared:
             at.append(min(self.quiet_at, self.prepare_by))
         elif self.kinds.nodes.wants_one:
@@ -203,6 +203,7 @@ class Supervisor:
             python.prepare()
             gc.collect()
             gc.freeze()  # or a collection in a copy would copy all of it
+        self.hands.let_go_of_spares()
         nodes = self.kinds.nodes
         if now >= max(self.quiet_at, self.ahead_at) and nodes.wants_one:
             return self.start_ahead(nodes)
