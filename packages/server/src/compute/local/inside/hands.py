@@ -159,6 +159,14 @@ class Hands:
         self.spare_until = time.monotonic() + SPARE_SECONDS
         return True
 
+    def go_on(self):
+        """Code has stopped what it could. A reaper would never tell an end; nor can one that is starting a program go on, or be
+        stopped, before that has begun."""
+        known = processes.table()
+        for hand in self.by_pid.values():
+            for pid in (hand.pid, *(processes.below(hand.pid, known) if hand.job is None else ())):
+                processes.signal(pid, SIGCONT)
+
     def due(self):
         """When there is something to do, if there is."""
         return [] if self.spare_until is None else [self.spare_until]

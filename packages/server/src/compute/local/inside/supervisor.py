@@ -13,7 +13,7 @@ import resource
 import stat
 import sys
 import time
-from _signal import SIG_DFL, SIGCONT, SIGINT
+from _signal import SIG_DFL, SIGINT
 from _signal import signal as handle
 from select import POLLIN, poll
 
@@ -259,7 +259,7 @@ class Supervisor:
             if self.egress.bury(pid, status) or pid not in self.hands.by_pid:
                 continue
             if os.WIFSTOPPED(status):
-                processes.signal(pid, SIGCONT)  # by code: its exec would never be told to have ended
+                self.hands.go_on()
                 continue
             hand = self.hands.by_pid[pid]
             self.hands.forget(hand)
