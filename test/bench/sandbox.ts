@@ -88,17 +88,25 @@ async function warmRows(sandbox: Sandbox, folder: string): Promise<Row[]> {
   const rows: Row[] = []
   for (const lang of languages) {
     const { code, goal } = programs[lang]
-    const [ours, theirs]: [number[], number[]] = [[], []]
-    for (let round = -3; round < 40; round += 1) {
-      const mine = await rested(() => run(sandbox, lang, code))
-      const its = await rested(() => bare(lang, folder))
-      if (round < 0) continue
-      ours.push(mine)
-      theirs.push(its)
-    }
-    rows.push(timeRow(`sandbox: warm exec of ${lang}, p50`, median(ours), 'bare on the host', median(theirs), goal))
+    const [ours, theirs] = await restedMedians(
+      () => run(sandbox, lang, code),
+      () => bare(lang, folder),
+    )
+    rows.push(timeRow(`sandbox: warm exec of ${lang}, p50`, ours, 'bare on the host', theirs, goal))
   }
   return rows
+}
+
+/** Of two that are called in turn, each after a pause. */
+async function restedMedians(mine: () => Promise<void>, its: () => Promise<void>): Promise<[number, number]> {
+  const [ours, theirs]: [number[], number[]] = [[], []]
+  for (let round = -3; round < 40; round += 1) {
+    const times: [number, number] = [await rested(mine), await rested(its)]
+    if (round < 0) continue
+    ours.push(times[0])
+    theirs.push(times[1])
+  }
+  return [median(ours), median(theirs)]
 }
 
 async function rested(work: () => Promise<void>): Promise<number> {
@@ -144,13 +152,12 @@ async function throughputRow(sandbox: Sandbox, folder: string): Promise<Row> {
 /** What it costs an exec to look for changed files: one sandbox has them, the other does not. */
 async function filesRow(full: Sandbox, empty: Sandbox): Promise<Row> {
   await run(full, 'bash', 'mkdir -p many/{0..9}; for n in {0..999}; do : > many/$((n % 10))/$n; done; echo 4')
-  const [ours, theirs]: [number[], number[]] = [[], []]
-  for (let round = 0; round < 40; round += 1) {
-    ours.push(await rested(() => run(full, 'bash', 'echo 4')))
-    theirs.push(await rested(() => run(empty, 'bash', 'echo 4')))
-  }
+  const [ours, theirs] = await restedMedians(
+    () => run(full, 'bash', 'echo 4'),
+    () => run(empty, 'bash', 'echo 4'),
+  )
   const what = 'sandbox: warm exec of bash with 1,000 files, p50'
-  return timeRow(what, median(ours), 'without files', median(theirs), '<= 4 ms more')
+  return timeRow(what, ours, 'without files', theirs, '<= 4 ms more')
 }
 
 /** Another sandbox on the same bubblewrap. Absent where it lacks what it needs. */

@@ -102,14 +102,15 @@ test.runIf(process.getuid?.() === 0)(
     expect(descriptors).toBeLessThanOrEqual(descriptorsBefore + atOnce) // connections of this test
     expect(after.supervisorDescriptors).toBeLessThanOrEqual(before.supervisorDescriptors + 4) // two of each that waits
     // Bytes an exec that would make a leak: an object is more than that.
-    const supervisorGrowth = ((after.memory.supervisor - before.memory.supervisor) * 1024) / (execs - firstExecs)
-    if (isSoak) expect(supervisorGrowth).toBeLessThan(64)
-    expect(after.memory.supervisor - before.memory.supervisor).toBeLessThan(2048)
+    const bytesAnExec = (kib: number): number => (kib * 1024) / (execs - firstExecs)
+    const supervisorGrowth = after.memory.supervisor - before.memory.supervisor
+    if (isSoak) expect(bytesAnExec(supervisorGrowth)).toBeLessThan(64)
+    expect(supervisorGrowth).toBeLessThan(2048)
     // One may have seen but a few execs before, and its successor all.
     expect(after.memory.reapers - before.memory.reapers).toBeLessThan(4096)
-    const serverGrowth = ((after.memory.server - before.memory.server) * 1024) / (execs - firstExecs)
-    if (isSoak) expect(serverGrowth).toBeLessThan(256)
-    expect(after.memory.server - before.memory.server).toBeLessThan(4096)
+    const serverGrowth = after.memory.server - before.memory.server
+    if (isSoak) expect(bytesAnExec(serverGrowth)).toBeLessThan(256)
+    expect(serverGrowth).toBeLessThan(4096)
     expect(server.output.err).not.toMatch(/"level":50/)
     reportSoak('endurance', [
       ['execs in one sandbox', String(execs)],

@@ -117,7 +117,7 @@ class Hands:
         self.by_pid, self.by_line = {}, {}
         #: Since somebody has last set this to False: a fork has made every page one to be copied.
         self.has_forked = False
-        #: None where there are no spares.
+        #: None where nobody has been kept as a spare since they were last let go of.
         self.spare_until = None
 
     def start_one(self, kind, is_prepared):

@@ -75,7 +75,6 @@ def end(status, main):
     threading._shutdown()  # waits for threads
     atexit._run_exitfuncs()
     is_told = flush()
-    # What code has left is destroyed: files that it did not close are written, and finalizers run.
     destroy(main)
     if not (is_told and flush()):
         status = OUTPUT_LOST
@@ -86,7 +85,7 @@ def end(status, main):
 
 
 def destroy(main):
-    """What has been made since this module was."""
+    """What code has left, from its main module on: files that it did not close are written, and finalizers run."""
     own = list(itertools.takewhile(lambda module: module is not main, reversed(sys.modules.values())))
     for module in (main, *filter(is_of_code, own)):
         empty(module.__dict__)
@@ -234,7 +233,8 @@ def rehearse(env):
     if env is not None:
         furnish(env)
     marshal.loads(marshal.dumps((1, '/', ROOT, env, False, b'')))
-    os.path.abspath(os.path.isdir('/nowhere') or os.environ.get('HOME', '/'))
+    os.path.isdir('/nowhere')
+    os.path.abspath(os.environ.get('HOME', '/'))
     with open('/dev/null', 'rb') as nothing, open('/dev/null', 'w') as out:
         nothing.read()
         main = type(sys)('__main__')

@@ -194,6 +194,7 @@ class Supervisor:
         """Returns a job in its own process only."""
         now = time.monotonic()
         self.hands.has_forked |= self.egress.start()
+        self.hands.let_go_of_spares()
         if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
             return self.start_ahead(kind)
         if not self.is_prepared:
@@ -203,7 +204,6 @@ class Supervisor:
             python.prepare()
             gc.collect()
             gc.freeze()  # or a collection in a copy would copy all of it
-        self.hands.let_go_of_spares()
         nodes = self.kinds.nodes
         if now >= max(self.quiet_at, self.ahead_at) and nodes.wants_one:
             return self.start_ahead(nodes)
