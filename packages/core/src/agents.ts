@@ -63,8 +63,8 @@ export class SessionAgents {
    * answers that one.
    *
    * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ProviderError` where the
-   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata` and
-   *   `network` on a server without the extension `agents`.
+   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata`,
+   *   `network` and `idleTimeout` on a server without the extension `agents`.
    */
   async create(options: CreateAgentOptions = {}): Promise<Agent> {
     const { signal, timeoutMs, idempotencyKey, timeoutSeconds, waitUntilReady, ...rest } = options
@@ -73,6 +73,7 @@ export class SessionAgents {
     if (rest.name !== undefined) needs.push(['agents', 'agents.create with a name'])
     if (rest.metadata !== undefined) needs.push(['agents', 'agents.create with metadata'])
     if (rest.network !== undefined) needs.push(['agents', 'agents.create with a network'])
+    if (rest.idleTimeout !== undefined) needs.push(['agents', 'agents.create with an idleTimeout'])
     const deadlineAt = this.#transport.clock.now() + (timeoutMs ?? defaultReadyTimeoutMs)
     const body: CreateAgentBody & CreateAgentExtensions = { ...rest, timeout: timeoutSeconds }
     const path = ['sessions', this.#sessionId, 'agents']

@@ -83,6 +83,7 @@ export type {
   ExecFile,
   ExecResult,
   Feature,
+  IdleTimeout,
   Language,
   MaxCost,
   Metadata,

@@ -79,7 +79,7 @@ export interface Agent {
   name?: string
   metadata?: Metadata
   status: AgentStatus
-  /** Why it failed, where it did. */
+  /** Why it failed, or why the server paused or terminated it. */
   reason?: string
   compute: { provider: string }
   model: { id: string } | null
@@ -90,6 +90,8 @@ export interface Agent {
   timeout: number
   /** What its code may reach, where that is anything (extension `agents`). */
   network?: Network
+  /** What becomes of it when nobody uses it (extension `agents`). */
+  idleTimeout?: IdleTimeout
   /** The latest task; none yet is null. */
   task: Task | null
   createdAt: string
@@ -103,6 +105,14 @@ export interface Network {
    * public IP address; each with `:port`, or else for the ports 80 and 443.
    */
   allow: string[]
+}
+
+/** What the server does with an agent that has had no exec, run, file operation or open stream for a while. */
+export interface IdleTimeout {
+  /** Seconds without use: a whole number from 60 to 604,800 (a week). */
+  seconds: number
+  /** `terminate` deletes the files; `pause` keeps them, and compute is not billed. */
+  action: 'terminate' | 'pause'
 }
 
 /** Where a task stands. The last three are final. */
@@ -142,6 +152,8 @@ export interface CreateAgentExtensions {
   metadata?: Metadata | undefined
   /** Default: nothing can be reached. */
   network?: Network | undefined
+  /** Default: none, the agent stays until it is terminated. */
+  idleTimeout?: IdleTimeout | undefined
 }
 
 /** Body of `POST /agents/:id/run`. */
