@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Agent, Theazo, type TheazoOptions } from '@theazo/core'
 import { SandboxPool, type SandboxPoolOptions } from '@theazo/core/pool'
+import { readFile, runCode, toolSource } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Answer, error, execResult, startApi, wireAgent, wireSession } from './client-suite-server.ts'
@@ -215,6 +216,142 @@ describe('a sandbox that is gone', () => {
   })
 })
 
+describe('a sandbox for tools', () => {
+  test('that is paused is resumed, by one of any number of calls, and its files are there', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    await sandbox.exec('bash', 'echo kept > f')
+    await theazo.agent(sandbox.id).pause()
+    const results = await Promise.all(Array.from({ length: 10 }, () => sandbox.exec('bash', 'cat f')))
+    expect(results.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 10 }, () => 'kept\n'))
+    expect([creations(), sandbox.takeNotice()]).toEqual([1, undefined])
+  })
+
+  test('that was made anew says once why, and that files are lost', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    expect(sandbox.takeNotice()).toBeUndefined()
+    await theazo.agent(sandbox.id).terminate()
+    const again = await pool.source('a')()
+    const first = await runCode.run({ language: 'bash', code: 'ls -A' }, { sandbox: again })
+    expect(first.text).toBe(
+      '[The sandbox of earlier calls is gone: it has been terminated. This is a new one; earlier files and processes are lost.]\n(no output)',
+    )
+    expect((await runCode.run({ language: 'bash', code: 'ls -A' }, { sandbox: again })).text).toBe('(no output)')
+  })
+
+  test('that was let go for being idle says so too', async () => {
+    await using pool = newPool({ idleTtlMs: 20 })
+    const { id } = await pool.source('a')()
+    await untilTerminated(id)
+    const sandbox = await pool.source('a')()
+    const result = await readFile.run({ path: 'notes' }, { sandbox })
+    expect(result.text).toMatch(/^\[The sandbox of earlier calls is gone: it was not used for a while\./)
+    expect(result).toMatchObject({ isError: true, error: { code: 'file_not_found' } })
+  })
+
+  test('is ended by its own terminate, and the next call makes another', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    await sandbox.terminate()
+    expect([await statusOf(sandbox.id), pool.size]).toEqual(['terminated', 0])
+    expect((await pool.source('a')()).id).not.toBe(sandbox.id)
+  })
+
+  test('is not let go while a tool call holds it', async () => {
+    await using pool = newPool({ maxSize: 1 })
+    const sandbox = await pool.source('a')()
+    const letGo = sandbox.hold()
+    const other = idOf(pool, 'b')
+    await idOf(pool, 'a')
+    expect([pool.size, creations()]).toEqual([1, 1])
+    letGo()
+    await other
+    expect(await statusOf(sandbox.id)).not.toBe('idle')
+  })
+
+  test('works on files, state and usage as an agent does', async () => {
+    await using pool = newPool()
+    const sandbox = await pool.source('a')()
+    await sandbox.files.write('f', new Uint8Array(200_000))
+    expect((await sandbox.files.stat('f')).sizeBytes).toBe(200_000)
+    expect((await sandbox.refresh()).data.status).toBe('idle')
+    expect((await sandbox.pause()).data.status).toBe('paused')
+    expect((await sandbox.resume()).data.status).toBe('idle')
+    const { account } = toolSource({ agent: pool.source('a') })
+    expect((await account())?.session.id).toBe((await sandbox.refresh()).data.sessionId)
+  })
+})
+
+describe('what the server does when no process ends a sandbox', () => {
+  const idleOf = (pool: SandboxPool, key: string) => pool.use(key, async ({ data }) => data.idleTimeout)
+
+  test('by default it ends one after twice the idle time of the pool, at least a minute', async () => {
+    await using pool = newPool()
+    expect(await idleOf(pool, 'a')).toEqual({ seconds: 1800, action: 'terminate' })
+    await using quick = newPool({ idleTtlMs: 5_000 })
+    expect(await idleOf(quick, 'a')).toEqual({ seconds: 60, action: 'terminate' })
+    await using endless = newPool({ idleTtlMs: Number.POSITIVE_INFINITY })
+    expect(await idleOf(endless, 'a')).toEqual({ seconds: 604_800, action: 'terminate' })
+  })
+
+  test('the options of the agent decide, undefined too', async () => {
+    await using pool = newPool({ agent: { idleTimeout: { seconds: 90, action: 'pause' } } })
+    expect(await idleOf(pool, 'a')).toEqual({ seconds: 90, action: 'pause' })
+    await using without = newPool({ agent: { idleTimeout: undefined } })
+    expect(await idleOf(without, 'a')).toBeUndefined()
+  })
+
+  test('onRelease pause keeps a named sandbox for the next process, paused', async () => {
+    const options: SandboxPoolOptions = { nameOf: (key) => `of-${key}`, onRelease: 'pause' }
+    const first = newPool(options)
+    const id = await first.use('kept', async (agent) => {
+      await agent.files.write('f', 'kept')
+      return agent.id
+    })
+    expect(await idleOf(first, 'kept')).toEqual({ seconds: 1800, action: 'pause' })
+    await first.dispose()
+    expect(await statusOf(id)).toBe('paused')
+    const second = newPool(options)
+    const sandbox = await second.source('kept')()
+    expect([sandbox.id, (await sandbox.exec('bash', 'cat f')).stdout]).toEqual([id, 'kept'])
+    await second.dispose()
+    expect(await statusOf(id)).toBe('paused')
+    await theazo.agent(id).terminate()
+  })
+
+  test('onRelease leave leaves it to the server, as its other users may need it', async () => {
+    const options: SandboxPoolOptions = { nameOf: () => 'shared', onRelease: 'leave' }
+    const pool = newPool(options)
+    const id = await idOf(pool, 'left')
+    await pool.dispose()
+    expect(await statusOf(id)).toBe('idle')
+    await theazo.agent(id).terminate()
+  })
+
+  test('a server without idle timeouts is not asked for one, and its sandboxes are ended here', async () => {
+    const bodies: unknown[] = []
+    let ended = 0
+    await using api = await startApi({
+      'POST /sessions/by-user/*': () => wireSession('ses_1'),
+      'GET /sessions': () => ({ data: [], hasMore: false }),
+      'POST /sessions/ses_1/agents': ({ body }) => {
+        bodies.push(body)
+        return new Answer(201, wireAgent('idle'))
+      },
+      'POST /agents/*/terminate': () => {
+        ended += 1
+        return { ok: true }
+      },
+    })
+    const pool = new SandboxPool(new Theazo(api.options), { onRelease: 'leave' })
+    await idOf(pool, 'a')
+    await pool.dispose()
+    expect(bodies).toEqual([{}])
+    expect(ended).toBe(1)
+  })
+})
+
 describe('409 of an agent that lives', () => {
   /** Each agent that is made has a further number; exec answers what the test says. */
   const startPoolApi = async (exec: (number: number) => unknown, status: () => 'paused' | 'idle' | 'terminated') => {
@@ -225,11 +362,13 @@ describe('409 of an agent that lives', () => {
       'GET /agents/*': ({ path }) => wireAgent(status(), { id: path.split('/')[2] ?? '' }),
       'POST /agents/*/exec': ({ path }) => exec(Number(path.split('_')[1]?.split('/')[0])),
       'POST /agents/*/terminate': () => ({ ok: true }),
+      'POST /agents/*/resume': () => error(402, 'session_limit_exceeded', 'no budget is left'),
     })
     return { api, made: () => made, execs: () => api.calls.filter((call) => call.endsWith('/exec')) }
   }
 
-  test.each(['paused', 'idle'] as const)('is the caller’s, and the sandbox stays: %s', async (status) => {
+  test('that is busy is the caller’s, and the sandbox stays', async () => {
+    const status = 'idle'
     const { api, made, execs } = await startPoolApi(
       () => error(409, 'conflict', status),
       () => status,
@@ -240,6 +379,18 @@ describe('409 of an agent that lives', () => {
     expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'ConflictError', message: status })
     expect(await thrownBy(pool.use('a', (agent) => agent.exec('bash', 'x')))).toMatchObject({ name: 'ConflictError' })
     expect([made(), execs()]).toEqual([1, ['POST /agents/agt_1/exec', 'POST /agents/agt_1/exec']])
+  })
+
+  test('that is paused and cannot be resumed gives the reason of that', async () => {
+    const { api, made } = await startPoolApi(
+      () => error(409, 'conflict', 'paused'),
+      () => 'paused',
+    )
+    await using _api = api
+    await using pool = new SandboxPool(new Theazo(api.options))
+    const sandbox = await pool.source('a')()
+    expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'SessionLimitExceededError' })
+    expect(made()).toBe(1)
   })
 
   test('is the caller’s also after the sandbox was once made anew', async () => {

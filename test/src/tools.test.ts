@@ -16,7 +16,7 @@ import {
 } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { z } from 'zod'
+import { z } from 'zod/v4'
 
 let local: LocalTheazo
 let sandbox: Agent
@@ -30,7 +30,7 @@ beforeEach(async () => {
   await sandbox.exec('bash', 'find /workspace -mindepth 1 -delete')
 })
 
-/** A one-pixel picture. */
+/** An image of one pixel. */
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
 function dataOf<Data>(result: ToolResult<Data>): Data {
@@ -77,17 +77,20 @@ describe('files', () => {
   test('an endless line is cut, an empty file says so, and binary content is not shown', async () => {
     await sandbox.files.write('line', 'x'.repeat(100_000))
     await sandbox.files.write('empty', '')
+    await sandbox.files.write('blank', ' \n\t\n')
     await sandbox.files.write('binary', new Uint8Array([1, 0, 2]))
     expect((await readFile.run({ path: 'line' }, { sandbox })).text).toMatch(/characters cut/)
     expect((await readFile.run({ path: 'empty' }, { sandbox })).text).toBe('empty is empty.')
+    const blank = await readFile.run({ path: 'blank' }, { sandbox })
+    expect(blank.text).toBe('blank has only white space in lines 1 to 2 of 2.')
     expect((await readFile.run({ path: 'binary' }, { sandbox })).text).toMatch(/is not text \(3 bytes\)/)
   })
 
-  test('a picture comes back as a picture', async () => {
+  test('an image comes back as an image', async () => {
     await sandbox.files.write('dot.png', Buffer.from(png, 'base64'))
     expect(await readFile.run({ path: 'dot.png' }, { sandbox })).toMatchObject({
-      text: 'dot.png: a picture of 70 bytes.',
-      images: [{ path: 'dot.png', mediaType: 'image/png', base64: png }],
+      text: 'dot.png: an image of 1×1 pixels (70 bytes).',
+      images: [{ path: 'dot.png', mediaType: 'image/png', base64: png, width: 1, height: 1 }],
     })
   })
 
@@ -118,7 +121,9 @@ describe('files', () => {
   test('an edit of very many places takes one pass, and one that overlaps itself is ambiguous', async () => {
     await sandbox.files.write('many', 'x\n'.repeat(200_000))
     const result = await editFile.run({ path: 'many', oldText: 'x', newText: 'y', replaceAll: true }, { sandbox })
-    expect(dataOf(result).lines.at(-1)).toBe(200_000)
+    expect(dataOf(result)).toMatchObject({ count: 200_000, lines: Array.from({ length: 20 }, (_, index) => index + 1) })
+    expect(result.text).toMatch(/at lines 1, 2, .*, 20, and 199980 more places\.$/)
+    expect((await sandbox.files.readText('many')).slice(0, 4)).toBe('y\ny\n')
     await sandbox.files.write('twice', 'a\na\na\n')
     const refused = await editFile.run({ path: 'twice', oldText: 'a\na\n', newText: '' }, { sandbox })
     expect(refused).toMatchObject({ isError: true, text: expect.stringContaining('at lines 1, 2') })
@@ -159,11 +164,75 @@ describe('files', () => {
     const result = await listFiles.run({}, { sandbox })
     expect(dataOf(result)).toMatchObject({ isTruncated: true, entries: { length: 500 } })
     expect(result.text).toContain('only the first 500')
+    await sandbox.exec(
+      'bash',
+      'name=$(printf "é%.0s" {1..120}); mkdir $name; for i in {1..600}; do : > $name/$name$i; done',
+    )
+    const long = await listFiles.run({ recursive: true, path: '/workspace' }, { sandbox })
+    const shown = dataOf(long)
+      .entries.map(({ name }) => name)
+      .join('')
+    expect([shown.length <= 30_000, long.text.length < 60_000, dataOf(long).isTruncated]).toEqual([true, true, true])
+  })
+})
+
+describe('what models write', () => {
+  test.each(['~/notes.txt', '$HOME/notes.txt', 'file:///home/agent/notes.txt', '"~/notes.txt"'])(
+    'the path %s is a file in the home folder',
+    async (path) => {
+      await sandbox.exec('bash', 'rm -f ~/notes.txt')
+      expect((await writeFile.run({ path, content: 'hi\n' }, { sandbox })).text).toBe(
+        'Wrote /home/agent/notes.txt (3 bytes).',
+      )
+      const { stdout } = await sandbox.exec('bash', 'cat ~/notes.txt; ls -A /workspace')
+      expect(stdout).toBe('hi\n')
+      expect((await readFile.run({ path }, { sandbox })).text).toBe('hi\n')
+      expect((await editFile.run({ path, oldText: 'hi', newText: 'ho' }, { sandbox })).isError).toBe(false)
+      expect((await listFiles.run({ path: '~' }, { sandbox })).text).toContain('notes.txt (3 bytes)')
+      expect((await deleteFile.run({ path }, { sandbox })).text).toBe('Deleted /home/agent/notes.txt.')
+    },
+  )
+
+  test('agent.files takes a path literally, and so do the tools for ./~', async () => {
+    await sandbox.files.write('~/notes.txt', 'literal')
+    expect((await sandbox.exec('bash', 'cat ./~/notes.txt')).stdout).toBe('literal')
+    expect((await readFile.run({ path: './~/notes.txt' }, { sandbox })).text).toBe('literal')
+  })
+
+  test('an edit that misses on a long line of emoji gives well-formed text within its bounds', async () => {
+    for (const prefix of ['', 'x']) {
+      await sandbox.files.write('emoji', `${prefix}${'😀'.repeat(40_000)}\n`)
+      const oldText = `  ${prefix}${'😀'.repeat(40_000)}`
+      const result = await editFile.run({ path: 'emoji', oldText, newText: '' }, { sandbox })
+      expect(result).toMatchObject({ isError: true, text: expect.stringContaining('with other white space') })
+      expect([result.text.isWellFormed(), result.text.length < 8001]).toEqual([true, true])
+    }
+  })
+
+  test('a timeout out of bounds, as text or as null is read as it is meant', async () => {
+    for (const timeoutSeconds of [null, '30', 300, '']) {
+      const input = { language: 'bash', code: 'echo ran', timeoutSeconds } as never // as a model may send it
+      expect((await runCode.run(input, { sandbox })).text).toBe('ran')
+    }
+  })
+
+  test('an empty oldText is refused at once, and the file stays', async () => {
+    await sandbox.files.write('big', 'x'.repeat(5_000_000))
+    const result = await editFile.run({ path: 'big', oldText: '', newText: 'y', replaceAll: true }, { sandbox })
+    expect(result).toMatchObject({ isError: true, error: { code: 'tool_input' } })
+    expect((await sandbox.files.stat('big')).sizeBytes).toBe(5_000_000)
+  })
+
+  test('a name that is not UTF-8 is listed as well-formed text', async () => {
+    await sandbox.exec('bash', "touch $'a\\xff'")
+    const result = await listFiles.run({}, { sandbox })
+    expect(result.text).toBe('a\ufffd (0 bytes)')
+    expect(JSON.stringify(dataOf(result))).not.toContain('\\udc')
   })
 })
 
 describe('run_code', () => {
-  /** The sandbox, with the files that a server with `exec-files` would tell. */
+  /** The sandbox, with the files that a server with `exec-files` would report. */
   function telling(files: { path: string; sizeBytes: number }[]): ToolSandbox {
     return {
       id: sandbox.id,
@@ -171,7 +240,7 @@ describe('run_code', () => {
     }
   }
 
-  test('pictures that the code saved come back as pictures, and other files by name', async () => {
+  test('images that the code saved come back as images, and other files by name', async () => {
     const code = `import base64, shutil\nopen('a.png', 'wb').write(base64.b64decode('${png}'))\nopen('b.csv', 'w').write('1,2')`
     const files = [
       { path: '/workspace/a.png', sizeBytes: 70 },
@@ -183,17 +252,59 @@ describe('run_code', () => {
     expect(result).toMatchObject({
       isError: false,
       images: [{ path: '/workspace/a.png', mediaType: 'image/png', base64: png }],
+      data: {
+        hiddenImages: [
+          { path: '/workspace/gone.png', reason: expect.stringContaining('file_not_found') },
+          { path: '/workspace/huge.png', reason: expect.stringContaining('at most 3.0 MiB') },
+        ],
+      },
     })
+    expect(result.text).toContain('[image not shown: /workspace/huge.png: 47.7 MiB')
     expect(result.text).toContain('[files made or changed: /workspace/a.png (70 bytes), /workspace/b.csv (3 bytes)')
     expect(dataOf(result).files).toEqual(files)
     expect(runCode.output.safeParse(dataOf(result)).success).toBe(true)
   })
 
-  test('at most four pictures come back', async () => {
+  test('at most four images come back, and the others are named', async () => {
     const code = `import base64\nfor i in range(6): open(f'{i}.png', 'wb').write(base64.b64decode('${png}'))`
     const files = Array.from({ length: 6 }, (_, index) => ({ path: `/workspace/${index}.png`, sizeBytes: 70 }))
     const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
     expect(dataOf(result).images).toHaveLength(4)
+    expect(result.text).toContain('[image not shown: /workspace/5.png: only 4 images are shown at a time]')
+  })
+
+  test.each([
+    ['only a signature', 'iVBORw0KGgo=', 'damaged or not complete'],
+    ['cut', png.slice(0, 60), 'damaged or not complete'],
+    ['no image at all', 'aGVsbG8=', 'not a PNG, JPEG, GIF or WebP image'],
+  ])('an image that a provider would refuse is named with the reason: %s', async (_what, base64, reason) => {
+    const code = `import base64; open('bad.png', 'wb').write(base64.b64decode('${base64}'))`
+    const result = await runCode.run({ language: 'python', code }, { sandbox })
+    expect(dataOf(result)).toMatchObject({ hiddenImages: [{ path: '/workspace/bad.png' }] })
+    expect(dataOf(result).images).toBeUndefined()
+    expect(result.text).toContain(
+      `[image not shown: /workspace/bad.png: ${base64 === 'aGVsbG8=' ? reason : `the file is ${reason}`}]`,
+    )
+  })
+
+  test('images that are switched off are named, in run_code and read_file, and not read', async () => {
+    const code = `import base64; open('a.png', 'wb').write(base64.b64decode('${png}'))`
+    const result = await runCode.run({ language: 'python', code }, { sandbox, images: false })
+    expect(result).toMatchObject({ images: [], text: expect.stringContaining('a.png: images are switched off here') })
+    const read = await readFile.run({ path: 'a.png' }, { sandbox, images: false })
+    expect(read).toMatchObject({ images: [], text: expect.stringContaining('a.png: images are switched off here') })
+  })
+
+  test('an image with more pixels a side than providers take is named with its size', async () => {
+    const wide = `
+import struct, zlib
+def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+pixels = zlib.compress(bytes(1 + 8001 // 8 + 1))
+open('wide.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 8001, 1, 1, 0, 0, 0, 0)) + chunk(b'IDAT', pixels) + chunk(b'IEND', b''))`
+    const result = await runCode.run({ language: 'python', code: wide }, { sandbox })
+    expect(result.text).toContain(
+      '[image not shown: /workspace/wide.png: 8001×1 pixels; at most 8000 a side can be shown]',
+    )
   })
 
   test('output is reported while it may still be waited for', async () => {
@@ -205,18 +316,25 @@ describe('run_code', () => {
 })
 
 describe('the catalog', () => {
-  test('has every tool once, and offers the one for code by default', () => {
+  test('has every tool once, and offers those for code and files by default', () => {
     const names = Object.values(toolGroups).flatMap((tools) => tools.map(({ name }) => name))
     const files = ['read_file', 'write_file', 'edit_file', 'list_files', 'delete_file']
     const tasks = ['run_task', 'start_task', 'get_task', 'cancel_task']
     const agents = ['get_agent', 'pause_agent', 'resume_agent', 'terminate_agent', 'create_agent', 'list_agents']
     expect(names).toEqual(['run_code', ...files, ...tasks, 'get_usage', ...agents])
-    expect(selectTools().map(({ name }) => name)).toEqual(['run_code'])
-    const readOnly = selectTools({ groups: ['files', 'code'], isReadOnly: true }).map(({ name }) => name)
+    expect(selectTools().map(({ name }) => name)).toEqual(['run_code', ...files])
+    expect(selectTools({ groups: 'all' }).map(({ name }) => name)).toEqual(names)
+    expect(selectTools({ only: ['get_usage', 'run_code'] }).map(({ name }) => name)).toEqual(['run_code', 'get_usage'])
+    expect(selectTools({ groups: ['files'], only: ['run_code', 'read_file'] }).map(({ name }) => name)).toEqual([
+      'read_file',
+    ])
+    expect(() => selectTools({ only: ['runcode' as 'run_code'] })).toThrow("there is no 'runcode'; there are run_code,")
+    expect(() => selectTools({ groups: ['file' as 'files'] })).toThrow("groups: there is no 'file'")
+    const readOnly = selectTools({ groups: ['files', 'code'], readOnly: true }).map(({ name }) => name)
     expect(readOnly).toEqual(['read_file', 'list_files'])
   })
 
-  test('has inputs of strings, enums, bounded integers and booleans alone, each described', () => {
+  test('has inputs of strings, enums, bounded integers and booleans alone, each described with its bounds', () => {
     for (const tool of Object.values(toolGroups).flat() as AnyTool[]) {
       const schema = z.toJSONSchema(tool.input) as {
         type: string
@@ -230,6 +348,7 @@ describe('the catalog', () => {
         expect([what, 'default' in property]).toEqual([what, false])
         if (property['type'] === 'integer') {
           expect([what, typeof property['minimum'], typeof property['maximum']]).toEqual([what, 'number', 'number'])
+          expect([what, /\d+ (to|or) /.test(String(property['description']))]).toEqual([what, true])
         }
       }
     }

@@ -3,4 +3,6 @@
  *
  * @module
  */
-export { theazoTools, type TheazoToolSet, type TheazoToolsOptions } from './tools.ts'
+export { TheazoToolError } from './tool-error.ts'
+export type { OfferedTools, TheazoToolSet } from './tool-set.ts'
+export { theazoTools, type TheazoToolsOptions } from './tools.ts'

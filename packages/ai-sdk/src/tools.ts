@@ -1,37 +1,49 @@
 import {
-  type RunCodeData,
-  type RunCodeInput,
-  runCode,
-  type SandboxSource,
-  type Tool as TheazoTool,
+  type AnyTool,
+  inputSchemaOf,
+  parseToolInput,
+  type SelectToolsOptions,
+  selectTools,
+  ToolInputError,
+  type ToolSource,
+  toolSource,
+  type ToolSourceOptions,
 } from '@theazo/core/tools'
-import type { Tool } from 'ai'
+import { jsonSchema, type LanguageModel, type Schema } from 'ai'
+import { takesToolImages } from './takes-tool-images.ts'
+import { TheazoToolError } from './tool-error.ts'
+import type { OfferedTools } from './tool-set.ts'
 
-/** What the tools work on. */
-export interface TheazoToolsOptions {
-  /** The sandbox that every call runs in, or a function that gives it; used as it is and never terminated here. */
-  agent: SandboxSource
-}
-
-/** The tools by name, exactly typed. An alias: an interface is not assignable to the AI SDK's `ToolSet`. */
-export type TheazoToolSet = {
-  run_code: Tool<RunCodeInput, RunCodeData>
+/** Where the tools work, and which of the catalog are offered. */
+export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOptions {
+  /** The model that is given the tools: images are shown to one that is known to take them from tools. */
+  model?: LanguageModel | undefined
+  /**
+   * True: images are shown to the model. False: they are only named. Default: what `model` takes, and false without one,
+   * since `openai.chat` and compatible providers send the base64 of an image as text.
+   */
+  images?: boolean | undefined
 }
 
 /**
- * The Theazo tools for the AI SDK: today `run_code`.
+ * The Theazo tools for the AI SDK.
  *
- * The output is typed data; the model is shown text, and pictures beside it. A fault of the API is thrown, which the AI SDK shows the model as a
- * tool error; an abort of the call (`abortSignal`, `timeout`) kills the code.
+ * The output is typed data; the model is shown text, and images beside it. A fault of the API is thrown as a
+ * {@link TheazoToolError}, which the AI SDK shows the model as a tool error; an abort of the call (`abortSignal`, `timeout`)
+ * kills the code.
  *
+ * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or a tool is unknown.
  * @example
  * ```ts
- * await using agent = await session.agents.create()
- * const { text } = await generateText({ model, prompt, tools: theazoTools({ agent }), stopWhen: isStepCount(10) })
+ * const tools = theazoTools({ userId: 'user_123', model })
+ * const { text } = await generateText({ model, prompt, tools, stopWhen: isStepCount(10) })
  * ```
  */
-export function theazoTools({ agent }: TheazoToolsOptions): TheazoToolSet {
-  return { run_code: toAiSdkTool(runCode, agent) }
+export function theazoTools<const Options extends TheazoToolsOptions>(options: Options): OfferedTools<Options> {
+  const source = toolSource(options)
+  const { model, images = model !== undefined && takesToolImages(model) } = options as TheazoToolsOptions
+  const tools = selectTools(options).map((tool) => [tool.name, toAiSdkTool(tool, source, images)])
+  return Object.fromEntries(tools) as OfferedTools<Options> // the names are those that the options select
 }
 
 /** What the model is shown, in the AI SDK's form. */
@@ -45,36 +57,52 @@ type ModelOutput =
       )[]
     }
 
-/** What a wrapped tool is while its types are still open; the AI SDK's own type is a conditional one, checked above. */
-interface WrappedTool<Input, Data> {
-  description: string
-  inputSchema: TheazoTool<string, Input, Data>['input']
-  outputSchema: TheazoTool<string, Input, Data>['output']
-  execute: (input: Input, options: { abortSignal?: AbortSignal | undefined }) => Promise<Data>
-  toModelOutput: (result: { output: Data }) => ModelOutput
-}
-
-function toAiSdkTool<Input, Data>(
-  tool: TheazoTool<string, Input, Data>,
-  sandbox: SandboxSource,
-): WrappedTool<Input, Data> {
+function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean) {
   return {
     description: tool.description,
-    inputSchema: tool.input,
+    inputSchema: inputSchema(tool),
     outputSchema: tool.output,
-    async execute(input, { abortSignal }) {
-      const result = await tool.run(input, { sandbox, signal: abortSignal })
-      if (result.isError) throw result.error
+    async execute(
+      input: unknown,
+      { abortSignal, toolCallId }: { abortSignal?: AbortSignal | undefined; toolCallId: string },
+    ): Promise<unknown> {
+      const result = await tool.run(input, { sandbox, account, signal: abortSignal, callId: toolCallId, images })
+      if (result.isError) throw new TheazoToolError(result.text, result.error)
       return result.data
     },
-    toModelOutput({ output }) {
-      const text = tool.toText(output)
-      const images = tool.toImages?.(output) ?? []
-      if (images.length === 0) return { type: 'text', value: text }
-      const files = images.map(({ mediaType, base64 }) => {
-        return { type: 'file' as const, mediaType, data: { type: 'data' as const, data: base64 } }
-      })
-      return { type: 'content', value: [{ type: 'text', text }, ...files] }
-    },
+    toModelOutput: ({ output }: { output: unknown }): ModelOutput => modelOutput(tool, output, images),
   }
+}
+
+function modelOutput(tool: AnyTool, output: unknown, images: boolean): ModelOutput {
+  // An output of an older version may come from a stored conversation; a throw here would end the whole call.
+  const parsed = tool.output.safeParse(output)
+  if (!parsed.success) return { type: 'text', value: `[a result of ${tool.name} that cannot be read any more]` }
+  const text = tool.toText(parsed.data)
+  const shown = images ? (tool.toImages?.(parsed.data) ?? []) : []
+  if (shown.length === 0) return { type: 'text', value: text }
+  const files = shown.map(({ mediaType, base64 }) => {
+    return { type: 'file' as const, mediaType, data: { type: 'data' as const, data: base64 } }
+  })
+  return { type: 'content', value: [{ type: 'text', text }, ...files] }
+}
+
+const schemas = new WeakMap<AnyTool, Schema<unknown>>()
+
+/** Made once a tool: the model is shown the strict form, and what it sends is read by the catalog. */
+function inputSchema(tool: AnyTool): Schema<unknown> {
+  const known = schemas.get(tool)
+  if (known) return known
+  const schema = jsonSchema<unknown>(inputSchemaOf(tool, { isStrict: true }), {
+    validate(value) {
+      try {
+        return { success: true, value: parseToolInput(tool, value) }
+      } catch (error) {
+        if (!ToolInputError.isInstance(error)) throw error
+        return { success: false, error }
+      }
+    },
+  })
+  schemas.set(tool, schema)
+  return schema
 }

@@ -9,6 +9,7 @@ import { Run } from './run.ts'
 import type { AttachOptions, RunOptions } from './run-source.ts'
 import { AgentTasks } from './tasks.ts'
 import type { Transport, TransportRequest } from './transport.ts'
+import { setTransport } from './transport-of.ts'
 import type { CallOptions } from './transport-options.ts'
 import type { ExecResult, Language, OkBody, Agent as WireAgent } from './wire.ts'
 
@@ -35,6 +36,7 @@ export class Agent implements AsyncDisposable {
 
   constructor(transport: Transport, id: string, data?: WireAgent, isNew = false) {
     this.#transport = transport
+    setTransport(this, transport)
     this.id = id
     this.#data = data
     this.isNew = isNew

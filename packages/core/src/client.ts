@@ -2,6 +2,7 @@ import { Agent } from './agent.ts'
 import { Agents } from './agents.ts'
 import { Session, Sessions } from './sessions.ts'
 import { Transport } from './transport.ts'
+import { setTransport } from './transport-of.ts'
 import type { TransportOptions } from './transport-options.ts'
 import { Usage } from './usage.ts'
 
@@ -30,6 +31,7 @@ export class Theazo {
 
   constructor(options: TheazoOptions = {}) {
     this.#transport = new Transport(options)
+    setTransport(this, this.#transport)
     this.baseUrl = this.#transport.baseUrl
     this.sessions = new Sessions(this.#transport)
     this.agents = new Agents(this.#transport)

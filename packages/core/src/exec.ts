@@ -1,4 +1,5 @@
 import { abortable } from './abortable.ts'
+import { type ByteContent, bytesOf } from './byte-content.ts'
 import { isEventStream, parseJson, readText } from './answers.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
@@ -14,7 +15,7 @@ export interface ExecOptions extends CallOptions {
   /** The same of standard error. */
   onStderr?: ((text: string) => unknown) | undefined
   /** What the code reads from its standard input. Needs the extension `exec-stdin`. */
-  stdin?: string | Uint8Array | undefined
+  stdin?: ByteContent | undefined
   /** Added to the environment of the code. Needs the extension `exec-options`. */
   env?: Record<string, string> | undefined
   /** Working directory; default `/workspace`. Needs the extension `exec-options`. */
@@ -48,7 +49,8 @@ export async function exec(
     code,
     env,
     cwd,
-    stdin: stdin instanceof Uint8Array ? { base64: toBase64(stdin) } : stdin,
+    stdin:
+      stdin === undefined || typeof stdin === 'string' ? stdin : { base64: toBase64(await bytesOf(stdin, 'stdin')) },
   }
   const request = {
     method: 'POST',

@@ -1,3 +1,4 @@
+import { byteChunks, knownSize } from './byte-content.ts'
 import { FileError, type FileErrorCode } from './errors.ts'
 import { toBase64 } from './exec.ts'
 import type {
@@ -20,6 +21,8 @@ const writeChunkBytes = 72 * 1024
 /** The same where code goes by file; a request has 10 MiB. */
 const largeWriteChunkBytes = 4 * 1024 * 1024
 const maxEntries = 10_000
+/** Characters of JSON that one exec lists: far below the 10 MiB of its output. */
+const maxListChars = 4_000_000
 
 /** What {@link SandboxFiles} does; its contract stands there. */
 export class FileOperations {
@@ -62,22 +65,35 @@ export class FileOperations {
     return bytes
   }
 
-  async write(path: string, content: string | Uint8Array, { signal }: FileOptions): Promise<void> {
-    const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
-    if (bytes.length > maxFileBytes) {
-      throw fileError('file_too_large', `${path}: ${bytes.length} bytes are more than ${maxFileBytes}.`, path)
-    }
+  async write(path: string, content: unknown, { signal }: FileOptions): Promise<void> {
+    assertPath(path)
+    const text = typeof content === 'string' ? new TextEncoder().encode(content) : content
+    assertSize(path, knownSize(text))
     const to = `.theazo-${crypto.randomUUID()}`
     const chunkBytes = this.#hasLargeCode() ? largeWriteChunkBytes : writeChunkBytes
+    let sizeBytes = 0
+    let isBegun = false
     try {
-      if (bytes.length <= chunkBytes) return await this.#call({ op: 'write', path, to, data: toBase64(bytes) }, signal)
-      for (let at = 0; at < bytes.length; at += chunkBytes) {
-        const data = toBase64(bytes.subarray(at, at + chunkBytes))
-        await this.#call({ op: 'append', path, to, data, offset: at }, signal)
+      let held: Uint8Array | undefined
+      // One piece is held back: a file of a single piece is written by one exec.
+      for await (const piece of pieces(text, `The content of ${path}`, chunkBytes, signal)) {
+        if (held) {
+          isBegun = true
+          await this.#call({ op: 'append', path, to, data: toBase64(held), offset: sizeBytes }, signal)
+          sizeBytes += held.length
+        }
+        held = piece
+        assertSize(path, sizeBytes + held.length)
       }
+      const data = toBase64(held ?? new Uint8Array())
+      if (!isBegun) {
+        isBegun = true
+        return await this.#call({ op: 'write', path, to, data }, signal)
+      }
+      await this.#call({ op: 'append', path, to, data, offset: sizeBytes }, signal)
       await this.#call({ op: 'commit', path, to }, signal)
     } catch (error) {
-      if (FileError.isInstance(error) && error.code === 'file_invalid_path') throw error
+      if (!isBegun) throw error
       // The half-written file is nobody's; the sandbox may be gone, and then it is too.
       await this.#call({ op: 'discard', path, to }, AbortSignal.timeout(10_000)).catch(() => {})
       throw error
@@ -85,16 +101,31 @@ export class FileOperations {
   }
 
   async list(path: string, { isRecursive = false, limit, signal }: ListFilesOptions): Promise<FileEntry[]> {
-    const request = { op: 'list', path, isRecursive, limit: limit ?? maxEntries } as const
-    const { entries, isTruncated } = await this.#call<{ entries: RawEntry[]; isTruncated: boolean }>(request, signal)
-    if (isTruncated && limit === undefined) {
-      throw fileError('file_too_large', `${path} has more than ${maxEntries} entries: pass { limit }.`, path)
+    const maxCount = limit ?? maxEntries
+    const entries: FileEntry[] = []
+    // One answer holds as many entries as fit into the output of an exec; the next page begins after the last of them.
+    for (let after: string | undefined; ;) {
+      const request = {
+        op: 'list',
+        path,
+        isRecursive,
+        limit: maxCount - entries.length,
+        maxChars: maxListChars,
+      } as const
+      const page = await this.#call<ListPage>({ ...request, ...(after !== undefined && { after }) }, signal)
+      for (const entry of page.entries) entries.push(toEntry(entry, page.folder))
+      after = page.entries.at(-1)?.name
+      if (page.more === 'none') return entries
+      if (page.more === 'limit' || after === undefined) {
+        if (limit !== undefined) return entries
+        throw fileError('file_too_large', `${path} has more than ${maxEntries} entries: pass { limit }.`, path)
+      }
     }
-    return entries.map(toEntry)
   }
 
   async stat(path: string, { signal }: FileOptions): Promise<FileEntry> {
-    return toEntry(await this.#call<RawEntry>({ op: 'stat', path }, signal))
+    const { folder, entry } = await this.#call<{ folder: string; entry: RawEntry }>({ op: 'stat', path }, signal)
+    return { ...toEntry(entry, folder), path: folder }
   }
 
   async remove(path: string, { isRecursive = false, signal }: RemoveFileOptions): Promise<void> {
@@ -140,16 +171,67 @@ const codeByErrno: Record<string, FileErrorCode> = {
   EILSEQ: 'file_invalid_path',
 }
 
-/** As the program tells it. */
-type RawEntry = Omit<FileEntry, 'modifiedAt'> & { modifiedAt: number }
+/** As the program answers it: milliseconds since the epoch, and the name alone. */
+type RawEntry = Omit<FileEntry, 'modifiedAt' | 'path'> & { modifiedAt: number }
 
-function toEntry(raw: RawEntry): FileEntry {
-  return { ...raw, modifiedAt: new Date(raw.modifiedAt) }
+/** Part of a list. */
+interface ListPage {
+  /** The folder, absolute. */
+  folder: string
+  entries: RawEntry[]
+  /** Why the list ends here: it is complete, has as many entries as were asked for, or fills an answer. */
+  more: 'none' | 'limit' | 'size'
+}
+
+function toEntry(raw: RawEntry, folder: string): FileEntry {
+  const path = `${folder === '/' ? '' : folder}/${raw.name}`
+  return { ...raw, path, modifiedAt: new Date(raw.modifiedAt) }
+}
+
+/** The content cut into pieces of one size; the last one is smaller. */
+async function* pieces(
+  content: unknown,
+  what: string,
+  size: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let parts: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of byteChunks(content, what, signal)) {
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.subarray(at, at + size - length)
+      parts.push(part)
+      length += part.length
+      at += part.length
+      if (length < size) continue
+      yield joined(parts, length)
+      parts = []
+      length = 0
+    }
+  }
+  if (length > 0) yield joined(parts, length)
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = parts
+  if (first?.length === length) return first
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
 }
 
 function assertPath(path: string): void {
   if (path !== '' && !path.includes('\0')) return
   throw fileError('file_invalid_path', 'A path must not be empty, nor hold a NUL character.', path)
+}
+
+function assertSize(path: string, sizeBytes: number): void {
+  if (sizeBytes <= maxFileBytes) return
+  throw fileError('file_too_large', `${path}: ${sizeBytes} bytes are more than ${maxFileBytes}.`, path)
 }
 
 function fileError(code: FileErrorCode, message: string, path: string): FileError {

@@ -18,6 +18,10 @@ export interface FileRequest {
   offset?: number
   length?: number
   limit?: number
+  /** list: characters of JSON at most. */
+  maxChars?: number
+  /** list: only entries that come after this name. */
+  after?: string
   isRecursive?: boolean
 }
 
@@ -33,12 +37,12 @@ import sys
 sys.path[:] = [p for p in sys.path if p and not p.startswith(('/workspace', '/home'))]
 import binascii, errno, json, os, stat
 
-def describe(path, name=None):
+def describe(path, name):
     s = os.lstat(path)
     m = s.st_mode
     kind = 'directory' if stat.S_ISDIR(m) else 'symlink' if stat.S_ISLNK(m) else 'file' if stat.S_ISREG(m) else 'other'
-    return {'path': path, 'name': os.path.basename(path) if name is None else name, 'type': kind,
-            'sizeBytes': s.st_size, 'modifiedAt': s.st_mtime_ns // 1000000, 'mode': stat.S_IMODE(m)}
+    return {'name': name, 'type': kind, 'sizeBytes': s.st_size,
+            'modifiedAt': s.st_mtime_ns // 1000000, 'mode': stat.S_IMODE(m)}
 
 def fail(code, path):
     raise OSError(code, os.strerror(code), path)
@@ -70,17 +74,20 @@ def place(text):
     if text.endswith('/') and os.path.lexists(path) and not os.path.isdir(path): fail(errno.ENOTDIR, path)
     return path
 
-def entries(path):
-    return sorted(os.scandir(path), key=lambda e: os.fsencode(e.name), reverse=True)
+def entries(folder, parents):
+    return sorted(((parents + (os.fsencode(e.name),), e) for e in os.scandir(folder)), key=lambda p: p[0], reverse=True)
 
-def walk(path, recursive):
-    stack = entries(path)
+def walk(path, recursive, after):
+    # A folder comes before what is in it, names in the order of their bytes: so the names alone say where a page begins.
+    start = tuple(os.fsencode(after).split(b'/')) if after is not None else ()
+    stack = entries(path, ())
     while stack:
-        entry = stack.pop()
-        yield entry.path
+        names, entry = stack.pop()
+        if names > start: yield entry.path, '/'.join(map(os.fsdecode, names))
+        elif names != start[:len(names)]: continue # all in it comes before the page
         if recursive and entry.is_dir(follow_symlinks=False):
-            try: stack += entries(entry.path)
-            except (PermissionError, FileNotFoundError): pass
+            try: stack += entries(entry.path, names)
+            except OSError: pass
 
 def remove(path, recursive):
     if not stat.S_ISDIR(os.lstat(path).st_mode): os.unlink(path)
@@ -140,13 +147,16 @@ def main(q):
             raise
         return None
     if op == 'list':
-        found, more = [], False
-        for entry in walk(path, q['isRecursive']):
-            if len(found) == q['limit']: more = True; break
-            try: found.append(describe(entry, os.path.relpath(entry, path)))
-            except FileNotFoundError: pass
-        return {'entries': found, 'isTruncated': more}
-    if op == 'stat': return describe(path)
+        found, room, more = [], q['maxChars'], 'none'
+        for at, name in walk(path, q['isRecursive'], q.get('after')):
+            if len(found) == q['limit']: more = 'limit'; break
+            try: entry = describe(at, name)
+            except OSError: continue # gone meanwhile, or its path is too long for any call
+            room -= len(json.dumps(entry)) + 2
+            if room < 0 and found: more = 'size'; break
+            found.append(entry)
+        return {'folder': path, 'entries': found, 'more': more}
+    if op == 'stat': return {'folder': path, 'entry': describe(path, os.path.basename(path))}
     if op == 'remove': return remove(path, q['isRecursive'])
     if op == 'mkdir': return os.makedirs(path, exist_ok=True)
     if op == 'rename':

@@ -1,3 +1,4 @@
+import type { ByteContent, StreamContent } from './byte-content.ts'
 import { FileError } from './errors.ts'
 import type { FileOperations } from './file-operations.ts'
 import type { CallOptions } from './transport-options.ts'
@@ -90,9 +91,11 @@ export class SandboxFiles {
 
   /**
    * Writes the whole file, up to 100 MiB; missing folders are made. Others see the old file or the new one, never a
-   * part. An existing file keeps its permissions; of a link the target is written.
+   * part. An existing file keeps its permissions; of a link the target is written. A stream is read as it is written.
+   *
+   * @throws {ConfigurationError} for a content that is neither text nor bytes nor a stream of them.
    */
-  async write(path: string, content: string | Uint8Array, options: FileOptions = {}): Promise<void> {
+  async write(path: string, content: ByteContent | StreamContent, options: FileOptions = {}): Promise<void> {
     await (await this.#load()).write(path, content, options)
   }
 

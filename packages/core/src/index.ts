@@ -18,6 +18,7 @@ export type {
 } from './agent-events.ts'
 export { Agents, SessionAgents, type CreateAgentOptions, type ListAgentsOptions } from './agents.ts'
 export { Theazo, type TheazoOptions } from './client.ts'
+export type { ByteContent, StreamContent } from './byte-content.ts'
 export type { Clock } from './clock.ts'
 export {
   ConfigurationError,

@@ -2,6 +2,7 @@ import { SessionAgents } from './agents.ts'
 import { ConfigurationError } from './errors.ts'
 import { itemsOf, type ListOptions, PagedList } from './pages.ts'
 import type { Transport, TransportRequest } from './transport.ts'
+import { setTransport } from './transport-of.ts'
 import type { CallOptions } from './transport-options.ts'
 import type {
   CreateSessionBody,
@@ -37,6 +38,7 @@ export class Session {
 
   constructor(transport: Transport, id: string, data?: WireSession) {
     this.#transport = transport
+    setTransport(this, transport)
     this.id = id
     this.#data = data
     this.agents = new SessionAgents(transport, id)

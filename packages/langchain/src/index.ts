@@ -3,4 +3,5 @@
  *
  * @module
  */
-export { createTheazoTools, type TheazoLangChainTool, type TheazoToolsOptions } from './tools.ts'
+export { theazoTools, type TheazoToolsOptions } from './tools.ts'
+export type { TheazoTool } from './theazo-tool.ts'

@@ -7,7 +7,7 @@ import type { ToolSandbox } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent, createMiddleware } from 'langchain'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createTheazoTools } from './tools.ts'
+import { theazoTools } from './tools.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -25,7 +25,7 @@ const calling = (...calls: ReturnType<typeof call>[]) =>
 
 function toolNode() {
   return new StateGraph(MessagesAnnotation)
-    .addNode('tools', new ToolNode(createTheazoTools({ agent })))
+    .addNode('tools', new ToolNode(theazoTools({ agent })))
     .addEdge('__start__', 'tools')
     .compile()
 }
@@ -57,7 +57,7 @@ test('run_code runs in createAgent, and the model sees its text', async () => {
   const model = fakeModel()
     .respondWithTools([call('import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)')])
     .respond(new AIMessage('done'))
-  const assistant = createAgent({ model, tools: createTheazoTools({ agent }) })
+  const assistant = createAgent({ model, tools: theazoTools({ agent }) })
   const { messages } = await assistant.invoke({ messages: [new HumanMessage('go')] })
   expect(messages.at(-1)?.text).toBe('done')
   expect(model.calls[1]?.messages.at(-1)?.text).toBe('out\n[stderr]\nerr\n[exit code 3]')
@@ -71,7 +71,7 @@ test('a fault of the API is told to the model, also under a wrapToolCall middlew
     .respondWithTools([call('print(1)')])
     .respond(new AIMessage('understood'))
   const middleware = createMiddleware({ name: 'pass', wrapToolCall: (request, handler) => handler(request) })
-  const assistant = createAgent({ model, tools: createTheazoTools({ agent: gone }), middleware: [middleware] })
+  const assistant = createAgent({ model, tools: theazoTools({ agent: gone }), middleware: [middleware] })
   const { messages } = await assistant.invoke({ messages: [new HumanMessage('go')] })
   const message = messages.find(ToolMessage.isInstance)
   expect(message).toMatchObject({ status: 'error', tool_call_id: 'call_1' })
@@ -105,7 +105,7 @@ test('bad input of the model is told to the model and runs nothing', async () =>
 
 test('no key is in the tool, whichever way it is printed', async () => {
   const { inspect } = await import('node:util')
-  const [tool] = createTheazoTools({ agent })
+  const [tool] = theazoTools({ agent })
   expect(inspect(tool, { depth: 20, showHidden: true }) + JSON.stringify(tool)).not.toContain(local.apiKey)
 })
 
@@ -117,7 +117,7 @@ test('a picture that the code saved reaches the model as a picture, and the arti
     exec: async (lang, code, options) => ({ ...(await agent.exec(lang, code, options)), files }),
   }
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
-  const [tool] = createTheazoTools({ agent: telling })
+  const [tool] = theazoTools({ agent: telling })
   const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
   expect(message.content).toEqual([
     { type: 'text', text: '[files made or changed: /workspace/dot.png (70 bytes)]' },

@@ -14,7 +14,7 @@ import type {
   WireSession,
 } from '@theazo/core'
 import { z } from 'zod'
-import { limits, metadata, network } from './schemas.ts'
+import { idleTimeout, limits, metadata, network } from './schemas.ts'
 
 const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
 const time = z.iso.datetime()
@@ -65,6 +65,7 @@ export const agentAnswer = z
     tools: z.array(z.string()),
     timeout: z.int().meta({ description: 'Seconds.' }),
     network: network.optional(),
+    idleTimeout: idleTimeout.optional(),
     task: taskAnswer.nullable(),
     createdAt: time,
     updatedAt: time,

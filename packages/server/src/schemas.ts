@@ -15,6 +15,7 @@ import type {
 } from '@theazo/core'
 import { z } from 'zod'
 import { maxPatternChars, parsePattern } from './network/host-pattern.ts'
+import { unknownField } from './unknown-field.ts'
 
 const maxCost = z.object({
   amount: z.int('must be an integer number of cents').min(0),
@@ -94,6 +95,24 @@ export const network = z.object({
     .meta({ description: 'Host names, `*.` and a name, `*`, or public IP addresses; `:port`, or 80 and 443.' }),
 })
 
+const idleSeconds = 'must be a whole number of seconds from 60 to 604800 (7 days)'
+
+/** When an agent that nobody uses is ended. A misspelt field is refused: it would be no timeout. */
+export const idleTimeout = z
+  .strictObject(
+    {
+      seconds: z.int(idleSeconds).min(60, idleSeconds).max(604_800, idleSeconds),
+      action: z.enum(['terminate', 'pause'], "must be 'terminate' or 'pause'"),
+    },
+    { error: unknownField(['seconds', 'action']) },
+  )
+  .meta({
+    description:
+      'Terminates or pauses the agent after so many seconds without an exec, a run, a file operation or an open event ' +
+      'stream; its `reason` says so. Counts from the end of the last use, from a resume, or from a restart of the ' +
+      'server. A paused agent counts as idle for `terminate`: it ends so many seconds after its pause.',
+  })
+
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
@@ -103,6 +122,7 @@ export const createAgentBody = z.object({
   instructions: storedText.optional(),
   tools: z.array(z.string()).optional(),
   network: network.optional(),
+  idleTimeout: idleTimeout.optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 

@@ -22,6 +22,8 @@ import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
 import { Executions } from './services/executions.ts'
 import { IdempotentAnswers } from './services/idempotency.ts'
+import { IdleClocks } from './services/idle-clocks.ts'
+import { IdleTimeouts } from './services/idle-timeouts.ts'
 import { Metering } from './services/metering.ts'
 import { networkOffer } from './services/network-offer.ts'
 import { recover } from './services/recovery.ts'
@@ -142,26 +144,33 @@ async function open(
   const metering = new Metering({ database, events, clock, sizeOf: (id) => local.sizeOf(id), onError })
   const limits = new SessionLimits({ database, events, clock, onError })
   const sessions = new Sessions(database, limits, clock)
-  const executions = new Executions()
+  const idleClocks = new IdleClocks(clock)
+  const executions = new Executions(idleClocks)
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
   const shared = { database, events, limits, sandboxes, executions, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const runs = new Runs({ ...shared, execs, modelFor })
-  const agents = new Agents({ ...shared, runs, network })
+  const agents = new Agents({ ...shared, idleClocks, runs, network })
   const pauses = new Pauses({ ...shared, runs })
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
-  const streams = new EventStreams(events, clock)
+  const streams = new EventStreams(events, clock, idleClocks)
+  const idleTimeouts = new IdleTimeouts({ database, agents, pauses, idleClocks, clock, onError })
 
+  events.onKept = (event) => {
+    metrics.eventKept()
+    idleClocks.follow(event)
+  }
+  await idleTimeouts.recover() // before tasks go on, so that no change of a status is missed
   await recover({ database, events, sandboxes, limits, runs, metering, onError })
   const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
   await events.prune(retentionMs)
   const stopPruning = every(clock, pruneMs, () => events.prune(retentionMs).catch(onError))
   metering.start()
+  idleTimeouts.start()
 
   let isClosing = false
   const drained = Promise.withResolvers<void>()
-  events.onKept = () => metrics.eventKept()
   const unreadyBecause = async (): Promise<string | undefined> => {
     if (isClosing) return 'the server is shutting down'
     return await agents.countByStatus().then(
@@ -192,6 +201,7 @@ async function open(
       await Promise.all([executions.drained(drainTimeoutMs, clock), runs.close(drainTimeoutMs)])
     }),
     streams,
+    idleTimeouts,
     closing(async () => void (isClosing = true)),
   )
   return {

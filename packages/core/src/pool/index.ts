@@ -3,5 +3,6 @@
  *
  * @module
  */
-export { SandboxPool, type PooledSandbox } from './sandbox-pool.ts'
+export { PooledSandbox } from './pooled-sandbox.ts'
+export { SandboxPool } from './sandbox-pool.ts'
 export type { SandboxPoolOptions } from './sandbox-pool-options.ts'

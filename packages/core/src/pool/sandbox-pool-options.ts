@@ -1,22 +1,34 @@
 import type { Agent } from '../agent.ts'
 import type { CreateAgentOptions } from '../agents.ts'
+import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport-options.ts'
 
 /** How a pool makes and keeps sandboxes. */
 export interface SandboxPoolOptions {
-  /** Whose session the sandbox of a key is made in. Default: the key is the user's id. */
+  /** The user of a key: the sandbox is made in that user's session. Default: the key is the user's id. */
   userIdOf?: ((key: string) => string) | undefined
-  /** What a new agent is given. */
+  /** The session of a key, instead of `userIdOf`. */
+  sessionOf?: ((key: string) => Promise<Session>) | undefined
+  /**
+   * Options of new agents. If they have no `idleTimeout`, the server ends an agent that had no use for twice `idleTtlMs`
+   * (at least 60 s): the sandboxes of a process that was killed do not stay. Of the extension `agents`.
+   */
   agent?: Omit<CreateAgentOptions, keyof CallOptions | 'name'> | undefined
   /**
-   * Makes the agent's name from the key, on a server with the extension `agents`: another process with the same name
-   * then finds the same sandbox. Default: none, so that each process has its own.
+   * The agent's name for a key, on a server with the extension `agents`: another process with the same name finds the
+   * same sandbox. Undefined for no name. Default: none, so that each process has its own.
    */
-  nameOf?: ((key: string) => string) | undefined
-  /** Where ids are kept for a server without names: answers the one stored for a key. */
+  nameOf?: ((key: string) => string | undefined | Promise<string | undefined>) | undefined
+  /** Answers the id that was stored for a key, for a server without names. */
   recall?: ((key: string) => Promise<string | undefined>) | undefined
-  /** Told of each agent that was made, to store its id. */
+  /** Called with each agent that was made, to store its id. */
   onCreate?: ((key: string, agent: Agent) => unknown) | undefined
+  /**
+   * What happens to a sandbox that the pool lets go because it is idle, the pool is full or disposed:
+   * `terminate` (default) ends it if the pool made it; `pause` keeps its files, for one with a name; `leave` leaves it to
+   * the server's idle timeout, and terminates it on a server without that.
+   */
+  onRelease?: 'terminate' | 'pause' | 'leave' | undefined
   /** Sandboxes at most; when all are in use the next one waits. Default 100. */
   maxSize?: number | undefined
   /** Milliseconds after its last use until a sandbox is let go. Default 900,000. */

@@ -1,62 +1,57 @@
 import { abortable } from '../abortable.ts'
 import type { Agent } from '../agent.ts'
 import type { Theazo } from '../client.ts'
-import { ConfigurationError, ConflictError, NotFoundError, TheazoError } from '../errors.ts'
-import type { ExecOptions } from '../exec.ts'
-import type { Session } from '../sessions.ts'
+import { ConfigurationError, NotFoundError, TheazoError } from '../errors.ts'
 import type { CallOptions } from '../transport-options.ts'
-import type { ExecResult, Language } from '../wire.ts'
+import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
+import { isEnded, type MadeSandbox, SandboxMaker } from './sandbox-maker.ts'
 import type { SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** One key's sandbox. */
 interface Entry {
   key: string
-  agent: Promise<Agent>
-  /** Made by this pool, which then also ends it. */
-  isOwned: boolean
+  made: Promise<MadeSandbox>
   /** Calls that use it now. */
   leases: number
-  lastUsed: number
   timer?: ReturnType<typeof setTimeout>
 }
 
-/** A sandbox that stands for a key's, whichever that is. */
-export interface PooledSandbox {
-  readonly id: string
-  exec(lang: Language, code: string, options?: ExecOptions): Promise<ExecResult>
-}
+const defaultIdleTtlMs = 900_000
+/** Keys whose lost sandbox is remembered, to say so at their next call. */
+const maxNotices = 10_000
 
 /**
  * Keeps one live sandbox for each key: a user, a chat thread, a session of an MCP client.
  *
  * Concurrent calls for a key make one. A sandbox that turns out to be gone (404, terminated, failed) is made anew. What
- * is idle too long is ended, and the longest idle one makes room where the pool is full. `dispose` ends what the pool
- * made; what it was given, or found by a name or a stored id, is left alone.
+ * is idle too long is let go, and the longest idle one makes room if the pool is full. `dispose` lets go of all.
+ * Letting go terminates what the pool made, unless `onRelease` says otherwise; what it was given is left alone.
  *
  * @example
  * ```ts
  * await using pool = new SandboxPool(theazo)
- * const tools = createTheazoTools({ agent: pool.source(`user_${userId}`) })
+ * const tools = theazoTools({ agent: pool.source(`user_${userId}`) })
  * ```
  */
 export class SandboxPool implements AsyncDisposable {
-  readonly #theazo: Theazo
-  readonly #options: SandboxPoolOptions
+  readonly #maker: SandboxMaker
   readonly #maxSize: number
   readonly #idleTtlMs: number
   /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>()
-  /** Ends that are under way. */
-  readonly #ending = new Set<Promise<void>>()
-  #released = Promise.withResolvers<void>()
+  /** Sandboxes that are being let go. */
+  readonly #releasing = new Set<Promise<void>>()
+  /** Why a key's sandbox is gone, for a model that expects its files. */
+  readonly #losses = new Map<string, string>()
+  readonly #notices = new Map<string, string>()
+  #roomMade = Promise.withResolvers<void>()
   #isDisposed = false
 
-  constructor(theazo: Theazo, options: SandboxPoolOptions = {}) {
-    this.#theazo = theazo
-    this.#options = options
+  constructor(theazo: Pick<Theazo, 'sessions' | 'agents'>, options: SandboxPoolOptions = {}) {
     this.#maxSize = options.maxSize ?? 100
-    this.#idleTtlMs = options.idleTtlMs ?? 900_000
+    this.#idleTtlMs = options.idleTtlMs ?? defaultIdleTtlMs
     if (!(this.#maxSize >= 1)) throw configurationError(`maxSize must be at least 1, not ${this.#maxSize}.`)
+    this.#maker = new SandboxMaker(theazo, options, this.#idleTtlMs)
   }
 
   get size(): number {
@@ -71,11 +66,11 @@ export class SandboxPool implements AsyncDisposable {
   ): Promise<Result> {
     const entry = await this.#acquire(key, signal)
     try {
-      const agent = await abortable(entry.agent, signal)
+      const { agent } = await abortable(entry.made, signal)
       this.#assertOpen()
       return await work(agent)
     } catch (error) {
-      if (await this.#isGone(entry, error)) this.#forget(entry)
+      if (mayBeGone(error)) await this.#look(entry)
       throw error
     } finally {
       this.#release(entry)
@@ -83,35 +78,18 @@ export class SandboxPool implements AsyncDisposable {
   }
 
   /**
-   * What tools take as their sandbox: each call runs in the key's agent. Where that is gone, in a new one; the code has
-   * not run then, so it runs once in any case.
+   * A sandbox for tools: each call runs in the key's agent. If that is gone, in a new one, and the tool's text says so; a
+   * paused one is resumed. Code runs once in any case.
    */
   source(key: string): () => Promise<PooledSandbox> {
-    return async () => {
-      const id = await this.use(key, async (agent) => agent.id)
-      return {
-        id,
-        exec: async (lang, code, options) => {
-          let usedId: string | undefined
-          const run = (): Promise<ExecResult> =>
-            this.use(
-              key,
-              (agent) => {
-                usedId = agent.id
-                return agent.exec(lang, code, options)
-              },
-              options,
-            )
-          try {
-            return await run()
-          } catch (error) {
-            // `use` has let go of a sandbox that is gone; any other error is the caller's.
-            if (usedId === undefined || !mayBeGone(error) || (await this.#holds(key, usedId))) throw error
-            return await run()
-          }
-        },
-      }
+    const access = {
+      use: this.use.bind(this),
+      has: (key: string, agentId: string) => this.#has(key, agentId),
+      hold: (key: string) => this.#hold(key),
+      evict: this.evict.bind(this),
+      takeNotice: (key: string) => this.#takeNotice(key),
     }
+    return async () => new PooledSandbox(access, key, await this.use(key, async (agent) => agent))
   }
 
   /** Gives the pool an agent for a key. It is used like any other, and never ended by the pool. */
@@ -119,26 +97,26 @@ export class SandboxPool implements AsyncDisposable {
     this.#assertOpen()
     const known = this.#entries.get(key)
     if (known) this.#retire(known, agent.id)
-    const entry: Entry = { key, agent: Promise.resolve(agent), isOwned: false, leases: 0, lastUsed: 0 }
+    const entry: Entry = { key, made: Promise.resolve({ agent, origin: 'given' }), leases: 0 }
     this.#entries.set(key, entry)
     this.#rest(entry)
   }
 
-  /** Lets go of a key's sandbox, and ends it where the pool made it. */
+  /** Lets go of a key's sandbox. */
   async evict(key: string): Promise<void> {
     const entry = this.#entries.get(key)
     if (!entry) return
-    this.#forget(entry)
-    await this.#end(entry)
+    this.#forget(entry, 'it was ended')
+    await this.#letGo(entry)
   }
 
-  /** Ends what the pool made. Later calls are refused. @throws {AggregateError} where some could not be ended. */
+  /** Lets go of all sandboxes. Later calls are refused. @throws {AggregateError} if some could not be ended. */
   async dispose(): Promise<void> {
     this.#isDisposed = true
-    this.#signalRelease()
+    this.#signalRoom()
     const entries = Array.from(this.#entries.values())
     for (const entry of entries) this.#forget(entry)
-    const ends = await Promise.allSettled([...this.#ending, ...entries.map((entry) => this.#end(entry))])
+    const ends = await Promise.allSettled([...this.#releasing, ...entries.map((entry) => this.#letGo(entry))])
     const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} sandboxes could not be ended.`)
   }
@@ -154,49 +132,33 @@ export class SandboxPool implements AsyncDisposable {
       const known = this.#entries.get(key)
       if (known) return this.#lease(known)
       if (this.#makeRoom()) break
-      await abortable(this.#released.promise, signal)
+      await abortable(this.#roomMade.promise, signal)
     }
-    const entry: Entry = { key, agent: Promise.resolve() as never, isOwned: true, leases: 0, lastUsed: 0 }
     // Not bound to the caller's signal: others may wait for the same one.
-    entry.agent = this.#make(entry)
-    entry.agent.catch(() => this.#forget(entry))
+    const entry: Entry = { key, made: this.#make(key), leases: 0 }
+    entry.made.catch(() => this.#forget(entry))
     this.#entries.set(key, entry)
     return this.#lease(entry)
   }
 
-  async #make(entry: Entry): Promise<Agent> {
-    const { key } = entry
-    const { recall, nameOf, userIdOf, agent: options, onCreate } = this.#options
-    const stored = await recall?.(key)
-    if (stored !== undefined) {
-      const agent = await this.#revive(stored)
-      if (agent) {
-        entry.isOwned = false
-        return agent
-      }
+  async #make(key: string): Promise<MadeSandbox> {
+    const made = await this.#maker.make(key)
+    const loss = this.#losses.get(key)
+    this.#losses.delete(key)
+    if (loss !== undefined && made.origin === 'made') {
+      remember(
+        this.#notices,
+        key,
+        `The sandbox of earlier calls is gone: ${loss}. This is a new one; earlier files and processes are lost.`,
+      )
     }
-    const session: Session = await this.#theazo.sessions.forUser(userIdOf?.(key) ?? key)
-    const agent = await session.agents.create({ ...options, ...(nameOf && { name: nameOf(key) }) })
-    entry.isOwned = agent.isNew
-    try {
-      await onCreate?.(key, agent)
-    } catch (error) {
-      // Nobody would know of it any more.
-      if (agent.isNew) await agent.terminate().catch(() => {})
-      throw error
-    }
-    return agent
+    return made
   }
 
-  /** The agent of a stored id, where it lives. */
-  async #revive(id: string): Promise<Agent | undefined> {
-    try {
-      const agent = await this.#theazo.agents.get(id)
-      return isEnded(agent) ? undefined : agent
-    } catch (error) {
-      if (NotFoundError.isInstance(error)) return undefined
-      throw error
-    }
+  #takeNotice(key: string): string | undefined {
+    const notice = this.#notices.get(key)
+    this.#notices.delete(key)
+    return notice
   }
 
   #lease(entry: Entry): Entry {
@@ -209,17 +171,36 @@ export class SandboxPool implements AsyncDisposable {
     entry.leases -= 1
     if (entry.leases > 0 || this.#entries.get(entry.key) !== entry) return
     this.#rest(entry)
-    this.#signalRelease()
+    this.#signalRoom()
+  }
+
+  #hold(key: string): () => void {
+    const entry = this.#entries.get(key)
+    if (!entry) return () => {}
+    this.#lease(entry)
+    return () => this.#release(entry)
   }
 
   /** Idle from now on: last in the order of use, and let go after a while. */
   #rest(entry: Entry): void {
     this.#entries.delete(entry.key)
     this.#entries.set(entry.key, entry)
-    const timer = setTimeout(() => this.#retire(entry), Math.min(this.#idleTtlMs, 2 ** 31 - 1))
+    const timer = setTimeout(() => void this.#expire(entry), Math.min(this.#idleTtlMs, 2 ** 31 - 1))
     // A pool that nobody disposes must not keep a process alive. Only Node's timers can say so.
     if (typeof timer === 'object') (timer as { unref?: () => void }).unref?.()
     entry.timer = timer
+  }
+
+  /** An agent whose own loop works on a task in the background is not idle. */
+  async #expire(entry: Entry): Promise<void> {
+    const made = await entry.made.catch(() => undefined)
+    const isRunning = await made?.agent.refresh().then(
+      ({ data }) => data.status === 'running',
+      () => false,
+    )
+    if (entry.leases > 0 || this.#entries.get(entry.key) !== entry) return
+    if (isRunning) this.#rest(entry)
+    else this.#retire(entry)
   }
 
   #makeRoom(): boolean {
@@ -234,41 +215,51 @@ export class SandboxPool implements AsyncDisposable {
 
   /** Lets an idle one go; nobody waits for its end, but `dispose` does. */
   #retire(entry: Entry, keptId?: string): void {
-    this.#forget(entry)
-    const ending = this.#end(entry, keptId).catch(() => {}) // the server ends it with its session at the latest
-    this.#ending.add(ending)
-    void ending.finally(() => this.#ending.delete(ending))
+    this.#forget(entry, 'it was not used for a while')
+    const releasing = this.#letGo(entry, keptId).catch(() => {}) // the server ends it with its session at the latest
+    this.#releasing.add(releasing)
+    void releasing.finally(() => this.#releasing.delete(releasing))
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: Entry, loss?: string): void {
     clearTimeout(entry.timer)
     if (this.#entries.get(entry.key) !== entry) return
     this.#entries.delete(entry.key)
-    this.#signalRelease()
+    if (loss !== undefined) remember(this.#losses, entry.key, loss)
+    this.#signalRoom()
   }
 
-  async #end(entry: Entry, keptId?: string): Promise<void> {
-    const agent = await entry.agent.catch(() => undefined) // one that could not be made need not be ended
-    if (!agent || !entry.isOwned || agent.id === keptId) return
-    await agent.terminate().catch((error: unknown) => {
-      if (!NotFoundError.isInstance(error)) throw error
-    })
+  async #letGo(entry: Entry, keptId?: string): Promise<void> {
+    const made = await entry.made.catch(() => undefined) // one that could not be made need not be ended
+    if (made && made.agent.id !== keptId) await this.#maker.release(made)
   }
 
-  async #isGone(entry: Entry, error: unknown): Promise<boolean> {
-    if (!mayBeGone(error)) return false
-    const agent = await entry.agent.catch(() => undefined)
-    return !agent || !(await this.#revive(agent.id).catch(() => agent))
+  /** Asks the server for an agent that may be gone, and forgets it if it is. */
+  async #look(entry: Entry): Promise<void> {
+    const agent = await entry.made.then(
+      ({ agent }) => agent,
+      () => undefined,
+    )
+    if (!agent) return this.#forget(entry)
+    try {
+      await agent.refresh()
+    } catch (error) {
+      if (NotFoundError.isInstance(error)) this.#forget(entry, 'the server does not know it any more')
+      return // the server does not answer: the next call sees
+    }
+    const { status, reason } = agent.data
+    if (isEnded(agent))
+      this.#forget(entry, `it has ${status === 'failed' ? 'failed' : 'been terminated'}${because(reason)}`)
   }
 
-  async #holds(key: string, id: string): Promise<boolean> {
-    const agent = await this.#entries.get(key)?.agent.catch(() => undefined)
-    return agent?.id === id
+  async #has(key: string, agentId: string): Promise<boolean> {
+    const made = await this.#entries.get(key)?.made.catch(() => undefined)
+    return made?.agent.id === agentId
   }
 
-  #signalRelease(): void {
-    this.#released.resolve()
-    this.#released = Promise.withResolvers()
+  #signalRoom(): void {
+    this.#roomMade.resolve()
+    this.#roomMade = Promise.withResolvers()
   }
 
   #assertOpen(): void {
@@ -276,14 +267,16 @@ export class SandboxPool implements AsyncDisposable {
   }
 }
 
-/** A 409 may also say paused or busy. */
-function mayBeGone(error: unknown): boolean {
-  if (ConflictError.isInstance(error)) return error.details?.['reason'] !== 'interrupted' // the code has begun
-  return NotFoundError.isInstance(error)
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${reason.replace(/\.$/, '')})`
 }
 
-function isEnded({ data: { status } }: Agent): boolean {
-  return status === 'terminated' || status === 'failed'
+/** Keeps the newest entries of a map. */
+function remember(map: Map<string, string>, key: string, text: string): void {
+  map.delete(key)
+  map.set(key, text)
+  const [oldest] = map.keys()
+  if (map.size > maxNotices && oldest !== undefined) map.delete(oldest)
 }
 
 function configurationError(message: string): TheazoError {

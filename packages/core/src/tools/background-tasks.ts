@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { Task } from '../wire.ts'
 import { defineTool, needed, type Tool } from './define-tool.ts'
 import { costText, taskPrompt } from './run-task.ts'
 import { money } from './schemas.ts'
-import { truncate } from './truncate.ts'
+import { truncate } from './model-text.ts'
 
 /** What the model gives `start_task`. */
 export interface StartTaskInput {
@@ -26,10 +26,11 @@ export interface TaskRefData {
   taskId: string
 }
 
-/** What `get_task` gives programs: the task, its output cut to 30,000 characters. */
+/** What `get_task` gives programs: the task; its output is cut to 30,000 characters, its prompt to 2,000. */
 export type GetTaskData = Task
 
 const maxChars = 30_000
+const maxPromptChars = 2000
 const taskId = z.string().min(1).max(128).describe('The id that start_task gave.')
 const startInput: z.ZodType<StartTaskInput> = z.object({ task: taskPrompt })
 const idInput: z.ZodType<TaskIdInput> = z.object({ taskId })
@@ -61,7 +62,7 @@ export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = define
     const start = needed(sandbox.run?.bind(sandbox), 'start_task', loop)
     signal?.throwIfAborted()
     // Not given the signal: an abort of this call after the start must not cancel what was to go on by itself.
-    await using run = start(task)
+    await using run = await start(task)
     return { agentId: sandbox.id, taskId: await run.taskId }
   },
   toText: ({ taskId }) => `Started ${taskId}. Ask for its state with get_task.`,
@@ -77,7 +78,12 @@ export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run({ taskId }, { sandbox, signal }) {
     const found = await needed(sandbox.tasks, 'get_task', loop).get(taskId, { signal })
-    return { ...found, ...(found.output !== undefined && { output: truncate(found.output, maxChars) }) }
+    const { prompt, output } = found
+    return {
+      ...found,
+      prompt: truncate(prompt, maxPromptChars),
+      ...(output !== undefined && { output: truncate(output, maxChars) }),
+    }
   },
   toText({ id, status, output, error, cost }) {
     const parts = [`${id} is ${status}.`]

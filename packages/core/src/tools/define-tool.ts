@@ -1,12 +1,16 @@
-import type { z } from 'zod'
+import type { z } from 'zod/v4'
 import { NotSupportedError, TheazoError } from '../errors.ts'
-import type { SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
+import { cleanData, cleanText, modelText } from './model-text.ts'
+import type { ToolImage } from './tool-images.ts'
+import { parseToolInput } from './tool-input.ts'
+import type { AccountSource, SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
+import { toolErrorText } from './tool-error-text.ts'
 
 /** What a tool does to the world, for approvals and MCP annotations. */
 export interface ToolHints {
   /** Changes nothing. */
   readOnly: boolean
-  /** May destroy what was there. */
+  /** May destroy something. */
   destructive: boolean
   /** Calling it again changes nothing more. */
   idempotent: boolean
@@ -14,9 +18,9 @@ export interface ToolHints {
   openWorld: boolean
 }
 
-/** How far a call is: for a person who waits. Never the only place of anything. */
+/** What happens while a call runs: for a person who waits. Never the only place of anything. */
 export interface ToolProgress {
-  /** What has just happened: a piece of output, a thought, a tool call. */
+  /** A piece of output, a thought, a tool call. */
   message: string
 }
 
@@ -25,66 +29,56 @@ export interface ToolCallOptions {
   sandbox: SandboxSource
   /** Ends the call; it rejects with the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Told as things happen, in order and awaited. */
+  /** Called as things happen, in order and awaited. */
   report?: ((progress: ToolProgress) => unknown) | undefined
   /** The framework's id of this call. */
   callId?: string | undefined
   /** For the tools that look at usage or make agents. */
-  account?: ToolAccount | undefined
+  account?: AccountSource | undefined
+  /** False: images are named and not shown. Default true. */
+  images?: boolean | undefined
 }
 
-/** The same as the tool itself sees it. */
-export interface ToolContext extends ToolCallOptions {
+/** The options of a call as the tool itself sees them. */
+export interface ToolContext extends Omit<ToolCallOptions, 'sandbox' | 'account' | 'images'> {
   sandbox: ToolSandbox
+  /** @throws {NotSupportedError} with a text for the model, if the caller gave no account. */
+  account: () => Promise<ToolAccount>
+  images: boolean
 }
 
-/** A picture in a result, for the model to look at. */
-export interface ToolImage {
-  path: string
-  mediaType: string
-  base64: string
-}
-
-/** A tool's answer: text and pictures for the model, data for programs. */
+/** A tool's answer: text and images for the model, data for programs. */
 export type ToolResult<Data> =
   | { isError: false; text: string; images: ToolImage[]; data: Data }
   | { isError: true; text: string; error: TheazoError }
 
-/** What a tool is made of. Descriptions are prompt text: written once, here, for every framework. */
+/** The parts of a tool. Descriptions are prompt text: written once, here, for every framework. */
 export interface ToolDefinition<Name extends string, Input, Data> {
   name: Name
   title: string
   description: string
-  /** Strings, enums, bounded integers and booleans only; optional, never defaulted. The same to every provider. */
+  /** Strings, enums, bounded integers and booleans only; optional, never defaulted; each described with its bounds. */
   input: z.ZodType<Input>
+  /** Other words for the values of an enum, by field. */
+  aliases?: Record<string, Record<string, string>>
   /** Shape of `data`; loose enough that no result fails it. */
   output: z.ZodType<Data>
   hints: ToolHints
-  /** Does the work on input that was validated. API errors may be thrown. */
+  /** Does the work on input that was checked. API errors may be thrown. */
   run: (input: Input, context: ToolContext) => Promise<Data>
-  /** Says a result to the model. Pure: a framework may call it again on data from its history. */
+  /** Puts a result into words for the model. Pure: a framework may call it again on data from its history. */
   toText: (data: Data) => string
-  /** The pictures of a result. Pure as well. */
+  /** The images of a result. Pure as well. */
   toImages?: (data: Data) => ToolImage[]
 }
 
 /** A tool of the catalog, ready for a framework to wrap. */
 export interface Tool<Name extends string, Input, Data> extends Omit<ToolDefinition<Name, Input, Data>, 'run'> {
   /**
-   * Runs the tool. Faults of the API come back as a result with `isError`, its text written for the model; an abort
-   * rejects with the signal's reason, and so does every error that is not the API's.
+   * Checks the input and runs the tool. A wrong input and a fault of the API come back as a result with `isError`, its
+   * text written for the model. An abort rejects with the signal's reason, and so does every error that is not the API's.
    */
   run: (input: Input, options: ToolCallOptions) => Promise<ToolResult<Data>>
-}
-
-/** What a model did wrong with a tool; the message tells it how to do better. */
-export class ToolInputError extends TheazoError {
-  static override readonly className = 'ToolInputError'
-  declare readonly name: 'ToolInputError'
-
-  constructor(message: string) {
-    super(message, { code: 'tool_input' })
-  }
 }
 
 /**
@@ -107,55 +101,69 @@ export class ToolInputError extends TheazoError {
  * })
  * ```
  */
-export function defineTool<Name extends string, Input, Data>(
+export function defineTool<Name extends string, Input, Data extends object>(
   definition: ToolDefinition<Name, Input, Data>,
 ): Tool<Name, Input, Data> {
+  const toText = (data: Data): string => {
+    const { notice } = data as Noticed
+    const text = modelText(definition.toText(data))
+    return notice === undefined ? text : `[${notice}]\n${text}`
+  }
   return {
     ...definition,
-    async run(input, { sandbox: source, ...options }) {
+    toText,
+    async run(input, { sandbox: source, account, images = true, report, ...options }) {
       const { signal } = options
       signal?.throwIfAborted()
+      let sandbox: ToolSandbox | undefined
+      let letGo: (() => void) | undefined
       try {
-        const sandbox = typeof source === 'function' ? await source() : source
+        const checked = parseToolInput(definition, input)
+        sandbox = typeof source === 'function' ? await source() : source
+        letGo = sandbox.hold?.()
         signal?.throwIfAborted()
-        const data = await definition.run(input, { ...options, sandbox })
-        const images = definition.toImages?.(data) ?? []
-        return { isError: false, text: definition.toText(data), images, data }
+        const context = {
+          ...options,
+          sandbox,
+          images,
+          report: reporter(report),
+          account: accountOf(account, definition),
+        }
+        const result = cleanData(await definition.run(checked, context))
+        const notice = sandbox.takeNotice?.()
+        const data = notice === undefined ? result : { ...result, notice }
+        return { isError: false, text: toText(data), images: definition.toImages?.(data) ?? [], data }
       } catch (error) {
         if (signal?.aborted || !TheazoError.isInstance(error)) throw error
-        return { isError: true, text: errorText(error), error }
+        const notice = sandbox?.takeNotice?.()
+        const text = toolErrorText(error)
+        return { isError: true, text: notice === undefined ? text : `[${notice}]\n${text}`, error }
+      } finally {
+        letGo?.()
       }
     },
   }
 }
 
+/** What a call adds to the data of its tool if the sandbox is another one than before, or was paused. */
+interface Noticed {
+  notice?: string
+}
+
+function reporter(report: ToolCallOptions['report']): ToolCallOptions['report'] {
+  return report && (({ message }) => report({ message: cleanText(message) }))
+}
+
+function accountOf(account: AccountSource | undefined, { name }: { name: string }): ToolContext['account'] {
+  return async () => needed(typeof account === 'function' ? await account() : account, name, 'an account')
+}
+
 /**
  * A part of the context that not every caller gives.
  *
- * @throws {NotSupportedError} with a text for the model, where it is not there.
+ * @throws {NotSupportedError} with a text for the model, if it is missing.
  */
 export function needed<Part>(part: Part | undefined, tool: string, what: string): Part {
   if (part !== undefined) return part
   throw new NotSupportedError(`${tool} is not available here: it needs ${what}.`, { code: 'not_supported' })
-}
-
-/** Says what happened and what to do about it; a model reads this and acts on it. */
-function errorText(error: TheazoError): string {
-  if (ToolInputError.isInstance(error)) return error.message
-  const isFile = error.code.startsWith('file_')
-  const advice =
-    adviceByCode[error.code] ??
-    (error.isRetryable ? 'You may try once more.' : isFile ? 'Check the path with list_files.' : 'Do not retry as is.')
-  return `${error.name} (${error.code}): ${error.message}\n${advice}`
-}
-
-const adviceByCode: Record<string, string> = {
-  session_limit_exceeded: 'A limit set by the owner is reached. Stop using this tool and tell the user.',
-  unauthorized: 'The API key is wrong: only the owner can mend this. Stop using this tool and tell the user.',
-  forbidden: 'The API key lacks the permission: only the owner can mend this. Stop using this tool and tell the user.',
-  not_found: 'The sandbox is gone with its files. Tell the user.',
-  not_supported: 'Stop using this tool; do the work another way.',
-  timeout: 'The code ran too long and was killed; files it wrote are kept. Split the work into shorter steps.',
-  client_timeout: 'The code ran too long and was killed; files it wrote are kept. Split the work into shorter steps.',
-  file_too_large: 'Read a part of it with run_code.',
 }

@@ -1,7 +1,8 @@
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf } from './files-of.ts'
 import { path } from './schemas.ts'
+import { toolPath } from './tool-path.ts'
 
 /** What the model gives `delete_file`. */
 export interface DeleteFileInput {
@@ -29,7 +30,8 @@ export const deleteFile: Tool<'delete_file', DeleteFileInput, DeleteFileData> = 
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
-  async run({ path, recursive = false }, { sandbox, signal }) {
+  async run({ path: given, recursive = false }, { sandbox, signal }) {
+    const path = toolPath(given)
     await filesOf(sandbox).remove(path, { isRecursive: recursive, signal })
     return { path }
   },

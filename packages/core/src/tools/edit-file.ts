@@ -1,7 +1,10 @@
-import { z } from 'zod'
-import { defineTool, type Tool, ToolInputError } from './define-tool.ts'
+import { z } from 'zod/v4'
+import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf } from './files-of.ts'
+import { truncate } from './model-text.ts'
 import { path } from './schemas.ts'
+import { ToolInputError } from './tool-input-error.ts'
+import { toolPath } from './tool-path.ts'
 
 /** What the model gives `edit_file`. */
 export interface EditFileInput {
@@ -14,11 +17,15 @@ export interface EditFileInput {
 /** What `edit_file` gives programs. */
 export interface EditFileData {
   path: string
-  /** 1-based, of each place that was changed, as it was before. */
+  /** Places that were changed. */
+  count: number
+  /** 1-based lines of the first 20 of them, as they were before. */
   lines: number[]
 }
 
 const maxBytes = 10 * 1024 * 1024
+const maxLines = 20
+const maxShownChars = 2000
 
 const input: z.ZodType<EditFileInput> = z.object({
   path,
@@ -30,7 +37,11 @@ const input: z.ZodType<EditFileInput> = z.object({
   replaceAll: z.boolean().optional().describe('Replace every occurrence. Default false.'),
 })
 
-const output: z.ZodType<EditFileData> = z.object({ path: z.string(), lines: z.array(z.number()) }).passthrough()
+const output: z.ZodType<EditFileData> = z.looseObject({
+  path: z.string(),
+  count: z.number(),
+  lines: z.array(z.number()),
+})
 
 /** Replaces an exact text in a file. */
 export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTool({
@@ -42,7 +53,8 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
-  async run({ path, oldText, newText, replaceAll = false }, { sandbox, signal }) {
+  async run({ path: given, oldText, newText, replaceAll = false }, { sandbox, signal }) {
+    const path = toolPath(given)
     if (oldText === newText) throw new ToolInputError('oldText and newText are the same: nothing would change.')
     const files = filesOf(sandbox)
     const text = decoded(await files.read(path, { signal, maxBytes }), path)
@@ -67,10 +79,12 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
       text.replaceAll(from, () => to),
       { signal },
     )
-    return { path, lines }
+    return { path, count: places.length, lines: lines.slice(0, maxLines) }
   },
-  toText: ({ path, lines }) =>
-    `Edited ${path} at line${lines.length === 1 ? '' : 's'} ${lines.slice(0, 20).join(', ')}.`,
+  toText({ path, count, lines }) {
+    const more = count > lines.length ? `, and ${count - lines.length} more places` : ''
+    return `Edited ${path} at line${lines.length === 1 ? '' : 's'} ${lines.join(', ')}${more}.`
+  },
 })
 
 function decoded(bytes: Uint8Array, path: string): string {
@@ -107,7 +121,7 @@ function notFound(path: string, text: string, part: string): string {
   const why = wanted.every((line, index) => bare(lines[near + index] ?? '') === line)
     ? 'with other white space'
     : 'in another form'
-  return `oldText does not stand in ${path} exactly, but ${why} at line ${near + 1}:\n${found.slice(0, 2000)}`
+  return `oldText does not stand in ${path} exactly, but ${why} at line ${near + 1}:\n${truncate(found, maxShownChars)}`
 }
 
 function bare(line: string): string {

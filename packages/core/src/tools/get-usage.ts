@@ -1,6 +1,6 @@
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { MaxCost, UsageSummary } from '../wire.ts'
-import { defineTool, needed, type Tool } from './define-tool.ts'
+import { defineTool, type Tool } from './define-tool.ts'
 import { costText } from './run-task.ts'
 import { money, nothing } from './schemas.ts'
 
@@ -29,7 +29,7 @@ export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = 
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run(_input, { account, signal }) {
-    const { usage, session } = needed(account, 'get_usage', 'an account')
+    const { usage, session } = await account()
     await session.refresh({ signal })
     const { maxCost } = session.data.limits
     const from = maxCost ? periodStart(maxCost.period, session.data.createdAt) : session.data.createdAt

@@ -1,5 +1,5 @@
 /**
- * The tool catalog: what a model may do with a sandbox, told once for every framework.
+ * The tool catalog: what a model may do with a sandbox, defined once for every framework.
  *
  * @module
  */
@@ -12,22 +12,28 @@ export {
   type TaskIdInput,
   type TaskRefData,
 } from './background-tasks.ts'
-export { selectTools, toolGroups, type AnyTool, type SelectToolsOptions, type ToolGroup } from './catalog.ts'
+export {
+  selectTools,
+  toolGroups,
+  type AnyTool,
+  type DefaultToolGroup,
+  type SelectToolsOptions,
+  type ToolGroup,
+  type ToolName,
+  type ToolNames,
+} from './catalog.ts'
 export {
   defineTool,
-  ToolInputError,
   type Tool,
   type ToolCallOptions,
   type ToolContext,
   type ToolDefinition,
   type ToolHints,
-  type ToolImage,
   type ToolProgress,
   type ToolResult,
 } from './define-tool.ts'
 export { deleteFile, type DeleteFileData, type DeleteFileInput } from './delete-file.ts'
 export { editFile, type EditFileData, type EditFileInput } from './edit-file.ts'
-export { withoutPictures, type Pictures } from './files-of.ts'
 export { getUsage, type GetUsageData } from './get-usage.ts'
 export {
   createAgent,
@@ -44,5 +50,16 @@ export { listFiles, type ListFilesData, type ListFilesInput } from './list-files
 export { readFile, type ReadFileData, type ReadFileInput } from './read-file.ts'
 export { runCode, type RunCodeData, type RunCodeInput } from './run-code.ts'
 export { runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'
-export type { SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
+export { withoutImages, type HiddenImage, type ToolImage, type ToolImages } from './tool-images.ts'
+export { inputSchemaOf, parseToolInput, type ToolInputSchema, type ToolInputSchemaProperty } from './tool-input.ts'
+export { ToolInputError } from './tool-input-error.ts'
+export { toolSource, type ToolSource, type ToolSourceOptions } from './tool-source.ts'
+export type {
+  AccountSource,
+  DescribedSandbox,
+  SandboxCallOptions,
+  SandboxSource,
+  ToolAccount,
+  ToolSandbox,
+} from './tool-sandbox.ts'
 export { writeFile, type WriteFileData, type WriteFileInput } from './write-file.ts'

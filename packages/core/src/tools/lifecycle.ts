@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { Agent as WireAgent } from '../wire.ts'
 import { defineTool, needed, type Tool, type ToolHints } from './define-tool.ts'
 import { nothing } from './schemas.ts'
@@ -109,7 +109,7 @@ export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = de
   output: agent,
   hints: changing,
   async run({ name, instructions }, { account, signal }) {
-    const { session } = needed(account, 'create_agent', 'an account')
+    const { session } = await account()
     return dataOf((await session.agents.create({ name, instructions, signal })).data)
   },
   toText: agentText,
@@ -124,7 +124,7 @@ export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTo
   output: agents,
   hints: readOnly,
   async run(_input, { account, signal }) {
-    const { session } = needed(account, 'list_agents', 'an account')
+    const { session } = await account()
     const { data, nextCursor } = await session.agents.list({ limit: maxAgents, signal }).page()
     return { agents: data.map((agent) => dataOf(agent.data)), isTruncated: Boolean(nextCursor) }
   },

@@ -1,6 +1,7 @@
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf, sizeText } from './files-of.ts'
+import { toolPath } from './tool-path.ts'
 
 /** What the model gives `list_files`. */
 export interface ListFilesInput {
@@ -12,11 +13,13 @@ export interface ListFilesInput {
 export interface ListFilesData {
   path: string
   entries: { name: string; type: string; sizeBytes: number; modifiedAt: string }[]
-  /** There are more than the 500 listed. */
+  /** There are more than those listed. */
   isTruncated: boolean
 }
 
 const maxEntries = 500
+/** Characters of all names together: a name may have 4,000. */
+const maxChars = 30_000
 
 const input: z.ZodType<ListFilesInput> = z.object({
   path: z.string().min(1).max(4096).optional().describe('Folder; relative ones are below /workspace, the default.'),
@@ -41,12 +44,15 @@ export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defi
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
-  async run({ path = '/workspace', recursive = false }, { sandbox, signal }) {
+  async run({ path: given = '/workspace', recursive = false }, { sandbox, signal }) {
+    const path = toolPath(given)
     const found = await filesOf(sandbox).list(path, { isRecursive: recursive, limit: maxEntries + 1, signal })
-    const entries = found.slice(0, maxEntries).map(({ name, type, sizeBytes, modifiedAt }) => {
+    let chars = 0
+    const fitting = found.slice(0, maxEntries).filter(({ name }) => (chars += name.length) <= maxChars)
+    const entries = fitting.map(({ name, type, sizeBytes, modifiedAt }) => {
       return { name, type, sizeBytes, modifiedAt: modifiedAt.toISOString() }
     })
-    return { path, entries, isTruncated: found.length > maxEntries }
+    return { path, entries, isTruncated: found.length > entries.length }
   },
   toText({ path, entries, isTruncated }) {
     if (entries.length === 0) return `${path} is empty.`
@@ -54,6 +60,9 @@ export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defi
       if (type === 'file') return `${name} (${sizeText(sizeBytes)})`
       return type === 'directory' ? `${name}/` : `${name} (${type})`
     })
-    return [...lines, ...(isTruncated ? [`[only the first ${maxEntries} are listed]`] : [])].join('\n')
+    return [
+      ...lines,
+      ...(isTruncated ? [`[only the first ${entries.length} are listed; list a folder within, or use run_code]`] : []),
+    ].join('\n')
   },
 })

@@ -1,9 +1,12 @@
-import { z } from 'zod'
-import { toBase64 } from '../exec.ts'
-import { defineTool, type Tool, ToolInputError } from './define-tool.ts'
-import { filesOf, imageType, maxImageBytes, type Pictures, sizeText } from './files-of.ts'
-import { image, path } from './schemas.ts'
-import { truncate } from './truncate.ts'
+import { z } from 'zod/v4'
+import { defineTool, type Tool } from './define-tool.ts'
+import { filesOf, sizeText } from './files-of.ts'
+import { imageInfo } from './image-info.ts'
+import { isBlank, truncate } from './model-text.ts'
+import { hiddenImages, images, path } from './schemas.ts'
+import { hiddenImagesText, imageOf, isShown, type ToolImages } from './tool-images.ts'
+import { ToolInputError } from './tool-input-error.ts'
+import { toolPath } from './tool-path.ts'
 
 /** What the model gives `read_file`. */
 export interface ReadFileInput {
@@ -13,10 +16,10 @@ export interface ReadFileInput {
 }
 
 /** What `read_file` gives programs. */
-export interface ReadFileData extends Pictures {
+export interface ReadFileData extends ToolImages {
   path: string
   sizeBytes: number
-  /** The lines that were asked for, with their line ends; absent for a picture and for binary content. */
+  /** The lines that were asked for, with their line ends; absent for an image and for binary content. */
   text?: string
   /** 1-based, of `text`. */
   startLine?: number
@@ -30,14 +33,14 @@ const maxBytes = 10 * 1024 * 1024
 
 const input: z.ZodType<ReadFileInput> = z.object({
   path,
-  startLine: z.number().int().min(1).max(10_000_000).optional().describe('First line, from 1. Default 1.'),
+  startLine: z.number().int().min(1).max(10_000_000).optional().describe('First line, 1 or more. Default 1.'),
   lineCount: z
     .number()
     .int()
     .min(1)
     .max(maxLines)
     .optional()
-    .describe(`Lines to read; at most and by default ${maxLines}.`),
+    .describe(`Lines to read, 1 to ${maxLines}. Default ${maxLines}.`),
 })
 
 const output: z.ZodType<ReadFileData> = z
@@ -48,31 +51,33 @@ const output: z.ZodType<ReadFileData> = z
     startLine: z.number().optional(),
     endLine: z.number().optional(),
     totalLines: z.number().optional(),
-    images: z.array(image).optional(),
+    images,
+    hiddenImages,
   })
   .passthrough() as z.ZodType<ReadFileData> // zod types an optional key as `| undefined`
 
-/** Reads a text file by lines, or shows a picture. */
+/** Reads a text file by lines, or shows an image. */
 export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTool({
   name: 'read_file',
   title: 'Read file',
   description:
-    'Read a text file of the sandbox by lines, or look at a picture (PNG, JPEG, GIF, WebP). ' +
+    'Read a text file of the sandbox by lines, or look at an image (PNG, JPEG, GIF, WebP). ' +
     'A long file is given in parts: go on with startLine.',
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
-  async run({ path, startLine: wantedLine, lineCount: wantedCount }, { sandbox, signal }) {
-    // Models ignore bounds now and then, and not every framework validates: clamp.
-    const startLine = Math.max(1, Math.floor(wantedLine ?? 1) || 1)
-    const lineCount = Math.min(Math.max(1, Math.floor(wantedCount ?? maxLines) || maxLines), maxLines)
+  async run(
+    { path: given, startLine = 1, lineCount = maxLines },
+    { sandbox, signal, images: isOn },
+  ): Promise<ReadFileData> {
+    const path = toolPath(given)
     const bytes = await filesOf(sandbox).read(path, { signal, maxBytes })
     const sizeBytes = bytes.length
-    const mediaType = imageType(bytes)
-    if (mediaType && sizeBytes <= maxImageBytes) {
-      return { path, sizeBytes, images: [{ path, mediaType, base64: toBase64(bytes) }] }
+    if (imageInfo(bytes)) {
+      const image = imageOf(path, bytes, isOn)
+      return { path, sizeBytes, ...(isShown(image) ? { images: [image] } : { hiddenImages: [image] }) }
     }
-    if (mediaType || bytes.subarray(0, 8192).includes(0)) return { path, sizeBytes }
+    if (bytes.subarray(0, 8192).includes(0)) return { path, sizeBytes }
     const lines = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).split(/(?<=\n)/)
     const totalLines = sizeBytes === 0 ? 0 : lines.length
     if (startLine > Math.max(totalLines, 1)) {
@@ -85,10 +90,13 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
     return { path, sizeBytes, text: truncate(fitting.join(''), maxChars), startLine, endLine, totalLines }
   },
   toImages: ({ images }) => images ?? [],
-  toText({ path, sizeBytes, text, startLine, endLine, totalLines = 0, images }) {
-    if (images) return `${path}: a picture of ${sizeText(sizeBytes)}.`
+  toText({ path, sizeBytes, text, startLine, endLine, totalLines = 0, images, hiddenImages = [] }) {
+    const image = images?.[0]
+    if (image) return `${path}: an image of ${image.width}×${image.height} pixels (${sizeText(sizeBytes)}).`
+    if (hiddenImages.length > 0) return hiddenImagesText(hiddenImages)
     if (text === undefined) return `${path} is not text (${sizeText(sizeBytes)}). Use run_code to look into it.`
     if (totalLines === 0) return `${path} is empty.`
+    if (isBlank(text)) return `${path} has only white space in lines ${startLine} to ${endLine} of ${totalLines}.`
     if (startLine === 1 && endLine === totalLines) return text
     const more = endLine === totalLines ? '' : ` Go on with startLine ${(endLine ?? 0) + 1}.`
     return `${text.replace(/\n$/, '')}\n[lines ${startLine} to ${endLine} of ${totalLines}.${more}]`

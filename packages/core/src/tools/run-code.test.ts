@@ -13,6 +13,24 @@ const plain: ExecResult = { stdout: '', stderr: '', exitCode: 0, durationMs: 1 }
 const run = (result: Partial<ExecResult>) =>
   runCode.run({ language: 'bash', code: '' }, { sandbox: sandboxThat(async () => ({ ...plain, ...result })) })
 
+test('a wrong input is a result that names the field, and nothing runs', async () => {
+  const sandbox = sandboxThat(() => expect.fail('it ran'))
+  const input = { language: 'cobol', code: '1' } as never // as an untyped caller may send it
+  const result = await runCode.run(input, { sandbox })
+  expect(result).toMatchObject({ isError: true, error: { code: 'tool_input' } })
+  expect(result.text).toContain('language must be')
+})
+
+test('a message about another sandbox comes once, with the text and with the data', async () => {
+  const notices = ['Files are lost.']
+  const sandbox: ToolSandbox = { ...sandboxThat(async () => plain), takeNotice: () => notices.pop() }
+  const call = { language: 'bash', code: '' } as const
+  const first = await runCode.run(call, { sandbox })
+  expect(first).toMatchObject({ text: '[Files are lost.]\n(no output)', data: { notice: 'Files are lost.' } })
+  if (!first.isError) expect(runCode.toText(first.data)).toBe(first.text)
+  expect((await runCode.run(call, { sandbox })).text).toBe('(no output)')
+})
+
 test('plain output is the text as it is', async () => {
   expect(await run({ stdout: '4\n' })).toEqual({
     isError: false,
@@ -29,17 +47,28 @@ test('a failing program is a result that shows stderr and the exit code', async 
   })
 })
 
-test('silence is said, and so is what a cap took away', async () => {
-  expect((await run({})).text).toBe('(no output)')
+test.each([{}, { stdout: '\n' }, { stdout: ' \t', stderr: '\n' }, { stdout: '\u200b' }])(
+  'a result without a visible character says so: %j',
+  async (result) => expect((await run(result)).text).toBe('(no output)'),
+)
+
+test('an incomplete stream is said', async () => {
   expect((await run({ stdout: 'x', stdoutTruncated: true })).text).toContain('not complete')
+})
+
+test('text and data are well-formed Unicode without NUL', async () => {
+  const result = await run({ stdout: 'a\0b\ud83d', files: [{ path: '/workspace/\udc80', sizeBytes: 1 }] })
+  if (result.isError) expect.fail(result.text)
+  expect(result.data).toMatchObject({ stdout: 'a␀b\ufffd', files: [{ path: '/workspace/\ufffd' }] })
+  expect(result.text).toBe('a␀b\ufffd\n[files made or changed: /workspace/\ufffd (1 bytes)]')
 })
 
 test('long output is cut to its head and tail at 30,000 characters a stream', async () => {
   const result = await run({ stdout: `head${'x'.repeat(200_000)}tail` })
   if (result.isError) expect.fail(result.text)
   const { stdout, stdoutTruncated } = result.data
-  expect([stdout.length < 30_100, stdout.slice(0, 5), stdout.slice(-5)]).toEqual([true, 'headx', 'xtail'])
-  expect(/\[… 170008 of 200008 characters cut …\]/.test(stdout)).toBe(true)
+  expect([stdout.length <= 30_000, stdout.slice(0, 5), stdout.slice(-5)]).toEqual([true, 'headx', 'xtail'])
+  expect(/\[… 170\d\d\d of 200008 characters cut …\]/.test(stdout)).toBe(true)
   expect(stdoutTruncated).toBe(true)
   expect(result.text.startsWith(stdout)).toBe(true)
 })
@@ -57,7 +86,7 @@ test('a time the model asks for becomes the deadline, clamped to the server limi
   expect(asked).toEqual([undefined, 5000, undefined, undefined, 1000])
 })
 
-test('a fault of the API is a result that tells the model what to do', async () => {
+test('a fault of the API is a result that says what to do', async () => {
   const error = new SessionLimitExceededError('maxCost of 500 cents is reached.', {
     code: 'session_limit_exceeded',
     status: 402,
@@ -76,7 +105,7 @@ test('the sandbox is asked for at the call, and a failure to get it is a result 
   expect(result).toMatchObject({ isError: true, error })
 })
 
-test('an abort and a fault of our own are thrown, not told to the model', async () => {
+test('an abort and a fault of our own are thrown, and not shown to the model', async () => {
   const bug = new RangeError('a bug')
   const call = { language: 'bash', code: '' } as const
   await expect(runCode.run(call, { sandbox: sandboxThat(() => Promise.reject(bug)) })).rejects.toBe(bug)

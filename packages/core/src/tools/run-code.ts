@@ -1,12 +1,10 @@
-import { z } from 'zod'
-import { TheazoError } from '../errors.ts'
-import { toBase64 } from '../exec.ts'
-import type { ExecFile, ExecResult, Language } from '../wire.ts'
-import { defineTool, type Tool, type ToolImage } from './define-tool.ts'
-import { filesOf, imageType, maxImageBytes, type Pictures, sizeText } from './files-of.ts'
-import { image } from './schemas.ts'
-import type { ToolSandbox } from './tool-sandbox.ts'
-import { truncate } from './truncate.ts'
+import { z } from 'zod/v4'
+import type { ExecResult, Language } from '../wire.ts'
+import { defineTool, type Tool } from './define-tool.ts'
+import { sizeText } from './files-of.ts'
+import { isBlank, truncate } from './model-text.ts'
+import { hiddenImages, images } from './schemas.ts'
+import { hiddenImagesText, imagesAmong, type ToolImages } from './tool-images.ts'
 
 /** What the model gives `run_code`. */
 export interface RunCodeInput {
@@ -19,7 +17,7 @@ export interface RunCodeInput {
  * What `run_code` gives programs: where it ran and the exec result, each stream cut to its head and tail at 30,000
  * characters: it travels on into prompts, traces, checkpoints and user interfaces. `Agent.exec` gives all of it.
  */
-export interface RunCodeData extends ExecResult, Pictures {
+export interface RunCodeData extends ExecResult, ToolImages {
   agentId: string
 }
 
@@ -27,9 +25,8 @@ export interface RunCodeData extends ExecResult, Pictures {
 const maxTimeoutSeconds = 120
 /** Characters of each stream that are kept. */
 const maxStreamChars = 30_000
-/** Pictures that one call shows to the model, and their bytes in all. */
-const maxImages = 4
-const maxImagesBytes = 4 * 1024 * 1024
+/** Files that are named to the model. */
+const maxListed = 20
 
 const input: z.ZodType<RunCodeInput> = z.object({
   language: z.enum(['python', 'typescript', 'bash']).describe('The language the code is written in.'),
@@ -40,7 +37,7 @@ const input: z.ZodType<RunCodeInput> = z.object({
     .min(1)
     .max(maxTimeoutSeconds)
     .optional()
-    .describe(`Seconds until the code is killed; at most and by default ${maxTimeoutSeconds}.`),
+    .describe(`Seconds until the code is killed, 1 to ${maxTimeoutSeconds}. Default ${maxTimeoutSeconds}.`),
 })
 
 /** Open to fields that a newer server adds: a client that validates would else lose the whole result. */
@@ -57,7 +54,8 @@ const output: z.ZodType<RunCodeData> = z
       .array(z.object({ path: z.string(), sizeBytes: z.number(), mediaType: z.string().optional() }).passthrough())
       .optional(),
     filesTruncated: z.boolean().optional(),
-    images: z.array(image).optional(),
+    images,
+    hiddenImages,
   })
   .passthrough() as z.ZodType<RunCodeData> // zod types an optional key as `| undefined`; ExecResult has none
 
@@ -69,22 +67,32 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
     'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
     'There is no network, unless HTTPS_PROXY is set: then a few hosts, through that proxy. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
-    'A picture that the code saves as a file there is shown to you.',
+    'An image that the code saves as a PNG, JPEG, GIF or WebP file there is shown to you.',
   input,
+  aliases: {
+    language: {
+      py: 'python',
+      python3: 'python',
+      ts: 'typescript',
+      js: 'typescript',
+      javascript: 'typescript',
+      node: 'typescript',
+      sh: 'bash',
+      shell: 'bash',
+    },
+  },
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
-  async run({ language, code, timeoutSeconds }, { sandbox, signal, report }) {
-    // Models ignore bounds now and then, and not every framework validates: clamp.
-    const seconds = timeoutSeconds === undefined ? undefined : Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
-    const tell = report && ((message: string) => report({ message }))
+  async run({ language, code, timeoutSeconds: seconds }, { sandbox, signal, report, images: isOn }) {
+    const onOutput = report && ((message: string) => report({ message }))
     const result = await sandbox.exec(language, code, {
       signal,
       // Without one the client's own default stands: the server's 120 s and a margin for its answer.
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
-      ...(tell && { onStdout: tell, onStderr: tell }),
+      ...(onOutput && { onStdout: onOutput, onStderr: onOutput }),
     })
-    const images = await picturesOf(sandbox, result.files ?? [], signal)
-    return { agentId: sandbox.id, ...bounded(result), ...(images.length > 0 && { images }) }
+    const images = await imagesAmong(sandbox, result.files ?? [], isOn, signal)
+    return { agentId: sandbox.id, ...bounded(result), ...images }
   },
   toImages: ({ images }) => images ?? [],
   toText,
@@ -98,48 +106,21 @@ function toText({
   stderrTruncated,
   files = [],
   filesTruncated,
+  hiddenImages = [],
 }: RunCodeData): string {
   const parts: string[] = []
-  if (stdout) parts.push(stdout)
-  if (stderr) parts.push(`[stderr]\n${stderr}`)
+  if (!isBlank(stdout)) parts.push(stdout)
+  if (!isBlank(stderr)) parts.push(`[stderr]\n${stderr}`)
   if (stdoutTruncated || stderrTruncated) parts.push('[the output is not complete: it was too long]')
   if (files.length > 0) {
     const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${path} (${sizeText(sizeBytes)})`)
     const more = files.length > maxListed || filesTruncated ? ', and more' : ''
     parts.push(`[files made or changed: ${listed.join(', ')}${more}]`)
   }
+  if (hiddenImages.length > 0) parts.push(hiddenImagesText(hiddenImages))
   if (exitCode !== 0) parts.push(`[exit code ${exitCode}]`)
   return parts.length === 0 ? '(no output)' : parts.map((part) => part.replace(/\n$/, '')).join('\n')
 }
-
-/** The pictures among what the code made, as far as a result may carry them. */
-async function picturesOf(
-  sandbox: ToolSandbox,
-  files: readonly ExecFile[],
-  signal: AbortSignal | undefined,
-): Promise<ToolImage[]> {
-  const images: ToolImage[] = []
-  let room = maxImagesBytes
-  for (const { path, sizeBytes } of files.filter(({ path }) => pictureName.test(path))) {
-    if (images.length === maxImages) break
-    if (sizeBytes > Math.min(room, maxImageBytes)) continue
-    try {
-      const bytes = await filesOf(sandbox).read(path, { signal, maxBytes: room })
-      const mediaType = imageType(bytes)
-      if (!mediaType) continue
-      images.push({ path, mediaType, base64: toBase64(bytes) })
-      room -= bytes.length
-    } catch (error) {
-      // Another call may have removed it; the code's own result must not be lost for a picture.
-      if (signal?.aborted || !TheazoError.isInstance(error)) throw error
-    }
-  }
-  return images
-}
-
-const pictureName = /\.(png|jpe?g|gif|webp)$/i
-/** Files that are named to the model. */
-const maxListed = 20
 
 function bounded(result: ExecResult): ExecResult {
   const { stdout, stderr } = result

@@ -1,9 +1,9 @@
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { TimeoutError } from '../errors.ts'
 import type { Money } from '../wire.ts'
 import { defineTool, needed, type Tool } from './define-tool.ts'
 import { money } from './schemas.ts'
-import { truncate } from './truncate.ts'
+import { truncate } from './model-text.ts'
 
 /** What the model gives `run_task`. */
 export interface RunTaskInput {
@@ -37,7 +37,7 @@ const input: z.ZodType<RunTaskInput> = z.object({
     .min(1)
     .max(maxTimeoutSeconds)
     .optional()
-    .describe(`Seconds until the task is cancelled; default ${defaultTimeoutSeconds}, at most ${maxTimeoutSeconds}.`),
+    .describe(`Seconds until the task is cancelled, 1 to ${maxTimeoutSeconds}. Default ${defaultTimeoutSeconds}.`),
 })
 
 const output: z.ZodType<RunTaskData> = z
@@ -54,15 +54,14 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
-  async run({ task, timeoutSeconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
+  async run({ task, timeoutSeconds: seconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
     const start = needed(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
-    const seconds = Math.min(Math.max(timeoutSeconds, 1), maxTimeoutSeconds)
     const message = `The task did not end within ${seconds} s and was cancelled.`
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(new TimeoutError(message, { code: 'client_timeout' })), seconds * 1000)
     try {
       // An abort of the run cancels the task, so a task that is late does not go on unseen.
-      await using run = start(task, { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) })
+      await using run = await start(task, { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) })
       if (report) {
         await run.forward({
           onThinking: ({ text }) => report({ message: text }),

@@ -4,11 +4,27 @@
  *
  * @module
  */
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import type { Money } from '../wire.ts'
-import type { ToolImage } from './define-tool.ts'
+import type { HiddenImage, ToolImage } from './tool-images.ts'
 
-export const image: z.ZodType<ToolImage> = z.object({ path: z.string(), mediaType: z.string(), base64: z.string() })
+/** Of a result that shows images. */
+export const images: z.ZodType<ToolImage[] | undefined> = z
+  .array(
+    z.looseObject({
+      path: z.string(),
+      mediaType: z.string(),
+      base64: z.string(),
+      width: z.number(),
+      height: z.number(),
+    }),
+  )
+  .optional()
+
+/** Of a result that names images which it does not show. */
+export const hiddenImages: z.ZodType<HiddenImage[] | undefined> = z
+  .array(z.looseObject({ path: z.string(), reason: z.string() }))
+  .optional()
 
 export const money: z.ZodType<Money> = z
   .object({ amount: z.number(), currency: z.string() })

@@ -1,7 +1,8 @@
-import { z } from 'zod'
+import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf, sizeText } from './files-of.ts'
 import { path } from './schemas.ts'
+import { toolPath } from './tool-path.ts'
 
 /** What the model gives `write_file`. */
 export interface WriteFileInput {
@@ -32,7 +33,8 @@ export const writeFile: Tool<'write_file', WriteFileInput, WriteFileData> = defi
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
-  async run({ path, content }, { sandbox, signal }) {
+  async run({ path: given, content }, { sandbox, signal }) {
+    const path = toolPath(given)
     const bytes = new TextEncoder().encode(content)
     await filesOf(sandbox).write(path, bytes, { signal })
     return { path, sizeBytes: bytes.length }

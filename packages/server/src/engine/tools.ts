@@ -1,5 +1,5 @@
 import type { ExecResult, Language } from '@theazo/core'
-import { runCode, type ToolSandbox } from '@theazo/core/tools'
+import { runCode, type RunCodeInput, type ToolSandbox } from '@theazo/core/tools'
 import { ApiError } from '../errors.ts'
 import type { Mode } from '../store/tables.ts'
 import type { ToolCall, ToolStep } from './model.ts'
@@ -45,11 +45,9 @@ async function outcomeOf(
   signal: AbortSignal,
 ): Promise<{ output: unknown; isError: boolean }> {
   if (tool === runCode.name) {
-    const parsed = runCode.input.safeParse(input)
-    if (!parsed.success) return { output: `The input of ${tool} is wrong: ${parsed.error.message}`, isError: true }
     const sandbox: ToolSandbox = { id, exec: (lang, code, options) => exec(lang, code, options?.signal ?? signal) }
     try {
-      const { text, isError } = await runCode.run(parsed.data, { sandbox, signal, callId })
+      const { text, isError } = await runCode.run(input as RunCodeInput, { sandbox, signal, callId }) // it checks its input
       return { output: text, isError }
     } catch (error) {
       if (signal.aborted || !(error instanceof ApiError)) throw error

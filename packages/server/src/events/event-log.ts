@@ -25,7 +25,7 @@ export interface Unit {
 export class EventLog {
   readonly hub: EventHub = new EventHub()
   /** Called for each event that is kept. */
-  onKept: () => void = () => {}
+  onKept: (event: EventRow) => void = () => {}
   readonly #database: Database
   readonly #clock: Clock
   readonly #onError: (error: unknown) => void
@@ -54,7 +54,7 @@ export class EventLog {
     })
     for (const event of events) {
       this.hub.publish(event)
-      this.onKept()
+      this.onKept(event)
     }
     for (const run of followUps) run()
     return result

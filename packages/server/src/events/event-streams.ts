@@ -1,4 +1,5 @@
 import { type Clock, every } from '../clock.ts'
+import type { IdleClocks } from '../services/idle-clocks.ts'
 import { encode, type StreamEvent } from './event-hub.ts'
 import type { EventLog } from './event-log.ts'
 
@@ -21,13 +22,15 @@ export interface StreamStart {
 export class EventStreams {
   readonly #log: EventLog
   readonly #clock: Clock
+  readonly #idleClocks: IdleClocks
   readonly #open = new Set<EventStream>()
   readonly #stopHeartbeat: () => Promise<void>
   #isClosed = false
 
-  constructor(log: EventLog, clock: Clock) {
+  constructor(log: EventLog, clock: Clock, idleClocks: IdleClocks) {
     this.#log = log
     this.#clock = clock
+    this.#idleClocks = idleClocks
     this.#stopHeartbeat = every(clock, heartbeatMs, async () => {
       for (const stream of this.#open) stream.comment('')
     })
@@ -40,10 +43,16 @@ export class EventStreams {
 
   /** @param start is asked after listening has begun, so that nothing falls between the two. */
   async open(agentId: string, start: () => Promise<StreamStart>): Promise<ReadableStream<Uint8Array>> {
-    const stream = new EventStream(this.#log, this.#clock, agentId, () => this.#open.delete(stream))
+    const use = this.#idleClocks.use(agentId)
+    const stream = new EventStream(this.#log, this.#clock, agentId, () => {
+      this.#open.delete(stream)
+      use[Symbol.dispose]()
+    })
     this.#open.add(stream)
     try {
-      void stream.begin(await start())
+      const begun = await start()
+      use.accept()
+      void stream.begin(begun)
       if (this.#isClosed) stream.close(shutDown)
       return stream.body
     } catch (error) {

@@ -85,6 +85,12 @@ export function validate<T>(value: unknown, schema: z.ZodType<T>, name: string):
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const fields: Record<string, string[]> = {}
-  for (const { path, message } of parsed.error.issues) (fields[path.join('.') || name] ??= []).push(message)
+  // Unknown fields first: a misspelt one is why the right one is missing, and the first fault is the error's message.
+  const issues = parsed.error.issues.toSorted((a, b) => Number(isUnknownField(b)) - Number(isUnknownField(a)))
+  for (const { path, message } of issues) (fields[path.join('.') || name] ??= []).push(message)
   throw ApiError.invalid(fields)
+}
+
+function isUnknownField({ code }: z.core.$ZodIssue): boolean {
+  return code === 'unrecognized_keys'
 }

@@ -6,8 +6,8 @@ import { closeUsage, openUsage, rebillStorage } from './metering.ts'
 
 /** What else is told of a change. */
 export interface ChangeDetails {
-  /** Of a failure: kept with the agent. */
-  failure?: string
+  /** Kept with the agent as its `reason`, until its next change. */
+  why?: string
   taskId?: string | undefined
   reason?: 'limit'
   /** Who is billed from here on. */
@@ -27,8 +27,8 @@ export async function changeAgent(
   const { from, to } = agentEvents[event]
   const before = await agentRecord(unit.db, id)
   if (!before || !from.some((status) => status === before.status)) return undefined
-  const { failure = null, taskId, reason, keyId = before.key_id } = details
-  const change = { status: to, reason: failure, key_id: keyId, updated_at: unit.now }
+  const { why = null, taskId, reason, keyId = before.key_id } = details
+  const change = { status: to, reason: why, key_id: keyId, updated_at: unit.now }
   await unit.db.updateTable('agents').set(change).where('id', '=', id).execute()
   const after: AgentRecord = { ...before, ...change }
   if (after.mode === 'live') await bill(unit, before, after)
@@ -49,7 +49,7 @@ async function bill(unit: Unit, before: AgentRecord, after: AgentRecord): Promis
 export const filesGone = 'The sandbox and its files are gone.'
 
 /** The agent's sandbox is gone: it fails, and so does the task that it works on. */
-export async function failAgent(unit: Unit, id: string, failure = filesGone): Promise<void> {
-  await failTaskOf(unit, id, failure)
-  await changeAgent(unit, id, 'fail', { failure })
+export async function failAgent(unit: Unit, id: string, why = filesGone): Promise<void> {
+  await failTaskOf(unit, id, why)
+  await changeAgent(unit, id, 'fail', { why })
 }

@@ -55,13 +55,15 @@ export function isOver(status: AgentStatus): boolean {
 }
 
 /** First of two checks (contract, Order of checks): @throws {ApiError} 409 terminated or failed. */
-export function assertLives({ id, status, reason }: Standing): void {
-  if (status === 'terminated') throw new ApiError('conflict', `Agent ${id} is terminated; create another one.`)
+export function assertLives(agent: Standing): void {
+  const { id, status, reason } = agent
+  if (status === 'terminated') throw refusal(agent, 'create another one')
   if (status === 'failed') throw new ApiError('conflict', `Agent ${id} has failed: ${reason} Create another one.`)
 }
 
 /** Second, after the session's limits: @throws {ApiError} 409 paused or busy. */
-export function assertCan(action: AgentAction, { id, status }: Standing): void {
+export function assertCan(action: AgentAction, agent: Standing): void {
+  const { status } = agent
   const allowed: readonly AgentStatus[] = allowedIn[action]
   if (allowed.includes(status)) return
   const fix = {
@@ -72,5 +74,13 @@ export function assertCan(action: AgentAction, { id, status }: Standing): void {
     failed: 'create another one',
     terminated: 'create another one',
   }[status]
-  throw new ApiError('conflict', `Agent ${id} is ${status}: ${fix}.`)
+  throw refusal(agent, fix)
+}
+
+/** 409 that says why the agent stands where it does, if anything but a caller is the cause, and the way out. */
+function refusal({ id, status, reason }: Standing, fix: string): ApiError {
+  const start = `Agent ${id} is ${status}:`
+  if (reason === null) return new ApiError('conflict', `${start} ${fix}.`)
+  const because = reason.charAt(0).toLowerCase() + reason.slice(1)
+  return new ApiError('conflict', `${start} ${because} ${fix.charAt(0).toUpperCase()}${fix.slice(1)}.`)
 }

@@ -11,6 +11,7 @@ import { overStatuses } from './agent-lifecycle.ts'
 import { assertOffered, offers } from './agent-offer.ts'
 import {
   type AgentRecord,
+  agentRecord,
   findAgent,
   newAgentRow,
   readAgent,
@@ -20,6 +21,7 @@ import {
   wireAgentText,
 } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
+import type { IdleClocks } from './idle-clocks.ts'
 import { idBefore, pageOf, type PageQuery } from './pages.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
@@ -39,6 +41,7 @@ export interface AgentsOptions {
   limits: SessionLimits
   sandboxes: Sandboxes
   executions: Executions
+  idleClocks: IdleClocks
   runs: Runs
   network: NetworkOffer
   clock: Clock
@@ -121,6 +124,26 @@ export class Agents {
     await this.#release(agent)
   }
 
+  /**
+   * The same for an agent that nobody uses. What begins in it meanwhile waits, and finds it terminated; or as it was, if
+   * the store could not write.
+   *
+   * @param isStillDue is asked when nothing begins any more: if something has begun before, nothing is terminated.
+   */
+  async terminateIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
+    const { database, events, executions, limits } = this.#options
+    const agent = await agentRecord(database, id)
+    if (!agent) return
+    const isTerminated = await executions.whileHeld(id, async () => {
+      if (!isStillDue()) return false
+      await events.write((unit) => this.#terminate(unit, agent, why))
+      return true
+    })
+    if (!isTerminated) return
+    limits.settleSoon(agent.session_id)
+    await this.#release(agent)
+  }
+
   /** Ends a session with all its agents, at once. Again is fine. @throws {ApiError} 404. */
   async terminateSession(principal: Principal, sessionId: string): Promise<void> {
     const { events, limits } = this.#options
@@ -154,10 +177,10 @@ export class Agents {
       .execute()
   }
 
-  async #terminate(unit: Unit, agent: AgentRecord): Promise<void> {
+  async #terminate(unit: Unit, agent: AgentRecord, why?: string): Promise<void> {
     const { executions, runs } = this.#options
     await runs.terminateTask(unit, agent)
-    await changeAgent(unit, agent.id, 'terminate')
+    await changeAgent(unit, agent.id, 'terminate', why === undefined ? {} : { why })
     const details = { reason: 'interrupted' }
     const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
     unit.afterwards(() => executions.stop(agent.id, ended))
@@ -172,7 +195,7 @@ export class Agents {
 
   /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
   async #insert(principal: Principal, row: AgentRow): Promise<Inserted> {
-    const { events, limits } = this.#options
+    const { events, limits, idleClocks } = this.#options
     const { id, name, session_id: sessionId } = row
     return await events.write(async (unit) => {
       const session = await findSession(unit.db, principal, sessionId)
@@ -194,6 +217,7 @@ export class Agents {
       await limits.assertWithin(unit.db, sessionId)
       await limits.assertRoom(unit, session)
       await unit.db.insertInto('agents').values(row).execute()
+      unit.afterwards(() => idleClocks.watch(row))
       return { row, isNew: true, isToBoot: true }
     })
   }
@@ -211,8 +235,8 @@ export class Agents {
       // Ended meanwhile: whoever ended it waits for this, and then removes the sandbox.
       if (!isReady) await sandbox.terminate()
     } catch (error) {
-      const failure = error instanceof Error ? error.message : String(error)
-      const failed = events.writeSurely((unit) => changeAgent(unit, id, 'fail', { failure }))
+      const why = error instanceof Error ? error.message : String(error)
+      const failed = events.writeSurely((unit) => changeAgent(unit, id, 'fail', { why }))
       if (isPassing(error)) void failed.catch(onError)
       else await failed
       throw asApiError(error)

@@ -57,12 +57,12 @@ export class Execs {
   ): Promise<ExecResult> {
     const { database, sandboxes, executions, limits } = this.#options
     await sandboxes.ready(id)
-    using execution = executions.begin(id)
+    using execution = await executions.begin(id)
     const agent = await findAgent(database, principal, id)
     assertLives(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('exec', agent)
-    execution.assertInTime()
+    execution.accept()
     return await this.run(agent, body, AbortSignal.any([signal, execution.signal]), onOutput)
   }
 

@@ -7,7 +7,7 @@ import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import { changeAgent, failAgent } from './agent-changes.ts'
 import { assertCan, assertLives, isOver } from './agent-lifecycle.ts'
-import { agentRecord, findAgent, toWireAgent } from './agent-rows.ts'
+import { type AgentRecord, agentRecord, findAgent, toWireAgent } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -40,11 +40,28 @@ export class Pauses {
    * @throws {ApiError} 404, 409, 504 where something runs on for too long: nothing is paused then.
    */
   async pause(principal: Principal, id: string): Promise<WireAgent> {
-    const { database, sandboxes, executions, runs, clock } = this.#options
+    const { database, sandboxes } = this.#options
     await sandboxes.ready(id)
     const agent = await findAgent(database, principal, id)
     assertLives(agent)
     assertCan('pause', agent)
+    await this.#pause(agent)
+    return toWireAgent(database, await findAgent(database, principal, id))
+  }
+
+  /**
+   * The same for an agent that nobody uses.
+   *
+   * @param isStillDue is asked when nothing begins any more: if something has begun before, nothing is paused.
+   */
+  async pauseIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
+    const agent = await agentRecord(this.#options.database, id)
+    if (agent && isStillDue()) await this.#pause(agent, why) // refuses new execs at once, before anything is waited for
+  }
+
+  async #pause(agent: AgentRecord, why?: string): Promise<void> {
+    const { sandboxes, executions, runs, clock } = this.#options
+    const { id } = agent
     const by = {}
     await executions.whilePausing(id, async (quiet) => {
       // Again once it is quiet: a run that was let in before has its loop then.
@@ -56,7 +73,7 @@ export class Pauses {
       const sandbox = await sandboxes.attach(agent)
       try {
         await sandbox?.pause()
-        await this.#writePause(id)
+        await this.#writePause(id, { why })
       } catch (error) {
         await sandbox?.resume()
         await runs.unsuspend(id, by)
@@ -64,13 +81,12 @@ export class Pauses {
       }
     })
     this.#options.limits.settleSoon(agent.session_id)
-    return toWireAgent(database, await findAgent(database, principal, id))
   }
 
   /** Goes on where it was paused. @throws {ApiError} 404, 409 not paused, 402. */
   async resume(principal: Principal, id: string): Promise<WireAgent> {
     const { database, events, executions, limits, runs, sandboxes } = this.#options
-    using _going = executions.begin(id) // a pause that comes now waits until its loop is there
+    using _going = await executions.begin(id) // a pause that comes now waits until its loop is there
     const agent = await findAgent(database, principal, id)
     assertLives(agent)
     await limits.assertWithin(database, agent.session_id)
@@ -109,7 +125,7 @@ export class Pauses {
       const { id } = agent
       executions.stop(id, exceeded(message))
       await runs.suspend(id, limits)
-      await this.#writePause(id, message)
+      await this.#writePause(id, { limit: message })
       const sandbox = await sandboxes.attach(agent)
       await sandbox?.pause() // waits for what is being killed
     })
@@ -117,7 +133,7 @@ export class Pauses {
     void Promise.all(pauses).catch((error: unknown) => limits.settleAgain(sessionId, error))
   }
 
-  async #writePause(id: string, limit?: string): Promise<void> {
+  async #writePause(id: string, { limit, why }: PauseCause): Promise<void> {
     const { events, runs } = this.#options
     await events.write(async (unit) => {
       const agent = await agentRecord(unit.db, id)
@@ -125,7 +141,16 @@ export class Pauses {
       assertLives(agent)
       assertCan('pause', agent)
       const taskId = await runs.pauseTask(unit, agent, limit)
-      await changeAgent(unit, id, 'pause', { taskId, ...(limit !== undefined && { reason: 'limit' }) })
+      const reason = limit === undefined ? {} : { reason: 'limit' as const }
+      await changeAgent(unit, id, 'pause', { taskId, ...reason, ...(why !== undefined && { why }) })
     })
   }
+}
+
+/** What pauses an agent, if not a caller. */
+interface PauseCause {
+  /** The cap that was reached, as its session says it. */
+  limit?: string
+  /** Kept as the agent's reason. */
+  why?: string | undefined
 }

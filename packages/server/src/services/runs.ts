@@ -58,7 +58,7 @@ export class Runs {
   async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
     const { database, events, sandboxes, executions, limits } = this.#options
     await sandboxes.ready(id)
-    using execution = executions.begin(id) // a pause waits until its loop is there
+    using execution = await executions.begin(id) // a pause waits until its loop is there
     const asIs = await findAgent(database, principal, id)
     assertLives(asIs)
     this.#modelOf(asIs).assertAccepts?.(prompt)
@@ -67,7 +67,7 @@ export class Runs {
       assertLives(agent)
       await limits.assertWithin(unit.db, agent.session_id)
       assertCan('run', agent)
-      execution.assertInTime()
+      execution.accept()
       this.#assertOpen()
       const task = newTask(taskId, id, principal.keyId, prompt, unit.now)
       await unit.db.insertInto('tasks').values(task).execute()

@@ -185,4 +185,9 @@ export const migrations: Record<string, Migration> = {
       await db.schema.alterTable('agents').addColumn('network', 'text').execute()
     },
   },
+  '0005_agent_idle_timeout': {
+    async up(db) {
+      await db.schema.alterTable('agents').addColumn('idle_timeout', 'text').execute()
+    },
+  },
 }

@@ -65,6 +65,8 @@ export interface AgentRow {
   timeout_seconds: number
   /** What it may reach; null is nothing. */
   network: string | null
+  /** What becomes of it when nobody uses it; null: nothing. */
+  idle_timeout: string | null
   /** The latest one. */
   task_id: string | null
   /** The number of its latest event, also of one that is kept no more. */

@@ -1,0 +1,73 @@
+import type {
+  AgentData,
+  CreateAgentInput,
+  DefaultToolGroup,
+  DeleteFileData,
+  DeleteFileInput,
+  EditFileData,
+  EditFileInput,
+  GetTaskData,
+  GetUsageData,
+  ListAgentsData,
+  ListFilesData,
+  ListFilesInput,
+  ReadFileData,
+  ReadFileInput,
+  RunCodeData,
+  RunCodeInput,
+  RunTaskData,
+  RunTaskInput,
+  StartTaskInput,
+  TaskIdInput,
+  TaskRefData,
+  ToolGroup,
+  ToolName,
+  ToolNames,
+  WriteFileData,
+  WriteFileInput,
+} from '@theazo/core/tools'
+import type { Tool } from 'ai'
+
+/** Input of a tool that takes none. */
+type NoInput = Record<string, never>
+
+/** All tools by name, exactly typed. An alias: an interface is not assignable to the AI SDK's `ToolSet`. */
+export type TheazoToolSet = {
+  run_code: Tool<RunCodeInput, RunCodeData>
+  read_file: Tool<ReadFileInput, ReadFileData>
+  write_file: Tool<WriteFileInput, WriteFileData>
+  edit_file: Tool<EditFileInput, EditFileData>
+  list_files: Tool<ListFilesInput, ListFilesData>
+  delete_file: Tool<DeleteFileInput, DeleteFileData>
+  run_task: Tool<RunTaskInput, RunTaskData>
+  start_task: Tool<StartTaskInput, TaskRefData>
+  get_task: Tool<TaskIdInput, GetTaskData>
+  cancel_task: Tool<TaskIdInput, TaskRefData>
+  get_usage: Tool<NoInput, GetUsageData>
+  get_agent: Tool<NoInput, AgentData>
+  pause_agent: Tool<NoInput, AgentData>
+  resume_agent: Tool<NoInput, AgentData>
+  terminate_agent: Tool<NoInput, AgentData>
+  create_agent: Tool<CreateAgentInput, AgentData>
+  list_agents: Tool<NoInput, ListAgentsData>
+}
+
+/** Tools that change nothing; a test holds this against the catalog's hints. */
+export type ReadOnlyToolName = 'read_file' | 'list_files' | 'get_task' | 'get_usage' | 'get_agent' | 'list_agents'
+
+/** The tools that these options offer. */
+export type OfferedTools<Options> = Pick<TheazoToolSet, OfferedName<Options>>
+
+type OfferedName<Options> = GroupedName<Options> & NamedName<Options> & AllowedName<Options>
+
+type GroupedName<Options> = Options extends { groups: 'all' }
+  ? ToolName
+  : Options extends { groups: readonly (infer Group extends ToolGroup)[] }
+    ? ToolNames[Group]
+    : Options extends { only: readonly ToolName[] }
+      ? ToolName
+      : ToolNames[DefaultToolGroup]
+
+type NamedName<Options> = Options extends { only: readonly (infer Name extends ToolName)[] } ? Name : ToolName
+
+type AllowedName<Options> = Options extends { readOnly: true } ? ReadOnlyToolName : ToolName

@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest'
+import { imageInfo } from './image-info.ts'
+
+/** Images of 3 by 2 pixels, written by Pillow. */
+const samples = {
+  png: 'iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAFUlEQVR4nGM8IWfDwMDAwMDAxAADABUsASY0+3CFAAAAAElFTkSuQmCC',
+  jpeg: '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAFA3PEY8MlBGQUZaVVBfeMiCeG5uePWvuZHI////////////////////////////////////////////////////2wBDAVVaWnhpeOuCguv/////////////////////////////////////////////////////////////////////////wAARCAACAAMDASIAAhEBAxEB/8QAHwAAAQUBAQEBAQEAAAAAAAAAAAECAwQFBgcICQoL/8QAtRAAAgEDAwIEAwUFBAQAAAF9AQIDAAQRBRIhMUEGE1FhByJxFDKBkaEII0KxwRVS0fAkM2JyggkKFhcYGRolJicoKSo0NTY3ODk6Q0RFRkdISUpTVFVWV1hZWmNkZWZnaGlqc3R1dnd4eXqDhIWGh4iJipKTlJWWl5iZmqKjpKWmp6ipqrKztLW2t7i5usLDxMXGx8jJytLT1NXW19jZ2uHi4+Tl5ufo6erx8vP09fb3+Pn6/8QAHwEAAwEBAQEBAQEBAQAAAAAAAAECAwQFBgcICQoL/8QAtREAAgECBAQDBAcFBAQAAQJ3AAECAxEEBSExBhJBUQdhcRMiMoEIFEKRobHBCSMzUvAVYnLRChYkNOEl8RcYGRomJygpKjU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6goOEhYaHiImKkpOUlZaXmJmaoqOkpaanqKmqsrO0tba3uLm6wsPExcbHyMnK0tPU1dbX2Nna4uPk5ebn6Onq8vP09fb3+Pn6/9oADAMBAAIRAxEAPwCOiiikdB//2Q==',
+  gif: 'R0lGODdhAwACAIEAAMgePAAAAAAAAAAAACwAAAAAAwACAAAIBgABCBwYEAA7',
+  webpLossy: 'UklGRi4AAABXRUJQVlA4ICIAAABwAQCdASoDAAIAB0CWJaACdAF1AAD+4cC9t/hz4s/U9sAA',
+  webpLossless: 'UklGRh4AAABXRUJQVlA4TBEAAAAvAkAAAAdQjyKXp/+BiOh/AAA=',
+  webpAlpha: 'UklGRkYAAABXRUJQVlA4WAoAAAAQAAAAAgAAAQAAQUxQSAcAAAAAZGRkZGRkAFZQOCAYAAAAMAEAnQEqAwACAAdAliWkAANwAP7vlkAA',
+}
+const animated = {
+  gif: 'R0lGODdhAwACAIEAAMgePAAAAAAAAAAAACwAAAAAAwACAAAIBgABCBwYEAAsAAAAAAMAAgCBAAAAAAAAAAAAAAAACAYAAQgcGBAALAAAAAADAAIAgf///wAAAAAAAAAAAAgGAAEIHBgQADs=',
+  webp: 'UklGRqgAAABXRUJQVlA4WAoAAAACAAAAAgAAAQAAQU5JTQYAAAAAAAAAAABBTk1GRAAAAAAAAAAAAAIAAAEAAAAAAAJWUDggLAAAADABAJ0BKgMAAgABQCYloAADcAD+8Por/w7ubr1rf//eM//+4z//7jP/dwAAQU5NRjAAAAAAAAAAAAACAAABAAAAAAAAVlA4IBgAAAA0AQCdASoDAAIAAAAmJaQAA3AA/v02aAA=',
+}
+const bytes = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, 'base64'))
+
+test.each(Object.entries(samples))('%s: the size is read, and the image is whole', (_kind, base64) => {
+  expect(imageInfo(bytes(base64))).toMatchObject({ width: 3, height: 2, isWhole: true, isAnimated: false })
+})
+
+test.each(Object.entries(samples))('%s: cut anywhere it is not whole, and nothing throws', (_kind, base64) => {
+  const whole = bytes(base64)
+  for (let length = 0; length < whole.length; length += 1) {
+    expect([length, imageInfo(whole.subarray(0, length))?.isWhole ?? false]).toEqual([length, false])
+  }
+})
+
+test.each(Object.entries(animated))('%s: an animation is recognised', (_kind, base64) => {
+  expect(imageInfo(bytes(base64))).toMatchObject({ width: 3, height: 2, isWhole: true, isAnimated: true })
+})
+
+test('a PNG with a damaged chunk is not whole', () => {
+  const png = bytes(samples.png)
+  for (const at of [20, 45, png.length - 6]) {
+    const damaged = png.slice()
+    damaged[at] = (damaged[at] ?? 0) ^ 1
+    expect([at, imageInfo(damaged)?.isWhole]).toEqual([at, false])
+  }
+})
+
+test('bytes after the end do not matter, and a view into a larger buffer is read at its own place', () => {
+  for (const base64 of Object.values(samples)) {
+    const image = bytes(base64)
+    const padded = new Uint8Array(image.length + 20)
+    padded.set(image, 10)
+    expect(imageInfo(padded.subarray(10))?.isWhole).toBe(true)
+  }
+})
+
+test.each([
+  '',
+  'hello',
+  '<svg xmlns="http://www.w3.org/2000/svg"/>',
+  'BM\0\0',
+  '%PDF-1.7',
+  '\x89PNG',
+  'RIFF\0\0\0\0WAVE',
+])('anything else is no image: %j', (text) =>
+  expect(imageInfo(new Uint8Array(Buffer.from(text, 'latin1')))).toBeUndefined(),
+)

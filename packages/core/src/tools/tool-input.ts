@@ -1,0 +1,202 @@
+/**
+ * A tool's input: the JSON Schema that a model is shown, and the one place where what a model sent is checked.
+ *
+ * @module
+ */
+import { z } from 'zod/v4'
+import { cleanText } from './model-text.ts'
+import { ToolInputError } from './tool-input-error.ts'
+
+/** One property of an input: the few JSON types that every provider takes. */
+interface InputProperty {
+  type: 'string' | 'integer' | 'boolean'
+  description?: string
+  enum?: string[]
+  minimum?: number
+  maximum?: number
+  minLength?: number
+}
+
+/** The JSON Schema of an input, as providers and MCP clients are sent it. */
+export interface ToolInputSchema {
+  type: 'object'
+  properties: Record<string, ToolInputSchemaProperty>
+  required: string[]
+  additionalProperties: false
+}
+
+/** A property as a model is shown it. Bounds are part of the description: several strict modes refuse them as keywords. */
+export type ToolInputSchemaProperty =
+  | { type: 'string' | 'integer' | 'boolean'; description?: string; enum?: string[] }
+  | { anyOf: [{ type: 'string' | 'integer' | 'boolean'; enum?: string[] }, { type: 'null' }]; description?: string }
+
+/** What of a tool is needed to read its input. */
+export interface InputDefinition<Input> {
+  name: string
+  input: z.ZodType<Input>
+  /** Other words for the values of an enum, by field: `{ language: { py: 'python' } }`. */
+  aliases?: Record<string, Record<string, string>> | undefined
+}
+
+/**
+ * The JSON Schema of a tool's input.
+ *
+ * @param isStrict true: every property is required and optional ones may be null, as the strict modes of OpenAI and
+ *   others demand; valid for every other provider too. Default false: optional properties may be left out.
+ */
+export function inputSchemaOf(
+  { input }: { input: z.ZodType },
+  { isStrict = false }: { isStrict?: boolean } = {},
+): ToolInputSchema {
+  const { properties, required } = shapeOf(input)
+  const shown = Object.entries(properties).map(([name, property]): [string, ToolInputSchemaProperty] => {
+    const { type, description } = property
+    const value = { type, ...(property.enum && { enum: property.enum }) }
+    const isNullable = isStrict && !required.includes(name)
+    return [
+      name,
+      {
+        ...(isNullable ? { anyOf: [value, { type: 'null' }] } : value),
+        ...(description !== undefined && { description }),
+      },
+    ]
+  })
+  return {
+    type: 'object',
+    properties: Object.fromEntries(shown),
+    required: isStrict ? Object.keys(properties) : required,
+    additionalProperties: false,
+  }
+}
+
+/**
+ * Checks what a model or a program gave a tool, and answers the input that the tool runs on. Lenient if the meaning is
+ * clear: null for "left out", a number or a flag as text, a number out of bounds, a name in another case or spelling, 0 in a field that starts at 1 for "left out",
+ * the whole input as JSON text.
+ *
+ * @throws {ToolInputError} names each field, what is wrong with it and what is taken.
+ */
+export function parseToolInput<Input>(definition: InputDefinition<Input>, raw: unknown): Input {
+  const { name, input, aliases = {} } = definition
+  const { properties, required } = shapeOf(input)
+  const given = recordOf(name, raw)
+  const values: Record<string, unknown> = {}
+  for (const [field, property] of Object.entries(properties)) {
+    const value = meantValue(property, valueOf(given, field, properties), aliases[field], !required.includes(field))
+    if (value !== undefined) values[field] = value
+  }
+  const parsed = input.safeParse(values)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.map(({ path, message }) => {
+    const field = String(path[0] ?? 'input')
+    const property = properties[field]
+    if (values[field] === undefined) return `${field} is missing. ${property?.description ?? ''}`.trim()
+    if (!property) return `${field}: ${message}`
+    return `${field} must be ${expected(property)}, not ${shownValue(values[field])}.`
+  })
+  const unknown = Object.keys(given).filter((key) => !fieldOf(key, properties))
+  const ignored = unknown.length > 0 ? ` Not a field of it: ${unknown.slice(0, 5).map(shownValue).join(', ')}.` : ''
+  throw new ToolInputError(`${name} did not run. ${faults.join(' ')}${ignored}`)
+}
+
+interface InputShape {
+  properties: Record<string, InputProperty>
+  required: string[]
+}
+
+const shapes = new WeakMap<z.ZodType, InputShape>()
+
+function shapeOf(input: z.ZodType): InputShape {
+  const known = shapes.get(input)
+  if (known) return known
+  // The catalog's inputs are objects of strings, enums, integers and booleans; a test holds every tool to that.
+  const { properties = {}, required = [] } = z.toJSONSchema(input, { io: 'input' }) as Partial<InputShape>
+  const shape = { properties, required }
+  shapes.set(input, shape)
+  return shape
+}
+
+function recordOf(tool: string, raw: unknown): Record<string, unknown> {
+  if (raw === undefined || raw === null) return {}
+  const value = typeof raw === 'string' ? parsedJson(raw) : raw
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new ToolInputError(`${tool} did not run. Its input must be a JSON object, not ${shownValue(raw)}.`)
+}
+
+function parsedJson(text: string): unknown {
+  if (text.trim() === '') return {}
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** `timeout_seconds` and `timeoutseconds` are `timeoutSeconds`, unless that is there itself. */
+function valueOf(given: Record<string, unknown>, field: string, properties: InputShape['properties']): unknown {
+  if (Object.hasOwn(given, field)) return given[field]
+  const key = Object.keys(given).find((key) => fieldOf(key, properties) === field)
+  return key === undefined ? undefined : given[key]
+}
+
+function fieldOf(key: string, properties: InputShape['properties']): string | undefined {
+  if (Object.hasOwn(properties, key)) return key
+  return Object.keys(properties).find((field) => bareName(field) === bareName(key))
+}
+
+function bareName(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+}
+
+/** The value that was meant; undefined for one that was left out. What has no clear meaning stays as it is, for the error. */
+function meantValue(
+  property: InputProperty,
+  value: unknown,
+  aliases: Record<string, string> | undefined,
+  isOptional: boolean,
+): unknown {
+  if (value === undefined || value === null) return undefined
+  if (property.type === 'integer') return meantInteger(property, value, isOptional)
+  if (property.type === 'boolean') return meantBoolean(value)
+  if (property.enum) return meantWord(property.enum, aliases, value)
+  if (isOptional && value === '' && (property.minLength ?? 0) > 0) return undefined
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
+}
+
+function meantInteger({ minimum, maximum }: InputProperty, value: unknown, isOptional: boolean): unknown {
+  const text = typeof value === 'string' ? value.trim() : undefined
+  if (isOptional && text === '') return undefined
+  const number = text === undefined ? value : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : value
+  if (typeof number !== 'number') return value
+  if (Number.isNaN(number)) return isOptional ? undefined : value
+  // Models that must fill in every field write 0 for "left out".
+  if (isOptional && number === 0 && (minimum ?? 0) > 0) return undefined
+  return Math.min(Math.max(Math.floor(number), minimum ?? -Infinity), maximum ?? Infinity)
+}
+
+function meantBoolean(value: unknown): unknown {
+  const word = typeof value === 'string' ? value.trim().toLowerCase() : value
+  if (word === 'true' || word === 1 || word === '1' || word === 'yes') return true
+  if (word === 'false' || word === 0 || word === '0' || word === 'no' || word === '') return false
+  return value
+}
+
+function meantWord(words: readonly string[], aliases: Record<string, string> = {}, value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  const word = value.trim().toLowerCase()
+  return words.find((known) => known.toLowerCase() === word) ?? (Object.hasOwn(aliases, word) ? aliases[word] : value)
+}
+
+function expected({ type, enum: words, minLength, minimum, maximum }: InputProperty): string {
+  if (words) return words.map((word) => `'${word}'`).join(' or ')
+  if (type === 'integer') return `a whole number from ${minimum} to ${maximum}`
+  if (type === 'boolean') return 'true or false'
+  return (minLength ?? 0) > 0 ? 'a text that is not empty and not too long' : 'a text'
+}
+
+/** A value in an error message, short: it may be megabytes. */
+function shownValue(value: unknown): string {
+  if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'an object'
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length <= 60 ? text : `${cleanText(text.slice(0, 57))}…`
+}

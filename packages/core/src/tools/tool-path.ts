@@ -1,0 +1,44 @@
+/** The folder that relative paths are below, and the home folder of code (contract, Files). */
+const [workspace, home] = ['/workspace', '/home/agent']
+
+/**
+ * Reads a path as a model means it: `~` and `$HOME` are the home folder, `file:` and `sandbox:` URLs are their path, and
+ * quotes, backticks and white space around it are not part of it. `agent.files` takes every path literally: `./~` names
+ * a file called `~` in both.
+ */
+export function toolPath(text: string): string {
+  const path = fromUrl(unquoted(text.trim()))
+  for (const [prefix, folder] of prefixes) {
+    if (path === prefix) return folder
+    if (path.startsWith(`${prefix}/`)) return folder + path.slice(prefix.length)
+  }
+  return path
+}
+
+const prefixes: readonly (readonly [string, string])[] = [
+  ['~', home],
+  ['$HOME', home],
+  // oxlint-disable-next-line no-template-curly-in-string -- a shell's form, not a template
+  ['${HOME}', home],
+  ['$PWD', workspace],
+  // oxlint-disable-next-line no-template-curly-in-string
+  ['${PWD}', workspace],
+]
+
+function unquoted(text: string): string {
+  const inner = /^(["'`])(.+)\1$/s.exec(text)?.[2]
+  return inner === undefined ? text : inner.trim()
+}
+
+/** `file:///a%20b`, `sandbox:/a`, and the URI that theazo-mcp gives a file. */
+function fromUrl(text: string): string {
+  const rest = /^(?:file|sandbox):(?:\/\/(?:localhost)?(?=\/))?(.+)$/is.exec(text)?.[1]
+  const resource = /^theazo:\/\/agents\/[^/]+\/files\/(.+)$/is.exec(text)?.[1]
+  if (rest === undefined && resource === undefined) return text
+  const path = rest === undefined ? `/${resource}` : rest
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path // not percent-encoded: a plain % in a name
+  }
+}
