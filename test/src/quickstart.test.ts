@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { startFakeProviders } from './fake-providers.ts'
+import { startModelServer, type WantedCall } from './model-server.ts'
 import { root } from './server-process.ts'
 
 const main = join(root, 'examples/quickstart/src/main.ts')
@@ -35,7 +35,7 @@ async function quickstart(args: string[], env: Record<string, string> = {}): Pro
 }
 
 const hex = (length: number) => new RegExp(`^\\s+([0-9a-f]{${length}})$`, 'gm')
-/** What a tool result tells below what the code printed. */
+/** The line of a tool result below what the code printed. */
 const filesNote = '[files made or changed: /workspace/digest.txt (64 bytes)]'
 const printedIn = (text: string): string => text.replace(filesNote, '').trim()
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -50,7 +50,7 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
     framework: string
     agentId: string
     nonce: string
-    steps: { output: string }[]
+    steps: { tool: string; subject: string; output: string }[]
     received: string[]
     answer: string
   }[]
@@ -62,14 +62,21 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
     const digest = sha256(nonce)
     const reversed = Array.from(digest).toReversed().join('')
     expect(printed.slice(index * 3, index * 3 + 3)).toEqual([digest, digest, reversed])
-    const [python, bash, typescript] = steps.map(({ output }) => printedIn(output))
-    expect([python, typescript]).toEqual([digest, reversed])
-    const [, inside, outside] = /^(\d+)\s+(\d+)\s+1$/m.exec(bash?.replace(digest, '').trim() ?? '') ?? []
+    expect(steps.map(({ tool, subject }) => `${tool} ${subject}`)).toEqual([
+      'write_file input.txt',
+      'run_code python',
+      'read_file digest.txt',
+      'run_code bash',
+      'run_code typescript',
+    ])
+    const [written, python, read, bash, typescript] = steps.map(({ output }) => printedIn(output))
+    expect([written, python, read, typescript]).toEqual(['Wrote input.txt (32 bytes).', digest, digest, reversed])
+    const [, inside, outside] = /^(\d+)\s+(\d+)\s+1$/.exec(bash ?? '') ?? []
     expect(inside).toBe(outside)
     expect(Number(outside)).toBeGreaterThan(0)
     // The text of each tool result went into the model's next turn, and the last answer quotes it.
-    expect(received.map(printedIn)).toEqual([python, bash, typescript])
-    expect(received[0]).toContain(filesNote)
+    expect(received.map(printedIn)).toEqual([written, python, read, bash, typescript])
+    expect(received[1]).toContain(filesNote)
     expect(answer).toBe(`The digest is ${digest}; reversed it is ${reversed}.`)
     expect(out).toContain(agentId)
   }
@@ -81,7 +88,7 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
   const execs = paths.filter(({ path, status }) => path.endsWith('/exec') && status === 200)
   const agents = new Set(execs.map(({ path }) => path.split('/')[3]))
   expect([...agents]).toEqual(runs.map(({ agentId }) => agentId))
-  expect(execs).toHaveLength(9)
+  expect(execs).toHaveLength(3 * 5)
 })
 
 test('a second run has other nonces, and says what to do next', async () => {
@@ -104,28 +111,26 @@ test.each([
 ])(
   'with a key of %s that model drives, by its own protocol',
   async (provider, keys, baseUrl, suffix, header, value) => {
-    await using providers = await startFakeProviders((prompt) => {
-      const nonce = /of the text \\+"([0-9a-f]{32})/.exec(prompt)?.[1] ?? 'no nonce in the prompt'
+    await using providers = await startModelServer((prompt): WantedCall[] => {
+      const nonce = /the text \\+"([0-9a-f]{32})/.exec(prompt)?.[1] ?? 'no nonce in the prompt'
+      const python = `import hashlib\nd = hashlib.sha256(open("input.txt", "rb").read()).hexdigest()\nopen("digest.txt", "w").write(d)\nprint(d)`
+      const typescript = 'console.log([...require("fs").readFileSync("digest.txt", "utf8")].reverse().join(""))'
       return [
-        {
-          language: 'python',
-          code: `import hashlib\nd = hashlib.sha256(b"${nonce}").hexdigest()\nopen("digest.txt", "w").write(d)\nprint(d)`,
-        },
-        { language: 'bash', code: 'cat digest.txt; echo; cat /proc/self/uid_map' },
-        {
-          language: 'typescript',
-          code: 'console.log([...require("fs").readFileSync("digest.txt", "utf8")].reverse().join(""))',
-        },
+        { name: 'write_file', input: { path: 'input.txt', content: nonce } },
+        { name: 'run_code', input: { language: 'python', code: python } },
+        { name: 'read_file', input: { path: 'digest.txt' } },
+        { name: 'run_code', input: { language: 'bash', code: 'cat /proc/self/uid_map' } },
+        { name: 'run_code', input: { language: 'typescript', code: typescript } },
       ]
     })
     const { code, out, err } = await quickstart([], { ...keys, [baseUrl]: providers.url + suffix })
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toContain(`A real model drives: ${provider}`)
-    expect(providers.requests).toHaveLength(3 * 4)
+    expect(providers.requests).toHaveLength(3 * 6)
     for (const { path, headers, body } of providers.requests) {
       expect(path).toBe(provider === 'anthropic' ? '/v1/messages' : '/v1/chat/completions')
       expect(headers[header]).toBe(value)
-      expect(body.tools).toHaveLength(1)
+      expect(body['tools']).toHaveLength(6)
     }
     expect(out).not.toContain('of-the-test')
   },
@@ -134,7 +139,7 @@ test.each([
 test('without bubblewrap it fails with the fix and prints no result', async () => {
   const { code, out, err } = await quickstart([], { PATH: '/nowhere' })
   expect(code).toBe(1)
-  expect(err).toMatch(/bubblewrap is not installed.*apt-get install -y bubblewrap/)
+  expect(err).toMatch(/bubblewrap is not installed.*\/nowhere.*apt-get install -y bubblewrap/)
   expect(out).not.toMatch(hex(64))
 })
 
@@ -144,7 +149,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle leaves no process an
   const reached = new Promise<void>((resolve) => {
     child.stdout.on('data', (chunk) => {
       out += chunk
-      if (/MCP client[^]*run_code bash/.test(out)) resolve()
+      if (/MCP client[^]*run_code   bash/.test(out)) resolve()
     })
   })
   const closed = once(child, 'close')

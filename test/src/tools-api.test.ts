@@ -58,7 +58,7 @@ test('run_task gives the answer with its cost, and reports what happens on the w
   const { data, text } = await dataOf(runTask, { task: 'What is 1 + 1?' }, { sandbox, report })
   expect(data).toMatchObject({ agentId: sandbox.id, output: 'It is 2.', cost: { amount: 3, currency: 'usd' } })
   expect(text).toBe('It is 2.\n[cost: $0.03]')
-  expect(messages).toEqual(['Let me see.', 'calls run_code'])
+  expect(messages).toEqual(['Let me see.\n', 'calls run_code\n'])
 })
 
 test('run_task that fails tells the model why', async () => {

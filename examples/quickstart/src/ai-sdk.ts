@@ -1,24 +1,37 @@
 import { theazoTools } from '@theazo/ai-sdk'
+import { toolGroups } from '@theazo/core/tools'
 import { generateText, isStepCount } from 'ai'
-import { type FrameworkContext, type FrameworkRun, observed, type Step } from './framework-run.ts'
+import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { aiSdkModel, toolTexts } from './models.ts'
 
 /** The AI SDK: generateText calls the tools until the model has its answer. */
-export async function runAiSdk({ theazo, task, model, signal, onStep }: FrameworkContext): Promise<FrameworkRun> {
+export async function runAiSdk(context: FrameworkContext): Promise<FrameworkRun> {
+  const { theazo, task, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
   await using agent = await session.agents.create({ signal })
+  const model = aiSdkModel(context.model, task)
   const steps: Step[] = []
-  const record = (step: Step): void => {
-    steps.push(step)
-    onStep(step)
-  }
 
   const { text, responseMessages } = await generateText({
-    model: aiSdkModel(model, task),
+    model,
     prompt: task.prompt,
-    tools: theazoTools({ agent: observed(agent, record) }),
+    tools: theazoTools({ agent, model }),
     stopWhen: isStepCount(10),
     abortSignal: signal,
+    onToolExecutionEnd({ toolCall: { toolName, input }, toolOutput, toolExecutionMs }) {
+      const output = toolOutput.type === 'tool-result' ? textOf(toolName, toolOutput.output) : String(toolOutput.error)
+      const step = stepOf(toolName, input, output, toolExecutionMs)
+      steps.push(step)
+      onStep(step)
+    },
   })
   return { framework: 'AI SDK', agentId: agent.id, steps, received: toolTexts(responseMessages), answer: text }
+}
+
+/** A result in the words that the model is given. */
+function textOf(name: string, output: unknown): string {
+  const tool = Object.values(toolGroups)
+    .flat()
+    .find((tool) => tool.name === name)
+  return tool?.toText(output) ?? ''
 }

@@ -1,5 +1,4 @@
 import type { Theazo } from '@theazo/core'
-import type { ToolSandbox } from '@theazo/core/tools'
 import type { ModelChoice } from './models.ts'
 import type { Task } from './task.ts'
 
@@ -15,10 +14,11 @@ export interface FrameworkRun {
 
 /** One tool call as it happened. */
 export interface Step {
-  language: string
-  /** What the code printed. */
+  tool: string
+  /** The language of code, or the path of a file. */
+  subject: string
+  /** The text that the model is given. */
   output: string
-  exitCode: number
   /** Of the whole call, request and answer included. */
   milliseconds: number
 }
@@ -33,16 +33,8 @@ export interface FrameworkContext {
   onStep: (step: Step) => void
 }
 
-/** The agent, with each exec told as it ends. */
-export function observed(agent: ToolSandbox, onStep: (step: Step) => void): ToolSandbox {
-  return {
-    id: agent.id,
-    async exec(language, code, options) {
-      const startedAt = performance.now()
-      const result = await agent.exec(language, code, options)
-      const milliseconds = performance.now() - startedAt
-      onStep({ language, output: result.stdout + result.stderr, exitCode: result.exitCode, milliseconds })
-      return result
-    },
-  }
+/** A step of a tool call with this input. */
+export function stepOf(tool: string, input: unknown, output: string, milliseconds: number): Step {
+  const { language, path } = input as { language?: string; path?: string } // of the tools of the task
+  return { tool, subject: language ?? path ?? '', output, milliseconds }
 }

@@ -1,8 +1,8 @@
 import { HumanMessage, ToolMessage } from '@langchain/core/messages'
 import { END, MessagesAnnotation, START, StateGraph } from '@langchain/langgraph'
 import { ToolNode, toolsCondition } from '@langchain/langgraph/prebuilt'
-import { createTheazoTools } from '@theazo/langchain'
-import { type FrameworkContext, type FrameworkRun, observed, type Step } from './framework-run.ts'
+import { theazoTools } from '@theazo/langchain'
+import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { langChainModel } from './models.ts'
 
 /** LangGraph: a graph of the model and the prebuilt ToolNode. */
@@ -10,13 +10,8 @@ export async function runLangGraph(context: FrameworkContext): Promise<Framework
   const { theazo, task, model: choice, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
   await using agent = await session.agents.create({ signal })
-  const steps: Step[] = []
-  const record = (step: Step): void => {
-    steps.push(step)
-    onStep(step)
-  }
 
-  const tools = createTheazoTools({ agent: observed(agent, record) })
+  const tools = theazoTools({ agent })
   const model = langChainModel(choice, task).bindTools(tools)
   const graph = new StateGraph(MessagesAnnotation)
     .addNode('model', async ({ messages }, config) => ({ messages: [await model.invoke(messages, config)] }))
@@ -25,7 +20,32 @@ export async function runLangGraph(context: FrameworkContext): Promise<Framework
     .addConditionalEdges('model', toolsCondition, ['tools', END])
     .addEdge('tools', 'model')
     .compile()
-  const { messages } = await graph.invoke({ messages: [new HumanMessage(task.prompt)] }, { signal })
+
+  const steps: Step[] = []
+  const started = new Map<string, { name: string; input: unknown; at: number }>()
+  const { messages } = await graph.invoke(
+    { messages: [new HumanMessage(task.prompt)] },
+    {
+      signal,
+      callbacks: [
+        {
+          handleToolStart: (_tool, input, runId, _parent, _tags, _metadata, name = '') => {
+            started.set(runId, {
+              name,
+              input: typeof input === 'string' ? JSON.parse(input) : input,
+              at: performance.now(),
+            })
+          },
+          handleToolEnd: (message: ToolMessage, runId) => {
+            const { name, input, at } = started.get(runId) ?? { name: '', input: {}, at: 0 }
+            const step = stepOf(name, input, message.text, performance.now() - at)
+            steps.push(step)
+            onStep(step)
+          },
+        },
+      ],
+    },
+  )
 
   return {
     framework: 'LangGraph',

@@ -59,9 +59,9 @@ async function main(): Promise<number> {
   }
 }
 
-function printStep({ language, output, exitCode, milliseconds }: Step): void {
+function printStep({ tool, subject, output, milliseconds }: Step): void {
   const time = `${milliseconds.toFixed(0)} ms`.padStart(8)
-  console.log(`  run_code ${language.padEnd(10)} ${time}  ${dim(exitCode === 0 ? '' : `exit code ${exitCode}`)}`)
+  console.log(`  ${tool.padEnd(10)} ${subject.padEnd(10)} ${dim(time)}`)
   for (const line of output.trimEnd().split('\n')) console.log(`    ${line}`)
 }
 

@@ -4,7 +4,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { type CallToolResult, CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { dynamicTool, generateText, isStepCount, jsonSchema, type ToolSet } from 'ai'
-import type { FrameworkContext, FrameworkRun, Step } from './framework-run.ts'
+import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { aiSdkModel, toolTexts } from './models.ts'
 
 /** Where the API is; the client's process is given it by its environment. */
@@ -31,7 +31,7 @@ export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: M
     // The model's input is checked by the server, against the schema it gave.
     const request = { name, arguments: input as Record<string, unknown> }
     const result = CallToolResultSchema.parse(await client.callTool(request, undefined, { signal }))
-    const step = toStep(input, result, performance.now() - startedAt)
+    const step = stepOf(name, input, textOf(result), performance.now() - startedAt)
     agentId = String(result.structuredContent?.['agentId'] ?? agentId)
     steps.push(step)
     onStep(step)
@@ -59,16 +59,6 @@ export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: M
 
 function binPath(): string {
   return join(dirname(fileURLToPath(import.meta.resolve('@theazo/mcp'))), 'bin.js')
-}
-
-function toStep(input: unknown, result: CallToolResult, milliseconds: number): Step {
-  const { language } = input as { language?: string }
-  return {
-    language: language ?? '?',
-    output: textOf(result),
-    exitCode: Number(result.structuredContent?.['exitCode'] ?? -1),
-    milliseconds,
-  }
 }
 
 function textOf({ content }: CallToolResult): string {

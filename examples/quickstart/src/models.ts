@@ -52,8 +52,8 @@ export function aiSdkModel(choice: ModelChoice | undefined, task: Task): Languag
 
 function scriptedLangChainModel(task: Task) {
   const model = fakeModel()
-  for (const [index, args] of task.calls.entries()) {
-    model.respondWithTools([{ name: 'run_code', args: { ...args }, id: `call_${index + 1}` }])
+  for (const [index, { tool, input }] of task.calls.entries()) {
+    model.respondWithTools([{ name: tool, args: input, id: `call_${index + 1}` }])
   }
   // The answer quotes what the model was shown: it cannot be given without the tool's text.
   model.respond((messages) => new AIMessage(scriptedAnswer(messages.filter(ToolMessage.isInstance).map((m) => m.text))))
@@ -71,9 +71,9 @@ function scriptedAiSdkModel(task: Task): LanguageModel {
         outputTokens: { total: 0, text: 0, reasoning: 0 },
       }
       if (call) {
-        const input = JSON.stringify(call)
+        const input = JSON.stringify(call.input)
         return {
-          content: [{ type: 'tool-call', toolCallId: `call_${turn}`, toolName: 'run_code', input }],
+          content: [{ type: 'tool-call', toolCallId: `call_${turn}`, toolName: call.tool, input }],
           finishReason: { unified: 'tool-calls', raw: 'tool_use' },
           usage,
           warnings: [],
@@ -90,8 +90,8 @@ function scriptedAiSdkModel(task: Task): LanguageModel {
 }
 
 function scriptedAnswer(toolTexts: readonly string[]): string {
-  // What was printed; the files that the code has made are told below it.
-  const [digest = '(nothing)', , reversed = '(nothing)'] = toolTexts.map((text) => text.split('\n')[0])
+  // The first line is what was printed; the files that the code has made are named below it.
+  const [, digest = '(nothing)', , , reversed = '(nothing)'] = toolTexts.map((text) => text.split('\n')[0])
   return `The digest is ${digest}; reversed it is ${reversed}.`
 }
 

@@ -1,13 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { RunCodeInput } from '@theazo/core/tools'
+
+/** One tool call of the scripted model. */
+interface ScriptedCall {
+  tool: 'run_code' | 'write_file' | 'read_file'
+  input: Record<string, string>
+}
 
 /** One small task for a sandbox; a fresh nonce makes its results impossible to have been prepared. */
 export interface Task {
   nonce: string
   /** For a real model. */
   prompt: string
-  /** What the scripted model calls, in this order. */
-  calls: RunCodeInput[]
+  /** The calls of the scripted model, in this order. */
+  calls: ScriptedCall[]
 }
 
 export function newTask(): Task {
@@ -15,36 +20,46 @@ export function newTask(): Task {
   return {
     nonce,
     prompt: [
-      'Use the run_code tool three times, once for each step, and print every result:',
-      `1. Python: compute the SHA-256 of the text "${nonce}" as lower-case hex, write it to /workspace/digest.txt without a line end, and print it.`,
-      '2. Bash: print /workspace/digest.txt, then a line end, then /proc/self/uid_map.',
-      '3. TypeScript: read /workspace/digest.txt and print its text reversed.',
+      'Work in your sandbox, one tool call for each step, and print every result:',
+      `1. Write the text "${nonce}" to the file input.txt, without a line end (write_file).`,
+      '2. In Python, compute the SHA-256 of that file as lower-case hex, write it to digest.txt, and print it (run_code).',
+      '3. Read digest.txt (read_file).',
+      '4. In Bash, print /proc/self/uid_map (run_code).',
+      '5. In TypeScript, read digest.txt and print its text reversed (run_code).',
       'Then answer with the digest and the reversed digest.',
     ].join('\n'),
     calls: [
+      { tool: 'write_file', input: { path: 'input.txt', content: nonce } },
       {
-        language: 'python',
-        code: [
-          'import hashlib, pathlib',
-          `digest = hashlib.sha256(b"${nonce}").hexdigest()`,
-          'pathlib.Path("digest.txt").write_text(digest)',
-          'print(digest)',
-        ].join('\n'),
+        tool: 'run_code',
+        input: {
+          language: 'python',
+          code: [
+            'import hashlib, pathlib',
+            'digest = hashlib.sha256(pathlib.Path("input.txt").read_bytes()).hexdigest()',
+            'pathlib.Path("digest.txt").write_text(digest)',
+            'print(digest)',
+          ].join('\n'),
+        },
       },
-      { language: 'bash', code: 'cat digest.txt; echo; cat /proc/self/uid_map' },
+      { tool: 'read_file', input: { path: 'digest.txt' } },
+      { tool: 'run_code', input: { language: 'bash', code: 'cat /proc/self/uid_map' } },
       {
-        language: 'typescript',
-        code: [
-          "import { readFileSync } from 'node:fs'",
-          "const digest: string = readFileSync('digest.txt', 'utf8')",
-          "console.log([...digest].reverse().join(''))",
-        ].join('\n'),
+        tool: 'run_code',
+        input: {
+          language: 'typescript',
+          code: [
+            "import { readFileSync } from 'node:fs'",
+            "const digest: string = readFileSync('digest.txt', 'utf8')",
+            "console.log([...digest].reverse().join(''))",
+          ].join('\n'),
+        },
       },
     ],
   }
 }
 
-/** Recomputes the task here and looks whether the sandbox printed the same. */
+/** Computes the task here too, and compares: the sandbox must have printed the same. */
 export function isSolved(task: Task, outputs: readonly string[]): boolean {
   const digest = createHash('sha256').update(task.nonce).digest('hex')
   const reversed = [...digest].toReversed().join('')

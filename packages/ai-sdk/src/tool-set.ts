@@ -1,5 +1,6 @@
 import type {
   AgentData,
+  AgentInput,
   CreateAgentInput,
   DefaultToolGroup,
   DeleteFileData,
@@ -44,10 +45,10 @@ export type TheazoToolSet = {
   get_task: Tool<TaskIdInput, GetTaskData>
   cancel_task: Tool<TaskIdInput, TaskRefData>
   get_usage: Tool<NoInput, GetUsageData>
-  get_agent: Tool<NoInput, AgentData>
-  pause_agent: Tool<NoInput, AgentData>
-  resume_agent: Tool<NoInput, AgentData>
-  terminate_agent: Tool<NoInput, AgentData>
+  get_agent: Tool<AgentInput, AgentData>
+  pause_agent: Tool<AgentInput, AgentData>
+  resume_agent: Tool<AgentInput, AgentData>
+  terminate_agent: Tool<AgentInput, AgentData>
   create_agent: Tool<CreateAgentInput, AgentData>
   list_agents: Tool<NoInput, ListAgentsData>
 }

@@ -1,9 +1,11 @@
 import { type Agent, Theazo } from '@theazo/core'
-import type { RunCodeData, RunCodeInput, ToolSandbox } from '@theazo/core/tools'
+import { type RunCodeData, type RunCodeInput, toolGroups } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { generateText, isStepCount, simulateReadableStream, streamText } from 'ai'
 import { MockLanguageModelV4 } from 'ai/test'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import { takesToolImages } from './takes-tool-images.ts'
+import type { ReadOnlyToolName, TheazoToolSet } from './tool-set.ts'
 import { theazoTools } from './tools.ts'
 
 let local: LocalTheazo
@@ -89,8 +91,11 @@ test('a fault of the API is a tool error that the model sees, with the typed err
     stopWhen: isStepCount(3),
   })
   const part = result.steps[0]?.content.find(({ type }) => type === 'tool-error')
-  expect(part).toMatchObject({ error: { name: 'ConflictError', code: 'conflict', status: 409 } })
-  expect(JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))).toContain('is terminated')
+  expect(part).toMatchObject({
+    error: { name: 'TheazoToolError', code: 'conflict', status: 409, cause: { name: 'ConflictError' } },
+  })
+  const shown = JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))
+  expect(shown).toMatch(/"value":"ConflictError \(conflict\): Agent agt_\w+ is terminated.*\\nDo not retry as is\."/)
 })
 
 test('an abort of the call kills the code', async () => {
@@ -128,7 +133,19 @@ test('a call that was aborted before it began sends nothing', async () => {
 
 test('names, inputs and outputs are exactly typed', async () => {
   const tools = theazoTools({ agent })
-  expectTypeOf<keyof typeof tools>().toEqualTypeOf<'run_code'>()
+  type FileTool = 'read_file' | 'write_file' | 'edit_file' | 'list_files' | 'delete_file'
+  expectTypeOf<keyof typeof tools>().toEqualTypeOf<'run_code' | FileTool>()
+  const chosen = {
+    all: theazoTools({ agent, groups: 'all' }),
+    only: theazoTools({ agent, only: ['get_usage'] }),
+    both: theazoTools({ agent, groups: ['files', 'code'], only: ['run_code', 'get_usage'] }),
+    readOnly: theazoTools({ agent, groups: ['files', 'usage'], readOnly: true }),
+  }
+  expectTypeOf<typeof chosen.all>().toEqualTypeOf<TheazoToolSet>()
+  expectTypeOf<keyof typeof chosen.only>().toEqualTypeOf<'get_usage'>()
+  expectTypeOf<keyof typeof chosen.both>().toEqualTypeOf<'run_code'>()
+  expectTypeOf<keyof typeof chosen.readOnly>().toEqualTypeOf<'read_file' | 'list_files' | 'get_usage'>()
+  expect(Object.values(chosen).map((tools) => Object.keys(tools).length)).toEqual([17, 1, 1, 3])
   const { steps } = await generateText({
     model: modelThatCalls({ language: 'bash', code: 'true' }),
     prompt: 'go',
@@ -142,16 +159,11 @@ test('names, inputs and outputs are exactly typed', async () => {
   }
 })
 
-test('a picture that the code saved reaches the model as a picture', async () => {
+test('an image that the code saved reaches the model as an image', async () => {
   const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-  const files = [{ path: '/workspace/dot.png', sizeBytes: 70 }]
-  const telling: ToolSandbox = {
-    id: agent.id,
-    exec: async (lang, code, options) => ({ ...(await agent.exec(lang, code, options)), files }),
-  }
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
   const model = modelThatCalls({ language: 'python', code })
-  const tools = theazoTools({ agent: telling })
+  const tools = theazoTools({ agent, images: true })
   const { text } = await generateText({ model, prompt: 'go', tools, stopWhen: isStepCount(3) })
   expect(text).toBe('done')
   const [result] = (model.doGenerateCalls[1]?.prompt.at(-1)?.content ?? []) as { output?: unknown }[]
@@ -162,4 +174,36 @@ test('a picture that the code saved reaches the model as a picture', async () =>
       { type: 'file', mediaType: 'image/png', data: { type: 'data', data: png } },
     ],
   })
+})
+
+test('the names that readOnly leaves are those of the catalog', () => {
+  const names = ['read_file', 'list_files', 'get_task', 'get_usage', 'get_agent', 'list_agents'] as const
+  expectTypeOf<(typeof names)[number]>().toEqualTypeOf<ReadOnlyToolName>()
+  const tools = Object.values(toolGroups).flat()
+  expect(tools.flatMap(({ name, hints }) => (hints.readOnly ? [name] : [])).toSorted()).toEqual(names.toSorted())
+})
+
+test.each([
+  ['anthropic.messages', 'claude', true],
+  ['google.generative-ai', 'gemini', true],
+  ['google.vertex.chat', 'gemini', true],
+  ['vertex.anthropic.messages', 'claude', true],
+  ['amazon-bedrock', 'nova', true],
+  ['openai.responses', 'gpt', true],
+  ['azure.responses', 'gpt', true],
+  ['openai.chat', 'gpt', false],
+  ['azure.chat', 'gpt', false],
+  ['compatible.chat', 'any', false],
+  ['gateway', 'anthropic/claude', true],
+  ['gateway', 'meta/llama', false],
+])('images from tools by provider: %s %s', (provider, modelId, isTaken) => {
+  expect(takesToolImages(new MockLanguageModelV4({ provider, modelId }))).toBe(isTaken)
+  if (provider === 'gateway') expect(takesToolImages(modelId)).toBe(isTaken)
+})
+
+test('an output that is of no known shape is put into words, and does not throw', () => {
+  const { run_code: tool } = theazoTools({ agent })
+  for (const output of [undefined, null, 'text', {}, { stdout: 1 }] as never[]) {
+    expect(tool.toModelOutput?.({ toolCallId: '1', input: {} as never, output })).toMatchObject({ type: 'text' })
+  }
 })

@@ -3,10 +3,10 @@ import { fakeModel } from '@langchain/core/testing'
 import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
 import { ToolNode } from '@langchain/langgraph/prebuilt'
 import { type Agent, Theazo } from '@theazo/core'
-import type { ToolSandbox } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent, createMiddleware } from 'langchain'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { takesToolImages } from './takes-tool-images.ts'
 import { theazoTools } from './tools.ts'
 
 let local: LocalTheazo
@@ -18,6 +18,9 @@ beforeAll(async () => {
   agent = await session.agents.create()
 })
 afterAll(() => local[Symbol.asyncDispose]())
+
+/** An image of one pixel. */
+const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
 const call = (code: string, id = 'call_1', language = 'python') => ({ name: 'run_code', args: { language, code }, id })
 const calling = (...calls: ReturnType<typeof call>[]) =>
@@ -63,7 +66,7 @@ test('run_code runs in createAgent, and the model sees its text', async () => {
   expect(model.calls[1]?.messages.at(-1)?.text).toBe('out\n[stderr]\nerr\n[exit code 3]')
 })
 
-test('a fault of the API is told to the model, also under a wrapToolCall middleware', async () => {
+test('a fault of the API is answered to the model, also under a wrapToolCall middleware', async () => {
   const session = await new Theazo(local).sessions.forUser('langchain')
   const gone = await session.agents.create()
   await gone.terminate()
@@ -97,10 +100,12 @@ test('an abort ends the run and kills the code', async () => {
   expect((await agent.exec('bash', still)).stdout).toBe('still\n')
 })
 
-test('bad input of the model is told to the model and runs nothing', async () => {
+test('a wrong input is answered with the field and what it takes, and runs nothing', async () => {
   const { messages } = await toolNode().invoke({ messages: [calling(call('x', 'call_1', 'ruby'))] })
   expect(messages.at(-1)).toMatchObject({ status: 'error', tool_call_id: 'call_1' })
-  expect(messages.at(-1)?.text).toMatch(/language/)
+  expect(messages.at(-1)?.text).toMatch(
+    /run_code did not run\. language must be 'python' or 'typescript' or 'bash', not "ruby"/,
+  )
 })
 
 test('no key is in the tool, whichever way it is printed', async () => {
@@ -109,20 +114,46 @@ test('no key is in the tool, whichever way it is printed', async () => {
   expect(inspect(tool, { depth: 20, showHidden: true }) + JSON.stringify(tool)).not.toContain(local.apiKey)
 })
 
-test('a picture that the code saved reaches the model as a picture, and the artifact does not carry it', async () => {
-  const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-  const files = [{ path: '/workspace/dot.png', sizeBytes: 70 }]
-  const telling: ToolSandbox = {
-    id: agent.id,
-    exec: async (lang, code, options) => ({ ...(await agent.exec(lang, code, options)), files }),
-  }
+test('an image that the code saved is a content block, and the artifact does not carry it', async () => {
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
-  const [tool] = theazoTools({ agent: telling })
+  const [tool] = theazoTools({ agent, images: true })
   const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
   expect(message.content).toEqual([
     { type: 'text', text: '[files made or changed: /workspace/dot.png (70 bytes)]' },
     { type: 'image', mimeType: 'image/png', data: png },
   ])
-  expect(message.artifact).toMatchObject({ exitCode: 0, files })
+  expect(message.artifact).toMatchObject({ exitCode: 0, files: [{ path: '/workspace/dot.png', sizeBytes: 70 }] })
   expect(JSON.stringify(message.artifact)).not.toContain(png)
+})
+
+test('without knowledge of the model an image is named, and not sent', async () => {
+  const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
+  const [tool] = theazoTools({ agent })
+  const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
+  expect(message.content).toMatch(/\[image not shown: \/workspace\/dot\.png/)
+})
+
+test.each([
+  ['anthropic', {}, true],
+  ['openai', { object: 'response' }, true],
+  ['openai', { id: 'resp_1' }, true],
+  ['openai', {}, false],
+  ['google-genai', {}, false],
+  ['groq', {}, false],
+])('the last message of the model says which API it is: %s %j', (model_provider, more, isTaken) => {
+  const message = new AIMessage({ content: '', response_metadata: { model_provider, ...more } })
+  const messages = [new AIMessage('an older one'), message, new HumanMessage('go')]
+  expect([takesToolImages({ messages }), takesToolImages(messages)]).toEqual([isTaken, isTaken])
+})
+
+test.each([undefined, null, 'text', {}, { messages: 'none' }, [], [{ role: 'assistant' }]])(
+  'a state without messages takes no image: %j',
+  (state) => expect(takesToolImages(state)).toBe(false),
+)
+
+test('the id of the call reaches the tool, from a graph and from a bare call', async () => {
+  const [tool] = theazoTools({ agent })
+  const bare = (await tool?.invoke({ ...call('print(1)', 'call_bare'), type: 'tool_call' })) as ToolMessage
+  expect(bare.tool_call_id).toBe('call_bare')
+  expect(await tool?.invoke({ language: 'python', code: 'print(1)' })).toBe('1')
 })

@@ -1,30 +1,22 @@
-import { fileURLToPath } from 'node:url'
-import { Client } from '@modelcontextprotocol/sdk/client/index.js'
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
-import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Theazo } from '@theazo/core'
-import { listenTheazo } from '@theazo/server'
-import { expect, test } from 'vitest'
+import { listenTheazo, type ListeningTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { agentIdOf, bin, type McpProcess, startProcess, textOf } from './testing/mcp-process.ts'
+import { startProxy } from './testing/test-proxy.ts'
 
-const bin = fileURLToPath(new URL('../dist/bin.js', import.meta.url))
-
-/** The real process, as a client starts it; gone at the end of the test. */
-async function connect(args: string[], env: Record<string, string> = {}) {
-  const client = new Client({ name: 'test', version: '0' })
-  const transport = new StdioClientTransport({ command: process.execPath, args: [bin, ...args], env, stderr: 'pipe' })
-  await client.connect(transport)
-  const pid = transport.pid ?? 0
-  return {
-    client,
-    pid,
-    async call(input: Record<string, unknown>) {
-      return CallToolResultSchema.parse(await client.callTool({ name: 'run_code', arguments: input }))
-    },
-    [Symbol.asyncDispose]: () => client.close(),
-  }
-}
+let server: ListeningTheazo
+let theazo: Theazo
+/** Of the server, with its key for real sandboxes. */
+let live: Record<string, string>
+beforeAll(async () => {
+  server = await listenTheazo({ port: 0 })
+  const { url: baseUrl, apiKey } = server
+  theazo = new Theazo({ baseUrl, apiKey })
+  live = { THEAZO_BASE_URL: baseUrl, THEAZO_API_KEY: apiKey }
+})
+afterAll(async () => await server[Symbol.asyncDispose]())
 
 function isAlive(pid: number): boolean {
   try {
@@ -35,70 +27,268 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test('--local offers run_code with its schemas and hints, and runs it', async () => {
-  await using mcp = await connect(['--local'])
-  const { tools } = await mcp.client.listTools()
-  expect(tools).toMatchObject([
-    {
-      name: 'run_code',
-      inputSchema: { type: 'object', required: ['language', 'code'] },
-      outputSchema: { type: 'object' },
-      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
-    },
-  ])
-  expect(await mcp.call({ language: 'python', code: 'print(2 + 2)' })).toMatchObject({
-    content: [{ type: 'text', text: '4' }],
-    structuredContent: { stdout: '4\n', stderr: '', exitCode: 0 },
-  })
-})
+const statusOf = async (agentId: string) => (await theazo.agents.get(agentId)).data.status
+const run = (code: string) => ({ language: 'bash', code })
 
-test('one sandbox serves the whole conversation, also when the first calls come at once', async () => {
-  await using mcp = await connect(['--local'])
-  const first = await Promise.all([1, 2, 3].map((n) => mcp.call({ language: 'bash', code: `echo ${n} > ${n}` })))
-  const last = await mcp.call({ language: 'bash', code: 'cat 1 2 3' })
-  expect(last.structuredContent).toMatchObject({ stdout: '1\n2\n3\n' })
-  expect(new Set([...first, last].map(({ structuredContent }) => structuredContent?.['agentId'])).size).toBe(1)
-})
-
-test('a failing program is a result; a wrong input is an error that names the field', async () => {
-  await using mcp = await connect(['--local'])
-  const failed = await mcp.call({ language: 'bash', code: 'echo no >&2; exit 3' })
-  expect(failed.isError).toBeFalsy()
-  expect(failed.content).toEqual([{ type: 'text', text: '[stderr]\nno\n[exit code 3]' }])
-  const wrong = await mcp.call({ language: 'ruby', code: '1' })
-  expect(wrong.isError).toBe(true)
-  expect(JSON.stringify(wrong.content)).toContain('language')
-})
-
-test('it uses the API of the environment, and ends its sandbox and itself when the client goes', async () => {
-  await using server = await listenTheazo({ port: 0 })
-  const { url: baseUrl, apiKey } = server
-  const mcp = await connect([], { THEAZO_BASE_URL: baseUrl, THEAZO_API_KEY: apiKey })
-  const { structuredContent } = await mcp.call({ language: 'bash', code: 'true' })
-  const agent = await new Theazo({ baseUrl, apiKey }).agents.get(String(structuredContent?.['agentId']))
-  expect(agent.data.status).toBe('idle')
-
-  await mcp.client.close()
-  await expect.poll(() => isAlive(mcp.pid)).toBe(false)
-  expect((await new Theazo({ baseUrl, apiKey }).agents.get(agent.id)).data.status).toBe('terminated')
-})
-
-test('a wrong key is an error that a model can act on, and it holds no key', async () => {
-  await using server = await listenTheazo({ port: 0 })
-  await using mcp = await connect([], { THEAZO_BASE_URL: server.url, THEAZO_API_KEY: 'th_live_wrong-key' })
-  const result = await mcp.call({ language: 'bash', code: 'true' })
-  expect(result.isError).toBe(true)
-  const text = JSON.stringify(result.content)
-  expect(text).toMatch(/unauthorized.*only the owner can mend this/)
-  expect(text).not.toContain('wrong-key')
-})
-
-test('without a key and without --local it says what to do, on standard error', async () => {
-  const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'] } })
+/** Runs the program to its end, without a client. */
+async function runToEnd(args: string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [bin, ...args], { env: { PATH: process.env['PATH'], ...env } })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk) => (out += chunk))
   child.stderr.on('data', (chunk) => (err += chunk))
   const [code] = await once(child, 'close')
-  expect([code, out]).toEqual([1, ''])
-  expect(err).toMatch(/THEAZO_API_KEY.*--local/)
+  return { code, out, err }
+}
+
+describe('tools', () => {
+  test('all 17 are listed; those for code, files, usage and agents work on a real sandbox', async () => {
+    await using mcp = await startProcess(['--toolsets', 'all', '--user-id', 'everything'], live)
+    const { tools } = await mcp.client.listTools()
+    expect(tools).toHaveLength(17)
+    const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
+
+    const first = await mcp.call('run_code', run('echo hello | tee hello.txt'))
+    expect(textOf(first)).toBe('hello\n[files made or changed: /workspace/hello.txt (6 bytes)]')
+    expect(await text('write_file', { path: 'list.txt', content: 'one\ntwo\n' })).toMatch('Wrote list.txt')
+    expect(await text('edit_file', { path: 'list.txt', oldText: 'two', newText: 'three' })).toMatch('at line 2')
+    expect(await text('read_file', { path: '/workspace/list.txt' })).toBe('one\nthree\n')
+    expect(await text('list_files')).toBe('hello.txt (6 bytes)\nlist.txt (10 bytes)')
+    expect(await text('delete_file', { path: 'hello.txt' })).toMatch('Deleted hello.txt')
+    expect(await mcp.bash('ls')).toBe('list.txt')
+
+    expect(await text('get_usage')).toMatch(/^Spent: \$/)
+    const agentId = agentIdOf(first)
+    expect(await text('get_agent')).toBe(`${agentId} is idle.`)
+    expect(await text('pause_agent')).toBe(`${agentId} is paused.`)
+    expect(await text('resume_agent')).toBe(`${agentId} is idle.`)
+    const second = await mcp.call('create_agent', { name: 'second' })
+    expect(textOf(second)).toBe(`${agentIdOf(second)} (second) is idle.`)
+    expect((await text('list_agents')).split('\n')).toEqual([textOf(second), `${agentId} is idle.`])
+    expect(await text('terminate_agent')).toBe(`${agentId} is terminated.`)
+    expect(await statusOf(agentId)).toBe('terminated')
+    expect(await mcp.bash('ls')).toMatch(/^\[The sandbox of earlier calls is gone: it was ended\./)
+  })
+
+  test('those for tasks work on an agent with a model', async () => {
+    const { key } = await server.keys.create({ mode: 'test', plan: 'team' })
+    await using mcp = await startProcess(['--toolsets', 'task,background-tasks'], { ...live, THEAZO_API_KEY: key })
+    const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
+    expect(await text('run_task', { task: 'Count to three.' })).toMatch(/^Mocked answer .*Count to three\.\n\[cost/s)
+
+    const { structuredContent } = await mcp.call('start_task', { task: 'theazo:hang' })
+    const taskId = structuredContent?.['taskId']
+    expect(await text('get_task', { taskId })).toMatch(/ is (queued|running)\./)
+    expect(await text('cancel_task', { taskId })).toBe(`Cancelled ${taskId}.`)
+    await expect.poll(() => text('get_task', { taskId })).toMatch(' is cancelled.')
+  })
+
+  test('one sandbox serves the whole conversation, also when the first calls come at once', async () => {
+    await using mcp = await startProcess(['--local'])
+    const first = await Promise.all([1, 2, 3].map((n) => mcp.call('run_code', run(`echo ${n} > ${n}`))))
+    const last = await mcp.call('run_code', run('cat 1 2 3'))
+    expect(last.structuredContent).toMatchObject({ stdout: '1\n2\n3\n' })
+    expect(new Set([...first, last].map(agentIdOf)).size).toBe(1)
+  })
+
+  test('--read-only offers what changes nothing, --no-images sends none', async () => {
+    await using reader = await startProcess(['--read-only'], live)
+    expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files'])
+    await using blind = await startProcess(['--no-images'], live)
+    const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
+    const result = await blind.call('run_code', run(`echo ${gif} | base64 -d > dot.gif`))
+    expect(result.content).toHaveLength(1)
+    expect(textOf(result)).toMatch('[image not shown: /workspace/dot.gif: images are switched off here]')
+  })
+
+  test('no notification of progress is lost before its result', async () => {
+    await using mcp = await startProcess([], live)
+    await mcp.bash('true')
+    for (let n = 1; n <= 30; n += 1) {
+      const seen: unknown[] = []
+      await mcp.call('run_code', run(`echo number ${n}`), { onprogress: (progress) => seen.push(progress) })
+      expect(seen).toEqual([{ progress: 1, message: `number ${n}` }])
+    }
+  })
+})
+
+describe('the end', () => {
+  /** What has become of a process and its sandbox once `end` has ended the process. */
+  async function afterwards(end: (mcp: McpProcess) => unknown): Promise<string> {
+    await using mcp = await startProcess([], live)
+    const agentId = agentIdOf(await mcp.call('run_code', run('true')))
+    expect(await statusOf(agentId)).toBe('idle')
+    await end(mcp)
+    await expect.poll(() => isAlive(mcp.pid)).toBe(false)
+    return await statusOf(agentId)
+  }
+
+  test('a client that closes the connection ends the process and its sandbox', async () => {
+    expect(await afterwards(({ client }) => client.close())).toBe('terminated')
+  })
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends both too', async (signal) => {
+    expect(await afterwards(({ pid }) => process.kill(pid, signal))).toBe('terminated')
+  })
+
+  test('a line over 10 MiB, after which nothing more is read, ends both too', async () => {
+    const status = await afterwards(async (mcp) => {
+      await expect(mcp.bash('x'.repeat(11 * 1024 * 1024))).rejects.toThrow('Connection closed')
+      expect(mcp.stderr()).toMatch('exceeded maximum size')
+    })
+    expect(status).toBe('terminated')
+  })
+
+  test('a call in flight does not hold it up', async () => {
+    const status = await afterwards(async (mcp) => {
+      const started = Promise.withResolvers<void>()
+      const call = mcp.call('run_code', run('echo started; sleep 59'), { onprogress: () => started.resolve() })
+      const failed = call.catch((error: unknown) => error)
+      await started.promise
+      await mcp.client.close()
+      expect(await failed).toMatchObject({ message: expect.stringContaining('Connection closed') })
+    })
+    expect(status).toBe('terminated')
+  })
+
+  test('a server that does not answer does not hold it up for ever', async () => {
+    await using proxy = await startProxy(server.url, { holds: ({ url = '' }) => url.endsWith('/terminate') })
+    const mcp = await startProcess(['--idle-timeout', '77'], { ...live, THEAZO_BASE_URL: proxy.url })
+    await mcp.bash('true')
+    process.kill(mcp.pid, 'SIGTERM')
+    await expect.poll(() => isAlive(mcp.pid)).toBe(false)
+    expect(mcp.stderr()).toMatch('not ended within 15 s. The server ends it once it was 77 s without use.')
+  })
+
+  test('a client that stops reading ends it; a line that is no message does not', async () => {
+    const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'], ...live } })
+    const exited = once(child, 'exit')
+    const ping = (id: number) => `${JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' })}\n`
+    child.stdin.write(`not a message\n${ping(1)}`)
+    const [answer] = (await once(child.stdout, 'data')) as [Buffer]
+    expect(JSON.parse(answer.toString())).toEqual({ jsonrpc: '2.0', id: 1, result: {} })
+    child.stdout.destroy()
+    child.stdin.write(ping(2))
+    expect(await exited).toEqual([0, null])
+  })
+
+  test('a process that is killed leaves a sandbox that the server ends when it is idle', async () => {
+    const mcp = await startProcess(['--idle-timeout', '60'], live)
+    const agentId = agentIdOf(await mcp.call('run_code', run('true')))
+    process.kill(mcp.pid, 'SIGKILL')
+    await expect.poll(() => isAlive(mcp.pid)).toBe(false)
+    const { data } = await theazo.agents.get(agentId)
+    expect(data).toMatchObject({ status: 'idle', idleTimeout: { seconds: 60, action: 'terminate' } })
+  })
+})
+
+describe('the sandbox', () => {
+  test('one that was terminated elsewhere is made anew, and the text says that files are lost', async () => {
+    await using mcp = await startProcess([], live)
+    const before = agentIdOf(await mcp.call('run_code', run('echo 1 > one')))
+    await theazo.agent(before).terminate()
+    const result = await mcp.call('run_code', run('ls'))
+    expect(textOf(result)).toMatch(/^\[The sandbox of earlier calls is gone: .*files and processes are lost\.\]\n/)
+    expect(result.structuredContent).toMatchObject({ stdout: '', notice: expect.stringContaining('are lost') })
+    expect(agentIdOf(result)).not.toBe(before)
+    expect(await mcp.bash('ls')).toBe('(no output)')
+  })
+
+  test('one that was paused elsewhere is resumed with its files', async () => {
+    await using mcp = await startProcess([], live)
+    const agentId = agentIdOf(await mcp.call('run_code', run('echo 1 > one')))
+    await theazo.agent(agentId).pause()
+    const result = await mcp.call('run_code', run('cat one'))
+    expect([agentIdOf(result), result.structuredContent?.['stdout']]).toEqual([agentId, '1\n'])
+  })
+
+  test('one with a name is paused at the end, and the next process of that name has its files', async () => {
+    const args = ['--sandbox', 'notes', '--user-id', 'ada', '--idle-timeout', '3600']
+    const first = await startProcess(args, live)
+    const agentId = agentIdOf(await first.call('run_code', run('echo remember > note.txt')))
+    expect((await theazo.agents.get(agentId)).data).toMatchObject({
+      name: 'notes',
+      idleTimeout: { seconds: 3600, action: 'pause' },
+    })
+    await first.client.close()
+    await expect.poll(() => isAlive(first.pid)).toBe(false)
+    expect(await statusOf(agentId)).toBe('paused')
+
+    await using second = await startProcess(args, live)
+    expect(textOf(await second.call('read_file', { path: 'note.txt' }))).toBe('remember\n')
+    expect(agentIdOf(await second.call('run_code', run('true')))).toBe(agentId)
+
+    // A third takes over while the second lives, and pauses it when it goes.
+    const third = await startProcess(args, live)
+    expect(await third.bash('cat note.txt')).toBe('remember')
+    await third.client.close()
+    await expect.poll(() => statusOf(agentId)).toBe('paused')
+    expect(await second.bash('cat note.txt')).toBe('remember')
+  })
+
+  test('a server without the extensions has a sandbox as well, which ends with the process', async () => {
+    await using plain = await startProxy(server.url, { hidden: ['theazo-features'] })
+    const env = { ...live, THEAZO_BASE_URL: plain.url }
+    const mcp = await startProcess([], env)
+    const results = await Promise.all([mcp.call('run_code', run('true')), mcp.call('run_code', run('true'))])
+    expect(results.map(({ isError }) => isError)).toEqual([undefined, undefined])
+    const [agentId = ''] = results.map(agentIdOf)
+    await mcp.client.close()
+    await expect.poll(() => statusOf(agentId)).toBe('terminated')
+    await using named = await startProcess(['--sandbox', 'notes'], env)
+    const refused = await named.call('run_code', run('true'))
+    expect([refused.isError, textOf(refused)]).toEqual([true, expect.stringMatching(/agents\.create with a name/)])
+  })
+})
+
+describe('settings', () => {
+  test('--help and --version are printed on standard output', async () => {
+    expect(await runToEnd(['--help'])).toEqual({
+      code: 0,
+      err: '',
+      out: expect.stringMatching(/^theazo-mcp .*--idle-timeout SECONDS.*\n$/s),
+    })
+    expect(await runToEnd(['--version'])).toEqual({ code: 0, err: '', out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
+  })
+
+  test('an unknown flag ends it with one line on standard error', async () => {
+    const ended = await runToEnd(['--colour'], live)
+    expect(ended).toEqual({ code: 1, out: '', err: "theazo-mcp: Unknown option '--colour'. See theazo-mcp --help.\n" })
+  })
+
+  // oxlint-disable-next-line no-template-curly-in-string -- as a client leaves it
+  test.each(['', '${user_config.api_key}'])(
+    'without a key (%j) and without --local it says what to do',
+    async (key) => {
+      const { code, out, err } = await runToEnd([], { THEAZO_API_KEY: key })
+      expect([code, out]).toEqual([1, ''])
+      expect(err).toMatch(/^theazo-mcp: .*THEAZO_API_KEY.*--local.*\n$/)
+    },
+  )
+
+  test('the user is that of the flag, else of the environment, else mcp', async () => {
+    const users = async (args: string[], env: Record<string, string>) => {
+      await using mcp = await startProcess(args, { ...live, ...env })
+      const agentId = agentIdOf(await mcp.call('run_code', run('true')))
+      const { sessionId } = (await theazo.agents.get(agentId)).data
+      return (await theazo.sessions.get(sessionId)).data.userId
+    }
+    expect(await users(['--user-id', 'flag'], { THEAZO_USER_ID: 'variable' })).toBe('flag')
+    expect(await users([], { THEAZO_USER_ID: 'variable' })).toBe('variable')
+    expect(await users([], { THEAZO_USER_ID: '' })).toBe('mcp')
+    // oxlint-disable-next-line no-template-curly-in-string -- as a client leaves it
+    expect(await users([], { THEAZO_USER_ID: '${user_config.user_id}' })).toBe('mcp')
+  })
+
+  test('a wrong key is an error that a model can act on, and it holds no key', async () => {
+    await using mcp = await startProcess([], { ...live, THEAZO_API_KEY: 'th_live_wrong-key' })
+    const result = await mcp.call('run_code', run('true'))
+    expect(result.isError).toBe(true)
+    expect(textOf(result)).toMatch(/unauthorized.*only the owner can mend this/s)
+    expect(textOf(result)).not.toContain('wrong-key')
+  })
+
+  test('--local works without any environment', async () => {
+    await using mcp = await startProcess(['--local'], {}, ['/usr/bin/env', '-i', process.execPath, bin])
+    expect(await mcp.bash('echo fine')).toBe('fine')
+  })
 })

@@ -22,6 +22,13 @@ export const sandboxCalls: readonly ScriptedCall[] = [
   call('resume_agent', {}, /is idle\.$/),
   call('create_agent', { name: 'second' }, /^agt_\w+ \(second\) is (idle|booting)\.$/),
   call('list_agents', {}, /\(second\).*\n.*is idle\.$/),
+  { tool: 'terminate_agent', input: secondAgent, text: /^agt_\w+ is terminated\.$/ },
+  { tool: 'get_agent', input: secondAgent, text: /is terminated\.$/ },
+  call(
+    'get_agent',
+    { agentId: 'agt_none' },
+    /^There is no sandbox agt_none of this user; there are agt_\w+, agt_\w+\.$/,
+  ),
   call('terminate_agent', {}, /is terminated\.$/),
   call(
     'run_code',
@@ -38,6 +45,10 @@ export const taskCalls: readonly ScriptedCall[] = [
   { tool: 'cancel_task', input: lastTask, text: /^Cancelled task_\w+\.$/ },
   { tool: 'get_task', input: lastTask, text: /^task_\w+ is cancelled\.\n/ },
 ]
+
+function secondAgent(texts: readonly string[]): object {
+  return { agentId: texts.find((text) => text.includes('(second)'))?.match(/agt_\w+/)?.[0] }
+}
 
 function lastTask(texts: readonly string[]): object {
   return { taskId: texts.findLast((text) => text.startsWith('Started'))?.match(/task_\w+/)?.[0] }

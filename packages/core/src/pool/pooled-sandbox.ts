@@ -28,8 +28,8 @@ export interface PoolAccess {
 export class PooledSandbox {
   readonly #pool: PoolAccess
   readonly #key: string
-  /** The key's agent when this was made. */
-  readonly #agent: Agent
+  /** The key's agent when it was last used by this. */
+  #agent: Agent
   readonly files: SandboxFiles
 
   constructor(pool: PoolAccess, key: string, agent: Agent) {
@@ -45,7 +45,7 @@ export class PooledSandbox {
     return this.#agent.id
   }
 
-  /** The tasks of the agent that this was made with. */
+  /** The tasks of that agent. */
   get tasks(): AgentTasks {
     return this.#agent.tasks
   }
@@ -105,7 +105,7 @@ export class PooledSandbox {
       this.#pool.use(
         this.#key,
         (agent) => {
-          used = agent
+          used = this.#agent = agent
           return work(agent)
         },
         { signal },

@@ -1,7 +1,8 @@
 import type { Agent } from '../agent.ts'
-import type { CreateAgentOptions } from '../agents.ts'
+import type { CreateAgentOptions, SessionAgents } from '../agents.ts'
 import type { Theazo } from '../client.ts'
 import { ConflictError, NotFoundError, NotSupportedError, TimeoutError } from '../errors.ts'
+import type { IdleTimeout } from '../wire.ts'
 import type { SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** A sandbox of a pool. */
@@ -58,21 +59,13 @@ export class SandboxMaker {
   }
 
   /** With an idle timeout, unless the server has none. */
-  async #create(
-    agents: { create: (options: CreateAgentOptions) => Promise<Agent> },
-    name: string | undefined,
-  ): Promise<Agent> {
-    const { agent: given = {}, onRelease } = this.#options
+  async #create(agents: Pick<SessionAgents, 'create'>, name: string | undefined): Promise<Agent> {
+    const { agent: given = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
     const options = { ...given, ...(name !== undefined && { name }) }
     if ('idleTimeout' in given) return await agents.create(options)
-    const seconds = Math.min(Math.max(Math.ceil((2 * this.#idleTtlMs) / 1000), minIdleSeconds), maxIdleSeconds)
+    const seconds = Math.min(Math.max(idleTimeoutSeconds, minIdleSeconds), maxIdleSeconds)
     const action = onRelease === 'pause' && name !== undefined ? 'pause' : 'terminate'
-    try {
-      return await agents.create({ ...options, idleTimeout: { seconds, action } })
-    } catch (error) {
-      if (!NotSupportedError.isInstance(error)) throw error
-      return await agents.create(options) // nothing was sent; with a name this says that it cannot be sent either
-    }
+    return await createIdleAgent(agents, options, { seconds, action })
   }
 
   /** The agent of a stored id, if it lives. */
@@ -84,6 +77,20 @@ export class SandboxMaker {
       if (NotFoundError.isInstance(error)) return undefined
       throw error
     }
+  }
+}
+
+/** Creates an agent with an idle timeout, and without one on a server that has none. */
+export async function createIdleAgent(
+  agents: Pick<SessionAgents, 'create'>,
+  options: CreateAgentOptions,
+  idleTimeout: IdleTimeout,
+): Promise<Agent> {
+  try {
+    return await agents.create({ ...options, idleTimeout })
+  } catch (error) {
+    if (!NotSupportedError.isInstance(error)) throw error
+    return await agents.create(options) // nothing was sent; with a name this says that it cannot be sent either
   }
 }
 

@@ -9,10 +9,7 @@ export interface SandboxPoolOptions {
   userIdOf?: ((key: string) => string) | undefined
   /** The session of a key, instead of `userIdOf`. */
   sessionOf?: ((key: string) => Promise<Session>) | undefined
-  /**
-   * Options of new agents. If they have no `idleTimeout`, the server ends an agent that had no use for twice `idleTtlMs`
-   * (at least 60 s): the sandboxes of a process that was killed do not stay. Of the extension `agents`.
-   */
+  /** Options of new agents. */
   agent?: Omit<CreateAgentOptions, keyof CallOptions | 'name'> | undefined
   /**
    * The agent's name for a key, on a server with the extension `agents`: another process with the same name finds the
@@ -33,4 +30,10 @@ export interface SandboxPoolOptions {
   maxSize?: number | undefined
   /** Milliseconds after its last use until a sandbox is let go. Default 900,000. */
   idleTtlMs?: number | undefined
+  /**
+   * Seconds after its last use until the server ends a sandbox, or pauses it if `onRelease` is `pause` and it has a name:
+   * what a killed process has left does not stay. On a server with the extension `agents`; an `idleTimeout` among the
+   * options of `agent` is taken instead. Default: twice `idleTtlMs`; 60 to 604,800.
+   */
+  idleTimeoutSeconds?: number | undefined
 }

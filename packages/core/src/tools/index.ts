@@ -43,10 +43,12 @@ export {
   resumeAgent,
   terminateAgent,
   type AgentData,
+  type AgentInput,
   type CreateAgentInput,
   type ListAgentsData,
 } from './lifecycle.ts'
 export { listFiles, type ListFilesData, type ListFilesInput } from './list-files.ts'
+export { truncate } from './model-text.ts'
 export { readFile, type ReadFileData, type ReadFileInput } from './read-file.ts'
 export { runCode, type RunCodeData, type RunCodeInput } from './run-code.ts'
 export { runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'

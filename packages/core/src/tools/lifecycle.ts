@@ -1,12 +1,14 @@
 /**
- * The life of agents, for a model that manages its own sandboxes: costs tokens and money, so it is offered on demand.
+ * The life of agents, for a model that manages its own sandboxes: costs tokens and money, so they are offered on demand.
  *
  * @module
  */
 import { z } from 'zod/v4'
-import type { Agent as WireAgent } from '../wire.ts'
-import { defineTool, needed, type Tool, type ToolHints } from './define-tool.ts'
+import { createIdleAgent } from '../pool/sandbox-maker.ts'
+import type { Agent as WireAgent, IdleTimeout } from '../wire.ts'
+import { defineTool, needed, type Tool, type ToolContext, type ToolHints } from './define-tool.ts'
 import { nothing } from './schemas.ts'
+import { ToolInputError } from './tool-input-error.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
 /** What these tools give programs of an agent. */
@@ -22,6 +24,11 @@ export interface ListAgentsData {
   isTruncated: boolean
 }
 
+/** What the model gives `get_agent`, `pause_agent`, `resume_agent` and `terminate_agent`. */
+export interface AgentInput {
+  agentId?: string | undefined
+}
+
 /** What the model gives `create_agent`. */
 export interface CreateAgentInput {
   name?: string | undefined
@@ -31,6 +38,10 @@ export interface CreateAgentInput {
 type NoInput = Record<string, never>
 
 const maxAgents = 50
+/** Ids that an error names. */
+const maxNamed = 10
+/** A further sandbox that everybody forgets ends by itself. */
+const idleTimeout: IdleTimeout = { seconds: 1800, action: 'terminate' }
 const readOnly: ToolHints = { readOnly: true, destructive: false, idempotent: true, openWorld: false }
 const changing: ToolHints = { readOnly: false, destructive: false, idempotent: false, openWorld: false }
 const ending: ToolHints = { readOnly: false, destructive: true, idempotent: true, openWorld: false }
@@ -38,6 +49,15 @@ const ending: ToolHints = { readOnly: false, destructive: true, idempotent: true
 const agent: z.ZodType<AgentData> = z
   .object({ agentId: z.string(), status: z.string(), name: z.string().optional() })
   .passthrough() as z.ZodType<AgentData> // zod types an optional key as `| undefined`
+
+const agentInput: z.ZodType<AgentInput> = z.object({
+  agentId: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('Which sandbox, by the id that create_agent or list_agents gave. Default: the current one.'),
+})
 
 const createInput: z.ZodType<CreateAgentInput> = z.object({
   name: z.string().min(1).max(128).optional().describe('A name to find it by; an existing one gives that agent.'),
@@ -48,53 +68,62 @@ const agents: z.ZodType<ListAgentsData> = z
   .object({ agents: z.array(agent), isTruncated: z.boolean() })
   .passthrough() as z.ZodType<ListAgentsData>
 
-/** Tells how the sandbox is. */
-export const getAgent: Tool<'get_agent', NoInput, AgentData> = defineTool({
+/** Reports the state of a sandbox. */
+export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
   name: 'get_agent',
   title: 'Get agent',
-  description: 'Tell the state of the current sandbox: idle, running, paused, failed or terminated.',
-  input: nothing,
+  description: 'Report the state of a sandbox: idle, running, paused, failed or terminated.',
+  input: agentInput,
   output: agent,
   hints: readOnly,
-  run: async (_input, { sandbox, signal }) => dataOf((await method(sandbox, 'refresh', 'get_agent')({ signal })).data),
+  async run(input, context) {
+    const refresh = method(await sandboxOf(input, context), 'refresh', 'get_agent')
+    return dataOf((await refresh({ signal: context.signal })).data)
+  },
   toText: agentText,
 })
 
-/** Suspends the sandbox. */
-export const pauseAgent: Tool<'pause_agent', NoInput, AgentData> = defineTool({
+/** Suspends a sandbox. */
+export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool({
   name: 'pause_agent',
   title: 'Pause agent',
-  description: 'Suspend the current sandbox: its files are kept, and it costs no compute until resume_agent.',
-  input: nothing,
+  description: 'Suspend a sandbox: its files are kept, and it costs no compute until resume_agent.',
+  input: agentInput,
   output: agent,
   hints: changing,
-  run: async (_input, { sandbox, signal }) => dataOf((await method(sandbox, 'pause', 'pause_agent')({ signal })).data),
+  async run(input, context) {
+    const pause = method(await sandboxOf(input, context), 'pause', 'pause_agent')
+    return dataOf((await pause({ signal: context.signal })).data)
+  },
   toText: agentText,
 })
 
-/** Wakes the sandbox up. */
-export const resumeAgent: Tool<'resume_agent', NoInput, AgentData> = defineTool({
+/** Wakes a sandbox up. */
+export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTool({
   name: 'resume_agent',
   title: 'Resume agent',
-  description: 'Wake up the current sandbox after pause_agent.',
-  input: nothing,
+  description: 'Wake up a sandbox after pause_agent.',
+  input: agentInput,
   output: agent,
   hints: changing,
-  run: async (_input, { sandbox, signal }) =>
-    dataOf((await method(sandbox, 'resume', 'resume_agent')({ signal })).data),
+  async run(input, context) {
+    const resume = method(await sandboxOf(input, context), 'resume', 'resume_agent')
+    return dataOf((await resume({ signal: context.signal })).data)
+  },
   toText: agentText,
 })
 
-/** Ends the sandbox for good. */
-export const terminateAgent: Tool<'terminate_agent', NoInput, AgentData> = defineTool({
+/** Ends a sandbox for good. */
+export const terminateAgent: Tool<'terminate_agent', AgentInput, AgentData> = defineTool({
   name: 'terminate_agent',
   title: 'Terminate agent',
-  description: 'End the current sandbox for good; all its files are deleted. Do this only when the user asks for it.',
-  input: nothing,
+  description: 'End a sandbox for good; all its files are deleted. Do this only if the user asks for it.',
+  input: agentInput,
   output: agent,
   hints: ending,
-  async run(_input, { sandbox, signal }) {
-    await method(sandbox, 'terminate', 'terminate_agent')({ signal })
+  async run(input, context) {
+    const sandbox = await sandboxOf(input, context)
+    await method(sandbox, 'terminate', 'terminate_agent')({ signal: context.signal })
     return { agentId: sandbox.id, status: 'terminated' }
   },
   toText: agentText,
@@ -104,13 +133,15 @@ export const terminateAgent: Tool<'terminate_agent', NoInput, AgentData> = defin
 export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = defineTool({
   name: 'create_agent',
   title: 'Create agent',
-  description: 'Make a further sandbox for this user. It costs money while it lives: end it with terminate_agent.',
+  description:
+    'Make a further sandbox for this user. It costs money while it lives: end it with terminate_agent and its agentId.',
   input: createInput,
   output: agent,
   hints: changing,
   async run({ name, instructions }, { account, signal }) {
     const { session } = await account()
-    return dataOf((await session.agents.create({ name, instructions, signal })).data)
+    const options = { ...(name !== undefined && { name }), ...(instructions !== undefined && { instructions }), signal }
+    return dataOf((await createIdleAgent(session.agents, options, idleTimeout)).data)
   },
   toText: agentText,
 })
@@ -133,6 +164,18 @@ export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTo
     return [...agents.map(agentText), ...(isTruncated ? ['[there are more]'] : [])].join('\n')
   },
 })
+
+/** The sandbox that a call is about: the current one, or another one of the same session and of no other. */
+async function sandboxOf({ agentId }: AgentInput, { sandbox, account, signal }: ToolContext): Promise<ToolSandbox> {
+  if (agentId === undefined || agentId === sandbox.id) return sandbox
+  const { session } = await account()
+  const ids: string[] = []
+  for await (const agent of session.agents.list({ signal })) {
+    if (agent.id === agentId) return agent
+    if (ids.length < maxNamed) ids.push(agent.id)
+  }
+  throw new ToolInputError(`There is no sandbox ${agentId} of this user; there are ${ids.join(', ') || 'none'}.`)
+}
 
 function method<Name extends 'refresh' | 'pause' | 'resume' | 'terminate'>(
   sandbox: ToolSandbox,

@@ -1,5 +1,5 @@
 /** UTF-16 code units of one text that a model reads, at most. */
-export const maxTextChars = 100_000
+const maxTextChars = 100_000
 
 /** Only white space, control characters and invisible format characters: providers refuse it as empty. */
 const blank = /^[\s\p{Cc}\p{Cf}]*$/u

@@ -64,8 +64,8 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
       await using run = await start(task, { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) })
       if (report) {
         await run.forward({
-          onThinking: ({ text }) => report({ message: text }),
-          onToolCall: ({ tool }) => report({ message: `calls ${tool}` }),
+          onThinking: ({ text }) => report({ message: `${text}\n` }),
+          onToolCall: ({ tool }) => report({ message: `calls ${tool}\n` }),
           onOutputDelta: ({ text }) => report({ message: text }),
           onError: () => {}, // `result` throws it
         })

@@ -28,7 +28,7 @@ export interface ToolImages {
 }
 
 /** Bytes of one image: as base64 it stays below the 5 MB that Anthropic takes; OpenAI and Gemini take more. */
-export const maxImageBytes: number = 3 * 1024 * 1024
+const maxImageBytes = 3 * 1024 * 1024
 /** Pixels of a side: Anthropic and Bedrock refuse a larger image. */
 const maxSidePixels = 8000
 /** Images that one call shows, and their bytes in all. */

@@ -1,0 +1,63 @@
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
+import { type ToolImage, type ToolResult, withoutImages } from '@theazo/core/tools'
+import { boundedContent, jsonBytes } from './bounded-content.ts'
+import { fileUri } from './file-uri.ts'
+
+/** The result of a tool call that did its work. */
+type ToolSuccess = Extract<ToolResult<object>, { isError: false }>
+
+/** Claude Desktop refuses a larger result; the rest of the message, its id among it, has the difference. */
+const maxBytes = 1_000_000 - 2000
+
+/**
+ * A tool's result as MCP has it, below 1,000,000 bytes of JSON: the text first, which is what models read in every
+ * client, then the images. Images that do not fit are linked, the largest first.
+ *
+ * @param agentId of the sandbox that the images are in.
+ */
+export function toCallResult({ text, images, data }: ToolSuccess, agentId: string | undefined): CallToolResult {
+  const bounded = boundedContent(text, withoutImages(data))
+  if (!bounded) return errorCallResult(`${text.slice(0, 10_000)}\n[the data of this result is too large to send]`)
+  const largestFirst = images.toSorted((one, other) => other.base64.length - one.base64.length)
+  for (let count = 0; ; count += 1) {
+    const linked = new Set(largestFirst.slice(0, count))
+    const notes = images.filter((image) => linked.has(image)).map(linkNote)
+    const result: CallToolResult = {
+      content: [
+        { type: 'text', text: [bounded.text, ...notes].join('\n') },
+        ...images.map((image) => (linked.has(image) ? linkContent(image, agentId) : imageContent(image))),
+      ],
+      structuredContent: bounded.data,
+    }
+    if (count >= images.length || jsonBytes(result) <= maxBytes) return result
+  }
+}
+
+/** A failed call; its text says what to do about it. */
+export function errorCallResult(text: string): CallToolResult {
+  return { content: [{ type: 'text', text }], isError: true }
+}
+
+type Content = CallToolResult['content'][number]
+
+function imageContent({ mediaType, base64 }: ToolImage): Content {
+  return { type: 'image', mimeType: mediaType, data: base64 }
+}
+
+function linkContent({ path, mediaType, base64 }: ToolImage, agentId = ''): Content {
+  return {
+    type: 'resource_link',
+    uri: fileUri({ agentId, path }),
+    name: path.slice(path.lastIndexOf('/') + 1),
+    mimeType: mediaType,
+    size: sizeBytesOf(base64),
+  }
+}
+
+function linkNote({ path, base64 }: ToolImage): string {
+  return `[image linked, not shown: ${path} has ${sizeBytesOf(base64)} bytes, too many for this result; save a smaller one to see it]`
+}
+
+function sizeBytesOf(base64: string): number {
+  return (base64.length / 4) * 3 - (/=*$/.exec(base64.slice(-2))?.[0].length ?? 0)
+}

@@ -1,0 +1,115 @@
+import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import {
+  ListResourcesRequestSchema,
+  ListResourceTemplatesRequestSchema,
+  ReadResourceRequestSchema,
+  type ReadResourceResult,
+} from '@modelcontextprotocol/sdk/types.js'
+import { FileError, SandboxFiles, TheazoError } from '@theazo/core'
+import { jsonBytes } from './bounded-content.ts'
+import { fileUriTemplate, parseFileUri } from './file-uri.ts'
+import type { GivenSandboxes } from './given-sandboxes.ts'
+import { ResourceError } from './resource-error.ts'
+
+/** A larger one would not fit into one message of a client that stops at 10 MiB: base64 takes a third more. */
+const maxFileBytes = 4_000_000
+/** Text of control characters is six times as long as JSON; base64 is shorter then. */
+const maxTextBytes = 8_000_000
+
+/**
+ * Offers the files of a server's sandbox as resources: what a result links because it is too large, and any other file.
+ * Handlers of their own and not `registerResource`: that one normalizes URIs, and a path with `..` in it may change.
+ */
+export function registerFileResources({ server }: McpServer, sandboxes: GivenSandboxes): void {
+  server.registerCapabilities({ resources: {} })
+  server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: [] }))
+  server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
+    resourceTemplates: [
+      {
+        name: 'file',
+        title: 'File of the sandbox',
+        description: `A file by its absolute path, up to ${maxFileBytes / 1_000_000} MB.`,
+        uriTemplate: fileUriTemplate,
+      },
+    ],
+  }))
+  server.setRequestHandler(ReadResourceRequestSchema, async ({ params: { uri } }, { signal }) => {
+    return await readFileResource(sandboxes, uri, signal)
+  })
+}
+
+async function readFileResource(
+  sandboxes: GivenSandboxes,
+  uri: string,
+  signal: AbortSignal,
+): Promise<ReadResourceResult> {
+  const file = parseFileUri(uri)
+  if (!file) {
+    throw new ResourceError('invalid', `${uri} is not a resource of this server. There are ${fileUriTemplate}.`)
+  }
+  const { agentId, path } = file
+  try {
+    const sandbox = await sandboxes.byId(agentId)
+    const letGo = sandbox.hold?.()
+    try {
+      const files = sandbox.files ?? new SandboxFiles(sandbox)
+      const bytes = await files.read(path, { signal, maxBytes: maxFileBytes })
+      return { contents: [{ uri, ...contentOf(path, bytes) }] }
+    } finally {
+      letGo?.()
+    }
+  } catch (error) {
+    if (signal.aborted || !TheazoError.isInstance(error)) throw error
+    if (error.code === 'file_not_found') await sandboxes.byId(agentId) // a sandbox that turned out to be gone has a successor
+    throw resourceError(error)
+  }
+}
+
+/** Text if the bytes are UTF-8 text, otherwise base64. */
+function contentOf(path: string, bytes: Uint8Array): { mimeType: string } & ({ text: string } | { blob: string }) {
+  const text = textOf(bytes)
+  const extension = /\.(\w+)$/.exec(path)?.[1]?.toLowerCase() ?? ''
+  if (text !== undefined && jsonBytes(text) <= maxTextBytes) {
+    return { mimeType: textTypes[extension] ?? 'text/plain', text }
+  }
+  const mimeType = binaryTypes[extension] ?? 'application/octet-stream'
+  return { mimeType, blob: Buffer.from(bytes).toString('base64') }
+}
+
+function textOf(bytes: Uint8Array): string | undefined {
+  if (bytes.includes(0)) return undefined
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+const textTypes: Readonly<Record<string, string>> = {
+  css: 'text/css',
+  csv: 'text/csv',
+  html: 'text/html',
+  json: 'application/json',
+  md: 'text/markdown',
+  svg: 'image/svg+xml',
+  xml: 'application/xml',
+}
+
+const binaryTypes: Readonly<Record<string, string>> = {
+  gif: 'image/gif',
+  jpeg: 'image/jpeg',
+  jpg: 'image/jpeg',
+  pdf: 'application/pdf',
+  png: 'image/png',
+  webp: 'image/webp',
+  zip: 'application/zip',
+}
+
+function resourceError(error: TheazoError): ResourceError {
+  const { name, code, message } = error
+  if (code === 'file_too_large') {
+    return new ResourceError('invalid', `${message} Read a part of it with run_code.`, { cause: error })
+  }
+  if (FileError.isInstance(error)) return new ResourceError('not_found', message, { cause: error })
+  return new ResourceError('internal', `${name} (${code}): ${message}`, { cause: error })
+}

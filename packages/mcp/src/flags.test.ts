@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { parseFlags } from './flags.ts'
+import { unsetPlaceholders } from './unset-placeholders.ts'
+
+test('without flags: a new sandbox of the API, the default tools and images, 30 minutes', () => {
+  expect(parseFlags([])).toEqual({
+    show: undefined,
+    isLocal: false,
+    userId: undefined,
+    sandboxName: undefined,
+    groups: undefined,
+    isReadOnly: false,
+    hasImages: true,
+    idleTimeoutSeconds: 1800,
+  })
+})
+
+test('every flag is read', () => {
+  const line =
+    '--local --user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
+  expect(parseFlags(line.split(' '))).toEqual({
+    show: 'version',
+    isLocal: true,
+    userId: 'ada',
+    sandboxName: 'work',
+    groups: ['code', 'usage'],
+    isReadOnly: true,
+    hasImages: false,
+    idleTimeoutSeconds: 60,
+  })
+  expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
+})
+
+test.each([
+  [['--colour'], "Unknown option '--colour'. See theazo-mcp --help."],
+  [['serve'], "Unexpected argument 'serve'. See theazo-mcp --help."],
+  [['--user-id'], '--user-id needs a value. See theazo-mcp --help.'],
+  [['--sandbox', '--local'], '--sandbox needs a value. See theazo-mcp --help.'],
+  [['--local=yes'], "Option '--local' does not take an argument. See theazo-mcp --help."],
+  [['--user-id='], '--user-id needs a name of 1 to 256 characters.'],
+  [['--sandbox', 'x'.repeat(129)], '--sandbox needs a name of 1 to 128 characters.'],
+  [['--toolsets', 'code,network'], /^--toolsets has no group 'network'. There are code, files, .*, and all\.$/],
+  [['--toolsets='], /^--toolsets has no group ''/],
+  [['--toolsets', 'code', '--read-only'], /^--read-only leaves no tool/],
+  [['--idle-timeout', '59'], "--idle-timeout needs whole seconds from 60 to 604800, not '59'."],
+  [['--idle-timeout', '604801'], "--idle-timeout needs whole seconds from 60 to 604800, not '604801'."],
+  [['--idle-timeout', '1e3'], "--idle-timeout needs whole seconds from 60 to 604800, not '1e3'."],
+])('%j is refused in one line', (argv, message) => {
+  expect(() => parseFlags(argv)).toThrow(message)
+})
+
+test('a variable that is empty or a placeholder of a configuration is not set', () => {
+  const environment = { A: '', B: ' ', C: '${user_config.api_key}', D: 'th_live_1', E: '' }
+  unsetPlaceholders(environment, ['A', 'B', 'C', 'D', 'F'])
+  expect(environment).toEqual({ D: 'th_live_1', E: '' })
+})

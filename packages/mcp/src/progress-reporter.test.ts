@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createProgressReporter } from './progress-reporter.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+/** A request with the token 7, and what it was sent. */
+function request() {
+  const sent: unknown[] = []
+  const cancel = new AbortController()
+  const reporter = createProgressReporter({
+    _meta: { progressToken: 7 },
+    signal: cancel.signal,
+    sendNotification: async ({ params }) => void sent.push(params),
+  })
+  if (!reporter) throw new Error('no reporter')
+  return { sent, cancel, ...reporter }
+}
+
+test('the first output is sent at once, what follows within 100 ms together', async () => {
+  const { sent, report, end } = request()
+  for (let line = 1; line <= 1000; line += 1) report({ message: `line ${line}\n` })
+  expect(sent).toEqual([{ progressToken: 7, progress: 1, message: 'line 1' }])
+  await vi.advanceTimersByTimeAsync(100)
+  expect(sent).toHaveLength(2)
+  expect(sent[1]).toMatchObject({ progress: 2, message: expect.stringMatching(/^line 9\d\d\n[^]*line 1000$/) })
+  expect((sent[1] as { message: string }).message.length).toBeLessThanOrEqual(500)
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(sent).toHaveLength(2)
+  const ended = end()
+  await vi.runAllTimersAsync()
+  await ended
+})
+
+test('the end sends what is left, waits a moment, and leaves no timer', async () => {
+  const { sent, report, end } = request()
+  report({ message: 'one\n' })
+  report({ message: 'two\n' })
+  let isEnded = false
+  const ended = end().then(() => (isEnded = true))
+  expect(sent).toMatchObject([{ message: 'one' }, { message: 'one\ntwo' }])
+  await vi.advanceTimersByTimeAsync(9)
+  expect(isEnded).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  await ended
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('the end of a call without output waits for nothing', async () => {
+  const { sent, end } = request()
+  await end()
+  expect([sent, vi.getTimerCount()]).toEqual([[], 0])
+})
+
+test('a cancelled call sends nothing more', async () => {
+  const { sent, cancel, report, end } = request()
+  report({ message: 'one' })
+  cancel.abort()
+  report({ message: 'two' })
+  await vi.advanceTimersByTimeAsync(100)
+  await end()
+  expect([sent.length, vi.getTimerCount()]).toEqual([1, 0])
+})
+
+test('a request without a token has no reporter', () => {
+  const { signal } = new AbortController()
+  expect(createProgressReporter({ signal, sendNotification: async () => {} })).toBeUndefined()
+  expect(
+    createProgressReporter({ _meta: { progressToken: 0 }, signal, sendNotification: async () => {} }),
+  ).toBeDefined()
+})
