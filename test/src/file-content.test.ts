@@ -130,6 +130,12 @@ for i in range(3): open(f'02500-folder/{i}', 'w').close()`,
     expect(few.map(({ name }) => name)).toEqual(names.slice(0, at + 2))
   })
 
+  test('a limit that is no whole number is refused', async () => {
+    for (const limit of [-1, 1.5, Number.NaN, Infinity]) {
+      await expect(agent.files.list('.', { limit })).rejects.toMatchObject({ code: 'configuration_error' })
+    }
+  })
+
   test('more than 10,000 entries need a limit, which may be higher than that', async () => {
     await agent.exec('python', "for i in range(10002): open(f'{i}', 'w').close()")
     await expect(agent.files.list()).rejects.toMatchObject({ code: 'file_too_large' })

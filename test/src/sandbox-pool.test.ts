@@ -242,8 +242,9 @@ describe('a sandbox for tools', () => {
 
   test('that was let go for being idle says so too', async () => {
     await using pool = newPool({ idleTtlMs: 20 })
-    const { id } = await pool.source('a')()
-    await untilTerminated(id)
+    const used = await pool.source('a')()
+    await used.exec('bash', 'true')
+    await untilTerminated(used.id)
     const sandbox = await pool.source('a')()
     const result = await readFile.run({ path: 'notes' }, { sandbox })
     expect(result.text).toMatch(/^\[The sandbox of earlier calls is gone: it was not used for a while\./)
@@ -256,6 +257,40 @@ describe('a sandbox for tools', () => {
     await sandbox.terminate()
     expect([await statusOf(sandbox.id), pool.size]).toEqual(['terminated', 0])
     expect((await pool.source('a')()).id).not.toBe(sandbox.id)
+  })
+
+  test('is made once a key also in a pool that is full, and nothing is said to be lost that never ran', async () => {
+    await using pool = newPool({ maxSize: 2 })
+    const texts = await Promise.all(
+      Array.from({ length: 6 }, async (_, n) => {
+        const result = await runCode.run({ language: 'bash', code: `echo ${n}` }, { sandbox: pool.source(`key-${n}`) })
+        return result.text
+      }),
+    )
+    expect([texts, creations()]).toEqual([Array.from({ length: 6 }, (_, n) => `${n}`), 6])
+  })
+
+  test('is not let go between its source and its use; unused it is let go like any other', async () => {
+    await using pool = newPool({ maxSize: 1 })
+    await pool.source('a')()
+    await idOf(pool, 'b')
+    expect(creations()).toBe(2)
+  })
+
+  test('that is slow to come does not hold an aborted call', async () => {
+    const held = heldServer()
+    await using pool = newPool({}, held.options)
+    const abort = new AbortController()
+    const reason = new Error('enough')
+    const call = thrownBy(
+      runCode.run({ language: 'bash', code: '1' }, { sandbox: pool.source('a'), signal: abort.signal }),
+    )
+    await held.isAsked
+    abort.abort(reason)
+    expect(await call).toBe(reason)
+    held.letGo()
+    expect(await idOf(pool, 'a')).toMatch(/^agt_/)
+    expect(creations()).toBe(1)
   })
 
   test('is not let go while a tool call holds it', async () => {
@@ -495,8 +530,14 @@ describe('what a pool holds', () => {
     expect(await idOf(pool, 'a')).not.toBe(id)
   })
 
-  test('a size below one is refused', () => {
-    expect(() => newPool({ maxSize: 0 })).toThrow('maxSize')
+  test.each([
+    [{ maxSize: 0 }, 'maxSize must be at least 1, not 0'],
+    [{ idleTtlMs: Number.NaN }, 'idleTtlMs must be milliseconds, 0 or more, not NaN'],
+    [{ idleTtlMs: -1 }, 'idleTtlMs must be'],
+    [{ idleTimeoutSeconds: 90.5 }, 'idleTimeoutSeconds must be a whole number from 60 to 604800, not 90.5'],
+    [{ onRelease: 'stop' as 'pause' }, "onRelease must be 'terminate', 'pause' or 'leave', not \"stop\""],
+  ])('%j is refused: %s', (options, message) => {
+    expect(() => newPool(options)).toThrow(message)
   })
 })
 

@@ -97,7 +97,7 @@ describe('files', () => {
   test('an edit replaces what matches exactly once', async () => {
     await sandbox.files.write('a.py', 'a = 1\nb = 2\n')
     const edited = await editFile.run({ path: 'a.py', oldText: 'b = 2', newText: "b = '$&'" }, { sandbox })
-    expect(edited).toMatchObject({ text: 'Edited a.py at line 2.', data: { lines: [2] } })
+    expect(edited).toMatchObject({ text: 'Edited a.py at line 2.', data: { count: 1, lines: [2] } })
     expect(await sandbox.files.readText('a.py')).toBe("a = 1\nb = '$&'\n")
   })
 
@@ -108,7 +108,7 @@ describe('files', () => {
       { oldText: 'def f():\n  return 1', newText: '' },
       'with other white space at line 1',
     ],
-    ['there several times', { oldText: 'return', newText: '' }, 'stands in a.py 2 times, at lines 2, 4'],
+    ['there several times', { oldText: 'return', newText: '' }, 'occurs in a.py 2 times, at lines 2, 4'],
     ['the same as the new one', { oldText: 'x', newText: 'x' }, 'nothing would change'],
   ])('an edit whose text is %s says so and changes nothing', async (_what, edit, message) => {
     const before = 'def f():\n    return 1\ndef g():\n    return 2\n'
@@ -122,7 +122,7 @@ describe('files', () => {
     await sandbox.files.write('many', 'x\n'.repeat(200_000))
     const result = await editFile.run({ path: 'many', oldText: 'x', newText: 'y', replaceAll: true }, { sandbox })
     expect(dataOf(result)).toMatchObject({ count: 200_000, lines: Array.from({ length: 20 }, (_, index) => index + 1) })
-    expect(result.text).toMatch(/at lines 1, 2, .*, 20, and 199980 more places\.$/)
+    expect(result.text).toMatch(/^Edited 200000 places of many at lines 1, 2, .*, 20, …\.$/)
     expect((await sandbox.files.readText('many')).slice(0, 4)).toBe('y\ny\n')
     await sandbox.files.write('twice', 'a\na\na\n')
     const refused = await editFile.run({ path: 'twice', oldText: 'a\na\n', newText: '' }, { sandbox })
@@ -223,6 +223,30 @@ describe('what models write', () => {
     expect((await sandbox.files.stat('big')).sizeBytes).toBe(5_000_000)
   })
 
+  test('an edit that would make a file too large, or of too many places, is refused', async () => {
+    await sandbox.files.write('many', 'a'.repeat(3_000_000))
+    const edit = { path: 'many', oldText: 'a', replaceAll: true }
+    for (const newText of ['b', 'b'.repeat(60)]) {
+      const result = await editFile.run({ ...edit, newText }, { sandbox })
+      expect(result).toMatchObject({ isError: true, text: expect.stringContaining('too large for this tool') })
+    }
+    const twice = await editFile.run({ path: 'many', oldText: 'aaaa', newText: 'b' }, { sandbox })
+    expect(twice.text).toMatch(/occurs in many 100 times or more, at lines 1\./)
+  })
+
+  test('a file of nothing but line ends is read and searched at once', async () => {
+    await sandbox.files.write('lines', '\n'.repeat(9_000_000))
+    const read = await readFile.run({ path: 'lines', startLine: 8_999_999 }, { sandbox })
+    expect(read.text).toBe('lines has only white space in lines 8999999 to 9000000 of 9000000.')
+    const miss = await editFile.run({ path: 'lines', oldText: 'x', newText: '' }, { sandbox })
+    expect(miss.text).toContain('does not occur in lines')
+  })
+
+  test('a name with a line break is one quoted entry', async () => {
+    await sandbox.exec('bash', "touch $'a\\nfake (3 bytes)'")
+    expect((await listFiles.run({}, { sandbox })).text).toBe('"a\\nfake (3 bytes)" (0 bytes)')
+  })
+
   test('a name that is not UTF-8 is listed as well-formed text', async () => {
     await sandbox.exec('bash', "touch $'a\\xff'")
     const result = await listFiles.run({}, { sandbox })
@@ -285,6 +309,13 @@ describe('run_code', () => {
     expect(result.text).toContain(
       `[image not shown: /workspace/bad.png: ${base64 === 'aGVsbG8=' ? reason : `the file is ${reason}`}]`,
     )
+  })
+
+  test('hundreds of images that are not shown are named up to a bound', async () => {
+    const code = "for i in range(90): open(f'{i}.png', 'w').write('x')"
+    const result = await runCode.run({ language: 'python', code }, { sandbox })
+    expect(dataOf(result).hiddenImages).toHaveLength(21)
+    expect(result.text).toContain('[image not shown: 70 more: see the files made or changed]')
   })
 
   test('images that are switched off are named, in run_code and read_file, and not read', async () => {

@@ -18,6 +18,9 @@ beforeAll(async () => {
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
+/** An image of one pixel. */
+const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+
 const usage = {
   inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
   outputTokens: { total: 1, text: 1, reasoning: 0 },
@@ -160,7 +163,6 @@ test('names, inputs and outputs are exactly typed', async () => {
 })
 
 test('an image that the code saved reaches the model as an image', async () => {
-  const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
   const model = modelThatCalls({ language: 'python', code })
   const tools = theazoTools({ agent, images: true })
@@ -199,6 +201,26 @@ test.each([
 ])('images from tools by provider: %s %s', (provider, modelId, isTaken) => {
   expect(takesToolImages(new MockLanguageModelV4({ provider, modelId }))).toBe(isTaken)
   if (provider === 'gateway') expect(takesToolImages(modelId)).toBe(isTaken)
+})
+
+test('a wrong input is answered in a few words, however large it is', async () => {
+  const model = modelThatCalls({ language: { a: 'z'.repeat(300_000) } as never, code: '1' })
+  await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  const shown = JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))
+  expect(shown).toContain("language must be 'python' or 'typescript' or 'bash', not an object.")
+  expect(shown.length).toBeLessThan(1000)
+})
+
+test('an image that was made for another model is named with the reason', () => {
+  const image = { path: 'a.png', mediaType: 'image/png', base64: png, width: 1, height: 1 }
+  const output = { path: 'a.png', sizeBytes: 70, images: [image] }
+  const options = { toolCallId: '1', input: { path: 'a.png' }, output }
+  const { read_file: tool } = theazoTools({ agent, images: false })
+  const shown = tool.toModelOutput?.(options)
+  expect(shown).toMatchObject({
+    type: 'text',
+    value: expect.stringContaining('[image not shown: a.png: images are switched off'),
+  })
 })
 
 test('an output that is of no known shape is put into words, and does not throw', () => {

@@ -1,5 +1,6 @@
 import {
   type AnyTool,
+  hiddenImagesText,
   inputSchemaOf,
   parseToolInput,
   type SelectToolsOptions,
@@ -8,6 +9,7 @@ import {
   type ToolSource,
   toolSource,
   type ToolSourceOptions,
+  unknownModel,
 } from '@theazo/core/tools'
 import { jsonSchema, type LanguageModel, type Schema } from 'ai'
 import { takesToolImages } from './takes-tool-images.ts'
@@ -41,8 +43,9 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
  */
 export function theazoTools<const Options extends TheazoToolsOptions>(options: Options): OfferedTools<Options> {
   const source = toolSource(options)
-  const { model, images = model !== undefined && takesToolImages(model) } = options as TheazoToolsOptions
-  const tools = selectTools(options).map((tool) => [tool.name, toAiSdkTool(tool, source, images)])
+  const { model, images } = options as TheazoToolsOptions
+  const shown = images ?? (model !== undefined && takesToolImages(model) ? true : unknownModel)
+  const tools = selectTools(options).map((tool) => [tool.name, toAiSdkTool(tool, source, shown)])
   return Object.fromEntries(tools) as OfferedTools<Options> // the names are those that the options select
 }
 
@@ -57,7 +60,7 @@ type ModelOutput =
       )[]
     }
 
-function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean) {
+function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean | string) {
   return {
     description: tool.description,
     inputSchema: inputSchema(tool),
@@ -74,14 +77,19 @@ function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: bo
   }
 }
 
-function modelOutput(tool: AnyTool, output: unknown, images: boolean): ModelOutput {
+function modelOutput(tool: AnyTool, output: unknown, images: boolean | string): ModelOutput {
   // An output of an older version may come from a stored conversation; a throw here would end the whole call.
   const parsed = tool.output.safeParse(output)
   if (!parsed.success) return { type: 'text', value: `[a result of ${tool.name} that cannot be read any more]` }
   const text = tool.toText(parsed.data)
-  const shown = images ? (tool.toImages?.(parsed.data) ?? []) : []
-  if (shown.length === 0) return { type: 'text', value: text }
-  const files = shown.map(({ mediaType, base64 }) => {
+  const made = tool.toImages?.(parsed.data) ?? []
+  if (made.length === 0) return { type: 'text', value: text }
+  if (images !== true) {
+    // Made when images were shown, by another model of this conversation.
+    const reason = images === false ? 'images are switched off here' : images
+    return { type: 'text', value: `${text}\n${hiddenImagesText(made.map(({ path }) => ({ path, reason })))}` }
+  }
+  const files = made.map(({ mediaType, base64 }) => {
     return { type: 'file' as const, mediaType, data: { type: 'data' as const, data: base64 } }
   })
   return { type: 'content', value: [{ type: 'text', text }, ...files] }
@@ -99,7 +107,7 @@ function inputSchema(tool: AnyTool): Schema<unknown> {
         return { success: true, value: parseToolInput(tool, value) }
       } catch (error) {
         if (!ToolInputError.isInstance(error)) throw error
-        return { success: false, error }
+        return { success: true, value } // the AI SDK's own error repeats all of it; execute answers with ours
       }
     },
   })

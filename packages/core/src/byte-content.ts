@@ -21,7 +21,7 @@ export async function bytesOf(content: unknown, what: string): Promise<Uint8Arra
     return new Uint8Array(content as ArrayBuffer) // by its tag; instanceof knows only this realm's
   }
   if (tag === '[object Blob]' || tag === '[object File]') return new Uint8Array(await (content as Blob).arrayBuffer())
-  throw contentError(content, what)
+  throw contentError(content, what, false)
 }
 
 /** Bytes of a content as far as it says so itself: a stream does not. */
@@ -52,7 +52,9 @@ export async function* byteChunks(
       if (!isRead) void Promise.resolve(iterator.return?.()).catch(() => {})
     }
   } else {
-    yield await bytesOf(content, what)
+    yield await bytesOf(content, what).catch((error: unknown) => {
+      throw ConfigurationError.isInstance(error) ? contentError(content, what, true) : error
+    })
   }
 }
 
@@ -76,8 +78,9 @@ async function* streamChunks(
   }
 }
 
-function contentError(content: unknown, what: string): ConfigurationError {
+function contentError(content: unknown, what: string, isStreamTaken: boolean): ConfigurationError {
   const tag = Object.prototype.toString.call(content).slice(8, -1)
-  const message = `${what} must be a string, an ArrayBuffer, a view of one (Uint8Array, Buffer), a Blob or a stream of these, not ${tag}.`
+  const last = isStreamTaken ? ', a Blob or a stream of these' : ' or a Blob'
+  const message = `${what} must be a string, an ArrayBuffer, a view of one (Uint8Array, Buffer)${last}, not ${tag}.`
   return new ConfigurationError(message, { code: 'configuration_error' })
 }

@@ -1,5 +1,5 @@
 import { byteChunks, knownSize } from './byte-content.ts'
-import { FileError, type FileErrorCode } from './errors.ts'
+import { ConfigurationError, FileError, type FileErrorCode } from './errors.ts'
 import { toBase64 } from './exec.ts'
 import type {
   FileEntry,
@@ -101,6 +101,10 @@ export class FileOperations {
   }
 
   async list(path: string, { isRecursive = false, limit, signal }: ListFilesOptions): Promise<FileEntry[]> {
+    if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
+      const message = `limit must be a whole number, 0 or more, not ${String(limit)}.`
+      throw new ConfigurationError(message, { code: 'configuration_error' })
+    }
     const maxCount = limit ?? maxEntries
     const entries: FileEntry[] = []
     // One answer holds as many entries as fit into the output of an exec; the next page begins after the last of them.

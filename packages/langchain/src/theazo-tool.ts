@@ -10,10 +10,12 @@ import type { TheazoError } from '@theazo/core'
 import {
   type AnyTool,
   inputSchemaOf,
+  modelText,
   parseToolInput,
   type ToolImage,
   ToolInputError,
   type ToolSource,
+  unknownModel,
   withoutImages,
 } from '@theazo/core/tools'
 import { takesToolImages } from './takes-tool-images.ts'
@@ -40,7 +42,7 @@ export class TheazoTool extends DynamicStructuredTool {
           account,
           signal: config?.signal,
           callId,
-          images: images ?? takesToolImages(config?.state),
+          images: images ?? (takesToolImages(config?.state) || unknownModel),
         })
         if (result.isError) return [errorMessage(tool.name, result, callId), undefined]
         return [contentOf(result), withoutImages(result.data)]
@@ -86,7 +88,7 @@ function errorMessage(
     status: 'error',
     name,
     content: text,
-    artifact: { error: { code, message, ...(requestId && { requestId }), retryable: isRetryable } },
+    artifact: { error: { code, message: modelText(message), ...(requestId && { requestId }), retryable: isRetryable } },
     tool_call_id: callId ?? '',
   })
 }

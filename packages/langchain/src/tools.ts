@@ -24,7 +24,7 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
  * const assistant = createAgent({ model, tools: theazoTools({ userId: 'user_123' }) })
  * ```
  */
-export function theazoTools(options: TheazoToolsOptions): TheazoTool[] {
+export function theazoTools(options: TheazoToolsOptions = {}): TheazoTool[] {
   const source = toolSource(options)
   return selectTools(options).map((tool) => new TheazoTool(tool, source, options.images))
 }

@@ -1,7 +1,10 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
-import { type ToolImage, type ToolResult, withoutImages } from '@theazo/core/tools'
+import { modelText, type ToolImage, type ToolResult, truncate, withoutImages } from '@theazo/core/tools'
 import { boundedContent, jsonBytes } from './bounded-content.ts'
 import { fileUri } from './file-uri.ts'
+
+/** Characters of an error's text. */
+const maxErrorChars = 10_000
 
 /** The result of a tool call that did its work. */
 type ToolSuccess = Extract<ToolResult<object>, { isError: false }>
@@ -17,7 +20,8 @@ const maxBytes = 1_000_000 - 2000
  */
 export function toCallResult({ text, images, data }: ToolSuccess, agentId: string | undefined): CallToolResult {
   const bounded = boundedContent(text, withoutImages(data))
-  if (!bounded) return errorCallResult(`${text.slice(0, 10_000)}\n[the data of this result is too large to send]`)
+  if (!bounded)
+    return errorCallResult(`${truncate(text, maxErrorChars / 2)}\n[the data of this result is too large to send]`)
   const largestFirst = images.toSorted((one, other) => other.base64.length - one.base64.length)
   for (let count = 0; ; count += 1) {
     const linked = new Set(largestFirst.slice(0, count))
@@ -35,7 +39,10 @@ export function toCallResult({ text, images, data }: ToolSuccess, agentId: strin
 
 /** A failed call; its text says what to do about it. */
 export function errorCallResult(text: string): CallToolResult {
-  return { content: [{ type: 'text', text }], isError: true }
+  return {
+    content: [{ type: 'text', text: modelText(text, '(an error without a message)', maxErrorChars) }],
+    isError: true,
+  }
 }
 
 type Content = CallToolResult['content'][number]

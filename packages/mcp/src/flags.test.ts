@@ -16,11 +16,10 @@ test('without flags: a new sandbox of the API, the default tools and images, 30 
 })
 
 test('every flag is read', () => {
-  const line =
-    '--local --user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
+  const line = '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
   expect(parseFlags(line.split(' '))).toEqual({
     show: 'version',
-    isLocal: true,
+    isLocal: false,
     userId: 'ada',
     sandboxName: 'work',
     groups: ['code', 'usage'],
@@ -29,6 +28,9 @@ test('every flag is read', () => {
     idleTimeoutSeconds: 60,
   })
   expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
+  expect(parseFlags(['--local'])).toMatchObject({ isLocal: true, show: undefined })
+  expect(parseFlags(['-h']).show).toBe('help')
+  expect(() => parseFlags(['--local', '--sandbox', 'work'])).toThrow('cannot be combined with --local')
 })
 
 test.each([

@@ -48,12 +48,15 @@ const options = {
   'no-images': { type: 'boolean' },
   'idle-timeout': { type: 'string' },
   version: { type: 'boolean' },
-  help: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
 } as const
 
 /** Reads the command line. @throws {Error} with one line that names the flag and what it takes. */
 export function parseFlags(argv: readonly string[]): Flags {
   const values = parsed(argv)
+  if (values.local && values.sandbox !== undefined) {
+    throw new Error('--sandbox needs a server that outlives this process: it cannot be combined with --local.')
+  }
   const groups = toolsets(values.toolsets)
   const isReadOnly = values['read-only'] ?? false
   if (selectTools({ groups, readOnly: isReadOnly }).length === 0) {

@@ -1,6 +1,6 @@
 import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js'
 import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
-import type { ToolProgress } from '@theazo/core/tools'
+import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
 
 /** What a call reports to its client while it runs. */
 export interface ProgressReporter {
@@ -38,7 +38,7 @@ export function createProgressReporter({
   const send = (): void => {
     isNew = false
     progress += 1
-    const params = { progressToken, progress, message: lastLines(output) }
+    const params = { progressToken, progress, message: modelText(lastLines(output)) }
     // Not awaited: a client that does not read must not hold up the call. One that is gone needs no progress.
     void sendNotification({ method: 'notifications/progress', params }).catch(() => {})
   }
@@ -49,9 +49,8 @@ export function createProgressReporter({
   }
   return {
     report({ message }) {
-      if (message === '') return
       output = `${output}${message}`.slice(-4 * maxMessageChars)
-      isNew = true
+      isNew ||= !isBlank(message)
       if (timer === undefined) sendAndRest()
     },
     async end() {
@@ -68,5 +67,5 @@ function lastLines(output: string): string {
   if (text.length <= maxMessageChars) return text
   const tail = text.slice(-maxMessageChars)
   const lineEnd = tail.indexOf('\n')
-  return (lineEnd === -1 ? tail : tail.slice(lineEnd + 1)).toWellFormed()
+  return lineEnd === -1 ? tail : tail.slice(lineEnd + 1)
 }

@@ -1,4 +1,8 @@
 import { ErrorCode } from '@modelcontextprotocol/sdk/types.js'
+import { modelText } from '@theazo/core/tools'
+
+/** A URI that is repeated in the message may be of any length. */
+const maxMessageChars = 1000
 
 /** Why a resource cannot be read. */
 export type ResourceFault = 'not_found' | 'invalid' | 'internal'
@@ -16,7 +20,7 @@ export class ResourceError extends Error {
   readonly code: number
 
   constructor(fault: ResourceFault, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(modelText(message, '(no message)', maxMessageChars), options)
     this.name = 'ResourceError'
     this.code = codes[fault]
   }

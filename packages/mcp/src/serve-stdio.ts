@@ -49,7 +49,9 @@ function connect(): Theazo {
     return new Theazo({ userAgent })
   } catch (error) {
     if (!TheazoError.isInstance(error)) throw error
-    throw new Error(`${error.message} Or start it with --local, which needs no account.`, { cause: error })
+    throw new Error(`${error.message.replace(/\.?$/, '.')} Or start it with --local, which needs no account.`, {
+      cause: error,
+    })
   }
 }
 

@@ -31,7 +31,18 @@ export const limits = z.object({
   maxComputeMinutes: maxComputeMinutes.optional(),
 })
 
-export const metadata = z.record(z.string(), z.unknown())
+/** Bytes of JSON of one metadata (contract, Basics). */
+export const maxMetadataBytes = 64 * 1024
+
+export const metadata = z
+  .record(z.string(), z.unknown())
+  .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxMetadataBytes, 'must be at most 64 KiB of JSON')
+
+/** Bytes of one text that is a prompt (contract, Basics). */
+const maxPromptBytes = 256 * 1024
+const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxPromptBytes
+const tooLongPrompt = 'must be at most 256 KiB'
+const shortName = z.string().max(256, 'must be at most 256 characters')
 
 /** Text that is stored as it is. */
 const storedText = z
@@ -116,16 +127,17 @@ export const idleTimeout = z
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
-  compute: z.object({ provider: z.string() }).optional(),
-  model: z.object({ id: z.string() }).optional(),
+  compute: z.object({ provider: shortName }).optional(),
+  model: z.object({ id: shortName }).optional(),
   browser: z.boolean().optional(),
-  instructions: storedText.optional(),
-  tools: z.array(z.string()).optional(),
+  instructions: storedText.refine(hasPromptSize, tooLongPrompt).optional(),
+  tools: z.array(shortName).max(100, 'must be at most 100 entries').optional(),
   network: network.optional(),
   idleTimeout: idleTimeout.optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 
+const maxEnvNames = 256
 /** Linux takes no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
 const maxEnvBytes = 131_071
 
@@ -142,6 +154,7 @@ export const execBody = z.object({
       z.string().regex(/^[^=\0]{1,1024}$/, 'a name is 1 to 1024 characters without = and NUL'),
       z.string().regex(/^[^\0]*$/, 'must have no NUL'),
     )
+    .refine((env) => Object.keys(env).length <= maxEnvNames, `must have at most ${maxEnvNames} names`)
     .refine((env) => sizeOfEnv(env) <= maxEnvBytes, `must be at most ${maxEnvBytes} bytes in all`)
     .optional(),
   cwd: z
@@ -156,7 +169,10 @@ function sizeOfEnv(env: Record<string, string>): number {
 }
 
 export const runBody = z.object({
-  task: z.string('must be a string: what the agent is to do').min(1, 'must not be empty'),
+  task: z
+    .string('must be a string: what the agent is to do')
+    .min(1, 'must not be empty')
+    .refine(hasPromptSize, tooLongPrompt),
 })
 
 const eventId = z

@@ -39,7 +39,11 @@ describe.each(Object.entries(drivers))('%s', (adapter, drive) => {
   test('a wrong input is answered with the field and what it takes, and nothing is made for it', async () => {
     const userId = `wrong input of ${adapter}`
     const calls = [
-      { tool: 'edit_file', input: () => ({ path: 'a', oldText: '', newText: 'b' }), text: /oldText must be a text/ },
+      {
+        tool: 'edit_file',
+        input: () => ({ path: 'a', oldText: '', newText: 'b' }),
+        text: /oldText must be text of at least 1 character/,
+      },
       { tool: 'run_code', input: () => ({ language: 'ruby', code: '1' }), text: /language must be 'python' or/ },
       { tool: 'write_file', input: () => ({ content: 'x' }), text: /path is missing/ },
     ]
@@ -107,10 +111,20 @@ describe('options', () => {
     [{}, 'not none'],
     [{ userId: 'a', agent: { id: 'x', exec: () => expect.fail() } }, 'not agent and userId'],
     [{ userId: '' }, 'userId must be a string that is not empty'],
+    [{ agent: 'agt_1' as never }, 'agent must be an agent, or a function that gives one, not String'],
+    [{ agent: Promise.resolve() as never }, 'Await a promise'],
   ])('%j are refused: %s', (options, message) => {
     expect(() => toolSource({ client: live, ...options })).toThrow(message)
     expect(() => langChainTools({ client: live, ...options })).toThrow(message)
     expect(() => aiSdkTools({ client: live, ...options })).toThrow(message)
+  })
+
+  test('a name in the place of a list is refused', () => {
+    const source = { client: live, userId: 'any' }
+    expect(() => langChainTools({ ...source, groups: 'files' as 'all' })).toThrow(
+      "groups must be a list of names or 'all'",
+    )
+    expect(() => langChainTools({ ...source, only: 'run_code' as never })).toThrow('only must be a list of names')
   })
 
   test('groups, only and readOnly choose the same tools in both frameworks', () => {

@@ -15,8 +15,6 @@ export interface PoolAccess {
   use<Result>(key: string, work: (agent: Agent) => Promise<Result>, options?: CallOptions): Promise<Result>
   /** True if the pool still has this agent for the key. */
   has(key: string, agentId: string): Promise<boolean>
-  /** Keeps the key's sandbox from being let go, until the answer is called. */
-  hold(key: string): () => void
   evict(key: string): Promise<void>
   takeNotice(key: string): string | undefined
 }
@@ -31,9 +29,12 @@ export class PooledSandbox {
   /** The key's agent when it was last used by this. */
   #agent: Agent
   readonly files: SandboxFiles
+  /** Keeps the sandbox from being let go while a tool call runs, until the answer is called. */
+  readonly hold: () => () => void
 
-  constructor(pool: PoolAccess, key: string, agent: Agent) {
+  constructor(pool: PoolAccess, key: string, agent: Agent, hold: () => () => void) {
     this.#pool = pool
+    this.hold = hold
     this.#key = key
     this.#agent = agent
     const transport = transportOf(agent)
@@ -74,22 +75,18 @@ export class PooledSandbox {
     return this.#agent.refresh(options)
   }
 
-  pause(options?: CallOptions): Promise<Agent> {
-    return this.#agent.pause(options)
+  pause(options: CallOptions = {}): Promise<Agent> {
+    return this.#call((agent) => agent.pause(options), options, false)
   }
 
-  resume(options?: CallOptions): Promise<Agent> {
-    return this.#agent.resume(options)
+  resume(options: CallOptions = {}): Promise<Agent> {
+    return this.#call((agent) => agent.resume(options), options, false)
   }
 
   /** Ends the sandbox; the next call of the key makes another one. */
   async terminate(options?: CallOptions): Promise<void> {
     await this.#agent.terminate(options)
     if (await this.#pool.has(this.#key, this.id)) await this.#pool.evict(this.#key)
-  }
-
-  hold(): () => void {
-    return this.#pool.hold(this.#key)
   }
 
   takeNotice(): string | undefined {
@@ -99,6 +96,7 @@ export class PooledSandbox {
   async #call<Result>(
     work: (agent: Agent) => Promise<Result>,
     { signal }: Pick<CallOptions, 'signal'>,
+    isToResume = true,
   ): Promise<Result> {
     let used: Agent | undefined
     const attempt = (): Promise<Result> =>
@@ -116,7 +114,7 @@ export class PooledSandbox {
       if (!used || !mayBeGone(error)) throw error
       // `use` has looked at the agent, and has let it go if it is gone.
       const isGone = !(await this.#pool.has(this.#key, used.id))
-      if (!isGone && !(await isResumed(used, signal))) throw error
+      if (!isGone && !(isToResume && (await isResumed(used, signal)))) throw error
       return await attempt()
     }
   }

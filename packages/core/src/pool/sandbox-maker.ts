@@ -3,7 +3,7 @@ import type { CreateAgentOptions, SessionAgents } from '../agents.ts'
 import type { Theazo } from '../client.ts'
 import { ConflictError, NotFoundError, NotSupportedError, TimeoutError } from '../errors.ts'
 import type { IdleTimeout } from '../wire.ts'
-import type { SandboxPoolOptions } from './sandbox-pool-options.ts'
+import { idleTimeoutBounds, type SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** A sandbox of a pool. */
 export interface MadeSandbox {
@@ -14,7 +14,6 @@ export interface MadeSandbox {
 
 /** How long a pause may take when a sandbox is let go; the server's idle timeout does it later otherwise. */
 const pauseTimeoutMs = 10_000
-const [minIdleSeconds, maxIdleSeconds] = [60, 604_800]
 
 /** Makes the sandboxes of a pool, and lets them go. */
 export class SandboxMaker {
@@ -63,7 +62,7 @@ export class SandboxMaker {
     const { agent: given = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
     const options = { ...given, ...(name !== undefined && { name }) }
     if ('idleTimeout' in given) return await agents.create(options)
-    const seconds = Math.min(Math.max(idleTimeoutSeconds, minIdleSeconds), maxIdleSeconds)
+    const seconds = Math.min(Math.max(idleTimeoutSeconds, idleTimeoutBounds.min), idleTimeoutBounds.max)
     const action = onRelease === 'pause' && name !== undefined ? 'pause' : 'terminate'
     return await createIdleAgent(agents, options, { seconds, action })
   }

@@ -1,5 +1,6 @@
 import type { Agent } from '../agent.ts'
 import type { CreateAgentOptions } from '../agents.ts'
+import { ConfigurationError } from '../errors.ts'
 import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport-options.ts'
 
@@ -36,4 +37,32 @@ export interface SandboxPoolOptions {
    * options of `agent` is taken instead. Default: twice `idleTtlMs`; 60 to 604,800.
    */
   idleTimeoutSeconds?: number | undefined
+}
+
+/** What the server takes as an idle timeout (contract, Agents), in seconds. */
+export const idleTimeoutBounds = { min: 60, max: 604_800 } as const
+
+/** @throws {ConfigurationError} names the option and what it takes. */
+export function assertPoolOptions({ maxSize, idleTtlMs, idleTimeoutSeconds, onRelease }: SandboxPoolOptions): void {
+  assertNumber('maxSize', maxSize, (value) => value >= 1, 'at least 1')
+  assertNumber('idleTtlMs', idleTtlMs, (value) => value >= 0, 'milliseconds, 0 or more')
+  const { min, max } = idleTimeoutBounds
+  const isTimeout = (value: number): boolean => Number.isInteger(value) && value >= min && value <= max
+  assertNumber('idleTimeoutSeconds', idleTimeoutSeconds, isTimeout, `a whole number from ${min} to ${max}`)
+  if (onRelease === undefined || ['terminate', 'pause', 'leave'].includes(onRelease)) return
+  throw optionError(`onRelease must be 'terminate', 'pause' or 'leave', not ${JSON.stringify(onRelease)}.`)
+}
+
+function assertNumber(
+  option: string,
+  value: number | undefined,
+  isTaken: (value: number) => boolean,
+  taken: string,
+): void {
+  if (value === undefined || (typeof value === 'number' && isTaken(value))) return
+  throw optionError(`${option} must be ${taken}, not ${String(value)}.`)
+}
+
+function optionError(message: string): ConfigurationError {
+  return new ConfigurationError(message, { code: 'configuration_error' })
 }

@@ -5,7 +5,7 @@ import { ConfigurationError, NotFoundError, TheazoError } from '../errors.ts'
 import type { CallOptions } from '../transport-options.ts'
 import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
 import { isEnded, type MadeSandbox, SandboxMaker } from './sandbox-maker.ts'
-import type { SandboxPoolOptions } from './sandbox-pool-options.ts'
+import { assertPoolOptions, type SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** One key's sandbox. */
 interface Entry {
@@ -13,6 +13,8 @@ interface Entry {
   made: Promise<MadeSandbox>
   /** Calls that use it now. */
   leases: number
+  /** Something has run in it: its loss is worth a word. */
+  isUsed: boolean
   timer?: ReturnType<typeof setTimeout>
 }
 
@@ -50,7 +52,7 @@ export class SandboxPool implements AsyncDisposable {
   constructor(theazo: Pick<Theazo, 'sessions' | 'agents'>, options: SandboxPoolOptions = {}) {
     this.#maxSize = options.maxSize ?? 100
     this.#idleTtlMs = options.idleTtlMs ?? defaultIdleTtlMs
-    if (!(this.#maxSize >= 1)) throw configurationError(`maxSize must be at least 1, not ${this.#maxSize}.`)
+    assertPoolOptions(options)
     this.#maker = new SandboxMaker(theazo, options, this.#idleTtlMs)
   }
 
@@ -68,6 +70,7 @@ export class SandboxPool implements AsyncDisposable {
     try {
       const { agent } = await abortable(entry.made, signal)
       this.#assertOpen()
+      entry.isUsed = true
       return await work(agent)
     } catch (error) {
       if (mayBeGone(error)) await this.#look(entry)
@@ -85,11 +88,20 @@ export class SandboxPool implements AsyncDisposable {
     const access = {
       use: this.use.bind(this),
       has: (key: string, agentId: string) => this.#has(key, agentId),
-      hold: (key: string) => this.#hold(key),
       evict: this.evict.bind(this),
       takeNotice: (key: string) => this.#takeNotice(key),
     }
-    return async () => new PooledSandbox(access, key, await this.use(key, async (agent) => agent))
+    return async () => {
+      const entry = await this.#acquire(key, undefined)
+      try {
+        const { agent } = await entry.made
+        this.#assertOpen()
+        return new PooledSandbox(access, key, agent, this.#heldAtFirst(entry))
+      } catch (error) {
+        this.#release(entry)
+        throw error
+      }
+    }
   }
 
   /** Gives the pool an agent for a key. It is used like any other, and never ended by the pool. */
@@ -97,7 +109,7 @@ export class SandboxPool implements AsyncDisposable {
     this.#assertOpen()
     const known = this.#entries.get(key)
     if (known) this.#retire(known, agent.id)
-    const entry: Entry = { key, made: Promise.resolve({ agent, origin: 'given' }), leases: 0 }
+    const entry: Entry = { key, made: Promise.resolve({ agent, origin: 'given' }), leases: 0, isUsed: false }
     this.#entries.set(key, entry)
     this.#rest(entry)
   }
@@ -135,7 +147,7 @@ export class SandboxPool implements AsyncDisposable {
       await abortable(this.#roomMade.promise, signal)
     }
     // Not bound to the caller's signal: others may wait for the same one.
-    const entry: Entry = { key, made: this.#make(key), leases: 0 }
+    const entry: Entry = { key, made: this.#make(key), leases: 0, isUsed: false }
     entry.made.catch(() => this.#forget(entry))
     this.#entries.set(key, entry)
     return this.#lease(entry)
@@ -174,11 +186,17 @@ export class SandboxPool implements AsyncDisposable {
     this.#signalRoom()
   }
 
-  #hold(key: string): () => void {
-    const entry = this.#entries.get(key)
-    if (!entry) return () => {}
-    this.#lease(entry)
-    return () => this.#release(entry)
+  /** Hands a lease over to the caller, who takes it in the same turn or not at all: then it ends by itself. */
+  #heldAtFirst(entry: Entry): () => () => void {
+    let isTaken = false
+    setTimeout(() => {
+      if (!isTaken) this.#release(entry)
+    })
+    return () => {
+      if (isTaken) this.#lease(entry)
+      isTaken = true
+      return () => this.#release(entry)
+    }
   }
 
   /** Idle from now on: last in the order of use, and let go after a while. */
@@ -225,7 +243,7 @@ export class SandboxPool implements AsyncDisposable {
     clearTimeout(entry.timer)
     if (this.#entries.get(entry.key) !== entry) return
     this.#entries.delete(entry.key)
-    if (loss !== undefined) remember(this.#losses, entry.key, loss)
+    if (loss !== undefined && entry.isUsed) remember(this.#losses, entry.key, loss)
     this.#signalRoom()
   }
 

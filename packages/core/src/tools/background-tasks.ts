@@ -4,11 +4,13 @@
  * @module
  */
 import { z } from 'zod/v4'
+import { NotFoundError } from '../errors.ts'
 import type { Task } from '../wire.ts'
 import { defineTool, needed, type Tool } from './define-tool.ts'
 import { costText, taskPrompt } from './run-task.ts'
 import { money } from './schemas.ts'
 import { truncate } from './model-text.ts'
+import { ToolInputError } from './tool-input-error.ts'
 
 /** What the model gives `start_task`. */
 export interface StartTaskInput {
@@ -48,6 +50,14 @@ const task: z.ZodType<GetTaskData> = z
   })
   .passthrough() as unknown as z.ZodType<GetTaskData> // loose on purpose: a newer status must not lose the result
 
+/** A 404 that names the task is about the task, and not about the sandbox. */
+function refuse(error: unknown, taskId: string): never {
+  const isUnknownTask = NotFoundError.isInstance(error) && error.message.includes(taskId)
+  throw isUnknownTask
+    ? new ToolInputError(`There is no task ${taskId} of this sandbox. Give the id of start_task.`)
+    : error
+}
+
 /** Starts a task and does not wait for it. */
 export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = defineTool({
   name: 'start_task',
@@ -77,7 +87,8 @@ export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
   output: task,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run({ taskId }, { sandbox, signal }) {
-    const found = await needed(sandbox.tasks, 'get_task', loop).get(taskId, { signal })
+    const tasks = needed(sandbox.tasks, 'get_task', loop)
+    const found = await tasks.get(taskId, { signal }).catch((error: unknown) => refuse(error, taskId))
     const { prompt, output } = found
     return {
       ...found,
@@ -103,7 +114,8 @@ export const cancelTask: Tool<'cancel_task', TaskIdInput, TaskRefData> = defineT
   output: ref,
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
   async run({ taskId }, { sandbox, signal }) {
-    await needed(sandbox.tasks, 'cancel_task', loop).cancel(taskId, { signal })
+    const tasks = needed(sandbox.tasks, 'cancel_task', loop)
+    await tasks.cancel(taskId, { signal }).catch((error: unknown) => refuse(error, taskId))
     return { agentId: sandbox.id, taskId }
   },
   toText: ({ taskId }) => `Cancelled ${taskId}.`,

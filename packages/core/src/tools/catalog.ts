@@ -84,6 +84,10 @@ export function selectTools({ groups, only, readOnly = false }: SelectToolsOptio
 }
 
 function assertKnown(option: string, given: readonly string[], known: readonly string[]): void {
+  if (!Array.isArray(given)) {
+    const message = `${option} must be a list of names${option === 'groups' ? " or 'all'" : ''}, not ${JSON.stringify(given)}.`
+    throw new ConfigurationError(message, { code: 'configuration_error' })
+  }
   const unknown = given.filter((name) => !known.includes(name))
   if (unknown.length === 0) return
   const message = `${option}: there is no ${unknown.map((name) => `'${name}'`).join(', ')}; there are ${known.join(', ')}.`

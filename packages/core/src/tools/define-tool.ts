@@ -1,4 +1,5 @@
 import type { z } from 'zod/v4'
+import { abortable } from '../abortable.ts'
 import { NotSupportedError, TheazoError } from '../errors.ts'
 import { cleanData, cleanText, modelText } from './model-text.ts'
 import type { ToolImage } from './tool-images.ts'
@@ -35,8 +36,8 @@ export interface ToolCallOptions {
   callId?: string | undefined
   /** For the tools that look at usage or make agents. */
   account?: AccountSource | undefined
-  /** False: images are named and not shown. Default true. */
-  images?: boolean | undefined
+  /** False, or the reason: images are named and not shown. Default true. */
+  images?: boolean | string | undefined
 }
 
 /** The options of a call as the tool itself sees them. */
@@ -44,7 +45,8 @@ export interface ToolContext extends Omit<ToolCallOptions, 'sandbox' | 'account'
   sandbox: ToolSandbox
   /** @throws {NotSupportedError} with a text for the model, if the caller gave no account. */
   account: () => Promise<ToolAccount>
-  images: boolean
+  /** Why images are not shown; undefined if they are. */
+  imagesOff: string | undefined
 }
 
 /** A tool's answer: text and images for the model, data for programs. */
@@ -106,8 +108,7 @@ export function defineTool<Name extends string, Input, Data extends object>(
 ): Tool<Name, Input, Data> {
   const toText = (data: Data): string => {
     const { notice } = data as Noticed
-    const text = modelText(definition.toText(data))
-    return notice === undefined ? text : `[${notice}]\n${text}`
+    return withNotice(notice, modelText(definition.toText(data)))
   }
   return {
     ...definition,
@@ -119,15 +120,16 @@ export function defineTool<Name extends string, Input, Data extends object>(
       let letGo: (() => void) | undefined
       try {
         const checked = parseToolInput(definition, input)
-        sandbox = typeof source === 'function' ? await source() : source
+        // A sandbox that is still being made then is not lost: its pool keeps it for the next call.
+        sandbox = typeof source === 'function' ? await abortable(source(), signal) : source
         letGo = sandbox.hold?.()
         signal?.throwIfAborted()
         const context = {
           ...options,
           sandbox,
-          images,
+          imagesOff: images === true ? undefined : images === false ? 'images are switched off here' : images,
           report: reporter(report),
-          account: accountOf(account, definition),
+          account: accountOf(account, definition, signal),
         }
         const result = cleanData(await definition.run(checked, context))
         const notice = sandbox.takeNotice?.()
@@ -135,9 +137,8 @@ export function defineTool<Name extends string, Input, Data extends object>(
         return { isError: false, text: toText(data), images: definition.toImages?.(data) ?? [], data }
       } catch (error) {
         if (signal?.aborted || !TheazoError.isInstance(error)) throw error
-        const notice = sandbox?.takeNotice?.()
-        const text = toolErrorText(error)
-        return { isError: true, text: notice === undefined ? text : `[${notice}]\n${text}`, error }
+        const text = withNotice(sandbox?.takeNotice?.(), toolErrorText(error, definition.name))
+        return { isError: true, text, error }
       } finally {
         letGo?.()
       }
@@ -150,12 +151,23 @@ interface Noticed {
   notice?: string
 }
 
+function withNotice(notice: string | undefined, text: string): string {
+  return notice === undefined ? text : modelText(`[${notice}]\n${text}`)
+}
+
 function reporter(report: ToolCallOptions['report']): ToolCallOptions['report'] {
   return report && (({ message }) => report({ message: cleanText(message) }))
 }
 
-function accountOf(account: AccountSource | undefined, { name }: { name: string }): ToolContext['account'] {
-  return async () => needed(typeof account === 'function' ? await account() : account, name, 'an account')
+function accountOf(
+  account: AccountSource | undefined,
+  { name }: { name: string },
+  signal: AbortSignal | undefined,
+): ToolContext['account'] {
+  return async () => {
+    const found = typeof account === 'function' ? await abortable(account(), signal) : account
+    return needed(found, name, 'an account')
+  }
 }
 
 /**

@@ -2,6 +2,7 @@ import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf } from './files-of.ts'
 import { truncate } from './model-text.ts'
+import { occurrences } from './occurrences.ts'
 import { path } from './schemas.ts'
 import { ToolInputError } from './tool-input-error.ts'
 import { toolPath } from './tool-path.ts'
@@ -19,12 +20,17 @@ export interface EditFileData {
   path: string
   /** Places that were changed. */
   count: number
-  /** 1-based lines of the first 20 of them, as they were before. */
+  /** The first 20 lines that have one, 1-based, as they were before. */
   lines: number[]
 }
 
 const maxBytes = 10 * 1024 * 1024
 const maxLines = 20
+/** Places that are replaced, and places that are counted to say that there are several. */
+const maxPlaces = 1_000_000
+const maxCounted = 100
+/** Lines that are compared to find what was meant. */
+const maxCompared = 50_000
 const maxShownChars = 2000
 
 const input: z.ZodType<EditFileInput> = z.object({
@@ -32,7 +38,9 @@ const input: z.ZodType<EditFileInput> = z.object({
   oldText: z
     .string()
     .min(1)
-    .describe('The exact text to replace, white space included; it must stand in the file once.'),
+    .describe(
+      'The exact text to replace, white space included. It must occur exactly once, unless replaceAll is true.',
+    ),
   newText: z.string().describe('The text to put in its place.'),
   replaceAll: z.boolean().optional().describe('Replace every occurrence. Default false.'),
 })
@@ -48,7 +56,7 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
   name: 'edit_file',
   title: 'Edit file',
   description:
-    'Replace a piece of text in a file of the sandbox. oldText must match exactly and stand in the file only once ' +
+    'Replace a piece of text in a file of the sandbox. oldText must match exactly and occur only once ' +
     '(give lines around it to make it so), unless replaceAll is true.',
   input,
   output,
@@ -64,28 +72,41 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
       string,
       string,
     ]
-    // One that overlaps another is a second place too, where one alone is meant.
-    const places = occurrences(text, from, replaceAll ? from.length : 1)
-    if (places.length === 0) throw new ToolInputError(notFound(path, text, from))
+    // One that overlaps another is a second place too, unless all are replaced.
+    const places = occurrences(text, from, !replaceAll, replaceAll ? maxPlaces : maxCounted)
+    const count = places.length
+    if (count === 0) throw new ToolInputError(notFound(path, text, from))
     const lines = linesOf(text, places)
-    if (places.length > 1 && !replaceAll) {
+    if (count > 1 && !replaceAll) {
+      const times = count === maxCounted ? `${count} times or more` : `${count} times`
       throw new ToolInputError(
-        `oldText stands in ${path} ${places.length} times, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
+        `oldText occurs in ${path} ${times}, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
           'Give more of the lines around it, or set replaceAll.',
       )
     }
-    await files.write(
-      path,
-      text.replaceAll(from, () => to),
-      { signal },
-    )
-    return { path, count: places.length, lines: lines.slice(0, maxLines) }
+    const newChars = text.length + count * (to.length - from.length)
+    if (count === maxPlaces || newChars > maxBytes) {
+      throw new ToolInputError(`The edit of ${path} is too large for this tool. Do it with run_code.`)
+    }
+    await files.write(path, replaced(text, places, from.length, to), { signal })
+    return { path, count, lines: lines.slice(0, maxLines) }
   },
   toText({ path, count, lines }) {
-    const more = count > lines.length ? `, and ${count - lines.length} more places` : ''
-    return `Edited ${path} at line${lines.length === 1 ? '' : 's'} ${lines.join(', ')}${more}.`
+    const more = lines.length === maxLines ? ', …' : ''
+    const places = count === 1 ? '' : `${count} places of `
+    return `Edited ${places}${path} at line${lines.length === 1 ? '' : 's'} ${lines.join(', ')}${more}.`
   },
 })
+
+function replaced(text: string, places: readonly number[], length: number, to: string): string {
+  const parts: string[] = []
+  let at = 0
+  for (const place of places) {
+    parts.push(text.slice(at, place))
+    at = place + length
+  }
+  return [...parts, text.slice(at)].join(to)
+}
 
 function decoded(bytes: Uint8Array, path: string): string {
   try {
@@ -95,33 +116,29 @@ function decoded(bytes: Uint8Array, path: string): string {
   }
 }
 
-function occurrences(text: string, part: string, step: number): number[] {
-  const places: number[] = []
-  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + step)) places.push(at)
-  return places
-}
-
-/** 1-based, of places in their order; in one pass over the text. */
+/** The 1-based lines of places in their order, each once; in one pass over the text. */
 function linesOf(text: string, places: readonly number[]): number[] {
+  const lines: number[] = []
   let [line, at] = [1, text.indexOf('\n')]
-  return places.map((place) => {
+  for (const place of places) {
     for (; at !== -1 && at < place; at = text.indexOf('\n', at + 1)) line += 1
-    return line
-  })
+    if (lines.at(-1) !== line) lines.push(line)
+  }
+  return lines
 }
 
 /** Most misses are white space, or a file that has changed meanwhile. */
 function notFound(path: string, text: string, part: string): string {
   const wanted = part.split('\n').map(bare).filter(Boolean)
-  const lines = text.split('\n')
+  const lines = text.split('\n', maxCompared)
   const first = wanted[0]
   const near = first ? lines.findIndex((line) => bare(line) === first) : -1
-  if (near === -1) return `oldText does not stand in ${path}. Read the file again: it may have changed.`
+  if (near === -1) return `oldText does not occur in ${path}. Read the file again: it may have changed.`
   const found = lines.slice(near, near + wanted.length).join('\n')
   const why = wanted.every((line, index) => bare(lines[near + index] ?? '') === line)
     ? 'with other white space'
     : 'in another form'
-  return `oldText does not stand in ${path} exactly, but ${why} at line ${near + 1}:\n${truncate(found, maxShownChars)}`
+  return `oldText does not occur in ${path} exactly, but ${why} at line ${near + 1}:\n${truncate(found, maxShownChars)}`
 }
 
 function bare(line: string): string {

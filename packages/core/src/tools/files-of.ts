@@ -6,6 +6,11 @@ export function filesOf(sandbox: ToolSandbox): SandboxFiles {
   return sandbox.files ?? new SandboxFiles(sandbox)
 }
 
+/** A file's name in a text of several lines: one that could be taken for more than a name is quoted. */
+export function nameText(name: string): string {
+  return /[\p{Cc}\u2028\u2029]/u.test(name) ? JSON.stringify(name) : name
+}
+
 /** For people and models: 12 bytes, 3.4 KiB, 5.6 MiB. */
 export function sizeText(sizeBytes: number): string {
   if (sizeBytes < 1024) return `${sizeBytes} bytes`

@@ -20,11 +20,11 @@ const output: z.ZodType<GetUsageData> = z
   })
   .passthrough() as unknown as z.ZodType<GetUsageData> // loose on purpose: a newer server may tell more
 
-/** Tells what the session has cost, and what is left. */
+/** Reports what the session has cost, and what is left. */
 export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = defineTool({
   name: 'get_usage',
   title: 'Get usage',
-  description: "Tell what this user's sandboxes have cost so far, and how much of the budget is left.",
+  description: "Report what this user's sandboxes have cost so far, and how much of the budget is left.",
   input: nothing,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { imageInfo } from './image-info.ts'
+import { hasAllPixels } from './png-pixels.ts'
 
 /** Images of 3 by 2 pixels, written by Pillow. */
 const samples = {
@@ -38,6 +39,52 @@ test('a PNG with a damaged chunk is not whole', () => {
     damaged[at] = (damaged[at] ?? 0) ^ 1
     expect([at, imageInfo(damaged)?.isWhole]).toEqual([at, false])
   }
+})
+
+test('an image without the data of any frame is not whole', () => {
+  const gif = Buffer.from('GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;', 'latin1')
+  expect(imageInfo(gif)?.isWhole).toBe(false)
+  const webp = Buffer.from('RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x02\0\0\x01\0\0', 'latin1')
+  expect(imageInfo(webp)).toMatchObject({ width: 3, height: 2, isWhole: false })
+  const noSize = bytes(samples.webpLossy)
+  noSize.fill(0, 4, 8)
+  expect(imageInfo(noSize)?.isWhole).toBe(false)
+  const jpeg = bytes(samples.jpeg)
+  const scan = jpeg.lastIndexOf(0xda)
+  const empty = new Uint8Array([...jpeg.subarray(0, scan + 13), 0xff, 0xd9])
+  expect(imageInfo(empty)?.isWhole).toBe(false)
+})
+
+test('a PNG whose pixels do not unpack, or to another size, has not all pixels', async () => {
+  const { deflateSync, crc32 } = await import('node:zlib')
+  const chunk = (type: string, data: Uint8Array): Buffer => {
+    const body = Buffer.concat([Buffer.from(type), data])
+    const [length, crc] = [Buffer.alloc(4), Buffer.alloc(4)]
+    length.writeUInt32BE(data.length)
+    crc.writeUInt32BE(crc32(body))
+    return Buffer.concat([length, body, crc])
+  }
+  const pngOf = (idat: Uint8Array, interlace = 0): Buffer => {
+    const header = Buffer.from([0, 0, 0, 3, 0, 0, 0, 2, 8, 2, 0, 0, interlace])
+    const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')
+    return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', idat), chunk('IEND', Buffer.alloc(0))])
+  }
+  const rows = 2 * (1 + 3 * 3)
+  const cases: [Uint8Array, number, boolean][] = [
+    [deflateSync(Buffer.alloc(rows)), 0, true],
+    [deflateSync(Buffer.alloc(rows - 1)), 0, false],
+    [deflateSync(Buffer.alloc(rows + 1)), 0, false],
+    [deflateSync(Buffer.alloc(10_000_000)), 0, false],
+    [Buffer.from('garbage'), 0, false],
+    [Buffer.alloc(0), 0, false],
+    [deflateSync(Buffer.alloc(1 + 3 + (1 + 3) + (1 + 3) + (1 + 9))), 1, true],
+    [deflateSync(Buffer.alloc(rows)), 1, false],
+  ]
+  for (const [idat, interlace, isWhole] of cases) {
+    const png = pngOf(idat, interlace)
+    expect([imageInfo(png)?.isWhole, await hasAllPixels(png)]).toEqual([true, isWhole])
+  }
+  expect(await hasAllPixels(bytes(samples.png))).toBe(true)
 })
 
 test('bytes after the end do not matter, and a view into a larger buffer is read at its own place', () => {

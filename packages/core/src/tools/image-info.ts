@@ -57,7 +57,7 @@ function jpeg(bytes: Uint8Array): Header {
     if (isFrame && at + 9 <= bytes.length) {
       header = { ...damaged, height: view.getUint16(at + 5), width: view.getUint16(at + 7) }
     }
-    if (marker === 0xda) return { ...header, isWhole: endOfImage(bytes) > at }
+    if (marker === 0xda) return { ...header, isWhole: endOfImage(bytes) > at + 2 + view.getUint16(at + 2) }
     at += 2 + view.getUint16(at + 2)
   }
   return header
@@ -89,8 +89,9 @@ function gif(bytes: Uint8Array): Header {
     if (bytes[at] === 0x3b) return { ...header, isAnimated: images > 1, isWhole: images > 0 }
     if (bytes[at] === 0x21) at = afterBlocks(at + 2)
     else if (bytes[at] === 0x2c) {
-      images += 1
-      at = afterBlocks(afterColourTable(at + 10, bytes[at + 9] ?? 0) + 1)
+      const data = afterColourTable(at + 10, bytes[at + 9] ?? 0) + 1
+      if ((bytes[data] ?? 0) > 0) images += 1
+      at = afterBlocks(data)
     } else break
   }
   return { ...header, isAnimated: images > 1, isWhole: false }
@@ -100,7 +101,7 @@ function gif(bytes: Uint8Array): Header {
 function webp(bytes: Uint8Array): Header {
   if (bytes.length < 30) return damaged
   const view = viewOf(bytes)
-  const isWhole = 8 + view.getUint32(4, true) <= bytes.length
+  const isWhole = hasFrame(bytes, view)
   const type = ascii(bytes, 12, 4)
   if (type === 'VP8X') {
     const side = (at: number): number => 1 + view.getUint16(at, true) + ((bytes[at + 2] ?? 0) << 16)
@@ -115,6 +116,19 @@ function webp(bytes: Uint8Array): Header {
     return { width: side(26), height: side(28), isAnimated: false, isWhole }
   }
   return damaged
+}
+
+/** True if the file is as long as its header says, and has the data of at least one image in it. */
+function hasFrame(bytes: Uint8Array, view: DataView): boolean {
+  const end = 8 + view.getUint32(4, true)
+  if (end > bytes.length) return false
+  for (let at = 12; at + 8 <= end;) {
+    const sizeBytes = view.getUint32(at + 4, true)
+    if (at + 8 + sizeBytes > end) return false
+    if (/^(VP8 |VP8L|ANMF)$/.test(ascii(bytes, at, 4)) && sizeBytes > 0) return true
+    at += 8 + sizeBytes + (sizeBytes % 2)
+  }
+  return false
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

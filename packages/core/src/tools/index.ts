@@ -48,11 +48,18 @@ export {
   type ListAgentsData,
 } from './lifecycle.ts'
 export { listFiles, type ListFilesData, type ListFilesInput } from './list-files.ts'
-export { truncate } from './model-text.ts'
+export { isBlank, modelText, truncate } from './model-text.ts'
 export { readFile, type ReadFileData, type ReadFileInput } from './read-file.ts'
 export { runCode, type RunCodeData, type RunCodeInput } from './run-code.ts'
 export { runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'
-export { withoutImages, type HiddenImage, type ToolImage, type ToolImages } from './tool-images.ts'
+export {
+  hiddenImagesText,
+  unknownModel,
+  withoutImages,
+  type HiddenImage,
+  type ToolImage,
+  type ToolImages,
+} from './tool-images.ts'
 export { inputSchemaOf, parseToolInput, type ToolInputSchema, type ToolInputSchemaProperty } from './tool-input.ts'
 export { ToolInputError } from './tool-input-error.ts'
 export { toolSource, type ToolSource, type ToolSourceOptions } from './tool-source.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
-import { filesOf, sizeText } from './files-of.ts'
+import { filesOf, nameText, sizeText } from './files-of.ts'
 import { toolPath } from './tool-path.ts'
 
 /** What the model gives `list_files`. */
@@ -56,7 +56,8 @@ export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defi
   },
   toText({ path, entries, isTruncated }) {
     if (entries.length === 0) return `${path} is empty.`
-    const lines = entries.map(({ name, type, sizeBytes }) => {
+    const lines = entries.map(({ name: given, type, sizeBytes }) => {
+      const name = nameText(given)
       if (type === 'file') return `${name} (${sizeText(sizeBytes)})`
       return type === 'directory' ? `${name}/` : `${name} (${type})`
     })

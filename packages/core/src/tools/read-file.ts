@@ -2,6 +2,7 @@ import { z } from 'zod/v4'
 import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf, sizeText } from './files-of.ts'
 import { imageInfo } from './image-info.ts'
+import { LineIndex } from './line-index.ts'
 import { isBlank, truncate } from './model-text.ts'
 import { hiddenImages, images, path } from './schemas.ts'
 import { hiddenImagesText, imageOf, isShown, type ToolImages } from './tool-images.ts'
@@ -68,26 +69,23 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run(
     { path: given, startLine = 1, lineCount = maxLines },
-    { sandbox, signal, images: isOn },
+    { sandbox, signal, imagesOff },
   ): Promise<ReadFileData> {
     const path = toolPath(given)
     const bytes = await filesOf(sandbox).read(path, { signal, maxBytes })
     const sizeBytes = bytes.length
-    if (imageInfo(bytes)) {
-      const image = imageOf(path, bytes, isOn)
+    if (imageInfo(bytes) && isBinary(bytes)) {
+      const image = await imageOf(path, bytes, imagesOff)
       return { path, sizeBytes, ...(isShown(image) ? { images: [image] } : { hiddenImages: [image] }) }
     }
-    if (bytes.subarray(0, 8192).includes(0)) return { path, sizeBytes }
-    const lines = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes).split(/(?<=\n)/)
-    const totalLines = sizeBytes === 0 ? 0 : lines.length
+    if (isBinary(bytes)) return { path, sizeBytes }
+    const lines = new LineIndex(bytes)
+    const totalLines = lines.count
     if (startLine > Math.max(totalLines, 1)) {
       throw new ToolInputError(`${path} has ${totalLines} lines; startLine ${startLine} is beyond its end.`)
     }
-    const wanted = lines.slice(startLine - 1, startLine - 1 + lineCount)
-    let chars = 0
-    const fitting = wanted.filter((line, index) => (chars += line.length) <= maxChars || index === 0)
-    const endLine = totalLines === 0 ? 0 : startLine - 1 + fitting.length
-    return { path, sizeBytes, text: truncate(fitting.join(''), maxChars), startLine, endLine, totalLines }
+    const { text, endLine } = lines.read(startLine, lineCount, maxChars)
+    return { path, sizeBytes, text: truncate(text, maxChars), startLine, endLine, totalLines }
   },
   toImages: ({ images }) => images ?? [],
   toText({ path, sizeBytes, text, startLine, endLine, totalLines = 0, images, hiddenImages = [] }) {
@@ -102,3 +100,9 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
     return `${text.replace(/\n$/, '')}\n[lines ${startLine} to ${endLine} of ${totalLines}.${more}]`
   },
 })
+
+/** A NUL near the start, as git decides it; or the signature of an image, whose bytes are no UTF-8. */
+function isBinary(bytes: Uint8Array): boolean {
+  const head = bytes.subarray(0, 8192)
+  return head.includes(0) || head[0] === 0xff || head[0] === 0x89
+}

@@ -1,7 +1,7 @@
 import { z } from 'zod/v4'
 import type { ExecResult, Language } from '../wire.ts'
 import { defineTool, type Tool } from './define-tool.ts'
-import { sizeText } from './files-of.ts'
+import { nameText, sizeText } from './files-of.ts'
 import { isBlank, truncate } from './model-text.ts'
 import { hiddenImages, images } from './schemas.ts'
 import { hiddenImagesText, imagesAmong, type ToolImages } from './tool-images.ts'
@@ -66,8 +66,8 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   description:
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
     'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
-    'There is no network, unless HTTPS_PROXY is set: then a few hosts, through that proxy. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
-    'An image that the code saves as a PNG, JPEG, GIF or WebP file there is shown to you.',
+    'There is no network. If HTTPS_PROXY is set, a few hosts are reachable through it. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
+    'An image that the code saves in /workspace as a PNG, JPEG, GIF or WebP file is shown to you.',
   input,
   aliases: {
     language: {
@@ -83,7 +83,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   },
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
-  async run({ language, code, timeoutSeconds: seconds }, { sandbox, signal, report, images: isOn }) {
+  async run({ language, code, timeoutSeconds: seconds }, { sandbox, signal, report, imagesOff }) {
     const onOutput = report && ((message: string) => report({ message }))
     const result = await sandbox.exec(language, code, {
       signal,
@@ -91,7 +91,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
       ...(onOutput && { onStdout: onOutput, onStderr: onOutput }),
     })
-    const images = await imagesAmong(sandbox, result.files ?? [], isOn, signal)
+    const images = await imagesAmong(sandbox, result.files ?? [], imagesOff, signal)
     return { agentId: sandbox.id, ...bounded(result), ...images }
   },
   toImages: ({ images }) => images ?? [],
@@ -113,7 +113,7 @@ function toText({
   if (!isBlank(stderr)) parts.push(`[stderr]\n${stderr}`)
   if (stdoutTruncated || stderrTruncated) parts.push('[the output is not complete: it was too long]')
   if (files.length > 0) {
-    const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${path} (${sizeText(sizeBytes)})`)
+    const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${nameText(path)} (${sizeText(sizeBytes)})`)
     const more = files.length > maxListed || filesTruncated ? ', and more' : ''
     parts.push(`[files made or changed: ${listed.join(', ')}${more}]`)
   }

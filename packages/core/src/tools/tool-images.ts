@@ -3,6 +3,7 @@ import { toBase64 } from '../exec.ts'
 import type { ExecFile } from '../wire.ts'
 import { filesOf, sizeText } from './files-of.ts'
 import { type ImageInfo, imageInfo } from './image-info.ts'
+import { hasAllPixels } from './png-pixels.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
 /** An image in a result, for the model to look at. */
@@ -37,7 +38,10 @@ const maxImagesBytes = 4 * 1024 * 1024
 
 /** Files that a person calls an image; only the first four kinds can be shown. */
 const imageName = /\.(png|jpe?g|gif|webp|bmp|tiff?|avif|heic|ico)$/i
-const switchedOff = 'images are switched off here'
+/** The reason of an adapter that cannot tell whether a model takes images. */
+export const unknownModel = 'this model is not known to take images from tools'
+/** Images that a result names as not shown. */
+const maxHidden = 20
 
 /** The data of a result without its images: an adapter gives them apart, and data goes into traces and checkpoints. */
 export function withoutImages<Data extends object>(data: Data): Omit<Data, 'images'> {
@@ -49,28 +53,33 @@ export function withoutImages<Data extends object>(data: Data): Omit<Data, 'imag
  * Decides by its bytes whether a file can be shown to a model. A provider that is sent anything but a whole image of a
  * kind and size that it takes refuses the call, and every later call of the conversation.
  */
-export function imageOf(path: string, bytes: Uint8Array, isOn: boolean): ToolImage | HiddenImage {
+export async function imageOf(
+  path: string,
+  bytes: Uint8Array,
+  imagesOff: string | undefined,
+): Promise<ToolImage | HiddenImage> {
   const info = imageInfo(bytes)
   if (!info) return { path, reason: 'not a PNG, JPEG, GIF or WebP image' }
-  const reason = reasonNotShown(info, bytes.length, isOn)
+  const reason = imagesOff ?? reasonNotShown(info, bytes.length) ?? (await pixelFault(info, bytes))
   if (reason !== undefined) return { path, reason }
   const { mediaType, width, height } = info
   return { path, mediaType, base64: toBase64(bytes), width, height }
 }
 
-function reasonNotShown(
-  { width, height, isWhole, isAnimated }: ImageInfo,
-  sizeBytes: number,
-  isOn: boolean,
-): string | undefined {
-  if (!isWhole) return 'the file is damaged or not complete'
+function reasonNotShown({ width, height, isWhole, isAnimated }: ImageInfo, sizeBytes: number): string | undefined {
+  if (!isWhole) return damaged
   if (width < 1 || height < 1) return 'it has no pixels'
   if (Math.max(width, height) > maxSidePixels) {
     return `${width}×${height} pixels; at most ${maxSidePixels} a side can be shown`
   }
   if (sizeBytes > maxImageBytes) return tooLarge(sizeBytes)
-  if (isAnimated) return 'it is animated'
-  return isOn ? undefined : switchedOff
+  return isAnimated ? 'it is animated' : undefined
+}
+
+const damaged = 'the file is damaged or not complete'
+
+async function pixelFault({ mediaType }: ImageInfo, bytes: Uint8Array): Promise<string | undefined> {
+  return mediaType === 'image/png' && !(await hasAllPixels(bytes)) ? damaged : undefined
 }
 
 /** True if the image can be shown. */
@@ -82,14 +91,14 @@ export function isShown(image: ToolImage | HiddenImage): image is ToolImage {
 export async function imagesAmong(
   sandbox: ToolSandbox,
   files: readonly ExecFile[],
-  isOn: boolean,
+  imagesOff: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ToolImages> {
   const images: ToolImage[] = []
   const hiddenImages: HiddenImage[] = []
   let room = maxImagesBytes
   const shown = async (path: string, sizeBytes: number): Promise<ToolImage | HiddenImage> => {
-    if (!isOn) return { path, reason: switchedOff }
+    if (imagesOff !== undefined) return { path, reason: imagesOff }
     if (images.length === maxImages) return { path, reason: `only ${maxImages} images are shown at a time` }
     if (sizeBytes > maxImageBytes) return { path, reason: tooLarge(sizeBytes) }
     if (sizeBytes > room) return { path, reason: `one result shows at most ${sizeText(maxImagesBytes)} of images` }
@@ -103,7 +112,10 @@ export async function imagesAmong(
       room -= (image.base64.length * 3) / 4
     }
   }
-  return { ...(images.length > 0 && { images }), ...(hiddenImages.length > 0 && { hiddenImages }) }
+  const hidden = hiddenImages.slice(0, maxHidden)
+  const more = hiddenImages.length - hidden.length
+  if (more > 0) hidden.push({ path: `${more} more`, reason: 'see the files made or changed' })
+  return { ...(images.length > 0 && { images }), ...(hidden.length > 0 && { hiddenImages: hidden }) }
 }
 
 /** Text that names the images a model does not see. */
@@ -118,7 +130,7 @@ async function read(
   signal: AbortSignal | undefined,
 ): Promise<ToolImage | HiddenImage> {
   try {
-    return imageOf(path, await filesOf(sandbox).read(path, { signal, maxBytes }), true)
+    return await imageOf(path, await filesOf(sandbox).read(path, { signal, maxBytes }), undefined)
   } catch (error) {
     // Another call may have removed it. The code's own result must not be lost with an image.
     if (signal?.aborted || !TheazoError.isInstance(error)) throw error

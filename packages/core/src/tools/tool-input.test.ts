@@ -30,7 +30,8 @@ test.each([
   ['+7.9', 7],
   [300, 120],
   ['300', 120],
-  [-5, 1],
+  [-5, undefined],
+  ['-1', undefined],
   [0, undefined],
   ['0', undefined],
   [0.2, 1],
@@ -81,6 +82,10 @@ test('names in another spelling, numbers as text and the whole input as JSON tex
   expect(parseToolInput(listFiles, '')).toEqual({})
   expect(parseToolInput(listFiles, undefined)).toEqual({})
   expect(parseToolInput(listFiles, { path: '' })).toEqual({})
+  expect(parseToolInput(listFiles, { path: '  ' })).toEqual({})
+  const other = { file_path: 'a', old_string: 'x', new_string: 'y' }
+  expect(parseToolInput(editFile, other)).toEqual({ path: 'a', oldText: 'x', newText: 'y' })
+  expect(parseToolInput(runCode, { lang: 'bash', code: '1', timeout: 5 })).toMatchObject({ timeoutSeconds: 5 })
   expect(parseToolInput(readFile, { path: 'a', startLine: '5', unknown: 1 })).toEqual({ path: 'a', startLine: 5 })
 })
 
@@ -90,13 +95,18 @@ test('a field by its own name wins over another spelling of it', () => {
 
 test.each([
   [runCode, { language: 'ruby', code: '1' }, "language must be 'python' or 'typescript' or 'bash', not \"ruby\"."],
-  [runCode, { language: 'bash' }, 'code is missing. The program.'],
-  [runCode, { language: 'bash', code: ['a'] }, 'code must be a text, not a list.'],
-  [editFile, { path: 'a', oldText: '', newText: 'b' }, 'oldText must be a text that is not empty'],
-  [editFile, { path: '', oldText: 'a', newText: 'b' }, 'path must be a text that is not empty'],
-  [writeFile, { file_name: 'a', content: 'b' }, 'path is missing.'],
-  [writeFile, { file_name: 'a', content: 'b' }, 'Not a field of it: "file_name".'],
-  [writeFile, { path: 'a', content: { b: 1 } }, 'content must be a text, not an object.'],
+  [runCode, { language: 'bash' }, 'code is missing: text. The program.'],
+  [runCode, { language: 'bash', code: ['a'] }, 'code must be text, not a list.'],
+  [editFile, { path: 'a', oldText: '', newText: 'b' }, 'oldText must be text of at least 1 character, not "".'],
+  [
+    editFile,
+    { path: '', oldText: 'a', newText: 'b' },
+    'path must be text of at least 1 and at most 4096 characters, not "".',
+  ],
+  [runCode, {}, "language is missing: 'python' or 'typescript' or 'bash'."],
+  [writeFile, { where: 'a', content: 'b' }, 'path is missing: text of at least 1'],
+  [writeFile, { where: 'a', content: 'b' }, 'Not a field of it: "where".'],
+  [writeFile, { path: 'a', content: { b: 1 } }, 'content must be text, not an object.'],
   [runTask, [], 'must be a JSON object, not a list.'],
   [runTask, 'do it', 'must be a JSON object, not "do it".'],
   [runTask, 7, 'must be a JSON object, not 7.'],

@@ -15,6 +15,7 @@ interface InputProperty {
   minimum?: number
   maximum?: number
   minLength?: number
+  maxLength?: number
 }
 
 /** The JSON Schema of an input, as providers and MCP clients are sent it. */
@@ -71,7 +72,7 @@ export function inputSchemaOf(
 
 /**
  * Checks what a model or a program gave a tool, and answers the input that the tool runs on. Lenient if the meaning is
- * clear: null for "left out", a number or a flag as text, a number out of bounds, a name in another case or spelling, 0 in a field that starts at 1 for "left out",
+ * clear: null for "left out", a number or a flag as text, a number out of bounds, a name in another case or spelling, 0 or -1 in a field that starts at 1 for "left out",
  * the whole input as JSON text.
  *
  * @throws {ToolInputError} names each field, what is wrong with it and what is taken.
@@ -90,8 +91,9 @@ export function parseToolInput<Input>(definition: InputDefinition<Input>, raw: u
   const faults = parsed.error.issues.map(({ path, message }) => {
     const field = String(path[0] ?? 'input')
     const property = properties[field]
-    if (values[field] === undefined) return `${field} is missing. ${property?.description ?? ''}`.trim()
     if (!property) return `${field}: ${message}`
+    if (values[field] === undefined)
+      return `${field} is missing: ${expected(property)}. ${property.description ?? ''}`.trim()
     return `${field} must be ${expected(property)}, not ${shownValue(values[field])}.`
   })
   const unknown = Object.keys(given).filter((key) => !fieldOf(key, properties))
@@ -141,7 +143,21 @@ function valueOf(given: Record<string, unknown>, field: string, properties: Inpu
 
 function fieldOf(key: string, properties: InputShape['properties']): string | undefined {
   if (Object.hasOwn(properties, key)) return key
-  return Object.keys(properties).find((field) => bareName(field) === bareName(key))
+  const name = bareName(key)
+  const fields = Object.keys(properties)
+  return fields.find((field) => bareName(field) === name) ?? fields.find((field) => otherNames[field]?.includes(name))
+}
+
+/** Names of the same fields in other well-known tools, which models remember. */
+const otherNames: Record<string, readonly string[]> = {
+  language: ['lang'],
+  code: ['source', 'script'],
+  timeoutSeconds: ['timeout'],
+  path: ['filepath', 'filename', 'file', 'dirpath', 'directory'],
+  content: ['contents', 'filetext', 'text'],
+  oldText: ['oldstring', 'oldstr'],
+  newText: ['newstring', 'newstr'],
+  task: ['prompt'],
 }
 
 function bareName(name: string): string {
@@ -159,7 +175,7 @@ function meantValue(
   if (property.type === 'integer') return meantInteger(property, value, isOptional)
   if (property.type === 'boolean') return meantBoolean(value)
   if (property.enum) return meantWord(property.enum, aliases, value)
-  if (isOptional && value === '' && (property.minLength ?? 0) > 0) return undefined
+  if (isOptional && typeof value === 'string' && value.trim() === '' && (property.minLength ?? 0) > 0) return undefined
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
 }
 
@@ -169,8 +185,8 @@ function meantInteger({ minimum, maximum }: InputProperty, value: unknown, isOpt
   const number = text === undefined ? value : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : value
   if (typeof number !== 'number') return value
   if (Number.isNaN(number)) return isOptional ? undefined : value
-  // Models that must fill in every field write 0 for "left out".
-  if (isOptional && number === 0 && (minimum ?? 0) > 0) return undefined
+  // Models that must fill in every field write 0 or -1 for "left out".
+  if (isOptional && number <= 0 && (minimum ?? 0) > 0) return undefined
   return Math.min(Math.max(Math.floor(number), minimum ?? -Infinity), maximum ?? Infinity)
 }
 
@@ -187,11 +203,12 @@ function meantWord(words: readonly string[], aliases: Record<string, string> = {
   return words.find((known) => known.toLowerCase() === word) ?? (Object.hasOwn(aliases, word) ? aliases[word] : value)
 }
 
-function expected({ type, enum: words, minLength, minimum, maximum }: InputProperty): string {
+function expected({ type, enum: words, minLength, maxLength, minimum, maximum }: InputProperty): string {
   if (words) return words.map((word) => `'${word}'`).join(' or ')
   if (type === 'integer') return `a whole number from ${minimum} to ${maximum}`
   if (type === 'boolean') return 'true or false'
-  return (minLength ?? 0) > 0 ? 'a text that is not empty and not too long' : 'a text'
+  const most = maxLength === undefined ? '' : ` and at most ${maxLength} characters`
+  return (minLength ?? 0) > 0 ? `text of at least ${minLength}${most || ' character'}` : 'text'
 }
 
 /** A value in an error message, short: it may be megabytes. */

@@ -7,7 +7,7 @@ const [workspace, home] = ['/workspace', '/home/agent']
  * a file called `~` in both.
  */
 export function toolPath(text: string): string {
-  const path = fromUrl(unquoted(text.trim()))
+  const path = fromUrl(unquoted(linked(text.trim())))
   for (const [prefix, folder] of prefixes) {
     if (path === prefix) return folder
     if (path.startsWith(`${prefix}/`)) return folder + path.slice(prefix.length)
@@ -25,17 +25,24 @@ const prefixes: readonly (readonly [string, string])[] = [
   ['${PWD}', workspace],
 ]
 
+/** The target of a link in Markdown: `[notes](sandbox:/workspace/notes.txt)`. */
+function linked(text: string): string {
+  return /^\[[^\]]*\]\(([^)]+)\)$/.exec(text)?.[1] ?? text
+}
+
+/** Quotes around all of it, or as in a shell around a variable. */
 function unquoted(text: string): string {
   const inner = /^(["'`])(.+)\1$/s.exec(text)?.[2]
-  return inner === undefined ? text : inner.trim()
+  if (inner !== undefined) return inner.trim()
+  return text.replace(/^"(\$(?:HOME|PWD|\{HOME\}|\{PWD\}))"/, '$1')
 }
 
 /** `file:///a%20b`, `sandbox:/a`, and the URI that theazo-mcp gives a file. */
 function fromUrl(text: string): string {
-  const rest = /^(?:file|sandbox):(?:\/\/(?:localhost)?(?=\/))?(.+)$/is.exec(text)?.[1]
+  const rest = /^(?:file|sandbox):(?:\/\/(?:localhost(?=\/))?)?(.+)$/is.exec(text)?.[1]
   const resource = /^theazo:\/\/agents\/[^/]+\/files\/(.+)$/is.exec(text)?.[1]
   if (rest === undefined && resource === undefined) return text
-  const path = rest === undefined ? `/${resource}` : rest
+  const path = rest === undefined ? `/${resource}` : rest.replace(/^\/~(?=\/|$)/, '~')
   try {
     return decodeURIComponent(path)
   } catch {

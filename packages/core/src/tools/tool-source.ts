@@ -41,7 +41,7 @@ const sandboxName = 'tools'
  *
  * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or without a key.
  */
-export function toolSource(options: ToolSourceOptions): ToolSource {
+export function toolSource(options: ToolSourceOptions = {}): ToolSource {
   const { agent, session, userId, client, pool } = options
   const given = Object.entries({ agent, session, userId }).filter(([, value]) => value !== undefined)
   if (given.length !== 1) {
@@ -49,7 +49,10 @@ export function toolSource(options: ToolSourceOptions): ToolSource {
     throw configurationError(`Give exactly one of agent, session and userId, not ${names || 'none'}.`)
   }
   if (pool && userId === undefined) throw configurationError('pool goes with userId alone.')
-  if (agent !== undefined) return { sandbox: agent, account: () => accountOfAgent(agent) }
+  if (agent !== undefined) {
+    assertSandbox(agent)
+    return { sandbox: agent, account: () => accountOfAgent(agent) }
+  }
   if (session !== undefined) return ofSession(session)
   if (typeof userId !== 'string' || userId === '')
     throw configurationError('userId must be a string that is not empty.')
@@ -59,6 +62,17 @@ export function toolSource(options: ToolSourceOptions): ToolSource {
     sandbox: pool ? pool.source(userId) : sharedPool(transport).source(`user:${userId}`),
     account: async () => accountOf(transport, await new Sessions(transport).forUser(userId)),
   }
+}
+
+/** Callers without types pass an id, a promise or a pool; without this each call of a model would say so, and nobody else. */
+function assertSandbox(agent: unknown): void {
+  if (typeof agent === 'function') return
+  if (typeof agent === 'object' && agent !== null && 'exec' in agent && typeof agent.exec === 'function') return
+  const given = Object.prototype.toString.call(agent).slice(8, -1)
+  throw configurationError(
+    `agent must be an agent, or a function that gives one, not ${given}. ` +
+      'Await a promise; of a pool give pool.source(key); for an id give client.agent(id).',
+  )
 }
 
 let defaultClient: Theazo | undefined

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { ApiError } from '../errors.ts'
 import type { Model, ModelRequest, ModelStep, Step, ToolCall, ToolStep } from './model.ts'
 
@@ -41,6 +42,7 @@ export async function runLoop(options: LoopOptions): Promise<ModelStep | undefin
     signal.throwIfAborted()
     await keep(step)
     steps.push(step)
+    await setImmediate() // a model and tools that answer at once would leave no turn to anybody else
   }
 }
 

@@ -7,6 +7,7 @@ import type { Model, ModelRequest, ModelStep } from './model.ts'
 /** What one turn is said to use. Test keys are not billed; the numbers are there to be shown. */
 const turn = { inputTokens: 100, outputTokens: 20, cost: microCents(1) }
 const maxToolCalls = 1000
+const maxFillerBytes = 4 * 1024 * 1024
 
 /**
  * The model of test keys: it thinks, calls the agent's first tool once, and answers, the same each time. What can be
@@ -47,9 +48,18 @@ async function answer(
   onDelta: (text: string) => Promise<void>,
 ): Promise<ModelStep> {
   const calls = steps.filter(({ kind }) => kind === 'tool').length
-  const text = directives.get('output') ?? `Mocked answer after ${calls} tool calls to: ${prompt.slice(0, 200)}`
+  const text =
+    filler(directives) ??
+    directives.get('output') ??
+    `Mocked answer after ${calls} tool calls to: ${prompt.slice(0, 200)}`
   for (const piece of text.match(/\S*\s*/g) ?? []) if (piece !== '') await onDelta(piece)
   return { kind: 'model', toolCalls: [], text, ...turn, cost: microCents(numberOf(directives, 'cost') ?? 1) }
+}
+
+/** An answer of a wanted size, in one piece. */
+function filler(directives: Directives): string | undefined {
+  const wanted = numberOf(directives, 'output_bytes')
+  return wanted === undefined ? undefined : 'x'.repeat(Math.min(wanted, maxFillerBytes))
 }
 
 /** Rejects with the signal's reason. */

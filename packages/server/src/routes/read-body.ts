@@ -1,15 +1,17 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
+import { crowdedField, maxNameChars, shapeFault } from './body-shape.ts'
 import type { Environment } from './environment.ts'
 import { readHeader, tellHeader } from './headers.ts'
 
-/** Contract, Basics. */
-const maxBodyBytes = 10 * 1024 * 1024
+/** Contract, Basics: code and standard input may be large, nothing else. */
+const maxExecBodyMiB = 10
+const maxBodyMiB = 1
 /** Bytes that are read of a body which is refused; a client that sends more loses its connection. */
 const maxDroppedBytes = 100 * 1024 * 1024
-/** Levels of objects and arrays within each other. */
-const maxDepth = 100
+/** Faults that one answer names. */
+const maxFaults = 20
 
 /**
  * Reads a JSON body, whatever its content type says: the reference's own curl examples send none.
@@ -21,6 +23,8 @@ const maxDepth = 100
 export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(c)
   let json: unknown = {}
+  const fault = shapeFault(text)
+  if (fault !== undefined) throw ApiError.invalid({ body: [fault] })
   if (text.trim() !== '') {
     try {
       json = JSON.parse(text)
@@ -28,20 +32,9 @@ export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>)
       throw ApiError.invalid({ body: ['is not valid JSON'] })
     }
   }
-  if (isDeeper(json, maxDepth)) throw ApiError.invalid({ body: [`is nested more than ${maxDepth} levels deep`] })
+  const crowded = crowdedField(json)
+  if (crowded) throw ApiError.invalid({ [crowded[0]]: [crowded[1]] })
   return validate(json, schema, 'body')
-}
-
-/** JSON.parse takes any depth; what walks the value by recursion, JSON.stringify among it, does not. */
-function isDeeper(json: unknown, depth: number): boolean {
-  let level: unknown[] = [json]
-  for (let left = depth; level.length > 0; left -= 1) {
-    level = level
-      .filter((value) => typeof value === 'object' && value !== null)
-      .flatMap((value) => Object.values(value))
-    if (left === 0 && level.length > 0) return true
-  }
-  return false
 }
 
 /**
@@ -51,6 +44,8 @@ function isDeeper(json: unknown, depth: number): boolean {
 export async function readText(c: Context<Environment>): Promise<string> {
   const known = c.get('bodyText')
   if (known !== undefined) return known
+  const maxMiB = c.env.pattern.endsWith('/exec') ? maxExecBodyMiB : maxBodyMiB
+  const maxBodyBytes = maxMiB * 1024 * 1024
   const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
@@ -60,7 +55,7 @@ export async function readText(c: Context<Environment>): Promise<string> {
     if (sizeBytes <= maxBodyBytes) chunks.push(chunk)
   }
   if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
-  if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: ['is larger than 10 MiB'] })
+  if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] })
   const text = decoded(Buffer.concat(chunks))
   c.set('bodyText', text)
   return text
@@ -87,7 +82,10 @@ export function validate<T>(value: unknown, schema: z.ZodType<T>, name: string):
   const fields: Record<string, string[]> = {}
   // Unknown fields first: a misspelt one is why the right one is missing, and the first fault is the error's message.
   const issues = parsed.error.issues.toSorted((a, b) => Number(isUnknownField(b)) - Number(isUnknownField(a)))
-  for (const { path, message } of issues) (fields[path.join('.') || name] ??= []).push(message)
+  for (const { path, message } of issues.slice(0, maxFaults)) {
+    const field = path.map((part) => String(part).slice(0, maxNameChars)).join('.') || name
+    ;(fields[field] ??= []).push(message)
+  }
   throw ApiError.invalid(fields)
 }
 

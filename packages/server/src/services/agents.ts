@@ -1,4 +1,5 @@
 import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Page, WireAgent } from '@theazo/core'
+import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
 import { ApiError, asApiError } from '../errors.ts'
 import type { EventLog, Unit } from '../events/event-log.ts'
@@ -22,7 +23,7 @@ import {
 } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import type { IdleClocks } from './idle-clocks.ts'
-import { idBefore, pageOf, type PageQuery } from './pages.ts'
+import { idBefore, pageOf, type PageQuery, rowsOfPage } from './pages.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
 import { assertNetworkOffered, type NetworkOffer } from './network-offer.ts'
@@ -47,6 +48,10 @@ export interface AgentsOptions {
   clock: Clock
   onError: (error: unknown) => void
 }
+
+/** Characters of an agent and its latest task that grow with what callers store. */
+const storedSize = sql<number>`coalesce(length(agents.metadata), 0) + coalesce(length(instructions), 0)
+  + length(tools) + coalesce(length(network), 0) + coalesce(length(prompt), 0) + coalesce(length(output), 0)`
 
 /** The rules of agents. Each call sees only what belongs to the principal's project and mode. */
 export class Agents {
@@ -88,18 +93,29 @@ export class Agents {
     const { database } = this.#options
     await findSession(database, principal, sessionId)
     const { status, name, limit } = query
+    const found = await database
+      .selectFrom('agents')
+      .leftJoin('tasks', 'tasks.id', 'agents.task_id')
+      .select(['agents.id', storedSize.as('size')])
+      .where('agents.session_id', '=', sessionId)
+      .where('agents.id', '<', idBefore('agt', query))
+      .$if(status !== undefined, (select) => select.where('agents.status', '=', status ?? 'idle'))
+      .$if(name !== undefined, (select) => select.where('agents.name', '=', name ?? ''))
+      .orderBy('agents.id', 'desc')
+      .limit(limit + 1)
+      .execute()
+    const shown = rowsOfPage(found, limit)
     const rows = await database
       .selectFrom('agents')
       .selectAll()
-      .where('session_id', '=', sessionId)
-      .where('id', '<', idBefore('agt', query))
-      .$if(status !== undefined, (select) => select.where('status', '=', status ?? 'idle'))
-      .$if(name !== undefined, (select) => select.where('name', '=', name ?? ''))
+      .where(
+        'id',
+        'in',
+        shown.map(({ id }) => id),
+      )
       .orderBy('id', 'desc')
-      .limit(limit + 1)
       .execute()
-    const page = pageOf(rows, query, (row) => row)
-    return { ...page, data: await toWireAgents(database, page.data) }
+    return pageOf(found, shown, await toWireAgents(database, rows))
   }
 
   /** @throws {ApiError} 404. */

@@ -10,6 +10,7 @@ import { failAgent, filesGone } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
 import { type AgentRecord, findAgent } from './agent-rows.ts'
 import { CapturedOutput } from './captured-output.ts'
+import { afterDeadline } from './exec-deadline.ts'
 import type { Executions } from './executions.ts'
 import type { Metering } from './metering.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -82,7 +83,7 @@ export class Execs {
     const limitMs = Math.min(timeoutMs, execTimeoutMs)
     const after = `${limitMs / 1000} s`
     const late = new ApiError('timeout', `The code ran longer than ${after} and was killed. The sandbox is kept.`)
-    const stopDeadline = clock.after(limitMs, () => deadline.abort(late))
+    const stopDeadline = afterDeadline(clock, limitMs, () => deadline.abort(late))
     try {
       const outcome = await sandbox.exec(
         { ...request, stdin: bytesOf(stdin), maxOutputBytes },

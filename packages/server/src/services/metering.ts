@@ -9,8 +9,11 @@ const measureMs = 10_000
 
 type UsageTable = 'compute_usage' | 'storage_usage'
 
+/** Who is billed for an agent. */
+type BilledAgent = Pick<AgentRecord, 'id' | 'session_id' | 'key_id' | 'project'>
+
 /** Begins to bill an agent's sandbox, or the files in it. */
-export async function openUsage(unit: Unit, table: UsageTable, agent: AgentRecord, sizeBytes = 0): Promise<void> {
+export async function openUsage(unit: Unit, table: UsageTable, agent: BilledAgent, sizeBytes = 0): Promise<void> {
   const row = {
     id: newId('use'),
     agent_id: agent.id,

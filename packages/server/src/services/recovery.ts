@@ -4,7 +4,7 @@ import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database, Queries } from '../store/database.ts'
 import { failAgent, filesGone } from './agent-changes.ts'
 import { isMetered, overStatuses } from './agent-lifecycle.ts'
-import { type AgentRecord, selectAgent } from './agent-rows.ts'
+import type { AgentRecord } from './agent-rows.ts'
 import { closeAtLastSeen, type Metering, openUsage } from './metering.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -29,7 +29,14 @@ export async function recover(options: RecoveryOptions): Promise<void> {
   await continueIds(database)
   await continueEvents(database, events)
   await closeAtLastSeen(database)
-  const agents = await selectAgent(database).where('agents.status', 'not in', overStatuses).execute()
+  // Not their metadata and instructions: of thousands of agents these may not fit into the memory.
+  const agents: RecoveredAgent[] = await database
+    .selectFrom('agents')
+    .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+    .select(['agents.id', 'agents.session_id', 'agents.key_id', 'agents.status', 'agents.network'])
+    .select(['sessions.project', 'sessions.mode'])
+    .where('agents.status', 'not in', overStatuses)
+    .execute()
   const found = await Promise.all(agents.map(async (agent) => ({ agent, failure: await failureOf(agent, sandboxes) })))
   await events.write(async (unit) => {
     for (const { agent, failure } of found) {
@@ -53,7 +60,10 @@ export async function recover(options: RecoveryOptions): Promise<void> {
     .catch(onError)
 }
 
-async function failureOf(agent: AgentRecord, sandboxes: Sandboxes): Promise<string | undefined> {
+/** What of an agent recovery needs. */
+type RecoveredAgent = Pick<AgentRecord, 'id' | 'session_id' | 'key_id' | 'status' | 'network' | 'project' | 'mode'>
+
+async function failureOf(agent: RecoveredAgent, sandboxes: Sandboxes): Promise<string | undefined> {
   if (agent.status === 'booting') return 'The server stopped while the sandbox was being made.'
   const sandbox = await sandboxes.attach(agent)
   return sandbox ? undefined : filesGone

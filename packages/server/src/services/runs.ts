@@ -10,7 +10,7 @@ import type { Database } from '../store/database.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertLives } from './agent-lifecycle.ts'
-import { type AgentRecord, agentRecord, findAgent, selectAgent, toWireTask } from './agent-rows.ts'
+import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 import type { Executions } from './executions.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -151,9 +151,11 @@ export class Runs {
   /** Goes on with what an earlier process of this server left. */
   async recover(): Promise<void> {
     const { database, events } = this.#options
-    const agents = await selectAgent(database).where('agents.status', '=', 'running').execute()
-    for (const agent of agents) {
+    const running = await database.selectFrom('agents').select('id').where('status', '=', 'running').execute()
+    for (const { id } of running) {
       await events.write(async (unit) => {
+        const agent = await agentRecord(unit.db, id)
+        if (!agent) return
         if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.goOn(unit, agent))
         await failTaskOf(unit, agent.id, 'This server has no model for the task any more.')
         await changeAgent(unit, agent.id, 'finish')

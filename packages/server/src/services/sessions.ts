@@ -1,18 +1,23 @@
 import type { CreateSessionBody, Page, SessionForUserBody, UpdateSessionBody, WireSession } from '@theazo/core'
 import type { Clock } from '../clock.ts'
+import { sql } from 'kysely'
 import { ApiError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
+import { maxMetadataBytes } from '../schemas.ts'
 import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
-import { idBefore, pageOf, type PageQuery } from './pages.ts'
+import { idBefore, pageOf, type PageQuery, rowsOfPage } from './pages.ts'
 
 /** Which sessions are listed. */
 export interface SessionsQuery extends PageQuery {
   userId?: string | undefined
   status?: WireSession['status'] | undefined
 }
+
+/** Characters of a row that grow with what callers store. */
+const storedSize = sql<number>`length(metadata) + length(limits)`
 
 /** The rules of sessions. Each call sees only what belongs to the principal's project and mode. */
 export class Sessions {
@@ -59,9 +64,9 @@ export class Sessions {
   /** Newest first. */
   async list(principal: Principal, query: SessionsQuery): Promise<Page<WireSession>> {
     const { userId, status, limit } = query
-    const rows = await this.#database
+    const found = await this.#database
       .selectFrom('sessions')
-      .selectAll()
+      .select(['id', storedSize.as('size')])
       .where('project', '=', principal.project)
       .where('mode', '=', principal.mode)
       .where('id', '<', idBefore('ses', query))
@@ -70,7 +75,18 @@ export class Sessions {
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute()
-    return pageOf(rows, query, toWire)
+    const shown = rowsOfPage(found, limit)
+    const rows = await this.#database
+      .selectFrom('sessions')
+      .selectAll()
+      .where(
+        'id',
+        'in',
+        shown.map(({ id }) => id),
+      )
+      .orderBy('id', 'desc')
+      .execute()
+    return pageOf(found, shown, rows.map(toWire))
   }
 
   /**
@@ -82,9 +98,13 @@ export class Sessions {
     await this.#database.transaction().execute(async (transaction) => {
       const session = toWire(await findSession(transaction, principal, id))
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${id} is terminated.`)
+      const newMetadata = JSON.stringify(merged(session.metadata, metadata))
+      if (metadata && Buffer.byteLength(newMetadata) > maxMetadataBytes) {
+        throw ApiError.invalid({ metadata: ['would be more than 64 KiB of JSON with what is there'] })
+      }
       const changed = {
         limits: JSON.stringify(merged(session.limits, limits)),
-        metadata: JSON.stringify(merged(session.metadata, metadata)),
+        metadata: newMetadata,
         updated_at: this.#clock.now(),
       }
       await transaction.updateTable('sessions').set(changed).where('id', '=', id).execute()

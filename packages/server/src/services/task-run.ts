@@ -10,6 +10,7 @@ import type { Database } from '../store/database.ts'
 import type { TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import type { AgentRecord } from './agent-rows.ts'
+import { DeltaWriter } from './delta-writer.ts'
 import type { Execs } from './execs.ts'
 import { endTask, type TaskEnd } from './task-rows.ts'
 
@@ -114,6 +115,9 @@ export class TaskRun {
     const { prompt } = task
     const tools = JSON.parse(agent.tools) as string[]
     let count = steps.length
+    const deltas = new DeltaWriter(this.#options.clock, (text) =>
+      this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
+    )
     return await runLoop({
       model,
       request: { taskId: task.id, instructions: agent.instructions, prompt, steps, tools },
@@ -123,10 +127,11 @@ export class TaskRun {
         return callTool(call, run, signal)
       },
       keep: async (step) => {
+        await deltas.flush()
         await this.#keep(step, count)
         count += 1
       },
-      onDelta: (text) => this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
+      onDelta: (text) => deltas.push(text),
       isToStop: () => this.#suspends.size > 0,
       signal: this.#abort.signal,
     })

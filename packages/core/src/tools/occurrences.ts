@@ -1,0 +1,34 @@
+/**
+ * Where a text occurs in another, in one pass (Knuth, Morris and Pratt): a text that repeats itself makes the platform's
+ * own search try each place again.
+ *
+ * @param isOverlapping true: an occurrence may begin within the one before.
+ * @param maxCount the search ends after so many.
+ */
+export function occurrences(text: string, part: string, isOverlapping: boolean, maxCount: number): number[] {
+  const places: number[] = []
+  const borders = bordersOf(part)
+  let matched = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at)
+    while (matched > 0 && part.charCodeAt(matched) !== unit) matched = borders[matched - 1] ?? 0
+    if (part.charCodeAt(matched) === unit) matched += 1
+    if (matched < part.length) continue
+    places.push(at + 1 - part.length)
+    if (places.length === maxCount) return places
+    matched = isOverlapping ? (borders[matched - 1] ?? 0) : 0
+  }
+  return places
+}
+
+/** For each prefix, the length of its longest proper prefix that is also its end. */
+function bordersOf(part: string): Int32Array {
+  const borders = new Int32Array(part.length)
+  let length = 0
+  for (let at = 1; at < part.length; at += 1) {
+    while (length > 0 && part.charCodeAt(length) !== part.charCodeAt(at)) length = borders[length - 1] ?? 0
+    if (part.charCodeAt(length) === part.charCodeAt(at)) length += 1
+    borders[at] = length
+  }
+  return borders
+}

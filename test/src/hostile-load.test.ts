@@ -1,0 +1,113 @@
+// What one tenant stores and starts must not stop the server for the others.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { Theazo } from '@theazo/core'
+import { createLocalTheazo } from '@theazo/server'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { collect } from './collect.ts'
+
+let dataDir: string
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'theazo-hostile-'))
+})
+afterEach(() => rmSync(dataDir, { recursive: true }))
+
+test('rows that an older server took, far over the bounds, are listed in pages of some megabytes', async () => {
+  const count = 12
+  {
+    await using local = await createLocalTheazo({ dataDir })
+    const theazo = new Theazo(local)
+    for (let index = 0; index < count; index += 1) {
+      const session = await theazo.sessions.create({ userId: `user-${index}` })
+      if (index === 0) for (let each = 0; each < count; each += 1) await session.agents.create()
+    }
+  }
+  const database = new DatabaseSync(join(dataDir, 'theazo.db'))
+  const large = JSON.stringify({ text: 'x'.repeat(1_500_000) })
+  database.prepare('update sessions set metadata = ?').run(large)
+  database.prepare('update agents set metadata = ?').run(large)
+  database.close()
+
+  const sizes: number[] = []
+  await using local = await createLocalTheazo({ dataDir })
+  const counting: typeof fetch = async (input, init) => {
+    const response = await local.fetch(input, init)
+    sizes.push((await response.clone().text()).length)
+    return response
+  }
+  const theazo = new Theazo({ ...local, fetch: counting })
+  const sessions = await collect(theazo.sessions.list({ limit: 100 }))
+  expect(new Set(sessions.map(({ id }) => id)).size).toBe(count)
+  const owner = sessions.find(({ data }) => data.userId === 'user-0')
+  const agents = owner ? await collect(owner.agents.list({ limit: 100 })) : []
+  expect(new Set(agents.map(({ id }) => id)).size).toBe(count)
+  expect(Math.max(...sizes)).toBeLessThan(5 * 1024 * 1024)
+  expect(sizes).toHaveLength(2 * (count / 2))
+})
+
+test('the answer of a test key’s run comes in few events, whole, and others have their turn', async () => {
+  await using local = await createLocalTheazo()
+  const { key: apiKey } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
+  const agent = await (await new Theazo({ ...local, apiKey }).sessions.forUser('a')).agents.create()
+  const other = await (await new Theazo(local).sessions.forUser('b')).agents.create()
+  const words = Array.from({ length: 30_000 }, (_, index) => `w${index}`).join(' ')
+  await using run = agent.run(`theazo:output="${words}"`)
+  let isEnded = false
+  const ended = run.result().finally(() => (isEnded = true))
+  let deltas = 0
+  let text = ''
+  const followed = run.forward({
+    onOutputDelta: (event) => {
+      deltas += 1
+      text += event.text
+    },
+  })
+  await run.taskId
+  let turns = 0
+  while (!isEnded) {
+    expect((await other.exec('bash', 'echo mine')).stdout).toBe('mine\n')
+    turns += 1
+  }
+  await followed
+  expect((await ended).output).toBe(words)
+  expect([text, deltas <= 100, turns > 0]).toEqual([words, true, true])
+})
+
+test('a deadline that fires late, because the server was busy, does not kill code that was in time', async () => {
+  await using local = await createLocalTheazo()
+  const agent = await (await new Theazo(local).sessions.forUser('late')).agents.create()
+  const begun = Promise.withResolvers<void>()
+  const exec = agent.exec('bash', 'echo begun; sleep 0.3; echo done', {
+    onStdout: () => begun.resolve(),
+    timeoutMs: 60_000,
+  })
+  const limited = local.fetch(`${local.baseUrl}/agents/${agent.id}/exec`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${local.apiKey}` },
+    body: JSON.stringify({ lang: 'bash', code: 'echo begun; sleep 0.6; echo in time', timeoutMs: 2_000 }),
+  })
+  await begun.promise
+  await agent.exec('bash', 'true') // the second one has begun by then too
+  const until = performance.now() + 4_000
+  while (performance.now() < until); // nothing is read, and no timer fires
+  expect((await exec).stdout).toBe('begun\ndone\n')
+  const answer = await limited
+  expect([answer.status, ((await answer.json()) as { stdout?: string }).stdout]).toEqual([200, 'begun\nin time\n'])
+})
+
+test('a deadline that fires late still kills code that is not in time', async () => {
+  await using local = await createLocalTheazo()
+  const agent = await (await new Theazo(local).sessions.forUser('late')).agents.create()
+  await agent.exec('bash', 'true')
+  const answer = local.fetch(`${local.baseUrl}/agents/${agent.id}/exec`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${local.apiKey}` },
+    body: JSON.stringify({ lang: 'bash', code: 'sleep 100', timeoutMs: 500 }),
+  })
+  await agent.exec('bash', 'true')
+  const until = performance.now() + 1_500
+  while (performance.now() < until);
+  expect((await answer).status).toBe(504)
+})
