@@ -13,12 +13,28 @@ type AnswerContext = Pick<Attempt, 'call' | 'redact'>
 /** Marks what the platform threw while a body was read: without it a fault could not be told from a callback's error. */
 export class BodyFault extends Error {}
 
-/** @throws {BodyFault} where the connection broke first. */
+/** Bytes of a body that is read: more than the largest result of an exec takes as JSON. */
+const maxBodyBytes = 256 * 1024 * 1024
+
+/** @throws {BodyFault} if the connection broke first; {@link InvalidResponseError} for a body without end. */
 export async function readText(response: Response): Promise<string> {
-  try {
-    return await response.text()
-  } catch (cause) {
-    throw new BodyFault('the body broke off', { cause })
+  const decoder = new TextDecoder()
+  const reader = response.body?.getReader()
+  if (!reader) return ''
+  let text = ''
+  let sizeBytes = 0
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      throw new BodyFault('the body broke off', { cause })
+    })
+    if (done) return text + decoder.decode()
+    sizeBytes += value.length
+    if (sizeBytes > maxBodyBytes) {
+      await reader.cancel().catch(() => {})
+      const message = `The server answered ${response.status} with a body of more than ${maxBodyBytes} bytes.`
+      throw new InvalidResponseError(message, { code: 'invalid_response', status: response.status })
+    }
+    text += decoder.decode(value, { stream: true })
   }
 }
 

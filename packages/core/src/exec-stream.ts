@@ -2,6 +2,7 @@ import { parseJson, requestIdOf } from './answers.ts'
 import { ConnectionError, type TheazoError } from './errors.ts'
 import { EventSourceReader } from './event-source.ts'
 import { type ExecChunk, type ExecOptions, told } from './exec.ts'
+import { redactedData } from './redaction.ts'
 import type { Attempt } from './transport.ts'
 import type { ExecResult } from './wire.ts'
 import { errorOf } from './wire-error.ts'
@@ -22,7 +23,7 @@ export async function readExecStream(
       for (const { event, data } of messages) {
         attempt.signal.throwIfAborted()
         if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // of a newer server
-        const piece = parseJson<Piece>(response, event === 'error' ? attempt.redact(data) : data, attempt)
+        const piece = parseJson<Piece>(response, data, attempt)
         if (event === 'stdout') await told(onStdout?.(piece.text), attempt.signal)
         else if (event === 'stderr') await told(onStderr?.(piece.text), attempt.signal)
         else if (event === 'exit') return piece
@@ -38,7 +39,8 @@ export async function readExecStream(
 }
 
 /** In place of a status, once the first byte has gone out. */
-function streamedError(response: Response, { code, message, details }: Piece, { redact }: Attempt): TheazoError {
+function streamedError(response: Response, piece: Piece, { redact }: Attempt): TheazoError {
+  const { code, message, details } = redactedData(piece, redact)
   const requestId = requestIdOf(response, redact)
   return errorOf(code, message, { requestId, details, status: code === 'timeout' ? 504 : undefined })
 }

@@ -5,6 +5,7 @@ import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
 import { assertTimeout, Lifetime } from './lifetime.ts'
+import { assertHeader, encodeSegment, queryString } from './request-parts.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
 import type { Feature } from './wire.ts'
@@ -75,6 +76,8 @@ export class Transport {
     if (!(this.#maxRetries >= 0)) throw configurationError(`maxRetries must be at least 0, not ${this.#maxRetries}.`)
     this.#hooks = options.hooks ?? {}
     this.#redaction = new Redaction(apiKey)
+    for (const [name, value] of Object.entries(options.headers ?? {})) assertHeader(name, value)
+    if (options.userAgent !== undefined) assertHeader('user-agent', options.userAgent)
     this.#headers = {
       accept: 'application/json',
       'user-agent': `theazo-core/${version}${options.userAgent ? ` ${options.userAgent}` : ''}`,
@@ -100,7 +103,7 @@ export class Transport {
     const { method, path, signal, timeoutMs = this.#timeoutMs } = request
     signal?.throwIfAborted()
     const life = new Lifetime({ signal, timeoutMs, lateReason: () => new Error('deadline') })
-    const call = `${method} /${path.join('/')}`
+    const call = `${method} /${path.map(String).join('/')}`
     const attempt: Attempt = { call, signal: life.signal, redact: this.redact, isFinal: false }
     const deadlineAt = this.clock.now() + timeoutMs
     const release = life.hold()
@@ -160,6 +163,7 @@ export class Transport {
 
   #prepare({ method, path, query, body, headers, idempotencyKey }: TransportRequest, signal: AbortSignal) {
     const url = `${this.baseUrl}/${path.map(encodeSegment).join('/')}${queryString(query)}`
+    if (idempotencyKey !== undefined) assertHeader('idempotency-key', idempotencyKey)
     const all = { ...this.#headers, ...headers }
     if (body !== undefined) all['content-type'] = 'application/json'
     if (method === 'POST') all['idempotency-key'] = idempotencyKey ?? crypto.randomUUID()
@@ -255,19 +259,6 @@ function normalizeBaseUrl(baseUrl: string): string {
   }
   const path = url.pathname.replace(/\/+$/, '')
   return `${url.origin}${path.endsWith('/v1') ? path : `${path}/v1`}`
-}
-
-/** @throws {ConfigurationError} for what no path can carry: `.` and `..` walk it in every encoding (WHATWG URL, 4.4). */
-function encodeSegment(segment: string): string {
-  if (segment !== '' && !/^\.{1,2}$/.test(segment) && segment.isWellFormed()) return encodeURIComponent(segment)
-  throw configurationError(
-    `${JSON.stringify(segment)} cannot be sent as an id: it is empty, a dot segment or no Unicode.`,
-  )
-}
-
-function queryString(query: TransportRequest['query']): string {
-  const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined)
-  return entries.length === 0 ? '' : `?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`
 }
 
 /** Reads a variable where the runtime has an environment at all (an edge runtime may not). */

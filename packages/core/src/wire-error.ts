@@ -14,6 +14,7 @@ import {
   UnprocessableEntityError,
 } from './errors.ts'
 import { isRecord } from './is-record.ts'
+import { redactedData } from './redaction.ts'
 import type { WireErrorCode } from './wire.ts'
 
 type WireErrorClass = new (message: string, options: TheazoErrorOptions) => TheazoError
@@ -41,7 +42,7 @@ export interface WireFault {
 
 /** Turns an answer that is not 2xx into its typed error; never fails, whatever the body holds. */
 export function wireFault(response: Response, body: string, redact: (text: string) => string): WireFault {
-  const envelope = parseEnvelope(body)
+  const envelope = redactedData(parseEnvelope(body), redact)
   const documented = Object.entries(codes).find(([, [status]]) => status === response.status)
   const code = envelope.code ?? documented?.[0] ?? `http_${response.status}`
   const message = envelope.message ?? `The server answered ${response.status} without the API's error format.`

@@ -3,6 +3,7 @@ import type { Agent } from '../agent.ts'
 import type { Theazo } from '../client.ts'
 import { ConfigurationError, NotFoundError, TheazoError } from '../errors.ts'
 import type { CallOptions } from '../transport-options.ts'
+import { Losses } from './losses.ts'
 import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
 import { isEnded, type MadeSandbox, SandboxMaker } from './sandbox-maker.ts'
 import { assertPoolOptions, type SandboxPoolOptions } from './sandbox-pool-options.ts'
@@ -19,8 +20,6 @@ interface Entry {
 }
 
 const defaultIdleTtlMs = 900_000
-/** Keys whose lost sandbox is remembered, to say so at their next call. */
-const maxNotices = 10_000
 
 /**
  * Keeps one live sandbox for each key: a user, a chat thread, a session of an MCP client.
@@ -43,9 +42,7 @@ export class SandboxPool implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>()
   /** Sandboxes that are being let go. */
   readonly #releasing = new Set<Promise<void>>()
-  /** Why a key's sandbox is gone, for a model that expects its files. */
-  readonly #losses = new Map<string, string>()
-  readonly #notices = new Map<string, string>()
+  readonly #losses = new Losses()
   #roomMade = Promise.withResolvers<void>()
   #isDisposed = false
 
@@ -89,7 +86,7 @@ export class SandboxPool implements AsyncDisposable {
       use: this.use.bind(this),
       has: (key: string, agentId: string) => this.#has(key, agentId),
       evict: this.evict.bind(this),
-      takeNotice: (key: string) => this.#takeNotice(key),
+      takeNotice: (key: string) => this.#losses.takeNotice(key),
     }
     return async () => {
       const entry = await this.#acquire(key, undefined)
@@ -155,22 +152,8 @@ export class SandboxPool implements AsyncDisposable {
 
   async #make(key: string): Promise<MadeSandbox> {
     const made = await this.#maker.make(key)
-    const loss = this.#losses.get(key)
-    this.#losses.delete(key)
-    if (loss !== undefined && made.origin === 'made') {
-      remember(
-        this.#notices,
-        key,
-        `The sandbox of earlier calls is gone: ${loss}. This is a new one; earlier files and processes are lost.`,
-      )
-    }
+    this.#losses.replaced(key, made.origin === 'made')
     return made
-  }
-
-  #takeNotice(key: string): string | undefined {
-    const notice = this.#notices.get(key)
-    this.#notices.delete(key)
-    return notice
   }
 
   #lease(entry: Entry): Entry {
@@ -243,7 +226,7 @@ export class SandboxPool implements AsyncDisposable {
     clearTimeout(entry.timer)
     if (this.#entries.get(entry.key) !== entry) return
     this.#entries.delete(entry.key)
-    if (loss !== undefined && entry.isUsed) remember(this.#losses, entry.key, loss)
+    if (loss !== undefined && entry.isUsed) this.#losses.note(entry.key, loss)
     this.#signalRoom()
   }
 
@@ -287,14 +270,6 @@ export class SandboxPool implements AsyncDisposable {
 
 function because(reason: string | undefined): string {
   return reason === undefined ? '' : ` (${reason.replace(/\.$/, '')})`
-}
-
-/** Keeps the newest entries of a map. */
-function remember(map: Map<string, string>, key: string, text: string): void {
-  map.delete(key)
-  map.set(key, text)
-  const [oldest] = map.keys()
-  if (map.size > maxNotices && oldest !== undefined) map.delete(oldest)
 }
 
 function configurationError(message: string): TheazoError {

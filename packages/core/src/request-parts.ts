@@ -1,0 +1,35 @@
+/**
+ * The parts of a request that callers give, as HTTP can carry them.
+ *
+ * @module
+ */
+import { ConfigurationError } from './errors.ts'
+
+/** @throws {ConfigurationError} for what no path can carry: `.` and `..` walk it in every encoding (WHATWG URL, 4.4). */
+export function encodeSegment(segment: unknown): string {
+  if (typeof segment !== 'string') throw configurationError(`An id must be a string, not ${typeName(segment)}.`)
+  if (segment !== '' && !/^\.{1,2}$/.test(segment) && segment.isWellFormed()) return encodeURIComponent(segment)
+  throw configurationError(
+    `${JSON.stringify(segment)} cannot be sent as an id: it is empty, a dot segment or no Unicode.`,
+  )
+}
+
+function typeName(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1)
+}
+
+/** What no header can carry would fail in the platform, as a connection that may be tried again. */
+export function assertHeader(name: string, value: unknown): void {
+  if (typeof value === 'string' && !/[^\t\x20-\x7e\x80-\xff]/.test(value) && /^[\w!#$%&'*+.^`|~-]+$/.test(name)) return
+  throw configurationError(`The header ${JSON.stringify(name)} has a name or a value that no header can carry.`)
+}
+
+/** With its question mark; empty without values. */
+export function queryString(query: Record<string, string | number | undefined> | undefined): string {
+  const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined)
+  return entries.length === 0 ? '' : `?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`
+}
+
+function configurationError(message: string): ConfigurationError {
+  return new ConfigurationError(message, { code: 'configuration_error' })
+}
