@@ -123,6 +123,7 @@ export function createApp(options: AppOptions): App {
         pattern,
         principal: nobody,
         told,
+        answered: undefined,
         ending: undefined,
       }
       const response = respond(request, call)

@@ -1,3 +1,4 @@
+import type { ExecResult } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Clock } from '../clock.ts'
 import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.ts'
@@ -5,9 +6,10 @@ import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
-import { answerJson, answerText } from './answer.ts'
-import type { Environment } from './environment.ts'
-import { answerExecStream, wantsStream } from './exec-stream.ts'
+import { answer, answerJson, answerText } from './answer.ts'
+import type { Call, Environment } from './environment.ts'
+import { bodyOf, isLarge, resultJson } from './exec-result-json.ts'
+import { answerExecStream, type ExecRun, wantsStream } from './exec-stream.ts'
 import { readBody, readQuery } from './read-body.ts'
 
 /** What these routes call. */
@@ -36,11 +38,20 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execBody)
       const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]
-      if (!wantsStream(request, call))
-        return answerJson(call, await execs.exec(call.principal, id, body, request.signal))
-      return await answerExecStream(request, call, clock, (signal, onOutput) =>
-        execs.exec(call.principal, id, body, signal, onOutput),
-      )
+      const hold = execs.holdOutput(call.principal)
+      try {
+        if (wantsStream(request, call)) {
+          const run: ExecRun = (signal, onOutput) => execs.exec(call.principal, id, body, { signal, hold, onOutput })
+          return await answerExecStream(request, call, clock, run, hold.release)
+        }
+        const result = await execs.exec(call.principal, id, body, { signal: request.signal, hold })
+        if (isLarge(result)) return answerInPieces(call, result, hold.release)
+        hold.release()
+        return answerJson(call, result)
+      } catch (error) {
+        hold.release()
+        throw error
+      }
     })
     .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)
@@ -66,4 +77,10 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       await agents.terminate(c.env.principal, c.req.param('id'))
       return answerJson(c.env, { ok: true })
     })
+}
+
+/** Made as the client reads it: a hundred such answers at once would otherwise be gigabytes. */
+function answerInPieces(call: Call, result: ExecResult, onEnd: () => void): Response {
+  call.ending = Promise.resolve({ status: 200, body: undefined, error: undefined })
+  return answer(call, bodyOf(resultJson(result), onEnd), 'application/json')
 }

@@ -16,5 +16,6 @@ export function answerJson(call: Call, value: object, status = 200): Response {
 
 /** The same for JSON that is text already. */
 export function answerText(call: Call, json: string, status = 200): Response {
+  call.answered = json
   return answer(call, json, 'application/json', status)
 }

@@ -5,8 +5,8 @@ import type { Principal } from '../keys/api-keys.ts'
 /** How a request has ended. */
 export interface Ending {
   status: number
-  /** JSON. */
-  body: string
+  /** JSON; undefined if it is too large to be kept. */
+  body: string | undefined
   /** Where it failed. */
   error: Error | undefined
 }
@@ -30,6 +30,8 @@ export interface Call {
   principal: Principal
   /** Headers of the answer so far. */
   readonly told: Record<string, string>
+  /** The JSON of the answer, if it was made at once. */
+  answered: string | undefined
   /** How the request ends where a stream answers it; its answer as one text. Never rejects. */
   ending: Promise<Ending> | undefined
 }

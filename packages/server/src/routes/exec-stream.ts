@@ -5,7 +5,12 @@ import type { OnOutput } from '../services/execs.ts'
 import { answer } from './answer.ts'
 import { errorBody, toldError } from './answer-error.ts'
 import type { Call, Ending } from './environment.ts'
+import { isLarge, resultJson } from './exec-result-json.ts'
 import { readHeader, tellHeader } from './headers.ts'
+import { UnreadEvents } from './unread-events.ts'
+
+/** Starts an exec whose output is followed. */
+export type ExecRun = (signal: AbortSignal, onOutput: OnOutput) => Promise<ExecResult>
 
 const type = 'text/event-stream'
 const heartbeatMs = 15_000
@@ -19,32 +24,54 @@ export function wantsStream(request: Request, call: Call): boolean {
  * Answers an exec as a stream of its output (contract, `exec-stream`). It begins with the first output, or with the end;
  * what fails before that is answered as anywhere else, with its status.
  *
- * What waits for a slow reader is bounded by the cap of the output.
+ * Events are made as the client reads them: what waits for a slow reader is the output that the exec has kept anyway.
  *
  * @param run starts the exec; its signal fires when nobody reads any more.
+ * @param onEnd is called once nothing of the output is needed any more.
  */
 export async function answerExecStream(
   request: Request,
   call: Call,
   clock: Clock,
-  run: (signal: AbortSignal, onOutput: OnOutput) => Promise<ExecResult>,
+  run: ExecRun,
+  onEnd: () => void,
 ): Promise<Response> {
   const left = new AbortController()
   const begun = Promise.withResolvers<void>()
-  let controller!: ReadableStreamDefaultController<Uint8Array> // `start` below runs inside the constructor
-  const body = new ReadableStream<Uint8Array>({
-    start: (own) => void (controller = own),
-    cancel: () => left.abort(new ClientGoneError('The client does not read the stream any more.')),
-  })
-  const write = (text: string): void => {
+  const events = new UnreadEvents()
+  let isOver = false
+  let wake: () => void = () => {}
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        for (;;) {
+          const piece = events.next()
+          if (piece !== undefined) return controller.enqueue(Buffer.from(piece))
+          if (isOver) {
+            onEnd()
+            return controller.close()
+          }
+          await new Promise<void>((resolve) => (wake = resolve))
+        }
+      },
+      cancel() {
+        left.abort(new ClientGoneError('The client does not read the stream any more.'))
+        if (isOver) onEnd()
+        wake()
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const write = (add: () => void): void => {
     begun.resolve()
-    if (!left.signal.aborted) controller.enqueue(Buffer.from(text))
+    if (!left.signal.aborted) add()
+    wake()
   }
-  const send = (event: string, data: object): void => write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
-  const stopHeartbeat = every(clock, heartbeatMs, async () => write(': \n\n'))
+  const send = (event: string, json: Iterable<string>): void => write(() => events.add(event, json))
+  const stopHeartbeat = every(clock, heartbeatMs, async () => write(() => events.addComment()))
 
   const signal = AbortSignal.any([request.signal, left.signal])
-  const result = run(signal, (stream, text) => send(stream, { text }))
+  const result = run(signal, (stream, text) => write(() => events.addOutput(stream, text)))
   void result.catch(() => {}).finally(stopHeartbeat)
   await Promise.race([begun.promise, result])
   call.ending = result.then(succeeded, failed).finally(close)
@@ -52,8 +79,13 @@ export async function answerExecStream(
   return answer(call, body, type)
 
   function succeeded(value: ExecResult): Ending {
-    send('exit', value)
-    return { status: 200, body: JSON.stringify(value), error: undefined }
+    if (isLarge(value)) {
+      send('exit', resultJson(value))
+      return { status: 200, body: undefined, error: undefined }
+    }
+    const json = JSON.stringify(value)
+    send('exit', [json])
+    return { status: 200, body: json, error: undefined }
   }
 
   function failed(thrown: unknown): Ending {
@@ -63,11 +95,13 @@ export async function answerExecStream(
     }
     const error = toldError(thrown, call)
     const envelope = errorBody(error, call)
-    send('error', envelope.error)
+    send('error', [JSON.stringify(envelope.error)])
     return { status: error.status, body: JSON.stringify(envelope), error }
   }
 
   function close(): void {
-    if (!left.signal.aborted) controller.close()
+    isOver = true
+    if (left.signal.aborted) onEnd()
+    wake()
   }
 }

@@ -48,8 +48,11 @@ export function idempotent(
 }
 
 async function readEnding(c: Context<Environment>): Promise<Ending> {
-  const body = await c.res.text()
-  c.res = new Response(body, c.res)
+  let body = c.error ? undefined : c.env.answered
+  if (body === undefined) {
+    body = await c.res.text()
+    c.res = new Response(body, c.res)
+  }
   return { status: c.res.status, body, error: c.error }
 }
 
@@ -57,7 +60,7 @@ function endOf({ status, body, error }: Ending, isOnce: boolean, signal: AbortSi
   // By a client that left, a sandbox that broke down or the end of this server: part of it may have been done.
   if (error && (signal.aborted || isCut(error))) return isOnce ? 'interrupted' : 'forget'
   if (status >= 500 || passing.has(status)) return 'forget'
-  return Buffer.byteLength(body) > maxKeptBytes ? 'not_kept' : { status, body }
+  return body === undefined || Buffer.byteLength(body) > maxKeptBytes ? 'not_kept' : { status, body }
 }
 
 /** An error tells the request it answers: the present one, which the log has. */

@@ -13,13 +13,27 @@ import { CapturedOutput } from './captured-output.ts'
 import { afterDeadline } from './exec-deadline.ts'
 import type { Executions } from './executions.ts'
 import type { Metering } from './metering.ts'
+import { OutputBudget, type OutputHold } from './output-budget.ts'
 import type { Sandboxes } from './sandboxes.ts'
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
 
+/** Bytes of output that are held for all execs at a time. */
+const maxHeldBytes = 512 * 1024 * 1024
+
 /** Takes what code prints, piece by piece. */
 export type OnOutput = (stream: 'stdout' | 'stderr', text: string) => void
+
+/** Who waits for an exec. */
+export interface ExecCaller {
+  /** Fires when the caller is gone: the code is then killed. */
+  signal: AbortSignal
+  /** Room for its output, which the caller gives back. */
+  hold: OutputHold
+  /** Called with what the code prints as it comes. */
+  onOutput?: OnOutput | undefined
+}
 
 /** What execs need of the server. */
 export interface ExecsOptions {
@@ -37,6 +51,7 @@ export interface ExecsOptions {
 /** Runs code in sandboxes: for callers, and for the tools of a task. */
 export class Execs {
   readonly #options: ExecsOptions
+  readonly #output = new OutputBudget(maxHeldBytes)
 
   constructor(options: ExecsOptions) {
     this.#options = options
@@ -45,16 +60,13 @@ export class Execs {
   /**
    * Runs code and waits for its end.
    *
-   * @param signal fires when the client is gone: the code is then killed.
-   * @param onOutput is told what the code prints as it comes.
    * @throws {ApiError} 404, 409 terminated or failed, 402, 409 paused, 504 at the deadline, 502 where the sandbox cannot start.
    */
   async exec(
     principal: Principal,
     id: string,
     body: ExecBody & ExecExtensions,
-    signal: AbortSignal,
-    onOutput?: OnOutput,
+    { signal, ...caller }: ExecCaller,
   ): Promise<ExecResult> {
     const { database, sandboxes, executions, limits } = this.#options
     await sandboxes.ready(id)
@@ -64,21 +76,20 @@ export class Execs {
     await limits.assertWithin(database, agent.session_id)
     assertCan('exec', agent)
     execution.accept()
-    return await this.run(agent, body, AbortSignal.any([signal, execution.signal]), onOutput)
+    return await this.run(agent, body, { ...caller, signal: AbortSignal.any([signal, execution.signal]) })
   }
 
   /** The same for a tool of a task, whose agent was looked at when the task began; no pause waits for it by this. */
   async run(
     agent: AgentRecord,
     body: ExecBody & ExecExtensions,
-    signal: AbortSignal,
-    onOutput?: OnOutput,
+    { signal, hold, onOutput }: ExecCaller,
   ): Promise<ExecResult> {
     const { execTimeoutMs, metering, clock } = this.#options
     const { stdin, timeoutMs = execTimeoutMs, ...request } = body
     const sandbox = await this.#sandbox(agent)
-    const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)))
-    const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)))
+    const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)), hold)
+    const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)), hold)
     const deadline = new AbortController()
     const limitMs = Math.min(timeoutMs, execTimeoutMs)
     const after = `${limitMs / 1000} s`
@@ -108,6 +119,11 @@ export class Execs {
       stopDeadline()
       if (agent.mode === 'live') metering.noteFiles(agent.id)
     }
+  }
+
+  /** Room for the output of one exec, until its answer is read. */
+  holdOutput({ project }: Pick<Principal, 'project'>): OutputHold {
+    return this.#output.hold(project)
   }
 
   async #sandbox(agent: AgentRecord): Promise<Sandbox> {

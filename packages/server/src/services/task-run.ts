@@ -1,3 +1,4 @@
+import type { Language } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import { runLoop } from '../engine/agent-loop.ts'
 import type { Model, ModelStep, Step } from '../engine/model.ts'
@@ -122,8 +123,7 @@ export class TaskRun {
       model,
       request: { taskId: task.id, instructions: agent.instructions, prompt, steps, tools },
       callTool: (call, signal) => {
-        const exec = execs.run.bind(execs)
-        const run = { id: agent.id, mode: agent.mode, exec: runner(exec, agent) }
+        const run = { id: agent.id, mode: agent.mode, exec: runner(execs, agent) }
         return callTool(call, run, signal)
       },
       keep: async (step) => {
@@ -217,7 +217,13 @@ class TaskOverError extends Error {}
 const unexpected = { code: 'internal_error', message: 'Unexpected server error.' } as const
 
 /** Code of a tool, run in the agent's sandbox. */
-function runner(exec: Execs['run'], agent: AgentRecord) {
-  return (lang: Parameters<Execs['run']>[1]['lang'], code: string, signal: AbortSignal) =>
-    exec(agent, { lang, code }, signal)
+function runner(execs: Execs, agent: AgentRecord) {
+  return async (lang: Language, code: string, signal: AbortSignal) => {
+    const hold = execs.holdOutput(agent)
+    try {
+      return await execs.run(agent, { lang, code }, { signal, hold })
+    } finally {
+      hold.release()
+    }
+  }
 }
