@@ -71,6 +71,13 @@ const headers = {
   'x-frame-options': 'DENY',
 }
 
+/** Characters of a path that a log line has: anybody may send long ones, without a key too. */
+const maxLoggedChars = 200
+
+function loggedPath(path: string): string {
+  return path.length > maxLoggedChars ? `${path.slice(0, maxLoggedChars)}…` : path
+}
+
 /** The API without a port. */
 export interface App {
   /** The answer itself where nothing has to be waited for: a promise costs a read as much as its work. */
@@ -104,7 +111,7 @@ export function createApp(options: AppOptions): App {
     const { status } = response
     if (ending) options.onGoingOn(ending)
     metrics.answered(method, pattern, status, durationMs)
-    log.info({ requestId, method, path, status, durationMs: Math.round(durationMs) }, 'request')
+    log.info({ requestId, method, path: loggedPath(path), status, durationMs: Math.round(durationMs) }, 'request')
     return response
   }
   return {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { chmodSync } from 'node:fs'
 import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
@@ -77,7 +78,9 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
  * that ends; a server that is closing is waited for.
  */
 function lockFolder(path: string): DatabaseSync {
-  const lock = new DatabaseSync(join(path, 'lock'), { timeout: 5000 })
+  const lockPath = join(path, 'lock')
+  const lock = new DatabaseSync(lockPath, { timeout: 5000 })
+  chmodSync(lockPath, 0o600) // whoever could open it could lock the server out of its own folder
   try {
     lock.exec('BEGIN EXCLUSIVE')
     return lock

@@ -31,13 +31,27 @@ export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: O
     })
 }
 
-const proxyHeaders = ['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip']
+const proxyHeaders = [
+  'forwarded',
+  'via',
+  'x-real-ip',
+  'x-client-ip',
+  'cf-connecting-ip',
+  'true-client-ip',
+  'x-request-start',
+]
 
-/** A proxy on this machine passes on what comes from elsewhere, and says so. */
+/**
+ * A proxy on this machine passes on what comes from elsewhere: by a header that says so, or by the name that the outside
+ * knows this server by. A page in a browser of this machine comes by another name too, if it rebinds one.
+ */
 function isFromThisMachine(c: Context<Environment>): boolean {
-  if (proxyHeaders.some((name) => c.req.header(name) !== undefined)) return false
+  const names = Object.keys(c.req.header())
+  if (names.some((name) => proxyHeaders.includes(name) || name.startsWith('x-forwarded-'))) return false
   if (!c.env.incoming) return true // in-process: there is no connection
   const { address = '' } = getConnInfo(c).remote
   const plain = address.replace(/^::ffff:/, '')
-  return plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'))
+  const isLoopback = (host: string): boolean => host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  const { hostname } = new URL(c.req.url)
+  return isLoopback(plain) && (hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, '')))
 }

@@ -9,13 +9,36 @@
 /** By name; of a repeated one the last counts. One without a value has the empty text. */
 export type Directives = ReadonlyMap<string, string>
 
-const pattern = /\btheazo:([a-z_]+)(?:=("(?:[^"\\]|\\.)*"|[^\s"]+))?/g
+const namePattern = /\btheazo:([a-z_]+)(=)?/g
+const plainValue = /[^\s"]+/y
 
 /** All that a text asks for. */
 export function readDirectives(text: string): Directives {
   const found = new Map<string, string>()
-  for (const [, name = '', value = ''] of text.matchAll(pattern)) found.set(name, unquoted(value))
+  namePattern.lastIndex = 0
+  for (let match; (match = namePattern.exec(text));) {
+    const [, name = '', equals] = match
+    const value = equals === undefined ? '' : valueAt(text, namePattern.lastIndex)
+    namePattern.lastIndex += value.length
+    found.set(name, unquoted(value))
+  }
   return found
+}
+
+/** Not by one expression for both kinds: on megabytes of text a group that repeats fills the stack. */
+function valueAt(text: string, start: number): string {
+  if (text[start] === '"') return text.slice(start, endOfQuoted(text, start))
+  plainValue.lastIndex = start
+  return plainValue.exec(text)?.[0] ?? ''
+}
+
+/** The index after the quote that ends a quoted value; its start if there is none. */
+function endOfQuoted(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at += 1) {
+    if (text[at] === '\\') at += 1
+    else if (text[at] === '"') return at + 1
+  }
+  return start
 }
 
 /** A whole number that a directive gives; undefined where there is none. */
