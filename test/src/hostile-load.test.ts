@@ -54,8 +54,8 @@ test('the answer of a test key’s run comes in few events, whole, and others ha
   const other = await (await new Theazo(local).sessions.forUser('b')).agents.create()
   const words = Array.from({ length: 30_000 }, (_, index) => `w${index}`).join(' ')
   await using run = agent.run(`theazo:output="${words}"`)
-  let isEnded = false
-  const ended = run.result().finally(() => (isEnded = true))
+  const state = { isEnded: false }
+  const ended = run.result().finally(() => (state.isEnded = true))
   let deltas = 0
   let text = ''
   const followed = run.forward({
@@ -66,7 +66,7 @@ test('the answer of a test key’s run comes in few events, whole, and others ha
   })
   await run.taskId
   let turns = 0
-  while (!isEnded) {
+  while (!state.isEnded) {
     expect((await other.exec('bash', 'echo mine')).stdout).toBe('mine\n')
     turns += 1
   }

@@ -29,16 +29,25 @@ export interface FileRequest {
 export type FileAnswer = { value: unknown } | { errno: string; message: string }
 
 /*
- * binascii, errno, os and sys are built in or loaded before any user's module can take their name; PYTHONPATH is
- * /workspace, so the path is cleared of it before json is looked for.
+ * sys is built in. PYTHONPATH is /workspace, so only the folders of Python itself are left on the path before any other
+ * module is looked for.
+ *
+ * Code may run beside this and put a link where a folder or a file was a moment ago. Links of the path that was asked for
+ * are followed, as by any program of the sandbox. What is found by itself is reached from folder to folder by descriptors,
+ * and no link is followed there: by `list` and `remove` what is in a folder, by `write` all that the path has led to.
  */
 const program = `
 import sys
-sys.path[:] = [p for p in sys.path if p and not p.startswith(('/workspace', '/home'))]
+sys.path[:] = [p for p in sys.path if p.startswith((sys.base_prefix + '/lib', sys.base_exec_prefix + '/lib'))]
 import binascii, errno, json, os, stat
 
-def describe(path, name):
-    s = os.lstat(path)
+PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC # to be named by, and not to be read
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+INNER = FOLDER | os.O_NOFOLLOW
+LONGEST = 4095 # of a path
+
+def describe(path, name, folder=None):
+    s = os.lstat(path, dir_fd=folder)
     m = s.st_mode
     kind = 'directory' if stat.S_ISDIR(m) else 'symlink' if stat.S_ISLNK(m) else 'file' if stat.S_ISREG(m) else 'other'
     return {'name': name, 'type': kind, 'sizeBytes': s.st_size,
@@ -47,23 +56,42 @@ def describe(path, name):
 def fail(code, path):
     raise OSError(code, os.strerror(code), path)
 
-def temporary(path, name):
-    return os.path.join(os.path.dirname(os.path.realpath(path)), name)
+def open_real(path):
+    # A path that had no link in it.
+    fd = os.open('/', PLACE)
+    for name in filter(None, path.split('/')):
+        inner = os.open(name, PLACE | os.O_NOFOLLOW, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    return fd
 
-def commit(source, path):
-    target = os.path.realpath(path)
-    if os.path.isdir(target): fail(errno.EISDIR, path)
-    try: os.chmod(source, stat.S_IMODE(os.stat(target).st_mode))
-    except FileNotFoundError: pass
-    os.replace(source, target)
-
-def append(source, data, offset):
-    folder = os.path.dirname(source)
+def target_of(path):
+    # Where to write: the folder, open, and the name in it. Of a link the file that it links to.
+    folder, name = os.path.split(os.path.realpath(path))
     try: os.makedirs(folder, exist_ok=True)
     except FileExistsError: fail(errno.ENOTDIR, folder)
-    with open(source, 'xb' if offset == 0 else 'r+b') as f:
-        if f.seek(0, os.SEEK_END) != offset: fail(errno.EIO, source)
-        f.write(binascii.a2b_base64(data))
+    return open_real(folder), name
+
+def commit(folder, source, name):
+    try: s = os.lstat(name, dir_fd=folder)
+    except FileNotFoundError: s = None
+    if s and stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, name)
+    if s and stat.S_ISLNK(s.st_mode): fail(errno.ELOOP, name) # a circle, or put there now
+    if not stat.S_ISREG(os.lstat(source, dir_fd=folder).st_mode): fail(errno.EIO, source)
+    if s:
+        fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        os.fchmod(fd, stat.S_IMODE(s.st_mode))
+        os.close(fd)
+    os.replace(source, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+def append(folder, source, data, offset):
+    new = os.O_CREAT | os.O_EXCL if offset == 0 else 0
+    fd = os.open(source, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | new, 0o666, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or os.lseek(fd, 0, os.SEEK_END) != offset: fail(errno.EIO, source)
+        left = memoryview(binascii.a2b_base64(data))
+        while left: left = left[os.write(fd, left):]
+    finally: os.close(fd)
 
 def place(text):
     path = os.path.join('/workspace', text)
@@ -74,20 +102,43 @@ def place(text):
     if text.endswith('/') and os.path.lexists(path) and not os.path.isdir(path): fail(errno.ENOTDIR, path)
     return path
 
-def entries(folder, parents):
-    return sorted(((parents + (os.fsencode(e.name),), e) for e in os.scandir(folder)), key=lambda p: p[0], reverse=True)
+class Walk:
+    # One folder is open at a time: a tree may be deeper than a process may have files open.
+    def __init__(self, path):
+        self.path, self.root = path, os.open(path, FOLDER)
+        self.fd, self.at = self.root, ()
+
+    def go_to(self, names):
+        if names[:len(self.at)] != self.at: self.hold(self.root, ())
+        for name in names[len(self.at):]: self.hold(os.open(name, INNER, dir_fd=self.fd), self.at + (name,))
+
+    def hold(self, fd, at):
+        if self.fd != self.root: os.close(self.fd)
+        self.fd, self.at = fd, at
+
+    def entries(self, names):
+        self.go_to(names)
+        found = [(names + (os.fsencode(e.name),), e.is_dir(follow_symlinks=False)) for e in os.scandir(self.fd)]
+        return sorted(found, reverse=True)
+
+    def describe(self, names):
+        name = '/'.join(map(os.fsdecode, names))
+        if len(os.fsencode(self.path)) + len(os.fsencode(name)) + 1 > LONGEST: fail(errno.ENAMETOOLONG, name)
+        self.go_to(names[:-1])
+        return describe(names[-1], name, self.fd)
 
 def walk(path, recursive, after):
     # A folder comes before what is in it, names in the order of their bytes: so the names alone say where a page begins.
     start = tuple(os.fsencode(after).split(b'/')) if after is not None else ()
-    stack = entries(path, ())
+    tree = Walk(path)
+    stack = tree.entries(())
     while stack:
-        names, entry = stack.pop()
-        if names > start: yield entry.path, '/'.join(map(os.fsdecode, names))
-        elif names != start[:len(names)]: continue # all in it comes before the page
-        if recursive and entry.is_dir(follow_symlinks=False):
-            try: stack += entries(entry.path, names)
-            except OSError: pass
+        names, is_folder = stack.pop()
+        if names <= start and names != start[:len(names)]: continue # all in it comes before the page
+        try:
+            if names > start: yield tree.describe(names)
+            if recursive and is_folder: stack += tree.entries(names)
+        except OSError: pass # gone meanwhile, a link by now, closed, or its path is too long for any call
 
 def remove(path, recursive):
     if not stat.S_ISDIR(os.lstat(path).st_mode): os.unlink(path)
@@ -96,22 +147,28 @@ def remove(path, recursive):
 
 def remove_tree(path):
     # From folder to folder: a tree may be deeper than the stack, and its paths longer than any call takes.
-    stack = []
+    fd, stack = os.open(os.path.dirname(path), PLACE), []
     def enter(name):
-        os.chdir(name)
-        folders = []
-        for entry in list(os.scandir('.')):
+        nonlocal fd
+        s = os.fstat(fd)
+        inner = os.open(name, INNER, dir_fd=fd)
+        os.close(fd)
+        fd, folders = inner, []
+        for entry in list(os.scandir(fd)):
             if entry.is_dir(follow_symlinks=False): folders.append(entry.name)
-            else: os.unlink(entry.name)
-        stack.append((name, folders))
-    os.chdir(os.path.dirname(path))
+            else: os.unlink(entry.name, dir_fd=fd)
+        stack.append((name, folders, (s.st_dev, s.st_ino)))
     enter(os.path.basename(path))
     while stack:
-        name, folders = stack[-1]
+        name, folders, parent = stack[-1]
         if folders: enter(folders.pop())
         else:
-            os.chdir('..')
-            os.rmdir(name)
+            outer = os.open('..', PLACE, dir_fd=fd)
+            s = os.fstat(outer)
+            if (s.st_dev, s.st_ino) != parent: fail(errno.EBUSY, name) # it was moved, and its parent is not to be removed
+            os.close(fd)
+            fd = outer
+            os.rmdir(name, dir_fd=fd)
             stack.pop()
 
 def main(q):
@@ -133,25 +190,24 @@ def main(q):
         finally: os.close(fd)
     if op in ('write', 'append', 'commit', 'discard'):
         if q['path'].endswith('/') or os.path.isdir(path): fail(errno.EISDIR, path)
-        source = temporary(path, q['to'])
+        source = q['to']
+        folder, name = target_of(path)
         if op == 'discard':
-            try: os.unlink(source)
+            try: os.unlink(source, dir_fd=folder)
             except FileNotFoundError: pass
             return None
         try:
-            if op != 'commit': append(source, q['data'], q.get('offset', 0))
-            if op != 'append': commit(source, path)
+            if op != 'commit': append(folder, source, q['data'], q.get('offset', 0))
+            if op != 'append': commit(folder, source, name)
         except BaseException:
-            try: os.unlink(source)
+            try: os.unlink(source, dir_fd=folder)
             except OSError: pass
             raise
         return None
     if op == 'list':
         found, room, more = [], q['maxChars'], 'none'
-        for at, name in walk(path, q['isRecursive'], q.get('after')):
+        for entry in walk(path, q['isRecursive'], q.get('after')):
             if len(found) == q['limit']: more = 'limit'; break
-            try: entry = describe(at, name)
-            except OSError: continue # gone meanwhile, or its path is too long for any call
             room -= len(json.dumps(entry)) + 2
             if room < 0 and found: more = 'size'; break
             found.append(entry)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { access, constants, stat, statfs } from 'node:fs/promises'
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
@@ -90,7 +90,7 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
         state: 'ok',
         says: await ask('bash', 'echo "$(ulimit -u) processes, $(ulimit -n) open files, $(ulimit -f) KiB a file"'),
       },
-      ...limitFindings(server.limits),
+      ...limitFindings(server.limits, await maxFilesOfHost()),
       language(
         'python',
         await ask('python', 'import sys; print(sys.version.split()[0])'),
@@ -104,6 +104,12 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
     const fix = 'allow unprivileged user namespaces, or do what the message says'
     return [{ name: 'isolation', state: 'missing', says, fix }]
   }
+}
+
+/** Undefined if it cannot be read, or is no limit. */
+async function maxFilesOfHost(): Promise<number | undefined> {
+  const text = await readFile('/proc/sys/fs/file-max', 'utf8').catch(() => '')
+  return text === '' ? undefined : Number(text)
 }
 
 const networkSays =

@@ -4,7 +4,9 @@ import type { Finding } from './findings.ts'
 const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'
 
 /** What holds each limit of a sandbox, and how to get better where something weaker does. */
-export function limitFindings({ settings, memory, cpu, processes, disk, freezer }: HeldLimits): Finding[] {
+export function limitFindings(limits: HeldLimits, maxFilesOfHost: number | undefined): Finding[] {
+  const { settings, memory, cpu, processes, disk, freezer, hasSocketMemory } = limits
+  const mostFiles = settings.maxProcesses * settings.maxOpenFiles
   const [memoryText, diskText] = [mebibytes(settings.memoryBytes), mebibytes(settings.diskBytes)]
   const shared = "agents share the server's user, and with it what the kernel counts for each user: one can use up all"
   return [
@@ -12,6 +14,16 @@ export function limitFindings({ settings, memory, cpu, processes, disk, freezer 
     memory === 'watcher'
       ? weak('memory', `${memoryText} ${watched}; it sees no memfd, pipe or socket`, cgroupFix)
       : held('memory', memoryText, group(memory)),
+    hasSocketMemory && memory !== 'watcher'
+      ? held('sockets', 'what TCP and UDP hold is counted', group(memory))
+      : weak('sockets', `nothing counts what TCP and UDP hold in memory ${uncounted}`, socketFix),
+    maxFilesOfHost !== undefined && maxFilesOfHost < mostFiles * 2
+      ? weak(
+          'open files',
+          `this machine has ${maxFilesOfHost} (fs.file-max), and one agent can hold ${mostFiles}`,
+          `sysctl -w fs.file-max=${mostFiles * 100}`,
+        )
+      : held('open files', `${settings.maxOpenFiles} of each process`, "by the sandbox's rlimit"),
     cpu === 'nothing'
       ? weak('cpu', 'nothing holds the CPU time of a sandbox', cgroupFix)
       : held('cpu', `${settings.cpus} CPUs`, group(cpu)),
@@ -27,6 +39,9 @@ export function limitFindings({ settings, memory, cpu, processes, disk, freezer 
   ]
 }
 
+const uncounted = 'but the number of sockets, which a watcher holds'
+const socketFix =
+  'control groups of version 2, or of version 1 with memory.kmem.tcp.limit_in_bytes; else give the server a VM of its own'
 const watched = 'held by a watcher, which kills within 2 s what goes beyond'
 
 function mebibytes(bytes: number): string {

@@ -40,7 +40,11 @@ export async function answerExecStream(
   const begun = Promise.withResolvers<void>()
   const events = new UnreadEvents()
   let isOver = false
-  let wake: () => void = () => {}
+  let woken = Promise.withResolvers<void>()
+  const wake = (): void => {
+    woken.resolve()
+    woken = Promise.withResolvers()
+  }
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -51,7 +55,7 @@ export async function answerExecStream(
             onEnd()
             return controller.close()
           }
-          await new Promise<void>((resolve) => (wake = resolve))
+          await woken.promise
         }
       },
       cancel() {

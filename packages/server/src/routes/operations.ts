@@ -31,7 +31,7 @@ export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: O
     })
 }
 
-const proxyHeaders = [
+const proxyHeaders = new Set([
   'forwarded',
   'via',
   'x-real-ip',
@@ -39,7 +39,7 @@ const proxyHeaders = [
   'cf-connecting-ip',
   'true-client-ip',
   'x-request-start',
-]
+])
 
 /**
  * A proxy on this machine passes on what comes from elsewhere: by a header that says so, or by the name that the outside
@@ -47,11 +47,14 @@ const proxyHeaders = [
  */
 function isFromThisMachine(c: Context<Environment>): boolean {
   const names = Object.keys(c.req.header())
-  if (names.some((name) => proxyHeaders.includes(name) || name.startsWith('x-forwarded-'))) return false
+  if (names.some((name) => proxyHeaders.has(name) || name.startsWith('x-forwarded-'))) return false
   if (!c.env.incoming) return true // in-process: there is no connection
   const { address = '' } = getConnInfo(c).remote
   const plain = address.replace(/^::ffff:/, '')
-  const isLoopback = (host: string): boolean => host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
   const { hostname } = new URL(c.req.url)
   return isLoopback(plain) && (hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, '')))
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -57,6 +57,12 @@ export class Cgroups {
     return this.#hierarchies.get(controller)?.version
   }
 
+  /** Whether what TCP and UDP hold is counted. */
+  get hasSocketMemory(): boolean {
+    const memory = this.#hierarchies.get('memory')
+    return memory?.version === 2 || (memory !== undefined && existsSync(join(memory.path, socketLimit)))
+  }
+
   /** Folders of this server's groups: what a later server must remove should this one be killed. */
   get paths(): string[] {
     return Array.from(new Set(Array.from(this.#hierarchies.values(), ({ path }) => path)))
@@ -78,6 +84,11 @@ export class Cgroups {
     for (const path of this.paths) await rmdir(path).catch(() => {})
   }
 }
+
+/** Not in kernels without `CONFIG_INET`, or that have taken version 1 away. */
+const socketLimit = 'memory.kmem.tcp.limit_in_bytes'
+/** Of the memory, and beyond it. */
+const socketShare = 1 / 8
 
 /** One sandbox's. */
 export class Cgroup {
@@ -108,6 +119,8 @@ export class Cgroup {
     } else if (memory) {
       await write(memory, 'memory.limit_in_bytes', memoryBytes)
       await write(memory, 'memory.memsw.limit_in_bytes', memoryBytes).catch(() => {})
+      // The buffers of TCP and UDP, which version 1 counts apart, and only once they have a limit.
+      await write(memory, socketLimit, Math.floor(memoryBytes * socketShare)).catch(() => {})
     }
     if (pids) await write(pids, 'pids.max', processes)
     const quotaUs = Math.round(cpus * periodUs)

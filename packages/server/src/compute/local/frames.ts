@@ -37,6 +37,8 @@ export type UpFrame =
   | { kind: 'lost'; execId: number }
   /** Its working directory is not there. */
   | { kind: 'noFolder'; execId: number }
+  /** It has not started: other code has closed the folder that code is read from, and goes on doing so. */
+  | { kind: 'closed'; execId: number }
 
 const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
 const modes = { strip: 1, transform: 2 } as const
@@ -143,6 +145,8 @@ function upFrame(execId: number, kind: number, payload: Buffer): UpFrame {
       return { kind: 'noFolder', execId }
     case 10:
       return { kind: 'lost', execId }
+    case 11:
+      return { kind: 'closed', execId }
     default:
       throw new RangeError(`frame of kind ${kind}`)
   }

@@ -11,6 +11,7 @@ import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
 import { Launcher } from './launcher.ts'
 import { type AgentNetwork, LocalSandbox } from './local-sandbox.ts'
+import { checkOwnLimits } from './own-limits.ts'
 import { removeTree } from './remove-tree.ts'
 import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -44,6 +45,8 @@ export interface HeldLimits {
   cpu: 1 | 2 | 'nothing'
   processes: 1 | 2 | 'rlimit'
   freezer: 1 | 2 | 'signals'
+  /** Whether control groups count what TCP and UDP hold. */
+  hasSocketMemory: boolean
   disk: 'image' | 'watcher'
 }
 
@@ -77,6 +80,7 @@ export async function createLocalProvider(options: LocalProviderOptions): Promis
     throw new SetupError(`The local sandbox needs Linux; this is ${process.platform}. Run the server in a Linux VM.`)
   }
   const settings = sandboxSettings(options.sandbox)
+  await checkOwnLimits(settings)
   const [bubblewrapPath, seccomp, userOf] = [await findBubblewrap(), seccompProgram(), await hostUsers()]
   const supervisorPath = await supervisorFolder(options.sharedPath, options.scratchPath)
   const launcher = new Launcher(options.scratchPath)
@@ -133,6 +137,7 @@ export class LocalProvider implements ComputeProvider {
       cpu: cgroups.versionOf('cpu') ?? 'nothing',
       processes: cgroups.versionOf('pids') ?? 'rlimit',
       freezer: cgroups.versionOf('freezer') ?? 'signals',
+      hasSocketMemory: cgroups.hasSocketMemory,
       disk: diskImages ? 'image' : 'watcher',
     }
   }

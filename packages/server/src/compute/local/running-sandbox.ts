@@ -4,11 +4,13 @@ import type { Cgroup } from './cgroups.ts'
 import { childrenOf, type HostProcess, processesBelow, signalProcess } from './host-processes.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-provider.ts'
+import { spareProcesses } from './own-limits.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { Supervisor } from './supervisor.ts'
 
+const excesses = ['memory', 'disk', 'sockets'] as const
 /** A limit that was reached, as code is told of it. */
-export type Excess = 'memory' | 'disk'
+export type Excess = (typeof excesses)[number]
 
 /** The processes of one sandbox, from their start to their end, with their limits. */
 export class RunningSandbox {
@@ -17,7 +19,7 @@ export class RunningSandbox {
   readonly #supervisor: Supervisor
   readonly #cgroup: Cgroup
   readonly #host: LocalHost
-  readonly #killedFor: Record<Excess, number> = { memory: 0, disk: 0 }
+  readonly #killedFor: Record<Excess, number> = { memory: 0, disk: 0, sockets: 0 }
   #isFrozen = false
 
   private constructor(supervisor: Supervisor, cgroup: Cgroup, host: LocalHost) {
@@ -90,7 +92,7 @@ export class RunningSandbox {
     const compiled = request.lang === 'typescript' ? await this.#host.typescript.compile(request.code, this) : undefined
     const outcome = await this.#supervisor.exec(request, sink, signal, compiled)
     const after = this.#kills()
-    for (const excess of ['memory', 'disk'] as const) {
+    for (const excess of excesses) {
       if (after[excess] > before[excess]) sink.stderr(Buffer.from(this.#note(excess)))
     }
     return outcome
@@ -125,15 +127,17 @@ export class RunningSandbox {
   }
 
   #kills(): Record<Excess, number> {
-    const { memory, disk } = this.#killedFor
-    return { memory: memory + this.#cgroup.memoryKills(), disk }
+    return { ...this.#killedFor, memory: this.#killedFor.memory + this.#cgroup.memoryKills() }
   }
 
   #note(excess: Excess): string {
     const { memoryBytes, diskBytes } = this.#host.settings
-    const mebibytes = Math.round((excess === 'memory' ? memoryBytes : diskBytes) / 1024 / 1024)
-    const what = excess === 'memory' ? 'ran out of memory' : 'has filled its disk'
-    return `\nThe sandbox ${what} (limit ${mebibytes} MiB), so a process of it was killed.\n`
+    const what = {
+      memory: `ran out of memory (limit ${mebibytes(memoryBytes)})`,
+      disk: `has filled its disk (limit ${mebibytes(diskBytes)})`,
+      sockets: 'has too many sockets, or too much in them',
+    }
+    return `\nThe sandbox ${what[excess]}, so a process of it was killed.\n`
   }
 
   /** Again until there is nothing new: what is stopped makes no more. */
@@ -153,8 +157,9 @@ export class RunningSandbox {
   }
 }
 
-/** For the supervisor alone; code is held by its rlimit (inside/worker.py). */
-const spareProcesses = 16
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`
+}
 
 /** Enums and namespaces need more than stripping; Node's transform mode has it, where this Node still offers the mode. */
 const nodeFlags = [

@@ -4,6 +4,19 @@
  * Namespaces, capabilities and the mount table already withhold most of this; the filter takes the kernel's
  * attack surface away as well. Numbers: the kernel's `syscall_64.tbl` (x64) and `asm-generic/unistd.h` (arm64).
  *
+ * It also refuses what a process takes from a supply that the whole machine shares, or that no control group counts:
+ *
+ * | supply                                              | call                                | a program finds     |
+ * | --------------------------------------------------- | ----------------------------------- | ------------------- |
+ * | `fs.aio-max-nr`                                     | io_setup                            | no such call        |
+ * | `net.core.bpf_jit_limit`, also of other sandboxes'  | filters of sockets and of seccomp   | EPERM, EINVAL       |
+ * | huge pages (`vm.nr_hugepages`)                      | mmap, memfd_create, shmget          | no memory, no call  |
+ * | whether the machine can hibernate                   | memfd_secret                        | no such call        |
+ * | buffers of netlink, which nothing counts            | netlink but of routes: `watcher.ts` | no such protocol    |
+ * | protocols whose buffers nothing counts              | IP sockets but of TCP and UDP       | no such protocol    |
+ *
+ * The list of all such supplies, and what bounds the others, is in SECURITY.md.
+ *
  * @module
  */
 import { SetupError } from '../../errors.ts'
@@ -17,14 +30,23 @@ interface Architecture {
   prlimit: number
   /** socket and socketpair. */
   sockets: readonly number[]
+  setsockopt: number
+  seccomp: number
+  prctl: number
+  mmap: number
+  memfd: number
+  shmget: number
   /** Answered with EPERM, whatever their arguments. */
   denied: readonly number[]
+  /** Answered with ENOSYS: programs then do without. */
+  absent: readonly number[]
 }
 
 /* oxfmt-ignore */
 const architectures: Record<string, Architecture> = {
   x64: {
-    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, prlimit: 302, sockets: [41, 53],
+    audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, prlimit: 302, sockets: [41, 53], setsockopt: 54,
+    seccomp: 317, prctl: 157, mmap: 9, memfd: 319, shmget: 29,
     denied: [
       101, // ptrace
       103, // syslog
@@ -38,7 +60,7 @@ const architectures: Record<string, Architecture> = {
       177, 178, 180, // get_kernel_syms, query_module, nfsservctl
       179, 443, // quotactl, quotactl_fd
       212, // lookup_dcookie
-      237, 238, 239, 256, 279, // mbind, set_mempolicy, get_mempolicy, migrate_pages, move_pages
+      237, 238, 239, 256, 279, 450, // mbind, set_mempolicy, get_mempolicy, migrate_pages, move_pages, set_mempolicy_home_node
       246, 320, // kexec_load, kexec_file_load
       248, 249, 250, // add_key, request_key, keyctl
       272, 308, // unshare, setns
@@ -49,11 +71,13 @@ const architectures: Record<string, Architecture> = {
       321, // bpf
       323, // userfaultfd
       425, 426, 427, // io_uring_setup, io_uring_enter, io_uring_register
-      428, 429, 430, 431, 432, 433, 442, // open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr
+      428, 429, 430, 431, 432, 433, 442, 467, // open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, open_tree_attr
     ],
+    absent: [206, 447], // io_setup, memfd_secret
   },
   arm64: {
-    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, prlimit: 261, sockets: [198, 199],
+    audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, prlimit: 261, sockets: [198, 199], setsockopt: 208,
+    seccomp: 277, prctl: 167, mmap: 222, memfd: 279, shmget: 194,
     denied: [
       117, // ptrace
       116, // syslog
@@ -66,7 +90,7 @@ const architectures: Record<string, Architecture> = {
       42, // nfsservctl
       60, 443, // quotactl, quotactl_fd
       18, // lookup_dcookie
-      235, 237, 236, 238, 239, // mbind, set_mempolicy, get_mempolicy, migrate_pages, move_pages
+      235, 237, 236, 238, 239, 450, // mbind, set_mempolicy, get_mempolicy, migrate_pages, move_pages, set_mempolicy_home_node
       104, 294, // kexec_load, kexec_file_load
       217, 218, 219, // add_key, request_key, keyctl
       97, 268, // unshare, setns
@@ -77,8 +101,9 @@ const architectures: Record<string, Architecture> = {
       280, // bpf
       282, // userfaultfd
       425, 426, 427, // io_uring_setup, io_uring_enter, io_uring_register
-      428, 429, 430, 431, 432, 433, 442, // open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr
+      428, 429, 430, 431, 432, 433, 442, 467, // open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr, open_tree_attr
     ],
+    absent: [0, 447], // io_setup, memfd_secret
   },
 }
 
@@ -87,13 +112,22 @@ const namespaceFlags = 0x7e020000
 /** TIOCSTI and TIOCLINUX type into a terminal. */
 const deniedIoctls = [0x5412, 0x541c]
 /** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Others (AF_VSOCK reaches a hypervisor, past the network namespace) are refused. */
-const allowedSocketFamilies = [1, 2, 10, 16]
+const [unixFamily, ipFamilies, netlinkFamily] = [1, [2, 10], 16]
+const [socketTypes, rawSocket] = [0xf, 3]
+/** The default, TCP and UDP: what control groups count. Not MPTCP, SCTP, UDP-Lite, L2TP and whatever a module adds. */
+const allowedIpProtocols = [0, 6, 17]
+/** NETLINK_ROUTE, which `getifaddrs` asks. By others, processes of one sandbox can leave each other any number of messages. */
+const allowedNetlinkProtocol = 0
+/** SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF and _REUSEPORT_EBPF; SO_SNDBUFFORCE and SO_RCVBUFFORCE. */
+const [socketLevel, deniedSocketOptions] = [1, [26, 50, 51, 52, 32, 33]]
+const [setModeFilter, setSeccomp, filterMode] = [1, 22, 2]
+const hugePages = { mmap: 0x40000, memfd: 0x4, shmget: 0o4000 }
 
 // linux/seccomp.h, linux/filter.h, asm-generic/errno.h
 const allow = 0x7fff0000
 const killProcess = 0x80000000
 const errno = (number: number): number => 0x00050000 | number
-const [EPERM, ENOSYS, EAFNOSUPPORT] = [1, 38, 97]
+const [EPERM, ENOMEM, EINVAL, ENOSYS, EPROTONOSUPPORT, EAFNOSUPPORT] = [1, 12, 22, 38, 93, 97]
 const offset = { number: 0, architecture: 4, argument: (index: number) => 16 + 8 * index }
 const x32Bit = 0x40000000
 
@@ -112,9 +146,13 @@ export function seccompProgram(arch: string = process.arch): Buffer {
     load(offset.number),
     // x32 calls on x64 would pass under other numbers.
     ...(arch === 'x64' ? [jump(0x35, x32Bit, 0, 1), give(errno(ENOSYS))] : []),
+    // Often called, so early in the list.
+    ...when(table.mmap, [load(offset.argument(3)), ...whenAny(hugePages.mmap, [give(errno(ENOMEM))]), give(allow)]),
+    ...when(table.memfd, [load(offset.argument(1)), ...whenAny(hugePages.memfd, [give(errno(ENOSYS))]), give(allow)]),
+    ...when(table.shmget, [load(offset.argument(2)), ...whenAny(hugePages.shmget, [give(errno(EPERM))]), give(allow)]),
     // The C library falls back to clone, whose flags can be read here.
     ...when(table.clone3, [give(errno(ENOSYS))]),
-    ...when(table.clone, [load(offset.argument(0)), jump(0x45, namespaceFlags, 0, 1), give(errno(EPERM)), give(allow)]),
+    ...when(table.clone, [load(offset.argument(0)), ...whenAny(namespaceFlags, [give(errno(EPERM))]), give(allow)]),
     ...when(table.ioctl, [
       load(offset.argument(1)),
       ...deniedIoctls.flatMap((request) => when(request, [give(errno(EPERM))])),
@@ -125,11 +163,42 @@ export function seccompProgram(arch: string = process.arch): Buffer {
     ...table.sockets.flatMap((number) =>
       when(number, [
         load(offset.argument(0)),
-        ...allowedSocketFamilies.flatMap((family) => when(family, [give(allow)])),
+        ...when(unixFamily, [give(allow)]),
+        ...when(netlinkFamily, [
+          load(offset.argument(2)),
+          ...when(allowedNetlinkProtocol, [give(allow)]),
+          give(errno(EPROTONOSUPPORT)),
+        ]),
+        ...ipFamilies.flatMap((family) =>
+          when(family, [
+            load(offset.argument(1)),
+            and(socketTypes),
+            ...when(rawSocket, [give(allow)]), // the kernel refuses it: it needs a capability
+            load(offset.argument(2)),
+            ...allowedIpProtocols.flatMap((protocol) => when(protocol, [give(allow)])),
+            give(errno(EPROTONOSUPPORT)),
+          ]),
+        ),
         give(errno(EAFNOSUPPORT)),
       ]),
     ),
+    ...when(table.setsockopt, [
+      load(offset.argument(1)),
+      ...when(socketLevel, [
+        load(offset.argument(2)),
+        ...deniedSocketOptions.flatMap((option) => when(option, [give(errno(EPERM))])),
+      ]),
+      give(allow),
+    ]),
+    // As a kernel answers that has no filters: programs that would confine themselves go on without.
+    ...when(table.seccomp, [load(offset.argument(0)), ...when(setModeFilter, [give(errno(EINVAL))]), give(allow)]),
+    ...when(table.prctl, [
+      load(offset.argument(0)),
+      ...when(setSeccomp, [load(offset.argument(1)), ...when(filterMode, [give(errno(EINVAL))])]),
+      give(allow),
+    ]),
     ...table.denied.flatMap((number) => when(number, [give(errno(EPERM))])),
+    ...table.absent.flatMap((number) => when(number, [give(errno(ENOSYS))])),
     give(allow),
   ]
   const bytes = Buffer.alloc(program.length * 8)
@@ -160,6 +229,14 @@ const jump = (code: number, value: number, ifTrue: number, ifFalse: number): Ins
   ifFalse,
   value,
 })
+
+/** BPF_ALU | BPF_AND | BPF_K: of the loaded word. */
+const and = (mask: number): Instruction => ({ code: 0x54, ifTrue: 0, ifFalse: 0, value: mask })
+
+/** Runs the block if the loaded word has any of these bits; the block must end in a return. */
+function whenAny(bits: number, block: Instruction[]): Instruction[] {
+  return [jump(0x45, bits, 0, block.length), ...block]
+}
 
 /** Runs the block where the loaded word equals the value; the block must end in a return. */
 function when(value: number, block: Instruction[]): Instruction[] {

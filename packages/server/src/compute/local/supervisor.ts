@@ -31,6 +31,24 @@ interface Running {
 
 const maxFiles = 100
 
+/** A timer that fires this much late says that this process was busy or stopped itself. */
+const lateMs = 50
+
+/** Calls once after so much silence; again from the start if the answer may only wait to be read. */
+function afterSilence(ms: number, run: () => void): () => void {
+  let timer: NodeJS.Timeout
+  const wait = (): void => {
+    const dueAt = performance.now() + ms
+    timer = setTimeout(() => (performance.now() - dueAt > lateMs ? wait() : run()), ms)
+  }
+  wait()
+  return () => clearTimeout(timer)
+}
+
+const closedFolder =
+  'The code did not start: other code in the sandbox keeps closing the folders that code is read from (/run/theazo). ' +
+  'End that code, e.g. by a Python exec with `import os; os.kill(-1, 9)`, or terminate the agent.'
+
 /**
  * Speaks with the supervisor inside one running sandbox. What it says is checked: where it says nonsense, says nothing
  * for too long or ends, the sandbox is killed and each exec under way rejects.
@@ -47,7 +65,8 @@ export class Supervisor {
   #lastId = 0
   #lost: string | undefined
   #pinging: NodeJS.Timeout | undefined
-  #silence: NodeJS.Timeout | undefined
+  /** Stops waiting for an answer. */
+  #silence: (() => void) | undefined
 
   /** @param env added to that of all code. */
   constructor(sandbox: SandboxProcess, env: Readonly<Record<string, string>>, times: SupervisorTimes = defaultTimes) {
@@ -82,17 +101,17 @@ export class Supervisor {
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
       signal.throwIfAborted() // nothing would tell of it any more
-      let unkilled: NodeJS.Timeout | undefined
+      let stopWaiting: (() => void) | undefined
       const kill = (): void => {
         this.#process.down.write(killFrame(execId))
         const reason = 'The sandbox broke down: it did not end what it was told to.'
-        unkilled = setTimeout(() => this.#giveUp(reason), this.#times.answerMs)
+        stopWaiting = afterSilence(this.#times.answerMs, () => this.#giveUp(reason))
       }
       const end = <Value>(settle: (value: Value) => void) => {
         return (value: Value): void => {
           this.#running.delete(execId)
           signal.removeEventListener('abort', kill)
-          clearTimeout(unkilled)
+          stopWaiting?.()
           if (this.#running.size === 0) this.#stopAsking()
           settle(value)
         }
@@ -123,7 +142,7 @@ export class Supervisor {
 
   #take(frame: UpFrame): void {
     if (frame.kind === 'ready' || frame.kind === 'pong') {
-      clearTimeout(this.#silence)
+      this.#silence?.()
       this.#silence = undefined
       return this.#ready.resolve()
     }
@@ -141,6 +160,8 @@ export class Supervisor {
         return exec.reject(new SandboxLostError('The sandbox could not follow the code to its end.'))
       case 'noFolder':
         return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
+      case 'closed':
+        return exec.reject(new ApiError('conflict', closedFolder))
       case 'gone':
         if (exec.signal.aborted) return exec.reject(exec.signal.reason)
         return this.#giveUp('The sandbox broke down: it ended what nobody told it to.')
@@ -168,14 +189,14 @@ export class Supervisor {
   /** An answer is not waited for either: who is frozen by then does not give it. */
   #stopAsking(): void {
     clearInterval(this.#pinging)
-    clearTimeout(this.#silence)
+    this.#silence?.()
     this.#pinging = this.#silence = undefined
   }
 
   #expectAnswer(withinMs: number = this.#times.answerMs): void {
-    this.#silence ??= setTimeout(() => {
+    this.#silence ??= afterSilence(withinMs, () => {
       this.#giveUp('The sandbox broke down: its supervisor does not answer.')
-    }, withinMs)
+    })
   }
 
   #giveUp(reason: string): void {

@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { readFile, statfs } from 'node:fs/promises'
 import { filesPath } from './disk-images.ts'
 import { type HostProcess, shareBytes } from './host-processes.ts'
 import type { LocalHost } from './local-provider.ts'
@@ -8,7 +8,15 @@ import { sizeOfTree } from './size-of-tree.ts'
 /** From the end of one look to the next: what goes beyond a limit is ended within two seconds. */
 const lookMs = 500
 
-/** Holds the limits that nothing else holds on this machine: disk, and memory where no control group does. */
+/** Sockets of one sandbox: each can hold some memory that nothing counts, e.g. in its queue of errors. */
+const maxSockets = 8192
+/** Of its memory, that messages of netlink may take. */
+const netlinkShare = 1 / 8
+
+/**
+ * Holds the limits that nothing else holds on this machine: disk, memory if no control group does, and what no control
+ * group counts of sockets.
+ */
 export class Watcher {
   readonly #host: LocalHost
   readonly #sandboxes: () => Iterable<LocalSandbox>
@@ -49,9 +57,13 @@ export class Watcher {
 
   async #lookAt(sandbox: LocalSandbox): Promise<void> {
     const hasDisk = (await filesPath(sandbox.path)) !== sandbox.path
-    if (hasDisk && !this.#holdsMemory) return
     const running = await sandbox.running?.catch(() => undefined)
     if (!running || running.isFrozen) return
+    const { sockets, netlinkBytes } = await socketsOf(running.firstPid)
+    if (sockets > maxSockets || netlinkBytes > this.#host.settings.memoryBytes * netlinkShare) {
+      await running.endCode('sockets')
+    }
+    if (hasDisk && !this.#holdsMemory) return
     const processes = await running.codeProcesses()
     if (processes.length === 0) return
     const { memoryBytes, diskBytes } = this.#host.settings
@@ -68,6 +80,20 @@ export class Watcher {
     this.#over.set(sandbox, bytes)
     // Code that makes room is let go on.
     if (before === undefined || bytes > before) await running.endCode('disk')
+  }
+}
+
+/** Of the network namespace of a process, closed ones included that still have something to send. */
+async function socketsOf(pid: number | undefined): Promise<{ sockets: number; netlinkBytes: number }> {
+  const network = `/proc/${pid}/net`
+  const [count, netlink] = await Promise.all(
+    ['sockstat', 'netlink'].map(async (name) => await readFile(`${network}/${name}`, 'utf8').catch(() => '')),
+  )
+  const lines = netlink?.split('\n').slice(1) ?? []
+  return {
+    sockets: Number(/^sockets: used (\d+)$/m.exec(count ?? '')?.[1] ?? 0),
+    // sk, Eth, Pid, Groups, Rmem, Wmem, …
+    netlinkBytes: lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[4] ?? 0), 0),
   }
 }
 

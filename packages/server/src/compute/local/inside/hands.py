@@ -9,7 +9,7 @@ import lines
 import processes
 import wire
 from job import fill, remove
-from reaper import FREE, NOT_STARTED, NOT_TAKEN
+from reaper import FREE, NOT_READ, NOT_STARTED, NOT_TAKEN
 
 #: What a pipe takes even if nobody reads, as code may have stopped who should; it is widened for more.
 PIPE_BYTES = 60_000
@@ -97,6 +97,8 @@ class Hand:
                 wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
             elif os.WEXITSTATUS(status) == NOT_TAKEN:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
+            elif os.WEXITSTATUS(status) == NOT_READ:
+                wire.send(job.id, wire.CLOSED)
             elif os.WEXITSTATUS(status) == NOT_STARTED:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: it has no room for a process.')
             else:

@@ -3,6 +3,9 @@ import io
 import os
 import sys
 
+#: Characters of a .pth file that are read.
+MAX_PTH = 65536
+
 
 def open_streams():
     for fd, name, mode, errors in (
@@ -31,16 +34,35 @@ def hide_flags():
 
 
 def add_user_site():
-    """Never in the supervisor: the folder is the user's, and its .pth files run code."""
+    """Makes what the user has installed importable, and runs nothing of it: lines of a .pth file that are no folder are left
+    out."""
     version = f'{sys.version_info.major}.{sys.version_info.minor}'
-    folder = f'{os.environ.get("HOME", "")}/.local/lib/python{version}/site-packages'
-    if os.path.isdir(folder):
-        import site
+    base = os.environ.get('PYTHONUSERBASE') or f'{os.environ.get("HOME", "")}/.local'
+    folder = f'{base}/lib/python{version}/site-packages'
+    if 'PYTHONNOUSERSITE' in os.environ or not os.path.isdir(folder):
+        return
+    import site
 
-        before = len(sys.path)
-        site.addsitedir(folder)
-        added = sys.path[before:]
-        del sys.path[before:]
-        system = site.getsitepackages()  # what the user has installed goes before it
-        at = next((at for at, entry in enumerate(sys.path) if entry in system), before)
-        sys.path[at:at] = added
+    added = [entry for entry in (folder, *_folders_of_pth(folder)) if entry not in sys.path]
+    system = site.getsitepackages()  # what the user has installed goes before it
+    at = next((at for at, entry in enumerate(sys.path) if entry in system), len(sys.path))
+    sys.path[at:at] = dict.fromkeys(added)
+
+
+def _folders_of_pth(folder):
+    """What their .pth files name (see Python's `site`)."""
+    for name in sorted(os.listdir(folder)):
+        path = f'{folder}/{name}'
+        if not name.endswith('.pth') or name.startswith('.') or not os.path.isfile(path):
+            continue
+        try:
+            with open(path, encoding='utf-8', errors='surrogateescape') as file:
+                lines = file.read(MAX_PTH).splitlines()
+        except OSError:
+            continue
+        for line in filter(None, map(str.rstrip, lines)):
+            if line.startswith(('#', 'import ', 'import\t')) or '\0' in line:
+                continue
+            entry = os.path.abspath(f'{folder}/{line}' if not line.startswith('/') else line)
+            if os.path.exists(entry):
+                yield entry

@@ -16,6 +16,13 @@ _read_at_start = {PYTHON: (b'PYTHON', b'LC_', b'LD_'), TYPESCRIPT: (b'NODE_', b'
 network_variables = {}
 
 
+#: How often a folder is opened again that code closes at the same time.
+OPEN_TRIES = 100
+#: When a script was changed, and later than it was read: its time of access is then set by whoever reads it (mount(8),
+#: relatime).
+UNREAD = 1
+
+
 class Job:
     def __init__(self, exec_id, payload):
         self.id = exec_id
@@ -37,7 +44,14 @@ class Job:
         return f'{self.folder}/main.js'
 
     def move_to(self, folder):
-        os.rename(self.folder, folder)
+        for _ in range(OPEN_TRIES):
+            try:
+                os.rename(self.folder, folder)
+                break
+            except PermissionError:
+                reopen(self.folder)
+        else:
+            os.rename(self.folder, folder)
         self.folder = folder
 
     @property
@@ -50,9 +64,15 @@ class Job:
         )
 
     def write_code(self):
+        """@throws PermissionError if code keeps closing the folder."""
         error = self.try_to_write_code()
-        if error:  # the folder is the user's too, who may have filled it or closed it
-            os.chmod(FOLDER, 0o700)
+        for _ in range(OPEN_TRIES):
+            if not isinstance(error, PermissionError):
+                break
+            reopen(self.folder)
+            remove(self.folder)
+            error = self.try_to_write_code()
+        if error and not isinstance(error, PermissionError):  # the folder is the user's too, who may have filled it
             for name in os.listdir(FOLDER):
                 remove(f'{FOLDER}/{name}')
             error = self.try_to_write_code()
@@ -64,6 +84,8 @@ class Job:
         try:
             os.mkdir(self.folder, 0o700)
             _write_file(self.path, self.code)
+            if self.lang == BASH:
+                os.utime(self.path, (0, UNREAD))
             if self.mode:
                 _write_file(self.compiled_path, self.compiled)
         except OSError as error:
@@ -71,7 +93,7 @@ class Job:
         return None
 
     def for_reaper(self):
-        return self.id, self.cap, self.folder, self.started_ns
+        return self.id, self.cap, self.folder, self.path if self.lang == BASH else '', self.started_ns
 
     def for_copy(self):
         for_node = self.for_node() if self.lang == TYPESCRIPT else b''
@@ -97,6 +119,44 @@ def variables(entries):
         given = {name.lower() for name in env}
         env.update({name: value for name, value in network_variables.items() if name.lower() not in given})
     return env
+
+
+def reopen(folder):
+    """Code has the same user, and may have closed a folder of an exec, or the one that it is in."""
+    for path in (FOLDER, folder):
+        try:
+            os.chmod(path, 0o700)
+        except OSError:
+            pass
+
+
+def read_code(path):
+    """@throws OSError if code keeps closing what it is in."""
+    folder = os.path.dirname(path)
+    for tries in range(OPEN_TRIES + 1):
+        try:
+            with open(path, 'rb') as file:
+                return file.read()
+        except PermissionError:
+            if tries == OPEN_TRIES:
+                raise
+            reopen(folder)
+            try:
+                os.chmod(path, 0o600)
+            except OSError:
+                pass
+
+
+def was_read(path):
+    """Whether anybody has read a script; a program can end as a shell does that could not."""
+    for _ in range(OPEN_TRIES):
+        try:
+            return os.stat(path).st_atime != 0
+        except PermissionError:
+            reopen(os.path.dirname(path))
+        except OSError:
+            break
+    return False
 
 
 def file_with(name, content):

@@ -12,19 +12,22 @@ import worker
 from changed_files import ROOT
 
 
-def run(path, cwd, env):
+def run(path, code, cwd, env):
     """Never returns."""
     main = become(path, cwd, env)
     del cwd, env
+    end(execute(path, code, main), main)
+
+
+def execute(path, code, main):
+    """The status that the code of a file ends with."""
     try:
-        with open(path, 'rb') as file:
-            code = file.read()
         exec(compile(code, path, 'exec', dont_inherit=True), main.__dict__)
     except BaseException as error:
         failed = error
     else:
         failed = None
-    end(status_after(failed), main)
+    return status_after(failed)
 
 
 #: A status that no code can have asked for.
@@ -144,8 +147,6 @@ def flush():
 
 def become(path, cwd, env):
     """Its `__main__`."""
-    import builtins
-
     if not is_set_up:
         set_up()
     os.closerange(3, 65536)
@@ -153,10 +154,20 @@ def become(path, cwd, env):
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
     furnish(env)
+    del sys.path[0]
+    main = make_main(path, ours)
+    gc.enable()
+    return main
+
+
+def make_main(path, ours):
+    """The module that code runs in, where it finds its own modules. Nothing of what code has left runs here: no
+    sitecustomize or usercustomize, and no line of a .pth file. A program that does not ask for them is to be run as it is."""
+    import builtins
+
     sys.argv[:] = [path]
     sys.orig_argv[:] = [sys.executable, path]
-    entries = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
-    sys.path[0:1] = entries
+    sys.path[0:0] = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
     interpreter.add_user_site()
     main = type(sys)('__main__')
     main.__file__ = path
@@ -167,8 +178,6 @@ def become(path, cwd, env):
     for name in ours:
         sys.modules.pop(name, None)
     sys.modules['__main__'] = main  # the last, so that what comes after it is of the code
-    customize(entries)
-    gc.enable()
     return main
 
 
@@ -276,11 +285,3 @@ def prepare():
     site.main()
     # Not what -S alone would leave out, but what most programs import, and tracebacks need.
     import collections, contextlib, ctypes, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401
-
-
-def customize(entries):
-    """What a start of Python would import by itself, where code has put it on its path."""
-    for name in ('sitecustomize', 'usercustomize'):
-        if any(os.path.isfile(f'{entry}/{name}.py') for entry in entries):
-            sys.modules.pop(name, None)
-            __import__(name)

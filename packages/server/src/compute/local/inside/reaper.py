@@ -18,7 +18,7 @@ import processes
 import spawn
 import wire
 import worker
-from job import remove
+from job import remove, was_read
 
 READ_BYTES = 65536
 #: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
@@ -28,6 +28,10 @@ DEATH_SECONDS = 5
 #: Statuses of one whose process was killed while it waited, or could not be started: a job that it has been told by then
 #: has not begun.
 NOT_TAKEN, NOT_STARTED = 71, 72
+#: And of one that could not read its code, as other code had closed it.
+NOT_READ = worker.NOT_READ
+#: Statuses of a shell that cannot read its script.
+UNREADABLE = (126, 127)
 #: What it says on its line when it can have another process: just before an end is told, as another exec may follow at once.
 FREE = b'f'
 
@@ -111,7 +115,7 @@ class Reaper:
         self.has_forked = False
         self.waiting.unregister(wire.LINE_FD)
         up, wire.UP_FD = wire.UP_FD, os.open('/dev/null', os.O_WRONLY)
-        self.begin(*marshal.loads(marshal.dumps((0, 1, '', 0))))
+        self.begin(*marshal.loads(marshal.dumps((0, 1, '', '', 0))))
         read, write = os.pipe()
         self.follow({read: wire.STDOUT})
         os.write(write, b'.')
@@ -132,16 +136,19 @@ class Reaper:
         self.follow({self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR})
         while not self.has_ended():
             self.wait_once()
+        status = os.waitstatus_to_exitcode(self.status)
         if not os.read(self.told, 1):
-            os._exit(NOT_TAKEN)
+            os._exit(NOT_READ if status == NOT_READ else NOT_TAKEN)
         os.close(self.told)
+        if status in UNREADABLE and self.script and not was_read(self.script):
+            os._exit(NOT_READ)
         is_left = self.end_session()
         for fd in list(self.streams):
             self.drain(fd)
         self.tell_files(changed_files.ROOT)
         if not is_left:
             os.write(wire.LINE_FD, FREE)
-        self.tell_end(os.waitstatus_to_exitcode(self.status))
+        self.tell_end(status)
         if not is_left:
             for fd in list(self.streams):
                 self.close(fd)
@@ -151,8 +158,8 @@ class Reaper:
             self.wait_once()
         os._exit(0)
 
-    def begin(self, exec_id, cap, folder, started_ns):
-        self.exec_id, self.cap, self.folder, self.started_ns = exec_id, cap, folder, started_ns
+    def begin(self, exec_id, cap, folder, script, started_ns):
+        self.exec_id, self.cap, self.folder, self.script, self.started_ns = exec_id, cap, folder, script, started_ns
         self.flags = 0
         self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
 

@@ -46,8 +46,7 @@ class Supervisor:
     def __init__(self, warm_count, warm_nodes, warm_seconds, node_flags):
         #: When an exec has last changed a file; shared with all reapers.
         self.last_change = memoryview(mmap.mmap(-1, 8)).cast('q')
-        preload = 'file:///opt/theazo/typescript.mjs'
-        node_command = [worker.NODE_PATH, *node_flags, '--import', preload, '/workspace/main.ts']
+        node_command = [worker.NODE_PATH, *node_flags, '--import', worker.NODE_PRELOAD, worker.NODE_ENTRY]
         self.kinds = Kinds(warm_count, warm_nodes, warm_seconds, node_command)
         #: Jobs whose start has to wait for the next tick of the files' clock, with the last one that is not to be theirs.
         self.held = []
@@ -125,7 +124,8 @@ class Supervisor:
         try:
             return self.start(job)
         except OSError as error:
-            wire.send(job.id, wire.REFUSED, f'The sandbox could not start the code: {error.strerror}'.encode())
+            refusal = wire.REFUSED, f'The sandbox could not start the code: {error.strerror}'.encode()
+            wire.send(job.id, *((wire.CLOSED,) if isinstance(error, PermissionError) else refusal))
             return None
 
     def start(self, job):

@@ -1,9 +1,11 @@
-// Loaded by --import before the program, which node takes for the file /workspace/main.ts: relative imports find the
-// user's files, stack traces name that place, and `require` is there for those who write it. What is to be run comes by
-// descriptor 3, perhaps long after the start. Workers and forks of the program load this again: where they are to run
-// the same file, they are told its path by environment data or by the query of this module.
-import { chmodSync, closeSync, existsSync, readFileSync, writeSync } from 'node:fs'
+// Loaded by --import before the program. Node is started with an entry below /opt/theazo, where code can make no file or
+// link that node would run instead. The hooks below give the program the URL of /workspace/main.ts: relative imports find
+// the user's files, stack traces name that place, and `require` is there for programs that use it. The program comes by
+// descriptor 3, perhaps long after the start. Workers and forks of the program load this again: environment data, or the
+// query of this module, says which program is theirs.
+import { chmodSync, closeSync, lstatSync, readFileSync, writeSync } from 'node:fs'
 import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module'
+import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { getSystemErrorMessage } from 'node:util'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
@@ -12,8 +14,10 @@ const forked = new URL(import.meta.url).searchParams.get('main')
 // Run while nobody waits: the console and the way of a module are loaded by then. Not the compiler, which takes as long as
 // all the rest: most programs come with what the server has made of them, see typescript-compiler.ts.
 const rehearsal = 'file:///opt/theazo/rehearsal.mjs'
+const entry = 'file:///opt/theazo/main.ts'
 const rehearsed = `new console.Console({ write() {}, once() {}, removeListener() {} }).log('%s', 1, [{ at: 1 }])`
-let path, main, compiled
+let path, main, compiled, text, compiledText
+let isStarted = false
 registerHooks({
   resolve: (specifier, context, next) => {
     const url = specifier === rehearsal ? rehearsal : main
@@ -23,21 +27,31 @@ registerHooks({
   },
   load: (url, context, next) => {
     if (url === rehearsal && path === undefined) return { format: 'module', source: rehearsed, shortCircuit: true }
-    return url === main ? { ...program(readFileSync(path, 'utf8')), shortCircuit: true } : next(url, context)
+    if (url !== main) return next(url, context)
+    text ??= readFileSync(path, 'utf8')
+    return { ...program(text), shortCircuit: true }
   },
 })
 if (isMainThread && !forked) await import(rehearsal).catch(() => {})
 ;({ path, main, compiled } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
 
 function isMain(specifier, parentUrl) {
-  if (parentUrl === undefined) return specifier === main || specifier === 'file:///workspace/main.ts'
+  if (parentUrl === undefined) return specifier === main || isEntry(specifier)
   return /^(\.{1,2}\/|\/|file:)/.test(specifier) && URL.parse(specifier, parentUrl)?.href === main
+}
+
+/** Node has followed links by now: a worker or a fork of the program is known by what it was asked for. */
+function isEntry(specifier) {
+  if (isStarted) return false
+  isStarted = true
+  return specifier === entry || (process.argv[1] !== undefined && pathToFileURL(process.argv[1]).href === main)
 }
 
 /** Waits for what is to be run, and makes this process the one it is to run in. */
 function begin() {
-  const { path, compiled, cwd, env } = JSON.parse(readFileSync(3, 'utf8'))
+  const { path, compiled, cwd, env, texts } = JSON.parse(readFileSync(3, 'utf8'))
   closeSync(3)
+  ;[text, compiledText] = texts ?? [path, compiled?.path].map((name) => name && readCode(name))
   writeSync(4, '.') // it is not lost, should this process be killed
   closeSync(4)
   for (const name of Object.keys(process.env)) delete process.env[name]
@@ -45,7 +59,7 @@ function begin() {
   // Or process.exit would lose what the pipe has not taken yet.
   for (const { _handle: pipe } of [process.stdout, process.stderr]) pipe?.setBlocking?.(true)
   enter(cwd)
-  const name = ['main.ts', 'main-1.ts', 'main-2.ts'].find((free) => !existsSync(`/workspace/${free}`)) ?? 'main-3.ts'
+  const name = ['main.ts', 'main-1.ts', 'main-2.ts'].find(isFree) ?? 'main-3.ts'
   process.argv[1] = `/workspace/${name}`
   const main = pathToFileURL(process.argv[1]).href
   globalThis.require = createRequire(main)
@@ -55,6 +69,30 @@ function begin() {
   const query = `${import.meta.url}?main=${encodeURIComponent(JSON.stringify(ours))}`
   process.execArgv = process.execArgv.map((flag) => (flag === import.meta.url ? query : flag))
   return ours
+}
+
+function isFree(name) {
+  return lstatSync(`/workspace/${name}`, { throwIfNoEntry: false }) === undefined
+}
+
+/** Code has the same user, and may close the folders while this reads: see job.py. */
+function readCode(path) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return readFileSync(path, 'utf8')
+    } catch (error) {
+      if (error.code !== 'EACCES' || tries === 100) process.reallyExit(73) // NOT_READ of worker.py
+    }
+    for (const [name, mode] of [
+      ['/run/theazo', 0o700],
+      [dirname(path), 0o700],
+      [path, 0o600],
+    ]) {
+      try {
+        chmodSync(name, mode)
+      } catch {}
+    }
+  }
 }
 
 /** The end of `process.exit`, where the program ends by itself too: to take everything apart first takes milliseconds. */
@@ -67,12 +105,14 @@ function leave(code) {
 
 function enter(folder) {
   try {
-    try {
-      process.chdir(folder)
-    } catch (error) {
-      if (error.code !== 'EACCES') throw error
-      chmodSync('/workspace', 0o700) // code may have closed it, and nothing would start there any more
-      process.chdir(folder)
+    for (let tries = 0; ; tries += 1) {
+      try {
+        process.chdir(folder)
+        break
+      } catch (error) {
+        if (error.code !== 'EACCES' || tries === 100) throw error
+        chmodSync('/workspace', 0o700) // code may have closed it, and nothing would start there any more
+      }
     }
   } catch (error) {
     writeSync(2, `${folder}: ${getSystemErrorMessage(error.errno)}\n`)
@@ -83,8 +123,8 @@ function enter(folder) {
 /** Stripped where that is enough: what is shown of the code is then the user's, and not what a compiler has made of it. */
 function program(source) {
   if (compiled) {
-    const text = readFileSync(compiled.path, 'utf8')
-    return { format: 'module', source: compiled.isTransformed ? withText(text, source) : text }
+    compiledText ??= readFileSync(compiled.path, 'utf8')
+    return { format: 'module', source: compiled.isTransformed ? withText(compiledText, source) : compiledText }
   }
   for (const compile of [stripTypeScriptTypes, transformed]) {
     try {

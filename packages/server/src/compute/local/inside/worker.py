@@ -8,8 +8,11 @@ from select import POLLIN, poll
 
 import kernel
 import wire
-from job import BASH, TYPESCRIPT, file_with
+from job import BASH, OPEN_TRIES, PYTHON, TYPESCRIPT, file_with, read_code
 
+FRESH = '/opt/theazo/fresh.pyc'
+#: See typescript.mjs. The entry is no file, and code cannot make it one.
+NODE_PRELOAD, NODE_ENTRY = 'file:///opt/theazo/typescript.mjs', '/opt/theazo/main.ts'
 PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/bin/bash'
 
 #: Above the supervisor's, so that code goes first when memory runs out.
@@ -18,6 +21,8 @@ OOM_SCORE = b'500'
 NICENESS = 10
 #: Where a process that waits is told its job, and where it says that it has it.
 JOB_FD, TOLD_FD, END_OF_HELD = 3, 4, 5
+#: Its status if it could not read its code, and so was not told to have it.
+NOT_READ = 73
 #: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
 SPARE_PROCESSES = 16
 
@@ -62,7 +67,7 @@ def run_program(argv, cwd, env, first_closed=3):
     open_up()
     handle(SIGPIPE, SIG_DFL)  # Python ignores these two, and a program would inherit it
     handle(SIGXFSZ, SIG_DFL)
-    enter(cwd)
+    enter(cwd, argv[-1] if argv[0] == BASH_PATH else None)
     try:
         os.execve(argv[0], argv, env)
     except OSError as error:
@@ -71,23 +76,26 @@ def run_program(argv, cwd, env, first_closed=3):
 
 
 def go_to(cwd):
-    try:
-        os.chdir(cwd)
-    except PermissionError:
-        os.chmod('/workspace', 0o700)  # code may have closed it, and nothing would start there any more
-        os.chdir(cwd)
+    for _ in range(OPEN_TRIES):
+        try:
+            return os.chdir(cwd)
+        except PermissionError:
+            os.chmod('/workspace', 0o700)  # code may have closed it, and nothing would start there any more
+    os.chdir(cwd)
 
 
-def enter(cwd):
+def enter(cwd, path=None):
     try:
         go_to(cwd)
     except OSError as error:
         os.write(2, f'{cwd}: {error.strerror}\n'.encode())
+        if path is not None:
+            read_code(path)  # or this would count as a script that could not be read
         os._exit(126)
 
 
 def take_job(rehearse, quiet_ms):
-    """Never returns, but with what Python code needs: path, folder, environment. Calls `rehearse` where it has to wait."""
+    """Never returns, but with what Python code needs: path, code, folder, environment. Calls `rehearse` if it has to wait."""
     waiting = poll()
     waiting.register(JOB_FD, POLLIN)
     if not waiting.poll(quiet_ms):
@@ -96,18 +104,35 @@ def take_job(rehearse, quiet_ms):
         what = pipe.read()
     if not what:
         os._exit(0)  # it is not needed any more
+    lang, path, *others, for_node = marshal.loads(what)
+    try:
+        code = read_code(path) if lang == PYTHON else for_node and with_texts(for_node)
+    except OSError:
+        os._exit(NOT_READ)
     os.write(TOLD_FD, b'.')
-    return become(*marshal.loads(what))
+    return become(lang, path, code, *others)
 
 
-def become(lang, path, cwd, env, needs_fresh_interpreter, for_node):
+def with_texts(for_node):
+    """What a node is told, so that it need not read its code."""
+    import json
+
+    job = json.loads(for_node)
+    paths = [job['path'], *([job['compiled']['path']] if job['compiled'] else [])]
+    return json.dumps({**job, 'texts': [read_code(path).decode() for path in paths]}).encode()
+
+
+def become(lang, path, code, cwd, env, needs_fresh_interpreter):
     if lang == BASH:
         run_program([BASH_PATH, path], cwd, env)
     if lang == TYPESCRIPT:
-        for fd, place in ((file_with('job', for_node), JOB_FD), (os.open('/dev/null', os.O_WRONLY), TOLD_FD)):
+        for fd, place in ((file_with('job', code), JOB_FD), (os.open('/dev/null', os.O_WRONLY), TOLD_FD)):
             os.dup2(fd, place)
-            os.set_inheritable(place, True)  # also where it was this number already
+            os.set_inheritable(place, True)  # also if it was this number already
         run_program(node_command, cwd, env, END_OF_HELD)
     if needs_fresh_interpreter:
-        run_program([PYTHON_PATH, path], cwd, env)
-    return path, cwd, env
+        python_path = env.pop(b'PYTHONPATH', b'')
+        os.dup2(file_with('code', code), JOB_FD)
+        os.set_inheritable(JOB_FD, True)
+        run_program([PYTHON_PATH, '-S', '-s', FRESH, python_path, path], cwd, env, TOLD_FD)
+    return path, code, cwd, env

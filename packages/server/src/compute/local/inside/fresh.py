@@ -1,0 +1,36 @@
+"""`python3 FILE`, whose code comes by descriptor 3, for code whose environment decides how an interpreter starts, e.g. by PYTHONHASHSEED.
+
+Started with -S and -s, and without PYTHONPATH: before FILE runs, nothing is imported from where code can write. An
+interpreter that has PYTHONPATH takes even its encodings from there.
+"""
+import os
+import sys
+from _signal import SIG_DFL, SIGINT, raise_signal
+from _signal import signal as handle
+
+
+def start(python_path, path):
+    folder = os.path.dirname(__file__)
+    sys.path.insert(0, folder)  # PYTHONSAFEPATH leaves it out
+    import interpreter
+    import python
+    import worker
+
+    sys.path[:] = [entry for entry in sys.path if entry != folder]
+    import site
+
+    site.main()
+    ours = python.names_of_ours()
+    interpreter.hide_flags()
+    if python_path:
+        os.environ['PYTHONPATH'] = python_path
+    with open(worker.JOB_FD, 'rb') as file:
+        code = file.read()
+    status = python.execute(path, code, python.make_main(path, ours))
+    if status == python.INTERRUPTED:
+        handle(SIGINT, SIG_DFL)
+        raise_signal(SIGINT)
+    sys.exit(status)
+
+
+start(*sys.argv[1:])

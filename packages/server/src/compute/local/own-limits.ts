@@ -1,0 +1,35 @@
+import { readFile } from 'node:fs/promises'
+import { SetupError } from '../../errors.ts'
+import type { SandboxSettings } from './sandbox-options.ts'
+
+/** For the supervisor alone; code is held by its rlimit (inside/worker.py). */
+export const spareProcesses = 16
+
+/**
+ * Compares what sandboxes are to have with what this process has: no process gives another more than it has itself.
+ *
+ * @throws {SetupError} that names the limit.
+ */
+export async function checkOwnLimits(
+  { maxOpenFiles, maxProcesses, diskBytes }: SandboxSettings,
+  limits?: string,
+): Promise<void> {
+  const text = limits ?? (await readFile('/proc/self/limits', 'utf8').catch(() => ''))
+  for (const [name, wanted, option, fix] of [
+    [
+      'open files',
+      maxOpenFiles,
+      'maxOpenFiles',
+      'ulimit -Hn, LimitNOFILE= of a systemd unit, docker run --ulimit nofile=',
+    ],
+    ['processes', maxProcesses + spareProcesses, 'maxProcesses', 'ulimit -Hu, LimitNPROC= of a systemd unit'],
+    ['file size', diskBytes, 'diskBytes', 'ulimit -Hf, LimitFSIZE= of a systemd unit'],
+  ] as const) {
+    const hard = new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)\\s`, 'm').exec(text)?.[1] // else it is unlimited
+    if (hard === undefined || Number(hard) >= wanted) continue
+    throw new SetupError(
+      `The hard limit of ${name} is ${hard} for this process, and sandboxes need ${wanted}. ` +
+        `Raise it (${fix}) to ${wanted} or more, or lower the sandbox option ${option}.`,
+    )
+  }
+}
