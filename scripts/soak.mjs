@@ -9,7 +9,16 @@ import { node, root } from './setup.mjs'
 const names =
   process.argv.length > 2
     ? process.argv.slice(2)
-    : ['kill', 'api-fuzz', 'supervisor-faults', 'sandbox-endurance', 'pause-freeze', 'hostile-tenant']
+    : [
+        'kill',
+        'api-fuzz',
+        'supervisor-faults',
+        'sandbox-endurance',
+        'pause-freeze',
+        'hostile-tenant',
+        'egress/hostile-proxy',
+        'egress/proxy-process',
+      ]
 const files = names.map((name) => `test/src/${name}.test.ts`)
 const folder = mkdtempSync(join(tmpdir(), 'theazo-soak-'))
 try {

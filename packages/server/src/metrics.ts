@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { EgressRecord } from './compute/local/egress/egress-proxy.ts'
+import type { EgressRecord } from './compute/local/egress/egress-record.ts'
 
 /** What is measured at the moment it is asked for. */
 export interface Gauges {
@@ -16,6 +16,7 @@ export class Metrics {
   readonly #events: Counter
   readonly #egress: Counter<'outcome'>
   readonly #egressBytes: Counter<'direction'>
+  readonly #egressProxyLosses: Counter
   /** Finding the labels anew with each request costs more than to count it. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
@@ -40,6 +41,11 @@ export class Metrics {
       name: 'theazo_egress_bytes_total',
       help: 'Bytes that sandboxes have sent (up) and received (down) by them.',
       labelNames: ['direction'],
+      registers,
+    })
+    this.#egressProxyLosses = new Counter({
+      name: 'theazo_egress_proxy_losses_total',
+      help: 'Times that the process of the egress proxy has ended by itself and was started again.',
       registers,
     })
     const gauge = (name: string, help: string, value: () => number): Gauge =>
@@ -83,6 +89,10 @@ export class Metrics {
     this.#egress.inc({ outcome })
     this.#egressBytes.inc({ direction: 'up' }, bytesUp)
     this.#egressBytes.inc({ direction: 'down' }, bytesDown)
+  }
+
+  egressProxyLost(): void {
+    this.#egressProxyLosses.inc()
   }
 
   get contentType(): string {

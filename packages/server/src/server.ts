@@ -3,7 +3,6 @@ import { type Logger, pino } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Clock, every, systemClock } from './clock.ts'
 import { Egress } from './compute/local/egress/egress.ts'
-import type { EgressRecord } from './compute/local/egress/egress-proxy.ts'
 import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
@@ -133,8 +132,17 @@ async function open(
     agents: () => agents.countByStatus(),
   })
   const network = networkOffer(options.network)
-  const onEnd = (record: EgressRecord): void => metrics.egressEnded(record)
-  const egress = network && new Egress({ folderPath: folder.egressPath, operator: network, log, onEnd })
+  const egress =
+    network &&
+    new Egress({
+      folderPath: folder.egressPath,
+      scratchPath: folder.scratchPath,
+      operator: network,
+      log,
+      onEnd: (record) => metrics.egressEnded(record),
+      onLost: () => metrics.egressProxyLost(),
+    })
+  if (egress) opened.push(egress)
   const local = await createLocalProvider({ ...folder, sandbox: options.sandbox, egress, onError })
   opened.push(local)
   const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })

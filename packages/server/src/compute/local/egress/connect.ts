@@ -8,7 +8,7 @@ import { type EgressRules, type Lookup, vettedAddresses } from './vetted-address
 /** How long each address of several is tried before the next one is. */
 const attemptMs = 2_500
 
-/** What connections of one sandbox are made by. */
+/** Decides on and makes the connections of one sandbox. */
 export interface EgressRoute {
   rules: EgressRules
   lookup: Lookup
@@ -17,15 +17,16 @@ export interface EgressRoute {
 }
 
 /**
- * A connection to a target that was vetted, half of which may be closed before the other.
+ * Connects to a target, if the rules allow it. Either half of the connection may be closed before the other.
  *
- * @param signal fires when nobody waits for it any more.
+ * @param signal aborts when the client or the proxy has ended.
  * @throws {EgressRefusal} or the signal's reason.
  */
 export async function connectTo(target: Target, route: EgressRoute, signal: AbortSignal): Promise<Socket> {
   const late = AbortSignal.timeout(route.connectTimeoutMs)
   const ended = AbortSignal.any([signal, late])
   try {
+    ended.throwIfAborted() // nothing would report it later
     const addresses = await orAbort(vettedAddresses(target, route.rules, route.lookup), ended)
     return await opened(target, addresses, ended)
   } catch (error) {
@@ -37,13 +38,13 @@ export async function connectTo(target: Target, route: EgressRoute, signal: Abor
   }
 }
 
-/** To the addresses given, and no others: the name is never resolved again, whatever it would resolve to by now. */
+/** Connects to the given addresses only: the name is not resolved again, as its addresses may have changed since. */
 async function opened({ host, port }: Target, addresses: readonly string[], ended: AbortSignal): Promise<Socket> {
   const vetted = addresses.map((address) => ({ address, family: isIP(address) }))
   const lookup: LookupFunction = (_name, _options, callback) => callback(null, vetted)
   const tries = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs }
   const socket = connect({ host, port, lookup, ...tries, allowHalfOpen: true, noDelay: true })
-  socket.on('error', () => {}) // that it is closed then is what counts
+  socket.on('error', () => {}) // it is closed then, which is handled
   try {
     await once(socket, 'connect', { signal: ended })
     return socket

@@ -1,49 +1,47 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { connectTo, type EgressRoute } from './connect.ts'
+import { egressLimits } from './egress-limits.ts'
+import { type EgressRecord, OpenRecord } from './egress-record.ts'
 import { forwardRequest, headersToSend } from './forward-request.ts'
-import { asRefusal, type EgressOutcome, EgressRefusal, endRefused } from './refusal.ts'
+import { answerRefused, asRefusal, EgressRefusal, endRefused } from './refusal.ts'
 import { type Target, targetOfConnect, targetOfUrl } from './target.ts'
 import { tunnel } from './tunnel.ts'
 
-/** One use of the network by code. Neither paths nor headers are told. */
-export interface EgressRecord {
-  /** Undefined where the request named none. */
-  target: Target | undefined
-  outcome: EgressOutcome
-  /** Bytes from the code to the target, and back. */
-  bytesUp: number
-  bytesDown: number
-  durationMs: number
-}
-
-/** What a proxy is made of. */
+/** Options of the proxy of one sandbox. */
 export interface EgressProxyOptions extends EgressRoute {
   /** Connections of code at a time. */
   maxConnections: number
-  /** A client that takes longer to send its headers is dropped. */
+  /** A client that takes longer to send its headers is dropped, and so is a target, counted from its first byte. */
   headersTimeoutMs: number
   /** A connection on which nothing moves for so long is dropped. */
   idleMs: number
-  /** Is told when each has ended. */
+  /** Sent first on each connection: it proves to the server which process has accepted it. Default: nothing. */
+  greeting?: Uint8Array
+  /** Called when a use of the network has ended. */
   onEnd: (record: EgressRecord) => void
 }
 
 /** Until a connection between two requests is closed. */
 const keepAliveMs = 60_000
-/** Connections beyond those served that are told so; more are closed without a word. */
-const maxTurnedAway = 32
 
-/** The HTTP proxy of one sandbox. Who can connect to its socket is that sandbox: nothing is asked for. */
+/**
+ * The HTTP proxy of one sandbox. Whoever can connect to its socket is that sandbox: there are no credentials.
+ *
+ * Both sides of it are hostile. Each event ends in a `catch` that closes the connection it came from, and each socket
+ * has a listener for `error`, so no byte from outside can end the process that way.
+ */
 export class EgressProxy implements AsyncDisposable {
   readonly #options: EgressProxyOptions
   readonly #server: Server
   readonly #clients = new Set<Socket>()
   readonly #upstreams = new Set<Socket>()
-  /** Those that came when there were enough. */
-  readonly #turnedAway = new WeakSet<Socket>()
-  readonly #busy = new WeakSet<Socket>()
-  /** Fires when the proxy ends. */
+  /** Connections beyond the limit, which get a 503. */
+  readonly #turnedAway = new WeakSet<Duplex>()
+  /** Connections with a request under way. */
+  readonly #busy = new WeakMap<Duplex, OpenRecord>()
+  /** Aborted when the proxy ends. */
   readonly #closing = new AbortController()
 
   constructor(options: EgressProxyOptions) {
@@ -54,31 +52,36 @@ export class EgressProxy implements AsyncDisposable {
       connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 3), // Node's own 30 s would be added to it
       requestTimeout: 0, // a body may take as long as it moves
       keepAliveTimeout: keepAliveMs,
+      requireHostHeader: false, // it is required here, where there is a record of it
     })
-    this.#server.maxConnections = maxConnections + maxTurnedAway
+    this.#server.maxHeadersCount = 0 // Node would drop the others in silence, the length of the body among them
+    this.#server.maxConnections = maxConnections + egressLimits.maxRefusedConnections
     this.#server.setTimeout(options.idleMs)
     this.#server.on('connection', (client: Socket) => this.#take(client))
-    this.#server.on('connect', (request, client: Socket, head: Buffer) => void this.#connect(request, client, head))
-    this.#server.on('request', (request, response) => void this.#forward(request, response))
-    this.#server.on('clientError', (_error, client) => {
-      const socket = client as Socket // the server's own are no others
-      if (this.#busy.has(socket) || !socket.writable) return socket.destroy()
-      return endRefused(socket, new EgressRefusal('invalid', 'this is no HTTP request'))
+    this.#server.on('connect', (request, client: Socket, head: Buffer) => {
+      this.#connect(request, client, head).catch(() => client.destroy())
     })
+    const forward = (request: IncomingMessage, response: ServerResponse): void => {
+      this.#forward(request, response).catch(() => request.socket.destroy())
+    }
+    this.#server.on('request', forward)
+    this.#server.on('checkExpectation', forward) // `Expect` is not passed on, so any is met
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, client) => this.#refuseBytes(error, client as Socket))
   }
 
-  /** @throws where the path cannot be had. */
+  /** @throws if the path cannot be had. */
   async listen(path: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(path, () => {
         this.#server.off('error', reject)
+        this.#server.on('error', () => {}) // a connection could not be accepted; others can be
         resolve()
       })
     })
   }
 
-  /** Ends every connection, and takes no more. Again is fine. */
+  /** Ends every connection, and accepts no more. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort(new EgressRefusal('unreachable', 'the sandbox has ended'))
     const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
@@ -90,11 +93,17 @@ export class EgressProxy implements AsyncDisposable {
     if (this.#clients.size >= this.#options.maxConnections) this.#turnedAway.add(client)
     this.#clients.add(client)
     client.once('close', () => this.#clients.delete(client))
+    if (this.#options.greeting) client.write(this.#options.greeting)
   }
 
   async #connect(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
     client.on('error', () => {}) // it is closed then
     const record = this.#begin()
+    if (this.#busy.has(client)) {
+      record.end('busy')
+      client.destroy() // a refusal would be written into the answer that is under way
+      return
+    }
     try {
       this.#assertFree(client)
       record.target = targetOfConnect(request.url ?? '')
@@ -116,38 +125,44 @@ export class EgressProxy implements AsyncDisposable {
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const client = request.socket
     const record = this.#begin()
+    request.on('error', () => {}) // its client is gone, which closes the response
+    response.on('error', () => {})
     try {
       this.#assertFree(client)
-      this.#busy.add(client)
+      this.#busy.set(client, record)
       response.once('close', () => this.#busy.delete(client))
       const target = targetOfUrl(request.url ?? '')
       record.target = { host: target.host, port: target.port }
       const headers = headersToSend(request, target)
       const upstream = await this.#connectTo(target, client)
       record.upstream = upstream
-      await forwardRequest(request, response, target, headers, upstream)
+      await forwardRequest(request, response, target, headers, upstream, this.#options.headersTimeoutMs)
       record.end('passed')
     } catch (error) {
       if (client.destroyed) return record.end('abandoned')
       const refusal = asRefusal(error)
       record.end(refusal.outcome)
-      const isWhole = request.complete
-      response.writeHead(refusal.status, {
-        'content-type': 'text/plain; charset=utf-8',
-        ...(!(isWhole && this.#isServed(client)) && { connection: 'close' }),
-      })
-      response.end(`${refusal.message}\n`)
+      answerRefused(response, refusal, request.complete && !this.#turnedAway.has(client))
     }
   }
 
-  #isServed(client: Socket): boolean {
-    return !this.#turnedAway.has(client)
+  /** Bytes that are not an HTTP request, headers that take too long, or a connection that broke. */
+  #refuseBytes({ code }: NodeJS.ErrnoException, client: Socket): void {
+    const outcome = code === 'ECONNRESET' || code === 'HPE_INVALID_EOF_STATE' ? 'abandoned' : 'invalid'
+    const underWay = this.#busy.get(client)
+    if (underWay || !client.writable) {
+      if (outcome === 'invalid') underWay?.end(outcome)
+      client.destroy()
+      return
+    }
+    if (client.bytesRead > 0) this.#begin().end(outcome)
+    endRefused(client, new EgressRefusal('invalid', 'this is not an HTTP request'))
   }
 
   /** @throws {EgressRefusal} 503, also for a request that comes before the answer to the last: each is a connection. */
   #assertFree(client: Socket): void {
-    const { maxConnections } = this.#options
-    if (!this.#isServed(client)) {
+    if (this.#turnedAway.has(client)) {
+      const { maxConnections } = this.#options
       throw new EgressRefusal('busy', `too many connections: an agent may have ${maxConnections} at a time`)
     }
     if (this.#busy.has(client)) throw new EgressRefusal('busy', 'one request at a time on a connection')
@@ -158,6 +173,7 @@ export class EgressProxy implements AsyncDisposable {
     const onClose = (): void => gone.abort(new EgressRefusal('unreachable', 'the client has gone'))
     client.once('close', onClose)
     try {
+      if (client.destroyed) onClose()
       const upstream = await connectTo(target, this.#options, AbortSignal.any([gone.signal, this.#closing.signal]))
       this.#upstreams.add(upstream)
       upstream.once('close', () => this.#upstreams.delete(upstream))
@@ -167,29 +183,7 @@ export class EgressProxy implements AsyncDisposable {
     }
   }
 
-  #begin(): RecordUnderWay {
-    return new RecordUnderWay(this.#options.onEnd)
-  }
-}
-
-/** Told once, at the end of what it is about. */
-class RecordUnderWay {
-  target: Target | undefined
-  /** Counts the bytes. */
-  upstream: Socket | undefined
-  readonly #onEnd: (record: EgressRecord) => void
-  readonly #startedAt = performance.now()
-  #isEnded = false
-
-  constructor(onEnd: (record: EgressRecord) => void) {
-    this.#onEnd = onEnd
-  }
-
-  end(outcome: EgressOutcome): void {
-    if (this.#isEnded) return
-    this.#isEnded = true
-    const { bytesWritten: bytesUp = 0, bytesRead: bytesDown = 0 } = this.upstream ?? {}
-    const durationMs = Math.round(performance.now() - this.#startedAt)
-    this.#onEnd({ target: this.target, outcome, bytesUp, bytesDown, durationMs })
+  #begin(): OpenRecord {
+    return new OpenRecord(this.#options.onEnd)
   }
 }

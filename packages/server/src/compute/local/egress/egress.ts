@@ -1,99 +1,77 @@
-import { chmod, chown, mkdir, open, rm } from 'node:fs/promises'
-import { constants } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type HostPattern, patternsOf } from '../../../network/host-pattern.ts'
 import type { HostUser } from '../host-uid.ts'
 import type { AgentNetwork } from '../local-sandbox.ts'
-import { EgressProxy, type EgressRecord } from './egress-proxy.ts'
-import { sparing, systemLookup, type Lookup } from './vetted-addresses.ts'
+import { egressLog } from './egress-log.ts'
+import type { EgressRecord } from './egress-record.ts'
+import { EgressSocket } from './egress-socket.ts'
+import { ProxyProcess } from './proxy-process.ts'
 
-/** The way out of all sandboxes of a server. */
+/** Options of the network access of all sandboxes of a server. */
 export interface EgressOptions {
   /** Sockets are kept here; sandboxes' users must be able to traverse to it. */
   folderPath: string
-  /** What agents may be let reach at all. */
+  /** For the server alone. */
+  scratchPath: string
+  /** Bounds what agents reach, whatever they have. */
   operator: readonly HostPattern[]
   log: Logger
-  /** Is told of each connection when it has ended. */
+  /** Called for each connection when it has ended. */
   onEnd: (record: EgressRecord) => void
-  /** Default: as the machine resolves names. */
-  lookup?: Lookup | undefined
+  /** Called each time that the process of the proxy has ended by itself. */
+  onLost: () => void
 }
 
-/** A proxy that a sandbox can be given. */
+/** The socket that gives a sandbox its network access. */
 export interface OpenEgress extends AsyncDisposable {
-  /** Of its socket, on the host. */
+  /** Of the socket, on the host. */
   path: string
 }
 
-const limits = { maxConnections: 128, headersTimeoutMs: 15_000, connectTimeoutMs: 10_000, idleMs: 300_000 }
-
-/** Opens the proxies through which sandboxes reach what they may. */
-export class Egress {
+/** The network access of sandboxes: a socket for each, and one process with the proxies behind them. */
+export class Egress implements AsyncDisposable {
   readonly #options: EgressOptions
+  readonly #process: ProxyProcess
+  #lastNumber = 0
 
   constructor(options: EgressOptions) {
     this.#options = options
+    const { scratchPath, operator, log, onLost } = options
+    this.#process = new ProxyProcess({ folderPath: join(scratchPath, 'egress'), operator, log, onLost })
   }
 
   /**
-   * Opens one for a sandbox. Its socket is of the sandbox's user, who alone can connect.
+   * Opens the socket of a sandbox. It belongs to the sandbox's user, who alone can connect.
    *
    * @param name that no other has had.
    */
   async open(name: string, { agentId, allow }: AgentNetwork, user: HostUser): Promise<OpenEgress> {
-    const { folderPath, operator, lookup = systemLookup } = this.#options
-    const log = sparingLog(this.#options.log, agentId)
-    const proxy = new EgressProxy({
-      ...limits,
-      rules: { allow: patternsOf(allow), operator },
-      lookup: sparing(lookup),
-      onEnd: (record) => {
-        this.#options.onEnd(record)
-        log(record)
-      },
-    })
-    await mkdir(folderPath, { recursive: true })
-    await chmod(folderPath, 0o711)
-    const path = join(folderPath, name)
-    // A socket's path has 107 characters at most (unix(7)), and a data folder's may be longer.
-    const folder = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY)
+    const number = (this.#lastNumber += 1)
+    const path = join(this.#options.folderPath, name)
+    const log = egressLog(this.#options.log, agentId)
+    const onEnd = (record: EgressRecord): void => {
+      this.#options.onEnd(record)
+      log(record)
+    }
+    const connect = (signal: AbortSignal) => this.#process.connect(number, signal)
+    const socket = new EgressSocket({ path, user, connect, onEnd })
+    const close = async (): Promise<void> => {
+      await socket[Symbol.asyncDispose]()
+      await this.#process.close(number)
+    }
+    this.#process.open(number, patternsOf(allow), onEnd)
     try {
-      await proxy.listen(`/proc/self/fd/${folder.fd}/${name}`)
-      await chmod(path, 0o600)
-      if (process.getuid?.() === 0) await chown(path, user.uid, user.gid)
+      await socket.listen()
     } catch (error) {
-      await proxy[Symbol.asyncDispose]()
+      await close()
       throw error
-    } finally {
-      await folder.close()
     }
-    return {
-      path,
-      async [Symbol.asyncDispose]() {
-        await proxy[Symbol.asyncDispose]()
-        await rm(path, { force: true })
-      },
-    }
+    return { path, [Symbol.asyncDispose]: close }
   }
-}
 
-/** Lines an agent may have in a while: code that is refused in a loop must not fill the operator's disk. */
-const [maxLines, lineWindowMs] = [200, 10_000]
-
-/** Says how many lines it has left out when it goes on. */
-function sparingLog(log: Logger, agentId: string): (record: EgressRecord) => void {
-  let [windowEndsAt, lines, leftOut] = [0, 0, 0]
-  return ({ target, ...told }) => {
-    const now = performance.now()
-    if (now >= windowEndsAt) [windowEndsAt, lines] = [now + lineWindowMs, 0]
-    lines += 1
-    if (lines > maxLines) {
-      leftOut += 1
-      return
-    }
-    log.info({ agentId, ...target, ...told, ...(leftOut > 0 && { leftOut }) }, 'egress')
-    leftOut = 0
+  /** Ends the process of the proxy. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]()
   }
 }

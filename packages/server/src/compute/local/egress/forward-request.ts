@@ -1,10 +1,4 @@
-import {
-  type ClientRequest,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  request as send,
-  type ServerResponse,
-} from 'node:http'
+import { type IncomingMessage, type OutgoingHttpHeaders, request as send, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { pipeline } from 'node:stream'
 import { EgressRefusal } from './refusal.ts'
@@ -12,23 +6,33 @@ import type { TargetUrl } from './target.ts'
 
 /** Of one connection and not of the message (RFC 9110, 7.6.1); `expect` is answered here. All of `proxy-` go too. */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'])
+/** Interim answers (1xx) that one request may get. None is passed on. */
+const maxInterimAnswers = 100
 
 /**
- * What is passed on of a request's headers.
+ * The headers of a request that are passed on.
  *
- * @throws {EgressRefusal} 400 where it is not clear how long its body is.
+ * @throws {EgressRefusal} 400 if the length of its body or its host is not clear.
  */
 export function headersToSend(request: IncomingMessage, { authority }: TargetUrl): OutgoingHttpHeaders {
-  const { 'content-length': _told, ...kept } = endToEnd(request)
+  const { httpVersionMajor, httpVersionMinor, headersDistinct } = request
+  if (httpVersionMajor !== 1) throw new EgressRefusal('invalid', 'this proxy takes HTTP/1.1')
+  const hosts = headersDistinct['host'] ?? []
+  if (hosts.length > 1 || (hosts.length === 0 && httpVersionMinor >= 1)) {
+    throw new EgressRefusal('invalid', 'a request has one Host header (RFC 9112, 3.2)')
+  }
+  const { 'content-length': _length, ...kept } = endToEnd(request)
   return { ...kept, ...framing(request), host: authority }
 }
 
 /**
- * Sends a request on over a connection of its own, and its answer back. How long a body is, each side tells anew: it is
- * parsed here and written here, so that no two can understand it differently.
+ * Sends a request on over a connection of its own, and its answer back. Both messages are parsed here and written anew,
+ * their length included, so that no two parties can understand it differently. Whatever the target sends, the connection
+ * is closed at the end.
  *
+ * @param headersTimeoutMs from the first byte of the answer to the end of its headers.
  * @returns when the answer is out, or its client gone.
- * @throws {EgressRefusal} where there was no answer.
+ * @throws {EgressRefusal} if there was no answer that can be passed on.
  */
 export async function forwardRequest(
   request: IncomingMessage,
@@ -36,51 +40,93 @@ export async function forwardRequest(
   target: TargetUrl,
   headers: OutgoingHttpHeaders,
   upstream: Socket,
+  headersTimeoutMs: number,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const options = { method: request.method, path: target.path, headers, setHost: false }
-  const outgoing = send({ ...options, createConnection: () => upstream })
-  response.once('close', () => {
-    outgoing.destroy()
-    resolve()
-  })
-  outgoing.on('error', () => {
-    if (response.headersSent) response.destroy() // half an answer must not look like a whole one
-    else reject(new EgressRefusal('unreachable', `${target.host} ended the connection without an answer`))
-  })
-  outgoing.once('response', (answer) => sendBack(answer, response, request, outgoing))
-  request.on('error', () => {}) // its client is gone, which closes the response
-  request.pipe(outgoing)
-  await promise
+  promise.catch(() => {}) // it may fail after the client has gone
+  let answer: IncomingMessage | undefined
+  let late: NodeJS.Timeout | undefined
+  let interimAnswers = 0
+  const fail = (outcome: 'unreachable' | 'bad_answer' | 'timeout', what: string): void => {
+    if (!response.headersSent) reject(new EgressRefusal(outcome, `${target.host} ${what}`))
+    else if (!answer?.complete) response.destroy() // half an answer must not look like a whole one
+    upstream.destroy()
+  }
+  const expectHeaders = (): void => {
+    clearTimeout(late)
+    if (answer) return // its headers came with its first bytes
+    late = setTimeout(() => fail('timeout', 'did not finish the headers of its answer in time'), headersTimeoutMs)
+  }
+  try {
+    const options = { method: request.method, path: target.path, headers, setHost: false }
+    const outgoing = send({ ...options, createConnection: () => upstream })
+    outgoing.maxHeadersCount = 0 // Node would drop the others in silence
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith('HPE_')) fail('bad_answer', 'sent something that is not an HTTP answer')
+      else fail('unreachable', 'ended the connection without an answer')
+    })
+    response.once('close', resolve)
+    if (request.socket.destroyed) return // its events are over
+    if (upstream.destroyed) fail('unreachable', 'ended the connection without an answer')
+    outgoing.once('socket', () => upstream.once('data', expectHeaders))
+    outgoing.on('information', () => {
+      interimAnswers += 1
+      if (interimAnswers > maxInterimAnswers) fail('bad_answer', 'sent interim answers without end')
+      else expectHeaders()
+    })
+    outgoing.on('upgrade', () => fail('bad_answer', 'switched to another protocol, which nobody asked for'))
+    upstream.once('close', () => {
+      if (!response.headersSent) fail('unreachable', 'ended the connection without an answer')
+      request.unpipe(outgoing)
+      request.resume() // the rest of its body is dropped
+    })
+    outgoing.once('response', (received) => {
+      clearTimeout(late)
+      answer = received
+      const reason = whyRefused(received)
+      if (reason !== undefined) fail('bad_answer', reason)
+      else if (!sendBack(received, response, request)) fail('bad_answer', 'sent headers that HTTP cannot carry')
+    })
+    request.pipe(outgoing)
+    await promise
+  } finally {
+    clearTimeout(late)
+    upstream.destroy()
+  }
 }
 
-function sendBack(
-  answer: IncomingMessage,
-  response: ServerResponse,
-  request: IncomingMessage,
-  out: ClientRequest,
-): void {
-  // What is left of the body goes nowhere, and may never end.
-  if (!request.complete) response.setHeader('connection', 'close')
-  out.once('close', () => {
-    request.unpipe(out)
-    request.resume()
-  })
+/** Undefined for an answer that can be passed on. */
+function whyRefused({ statusCode: status = 0, headers }: IncomingMessage): string | undefined {
+  if (status < 200) return `sent ${status} as the status of its answer`
+  const coding = headers['transfer-encoding']
+  if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined
+  return 'sent its answer in a transfer coding other than chunked'
+}
+
+/**
+ * The reason phrase is not passed on: it may contain bytes that HTTP does not allow, and nobody needs it.
+ *
+ * @returns false if the headers cannot be passed on; nothing has been written then.
+ */
+function sendBack(answer: IncomingMessage, response: ServerResponse, request: IncomingMessage): boolean {
+  const { statusCode: status = 0 } = answer
+  const headers: OutgoingHttpHeaders = endToEnd(answer)
+  if (status === 204) delete headers['content-length'] // RFC 9110, 8.6
+  if (!request.complete) headers['connection'] = 'close' // the rest of its body goes nowhere, and may never end
   response.sendDate = false
   try {
-    for (const [name, values] of Object.entries(endToEnd(answer))) response.setHeader(name, values)
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage)
-  } catch (error) {
-    out.destroy(error instanceof Error ? error : undefined) // it holds what HTTP cannot carry
-    return
+    response.writeHead(status, headers)
+  } catch {
+    return false
   }
   pipeline(answer, response, () => {})
+  return true
 }
 
 function endToEnd(message: IncomingMessage): Record<string, string[]> {
   const named = (message.headers.connection ?? '').toLowerCase().split(',')
   const dropped = new Set([...hopByHop, ...named.map((name) => name.trim())])
-  dropped.delete('content-length') // nobody can name it away
+  dropped.delete('content-length') // `Connection` cannot remove it
   const kept = Object.entries(message.headersDistinct).filter(([name]) => {
     return !dropped.has(name) && !name.startsWith('proxy-')
   })

@@ -1,22 +1,22 @@
 import { hostOf, splitPort } from '../../../network/host-name.ts'
 import { EgressRefusal } from './refusal.ts'
 
-/** Where code wants to go. */
+/** The host and the port that code asks for. */
 export interface Target {
   /** As `hostOf` writes it. */
   host: string
   port: number
 }
 
-/** What a plain request is passed on as. */
+/** The parts of the URL of a plain request. */
 export interface TargetUrl extends Target {
-  /** The `Host` of the request that goes out. */
+  /** The `Host` header of the request that is sent. */
   authority: string
-  /** Path and query, as they came. */
+  /** Path and query, unchanged. */
   path: string
 }
 
-/** Of `CONNECT host:port` (RFC 9110, 9.3.6). @throws {EgressRefusal} 400. */
+/** The target of `CONNECT host:port` (RFC 9110, 9.3.6). @throws {EgressRefusal} 400. */
 export function targetOfConnect(authority: string): Target {
   const split = splitPort(authority)
   const host = split && hostOf(split.host)
@@ -24,7 +24,7 @@ export function targetOfConnect(authority: string): Target {
   return { host, port: split.port }
 }
 
-/** Of a request in absolute form (RFC 9112, 3.2.2). @throws {EgressRefusal} 400. */
+/** The target of a request in absolute form (RFC 9112, 3.2.2). @throws {EgressRefusal} 400. */
 export function targetOfUrl(url: string): TargetUrl {
   const [, scheme, authority = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)([^#]*)/i.exec(url) ?? []
   if (scheme?.toLowerCase() === 'https') {
@@ -44,7 +44,7 @@ export function targetOfUrl(url: string): TargetUrl {
   return { host, port, path, authority: `${bracketed(host)}${port === 80 ? '' : `:${port}`}` }
 }
 
-/** As it is shown and logged. */
+/** For messages. */
 export function nameOf({ host, port }: Target): string {
   return `${bracketed(host)}:${port}`
 }

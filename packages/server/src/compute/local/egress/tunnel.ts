@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Until a client that has ended its half is looked at again; twice as long each time. */
+/** Until a client that has ended its half is checked again; the time doubles with each check. */
 const [firstLookMs, lastLookMs] = [50, 2_000]
 const nothing = Buffer.alloc(0)
 
 /**
- * Passes bytes both ways, as fast as the slower side takes them, until both have ended. One that has ended only what it
- * sends still hears the other.
+ * Copies bytes both ways, as fast as the slower side takes them, until both sides have ended. A side that has ended its
+ * sending half still receives. Both sockets need a listener for `error` already.
  *
- * @param idleMs after which a side on which nothing moves ends both.
+ * @param idleMs if nothing moves on a side for so long, both are closed.
  */
 export function tunnel(client: Socket, upstream: Socket, idleMs: number): void {
   const endBoth = (): void => {
@@ -32,9 +32,9 @@ export function tunnel(client: Socket, upstream: Socket, idleMs: number): void {
 }
 
 /**
- * Node is told the same where a client has closed its socket and where only its sending half. A write tells the two
- * apart (unix(7): EPIPE), an empty one too, which no client sees. Without it a connection of code that was killed would
- * stay until the other side says something.
+ * Closes a client that has closed its whole socket. To Node that looks the same as one that has ended its sending half
+ * only, but a write to it fails (unix(7): EPIPE), even an empty one, which no client sees. Without this, a connection of
+ * code that was killed would stay open until the other side sends something.
  */
 function noticeEnd(client: Duplex): void {
   let timer: NodeJS.Timeout | undefined

@@ -57,14 +57,14 @@ async function resolved(host: string, lookup: Lookup): Promise<readonly string[]
   return addresses
 }
 
-/** Names of one sandbox that are resolved at a time, and those that may wait for it. */
+/** Names of one sandbox that are resolved at a time, and names that may wait. */
 const [maxLookups, maxWaiting] = [4, 128]
 
 /**
- * Few names at a time, each once: a lookup takes a thread that all of the server has in common, and code could ask for
- * names whose servers never answer.
+ * Resolves few names of one sandbox at a time, and each name once: a lookup takes a thread that all sandboxes share, and
+ * code could ask for names whose servers never answer.
  */
-export function sparing(lookup: Lookup): Lookup {
+export function limitLookups(lookup: Lookup): Lookup {
   const running = new Map<string, Promise<readonly string[]>>()
   const waiting: (() => void)[] = []
   let count = 0
@@ -75,14 +75,14 @@ export function sparing(lookup: Lookup): Lookup {
     try {
       return await lookup(name)
     } finally {
-      const waiter = waiting.shift() // who takes its place, where anybody waits
+      const waiter = waiting.shift() // takes its place
       if (waiter) waiter()
       else count -= 1
     }
   }
   return (name) => {
-    const known = running.get(name)
-    if (known) return known
+    const pending = running.get(name)
+    if (pending) return pending
     const found = next(name).finally(() => running.delete(name))
     running.set(name, found)
     return found

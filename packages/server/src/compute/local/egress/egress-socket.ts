@@ -1,0 +1,94 @@
+import { constants } from 'node:fs'
+import { chmod, chown, mkdir, open, rm } from 'node:fs/promises'
+import { createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import type { HostUser } from '../host-uid.ts'
+import { egressLimits } from './egress-limits.ts'
+import { type EgressRecord, OpenRecord } from './egress-record.ts'
+import { EgressRefusal, endRefused } from './refusal.ts'
+import { tunnel } from './tunnel.ts'
+
+/** Options of the socket of one sandbox. */
+export interface EgressSocketOptions {
+  /** Of the socket; its folder is made if it does not exist. */
+  path: string
+  /** Only they can connect. */
+  user: HostUser
+  /** Makes a connection to the sandbox's proxy, or rejects with the signal. */
+  connect: (signal: AbortSignal) => Promise<Socket>
+  /** Called for a connection for which there was no proxy. */
+  onEnd: (record: EgressRecord) => void
+}
+
+/** For the proxy, which may have to be started again. */
+const waitMs = 10_000
+
+/**
+ * The socket that is bound into a sandbox. It belongs to the server and not to the process of the proxy, so that it
+ * outlives that: a sandbox cannot be given another one. Bytes are copied between the two, and nothing is read of them.
+ */
+export class EgressSocket implements AsyncDisposable {
+  readonly #options: EgressSocketOptions
+  readonly #server: Server
+  readonly #clients = new Set<Socket>()
+  /** Aborted when the sandbox ends. */
+  readonly #closing = new AbortController()
+
+  constructor(options: EgressSocketOptions) {
+    this.#options = options
+    this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
+    this.#server.maxConnections = egressLimits.maxConnections + egressLimits.maxRefusedConnections
+    this.#server.on('connection', (client) => {
+      client.on('error', () => {}) // it is closed then, which is handled
+      this.#relay(client).catch(() => client.destroy())
+    })
+  }
+
+  /** @throws if the path cannot be had. */
+  async listen(): Promise<void> {
+    const { path, user } = this.#options
+    const folderPath = dirname(path)
+    await mkdir(folderPath, { recursive: true })
+    await chmod(folderPath, 0o711)
+    // A socket's path has 107 characters at most (unix(7)), and a data folder's may be longer.
+    const folder = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once('error', reject)
+        this.#server.listen(`/proc/self/fd/${folder.fd}/${path.slice(folderPath.length + 1)}`, () => {
+          this.#server.off('error', reject)
+          this.#server.on('error', () => {}) // a connection could not be accepted; others can be
+          resolve()
+        })
+      })
+      await chmod(path, 0o600)
+      if (process.getuid?.() === 0) await chown(path, user.uid, user.gid)
+    } finally {
+      await folder.close()
+    }
+  }
+
+  /** Ends every connection, and removes the socket. Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
+    for (const client of this.#clients) client.destroy()
+    await closed
+    await rm(this.#options.path, { force: true })
+  }
+
+  async #relay(client: Socket): Promise<void> {
+    this.#clients.add(client)
+    client.once('close', () => this.#clients.delete(client))
+    const record = new OpenRecord(this.#options.onEnd)
+    try {
+      const proxy = await this.#options.connect(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(waitMs)]))
+      if (client.destroyed) proxy.destroy()
+      else tunnel(client, proxy, egressLimits.idleMs)
+    } catch {
+      record.end('unavailable')
+      endRefused(client, new EgressRefusal('unavailable', 'the egress proxy is not running: try again in a moment'))
+      client.resume() // what it sends meanwhile is dropped, or its end would not be seen
+    }
+  }
+}

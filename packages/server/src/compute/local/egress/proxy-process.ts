@@ -1,0 +1,189 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { constants } from 'node:fs'
+import { chown, type FileHandle, mkdir, open, rm } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { TheazoServerError } from '../../../errors.ts'
+import type { HostPattern } from '../../../network/host-pattern.ts'
+import { orAbort } from '../../../or-abort.ts'
+import { type HostUser, hostUsers } from '../host-uid.ts'
+import type { EgressRecord } from './egress-record.ts'
+import type { ProxyAnswer } from './proxy-answers.ts'
+import { ProxyChild } from './proxy-child.ts'
+import { readGreeting } from './read-greeting.ts'
+
+/** Options of the process. */
+export interface ProxyProcessOptions {
+  /** Is made for the sockets of the process, in a folder that is closed to other users. */
+  folderPath: string
+  /** Bounds what all sandboxes reach. */
+  operator: readonly HostPattern[]
+  log: Logger
+  /** Called each time that the process has ended by itself. */
+  onLost: () => void
+}
+
+/** Between the end of one and the start of the next: doubled each time, until one has lived for long enough. */
+const [firstDelayMs, maxDelayMs, goodMs] = [100, 30_000, 10_000]
+/** For the connections of a sandbox that ends. */
+const closeMs = 2_000
+/** For a connection to the process, which may end in between. */
+const [maxAttempts, retryMs] = [5, 100]
+
+/** A sandbox whose proxy runs in the process. */
+interface Way {
+  allow: readonly HostPattern[]
+  onEnd: (record: EgressRecord) => void
+  /** Resolves when its proxy accepts connections; replaced when the process has ended. */
+  opened: PromiseWithResolvers<void>
+  /** Resolves when its proxy has ended. */
+  closed: PromiseWithResolvers<void>
+  isClosing: boolean
+}
+
+/**
+ * The process of the egress proxy: started for the first sandbox that has a network, and again whenever it has ended.
+ * It is not trusted: it may end, stop, or say anything, at any time.
+ */
+export class ProxyProcess implements AsyncDisposable {
+  readonly #options: ProxyProcessOptions
+  readonly #ways = new Map<number, Way>()
+  readonly #closing = new AbortController()
+  #keeping: Promise<void> | undefined
+  #child: ProxyChild | undefined
+  /** Proves that it is the process that has accepted a connection: it could put a link in place of its socket. */
+  #greeting = ''
+  #folder: { handle: FileHandle; user: HostUser } | undefined
+  #delayMs = firstDelayMs
+  #startAt = 0
+
+  constructor(options: ProxyProcessOptions) {
+    this.#options = options
+  }
+
+  /** Gives a sandbox a proxy. It can be connected to at once, also if the process has yet to start. */
+  open(number: number, allow: readonly HostPattern[], onEnd: (record: EgressRecord) => void): void {
+    const [opened, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    this.#ways.set(number, { allow, onEnd, opened, closed, isClosing: false })
+    this.#child?.say({ kind: 'open', number, allow })
+    this.#keeping ??= this.#keepRunning()
+  }
+
+  /** Ends the proxy of a sandbox, and waits for the records of its connections. Idempotent. */
+  async close(number: number): Promise<void> {
+    const way = this.#ways.get(number)
+    if (!way) return
+    way.isClosing = true
+    if (this.#child) {
+      this.#child.say({ kind: 'close', number })
+      await Promise.race([way.closed.promise, sleep(closeMs, undefined, { ref: false })])
+    }
+    this.#ways.delete(number)
+  }
+
+  /**
+   * A connection to the proxy of a sandbox. If the process is not running, waits for it.
+   *
+   * @throws the signal's reason, or what prevents it again and again.
+   */
+  async connect(number: number, signal: AbortSignal): Promise<Socket> {
+    for (let attempt = 1; ; attempt += 1) {
+      signal.throwIfAborted()
+      const way = this.#ways.get(number)
+      if (!way) throw new TheazoServerError('The sandbox has ended.')
+      await orAbort(way.opened.promise, signal)
+      try {
+        return await this.#connectOnce(number, signal)
+      } catch (error) {
+        if (attempt === maxAttempts) throw error
+      }
+      await sleep(retryMs, undefined, { signal })
+    }
+  }
+
+  /** Ends the process, and removes its sockets. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort()
+    await this.#child?.end()
+    await this.#keeping
+    await this.#folder?.handle.close()
+    this.#folder = undefined
+    await rm(this.#options.folderPath, { recursive: true, force: true })
+  }
+
+  async #connectOnce(number: number, signal: AbortSignal): Promise<Socket> {
+    if (!this.#folder) throw new TheazoServerError('The egress proxy has not been started.')
+    // A socket's path has 107 characters at most (unix(7)), and a data folder's may be longer.
+    const socket = connect({ path: `/proc/self/fd/${this.#folder.handle.fd}/${number}`, allowHalfOpen: true })
+    socket.on('error', () => {}) // it is closed then, which is handled
+    try {
+      await once(socket, 'connect', { signal })
+      await readGreeting(socket, Buffer.from(this.#greeting), signal)
+      return socket
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+  }
+
+  /** For as long as there are sandboxes. Never rejects. */
+  async #keepRunning(): Promise<void> {
+    const { signal } = this.#closing
+    while (this.#ways.size > 0 && !signal.aborted) {
+      const waitMs = this.#startAt - performance.now()
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) break
+      const startedAt = performance.now()
+      const reason = await this.#run().catch(String)
+      this.#child = undefined
+      for (const way of this.#ways.values()) {
+        way.opened = Promise.withResolvers()
+        way.closed.resolve()
+      }
+      if (!signal.aborted) this.#lose(reason, performance.now() - startedAt)
+    }
+    this.#keeping = undefined
+  }
+
+  /** Until the process has ended. @returns why. */
+  async #run(): Promise<string> {
+    const { folderPath, operator } = this.#options
+    const { user } = (this.#folder ??= await openFolder(folderPath))
+    const greeting = (this.#greeting = randomBytes(16).toString('hex'))
+    const child = new ProxyChild(folderPath, (answer) => this.#take(answer))
+    this.#child = child
+    child.say({ kind: 'begin', user, greeting, operator })
+    for (const [number, { allow, isClosing }] of this.#ways) {
+      if (!isClosing) child.say({ kind: 'open', number, allow })
+    }
+    return await child.ended
+  }
+
+  #lose(reason: string, livedMs: number): void {
+    if (livedMs >= goodMs) this.#delayMs = firstDelayMs
+    this.#options.log.error({ reason, startsAgainInMs: this.#delayMs }, 'the process of the egress proxy has ended')
+    this.#startAt = performance.now() + this.#delayMs
+    this.#delayMs = Math.min(2 * this.#delayMs, maxDelayMs)
+    this.#options.onLost()
+  }
+
+  #take(answer: ProxyAnswer): void {
+    if (answer.kind === 'ready' || answer.kind === 'pong') return
+    const way = this.#ways.get(answer.number)
+    if (!way) return // it has ended meanwhile
+    if (answer.kind === 'opened') way.opened.resolve()
+    else if (answer.kind === 'closed') way.closed.resolve()
+    else if (answer.kind === 'ended') way.onEnd(answer.record)
+    else this.#options.log.error({ reason: answer.reason }, 'the egress proxy of a sandbox has no socket')
+  }
+}
+
+/** Of the user that the process becomes: an agent's kind of user, which has no rights on the machine. */
+async function openFolder(path: string): Promise<{ handle: FileHandle; user: HostUser }> {
+  const user = (await hostUsers())('the egress proxy')
+  await mkdir(path, { mode: 0o700 })
+  if (process.getuid?.() === 0) await chown(path, user.uid, user.gid)
+  return { handle: await open(path, constants.O_RDONLY | constants.O_DIRECTORY), user }
+}

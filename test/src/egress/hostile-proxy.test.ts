@@ -1,0 +1,134 @@
+// Programs in place of the proxy's, which do what code of an attacker in that process could do. The server must not mind.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { statusOf } from '../host-processes.ts'
+import { say } from '../isolation/each-server.ts'
+import { canMakeWorlds, createWorld, type World } from './world.ts'
+
+let world: World
+/** The program in the copy of the server that a plain user runs. */
+let programPath: string
+let program: string
+beforeAll(async () => {
+  if (!canMakeWorlds) return
+  world = await createWorld()
+  await (await world.startServer(false))[Symbol.asyncDispose]() // it makes the copy
+  programPath = join(world.folder, 'plain/copy/server/dist/compute/local/egress/proxy-program.js')
+  program = readFileSync(programPath, 'utf8')
+})
+afterAll(async () => await world?.[Symbol.asyncDispose]())
+
+const preamble = `
+const record = { outcome: 'passed', bytesUp: 1, bytesDown: 1, durationMs: 1 }
+const write = (text) => process.stdout.write(text)
+const answer = (message) => write(JSON.stringify(message) + String.fromCharCode(10))
+const ended = (changes) => answer({ kind: 'ended', number: 1, record: { ...record, ...changes } })
+process.stdin.resume().on('end', () => process.exit())
+answer({ kind: 'ready' })
+`
+const programs: [does: string, code: string][] = [
+  ['sends no JSON', 'setInterval(() => write("nonsense" + String.fromCharCode(10)), 1)'],
+  ['sends deep JSON', 'write("[".repeat(1000) + String.fromCharCode(10))'],
+  ['sends null', 'write("null" + String.fromCharCode(10))'],
+  ['sends a line without end', 'setInterval(() => write("x".repeat(65536)), 1)'],
+  ['sends records of an agent for ever', 'setInterval(() => { for (let i = 0; i < 5000; i += 1) ended({}) }, 10)'],
+  ['sends pongs for ever', 'setInterval(() => { for (let i = 0; i < 5000; i += 1) answer({ kind: "pong" }) }, 10)'],
+  ['sends negative bytes', 'ended({ bytesUp: -1 })'],
+  ['sends bytes in a string', 'ended({ bytesUp: "1" })'],
+  ['sends 2^80 bytes', 'ended({ bytesDown: 2 ** 80 })'],
+  ['sends an unknown outcome', 'ended({ outcome: "__proto__" })'],
+  ['sends a host with a line break', 'ended({ target: { host: "a" + String.fromCharCode(10) + "b", port: 1 } })'],
+  ['sends a record with another field', 'ended({ agentId: "another" })'],
+  ['complains for ever', 'setInterval(() => process.stderr.write("x".repeat(65536)), 1)'],
+]
+
+/** All of them, and for longer, in `pnpm soak`: each takes seconds. */
+const isSoak = process.env['THEAZO_SOAK'] === '1'
+const tried = programs.filter((_, index) => isSoak || index % 3 === 0)
+const watchedMs = isSoak ? 5_000 : 1_000
+
+describe.runIf(canMakeWorlds)('a proxy', () => {
+  test.each(tried)('that %s', async (_does, code) => {
+    await withProgram(preamble + code, async ({ server, agent, bystander }) => {
+      const pid = `${server.process.child.pid}`
+      const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(pid))?.[1]) * 1024
+      const before = residentBytes()
+      const refused = say(agent, 'bash', 'curl -sS -m 20 -o /dev/null -w "%{http_code}" http://one.example.org/')
+      const until = performance.now() + watchedMs
+      while (performance.now() < until) {
+        expect((await fetch(server.url.replace('/v1', '/healthz'))).status).toBe(200)
+        await sleep(100)
+      }
+      expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+      expect(await refused).toContain('503')
+      expect(residentBytes() - before).toBeLessThan(100 * 2 ** 20)
+      expect((await fetch(server.url.replace('/v1', '/metrics'))).status).toBe(200)
+      const lines = server.process.output.err.split('\n')
+      expect(lines.filter((line) => line.includes('"egress"')).length).toBeLessThan(1_000) // 200 in 10 s
+      expect(lines.filter((line) => line.includes('another'))).toEqual([])
+    })
+  })
+
+  test('that ends at once is started ever later, and works again once it can', async () => {
+    await withProgram('process.exit(3)', async ({ server, agent, bystander }) => {
+      const starts = (): number =>
+        server.process.output.err.split('the process of the egress proxy has ended').length - 1
+      expect(await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toBe(
+        'theazo: the egress proxy is not running: try again in a moment',
+      )
+      expect(starts()).toBeGreaterThan(3)
+      expect(starts()).toBeLessThan(10)
+      expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+      writeFileSync(programPath, program)
+      await expect
+        .poll(async () => await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/'), { timeout: 50_000 })
+        .toContain('hello one.example.org')
+    })
+  })
+
+  test('that puts a link to another socket in place of its own gets no bytes of the agent sent there', async () => {
+    const code = `
+import { symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+const report = (reason) => answer({ kind: 'failed', number: 1, reason })
+const other = createServer((socket) => {
+  report('connected')
+  socket.on('data', () => report('received')).on('error', () => {})
+})
+other.listen('./other', () => {
+  symlinkSync('other', './1')
+  answer({ kind: 'opened', number: 1 })
+})`
+    await withProgram(preamble + code, async ({ server, agent }) => {
+      expect(await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toContain('is not running')
+      expect(server.process.output.err).toContain('"reason":"connected"')
+      expect(server.process.output.err).not.toContain('"reason":"received"')
+    })
+  })
+
+  test('of ours works in the same place', async () => {
+    await withProgram(program, async ({ agent }) => {
+      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello one.example.org')
+    })
+  })
+})
+
+type Parts = Record<
+  'agent' | 'bystander',
+  Awaited<ReturnType<Awaited<ReturnType<World['startServer']>>['newAgent']>>
+> & {
+  server: Awaited<ReturnType<World['startServer']>>
+}
+
+async function withProgram(code: string, use: (parts: Parts) => Promise<void>): Promise<void> {
+  writeFileSync(programPath, code)
+  try {
+    await using server = await world.startServer(false)
+    const [agent, bystander] = [await server.newAgent(['one.example.org']), await server.newAgent()]
+    await use({ server, agent, bystander })
+  } finally {
+    writeFileSync(programPath, program)
+  }
+}

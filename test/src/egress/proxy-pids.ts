@@ -1,0 +1,11 @@
+import { readdirSync } from 'node:fs'
+import { commandOf, statusOf } from '../host-processes.ts'
+
+/** Processes of the egress proxy, of one server or of all. */
+export function proxyPids(serverPid?: number): number[] {
+  const found = readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid) || !commandOf(pid).includes('egress/proxy-program')) return false
+    return serverPid === undefined || new RegExp(`^PPid:\\t${serverPid}$`, 'm').test(statusOf(pid))
+  })
+  return found.map(Number)
+}

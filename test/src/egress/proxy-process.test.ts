@@ -1,0 +1,181 @@
+// The process of the egress proxy may end, stop or say anything: it costs the requests under way, and nothing else.
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Agent } from '@theazo/core'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { statusOf } from '../host-processes.ts'
+import { say } from '../isolation/each-server.ts'
+import { proxyPids } from './proxy-pids.ts'
+import { rawClients } from './raw-clients.ts'
+import { canMakeWorlds, createWorld, type Seen, type World, type WorldServer } from './world.ts'
+
+let world: World
+beforeAll(async () => {
+  process.env['THEAZO_TEST_SECRET'] = secret // every server inherits it
+  if (canMakeWorlds) world = await createWorld()
+})
+afterAll(async () => await world?.[Symbol.asyncDispose]())
+
+const secret = 'secret-in-the-environment-of-the-server'
+const hello = /^hello one\.example\.org at/
+const get = 'curl -sS -m 20 http://one.example.org/'
+const lossLine = 'the process of the egress proxy has ended'
+
+/** Counts the texts that a process has in its memory; pages that it has never touched are left out (proc_pid_pagemap). */
+const findInMemory = `
+import itertools, re, sys
+PAGE = 4096
+pid, texts = sys.argv[1], sys.argv[2:]
+forms = {text: (text.encode(), text.encode('utf-16-le')) for text in texts}
+found, size = set(), 0
+with open(f'/proc/{pid}/mem', 'rb', 0) as memory, open(f'/proc/{pid}/pagemap', 'rb', 0) as pagemap:
+    for line in open(f'/proc/{pid}/maps'):
+        if not (match := re.match(r'([0-9a-f]+)-([0-9a-f]+) rw', line)): continue
+        start, end = (int(each, 16) // PAGE for each in match.groups())
+        pagemap.seek(start * 8)
+        entries = memoryview(pagemap.read((end - start) * 8)).cast('Q')
+        for is_there, run in itertools.groupby(range(len(entries)), lambda n: entries[n] >> 62 != 0):
+            if not is_there: continue
+            run = list(run)
+            memory.seek((start + run[0]) * PAGE)
+            data = memory.read(len(run) * PAGE)
+            size += len(data)
+            found |= {text for text, each in forms.items() if any(form in data for form in each)}
+print(len(found), size > 1_000_000)`
+
+/** A server of a plain user too in `pnpm soak`: these tests take minutes. */
+const kinds = process.env['THEAZO_SOAK'] === '1' ? [true, false] : [true]
+
+describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoot) => {
+  let server: WorldServer
+  let agent: Agent
+  let bystander: Agent
+  beforeAll(async () => {
+    server = await world.startServer(isRoot)
+    agent = await server.newAgent(['one.example.org', 'one.example.org:22', 'one.example.org:23'])
+    bystander = await server.newAgent()
+  })
+  afterAll(async () => await server[Symbol.asyncDispose]())
+  beforeEach(async () => await world.act('forget'))
+
+  const serverPid = (): number => Number(server.process.child.pid)
+  const losses = (): number => server.process.output.err.split(lossLine).length - 1
+  async function lossMetric(): Promise<number> {
+    const metrics = await (await fetch(server.url.replace('/v1', '/metrics'))).text()
+    return Number(/^theazo_egress_proxy_losses_total (\d+)$/m.exec(metrics)?.[1])
+  }
+
+  test('is one for all agents, and started for the first that has a network', async () => {
+    await using otherWorld = await createWorld()
+    await using other = await otherWorld.startServer(isRoot)
+    await other.newAgent()
+    expect(proxyPids(other.process.child.pid)).toEqual([])
+    await Promise.all([other.newAgent(['one.example.org']), other.newAgent(['one.example.org'])])
+    await expect.poll(() => proxyPids(other.process.child.pid)).toHaveLength(1)
+  })
+
+  test('has neither the keys nor the environment nor the files of the server, nor the rights of root', async () => {
+    expect(await say(agent, 'bash', get)).toMatch(hello)
+    const [pid = 0] = proxyPids(serverPid())
+    const environ = (of: number): string => readFileSync(`/proc/${of}/environ`, 'utf8')
+    expect(environ(serverPid())).toContain(secret)
+    expect(environ(pid).split('\0').filter(Boolean)).toEqual(['UV_THREADPOOL_SIZE=32'])
+    const memoryOf = async (of: number): Promise<string> => {
+      const args = ['-c', findInMemory, `${of}`, server.process.apiKey, secret]
+      return (await promisify(execFile)('/usr/bin/python3', args)).stdout
+    }
+    expect(await memoryOf(serverPid())).toBe('2 True\n')
+    expect(await memoryOf(pid)).toBe('0 True\n')
+    const kinds = readdirSync(`/proc/${pid}/fd`).map((fd) =>
+      readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/[[:].*/, ''),
+    )
+    expect(new Set(kinds)).toEqual(new Set(['socket', 'pipe', 'anon_inode', '/dev/null']))
+    const status = statusOf(`${pid}`)
+    expect(status).toMatch(/^Uid:\t([1-9]\d+)\t\1\t\1\t\1$/m)
+    expect(status).toMatch(/^Groups:\t\s*$/m)
+    expect(status).toMatch(/^CapPrm:\t0+$/m)
+  })
+
+  test('is killed: requests under way fail, and the next ones work, with the same agent', async () => {
+    const [pid = 0] = proxyPids(serverPid())
+    const [lossesBefore, metricBefore] = [losses(), await lossMetric()]
+    const tunnels = async (): Promise<number> => (await world.act<Record<string, number>>('open'))['23'] ?? 0
+    const tunnelsBefore = await tunnels()
+    const underWay = rawClients(agent, [
+      ['GET http://one.example.org/silent HTTP/1.1\r\nHost: x\r\n\r\n'],
+      ['CONNECT one.example.org:23 HTTP/1.1\r\nHost: x\r\n\r\n'],
+    ])
+    await expect.poll(async () => (await world.act<Seen[]>('seen')).length).toBe(1)
+    await expect.poll(tunnels).toBe(tunnelsBefore + 1)
+    process.kill(pid, 'SIGKILL')
+    expect(await underWay).toMatchObject([
+      { answer: '', isClosed: true },
+      { answer: 'HTTP/1.1 200 Connection established\r\n\r\n', isClosed: true },
+    ])
+    expect(await say(agent, 'bash', get)).toMatch(hello)
+    expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+    expect(proxyPids(serverPid())).not.toContain(pid)
+    expect(await lossMetric()).toBe(metricBefore + 1)
+    expect(losses()).toBe(lossesBefore + 1)
+    expect((await server.newAgent(['one.example.org'])).data.status).toBe('idle')
+  })
+
+  test('stops answering: it is killed, and another one started', async () => {
+    const [pid = 0] = proxyPids(serverPid())
+    process.kill(pid, 'SIGSTOP')
+    await expect.poll(() => proxyPids(serverPid()), { timeout: 40_000 }).not.toContain(pid)
+    expect(await say(agent, 'bash', get)).toMatch(hello)
+  })
+
+  test('has as many connections of an agent as before', async () => {
+    const connect = 'CONNECT one.example.org:23 HTTP/1.1\r\nHost: x\r\n\r\n'
+    const code = `
+import socket
+sockets = [socket.create_connection(('127.0.0.1', 3128)) for _ in range(140)]
+for each in sockets: each.sendall(${JSON.stringify(connect)}.encode())
+answers = [each.recv(12)[9:].decode() for each in sockets]
+print(answers.count('200'), answers.count('503'))`
+    expect(await say(agent, 'python', code)).toBe('128 12')
+    await expect.poll(async () => await say(agent, 'bash', get)).toMatch(hello)
+  })
+
+  test('keeps the memory of a slow client bounded', async () => {
+    const [pid = 0] = proxyPids(serverPid())
+    const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(`${pid}`))?.[1]) * 1024
+    const request = 'GET http://one.example.org/big?bytes=200000000 HTTP/1.1\r\nHost: x\r\n\r\n'
+    const code = `
+import socket, time
+sockets = [socket.create_connection(('127.0.0.1', 3128)) for _ in range(10)]
+for each in sockets: each.sendall(${JSON.stringify(request)}.encode())
+time.sleep(2)`
+    const before = residentBytes()
+    const running = say(agent, 'python', code)
+    let most = 0
+    const watch = setInterval(() => (most = Math.max(most, residentBytes())), 100)
+    await running
+    clearInterval(watch)
+    expect(most - before).toBeLessThan(80 * 2 ** 20)
+  })
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'ends with the server, by %s, and leaves no socket',
+    async (signal) => {
+      await using otherWorld = await createWorld()
+      const other = await otherWorld.startServer(isRoot)
+      const one = await other.newAgent(['one.example.org'])
+      expect(await say(one, 'bash', get)).toMatch(hello)
+      const [pid = 0] = proxyPids(other.process.child.pid)
+      const folder = dirname(dirname(readlinkSync(`/proc/${pid}/cwd`)))
+      expect(readdirSync(join(folder, 'egress'))).toHaveLength(1)
+      other.process.child.kill(signal)
+      await other[Symbol.asyncDispose]()
+      await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false)
+      // What a server leaves that was killed, the next one removes.
+      if (signal === 'SIGKILL') await (await otherWorld.startServer(isRoot))[Symbol.asyncDispose]()
+      expect(existsSync(folder)).toBe(false)
+    },
+    180_000,
+  )
+})
