@@ -242,7 +242,8 @@ export function describeRuns({ session }: Subject): void {
       await expect.poll(async () => (await ask()).data.status, { timeout: 20_000 }).toBe('completed')
       expect((await ask()).text).toContain('It is 3.\n[cost so far: $0.13]')
       const none = await getTask.run({ taskId: 'task_none' }, { sandbox })
-      expect(none).toMatchObject({ isError: true, error: { code: 'not_found' } })
+      expect(none).toMatchObject({ isError: true, error: { code: 'tool_input' } })
+      expect(none.text).toBe('There is no task task_none of this sandbox. Give the id of start_task.')
     })
   })
 }
