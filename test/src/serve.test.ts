@@ -96,13 +96,22 @@ test('deleting the key file makes a new key: the old one is refused, the session
 
 test('a body that is too large is answered, also while it is still being sent', async () => {
   await using server = await serve()
+  const client = new Theazo({ baseUrl: server.url, apiKey: server.apiKey })
+  const session = await client.sessions.forUser('u')
+  const { id } = await session.agents.create()
   const headers = { authorization: `Bearer ${server.apiKey}` }
-  for (const sizeBytes of [10 * 1024 * 1024 + 1, 20 * 1024 * 1024]) {
-    for (let round = 0; round < 10; round += 1) {
-      const body = 'x'.repeat(sizeBytes)
-      const answer = await fetch(`${server.url}/sessions`, { method: 'POST', headers, body })
-      expect(answer.status).toBe(422)
-      expect(await answer.json()).toMatchObject({ error: { details: { fields: { body: ['is larger than 10 MiB'] } } } })
+  for (const [path, maxMiB] of [
+    ['/sessions', 1],
+    [`/agents/${id}/exec`, 10],
+  ] as const) {
+    for (const sizeBytes of [maxMiB * 1024 * 1024 + 1, 20 * 1024 * 1024]) {
+      for (let round = 0; round < 5; round += 1) {
+        const body = 'x'.repeat(sizeBytes)
+        const answer = await fetch(`${server.url}${path}`, { method: 'POST', headers, body })
+        expect(answer.status).toBe(422)
+        const fields = { body: [`is larger than ${maxMiB} MiB`] }
+        expect(await answer.json()).toMatchObject({ error: { details: { fields } } })
+      }
     }
   }
 })

@@ -1,4 +1,5 @@
 // Bytes that break the rules, from hosts and from code. Each ends one connection, and nothing else.
+import { readdirSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { say } from '../isolation/each-server.ts'
@@ -88,10 +89,10 @@ describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s'
 
   describe('code', () => {
     let answers: RawAnswer[]
-    let before: number
+    let invalidBefore: number
     beforeAll(async () => {
       await assertAllIsWell()
-      before = records().length
+      invalidBefore = records().filter(({ outcome }) => outcome === 'invalid').length
       answers = await rawClients(
         agent,
         hostileRequests.map(({ steps }) => steps),
@@ -103,8 +104,24 @@ describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s'
       expect(answers[number]?.seconds).toBeLessThan(25)
     })
 
+    test('that sends descriptors to the socket itself', async () => {
+      const program = `
+import array, os, socket
+sock = socket.socket(socket.AF_UNIX); sock.connect('/run/theazo-egress')
+rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [os.open('/dev/null', 0)] * 200))
+sock.sendmsg([b'GET http://one.example.org/ HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n'], [rights])
+print(sock.makefile('rb').read().decode())`
+      const descriptors = (): number => readdirSync(`/proc/${server.process.child.pid}/fd`).length
+      const openBefore = descriptors()
+      expect(await say(agent, 'python', program)).toContain('hello one.example.org')
+      await expect.poll(descriptors).toBeLessThan(openBefore + 50)
+    })
+
     test('leaves a record of each, and everything else as it was', async () => {
-      await expect.poll(() => records().length - before).toBeGreaterThanOrEqual(hostileRequests.length)
+      const invalid = hostileRequests.filter(({ gives }) => gives.source === String.raw`^HTTP\/1\.1 400 `)
+      expect(invalid.length).toBeGreaterThan(25)
+      const ofInvalid = (): object[] => records().filter(({ outcome }) => outcome === 'invalid')
+      await expect.poll(() => ofInvalid().length - invalidBefore).toBeGreaterThanOrEqual(invalid.length)
       await assertAllIsWell()
       expect(proxyPids(server.process.child.pid)).toEqual(pids)
     })

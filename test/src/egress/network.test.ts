@@ -23,11 +23,13 @@ function logged(server: WorldServer): Record<string, unknown>[] {
 }
 
 /** Sockets of ways out, in the folders of servers. */
-function socketsOf(isRoot: boolean): string[] {
+/** Of the server with this process id alone: other tests have servers beside it. */
+function socketsOf(isRoot: boolean, pid: number | undefined): string[] {
   const user = known.uid
   const base = isRoot ? '/var/lib/theazo' : join(world.folder, 'plain/tmp', `theazo-${user}`)
   const found: string[] = []
   for (const name of readdirSync(join(base, 'temporary'))) {
+    if (!name.startsWith(`${pid}-`)) continue
     const folder = join(base, 'temporary', name, 'egress')
     try {
       found.push(...readdirSync(folder).map((socket) => join(folder, socket)))
@@ -170,7 +172,7 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
       `curl -sS --unix-socket /run/theazo-egress http://${name}.example.org/ --request-target http://${name}.example.org/`
     expect(await say(other, 'bash', direct('two'))).toContain('hello') // and gains nothing by it
     expect(await say(other, 'bash', direct('one'))).toContain('is not in this agent')
-    const sockets = socketsOf(isRoot)
+    const sockets = socketsOf(isRoot, server.process.child.pid)
     expect(sockets.length).toBeGreaterThanOrEqual(2)
     for (const path of sockets) {
       expect(statSync(path).isSocket()).toBe(true)
@@ -341,7 +343,7 @@ import os; os.rename("told.part", "told")' > /dev/null 2>&1 & until [[ -e begun 
   })
 
   test('terminate ends its connections and leaves no socket', async () => {
-    const before = socketsOf(isRoot).length
+    const before = socketsOf(isRoot, server.process.child.pid).length
     const mine = await server.newAgent(allow)
     const code = `setsid python3 -c '
 import socket, time
@@ -349,20 +351,20 @@ s = socket.create_connection(("127.0.0.1", 3128))
 s.sendall(b"CONNECT one.example.org:23 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ -e begun ]]; do sleep 0.05; done`
     await mine.exec('bash', code)
-    expect(socketsOf(isRoot)).toHaveLength(before + 1)
+    expect(socketsOf(isRoot, server.process.child.pid)).toHaveLength(before + 1)
     await mine.terminate()
-    expect(socketsOf(isRoot)).toHaveLength(before)
+    expect(socketsOf(isRoot, server.process.child.pid)).toHaveLength(before)
     await expect.poll(() => logged(server).filter(({ agentId }) => agentId === mine.id)).toMatchObject([{ port: 23 }])
   })
 
   test('a sandbox that broke down has a new one with the next exec', async () => {
     await using mine = await server.newAgent(allow)
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    const before = socketsOf(isRoot)
+    const before = socketsOf(isRoot, server.process.child.pid)
     const uid = isRoot ? uidOf(mine) : undefined
     if (uid === undefined) return // a plain user's sandboxes cannot be told apart
     for (const pid of processesOf(uid)) process.kill(Number(pid), 'SIGKILL')
-    await expect.poll(() => socketsOf(isRoot).length).toBe(before.length - 1)
+    await expect.poll(() => socketsOf(isRoot, server.process.child.pid).length).toBe(before.length - 1)
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
   })
 
@@ -411,10 +413,11 @@ for n in range(300):
 
   test.each(['SIGTERM', 'SIGKILL'] as const)('after %s and a new server it works again', async (signal) => {
     expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    server.process.child.kill(signal)
+    const { child } = server.process
+    child.kill(signal)
     await server[Symbol.asyncDispose]()
     server = await world.startServer(isRoot)
-    expect(socketsOf(isRoot)).toEqual([]) // those of the one that was killed are swept away
+    expect(socketsOf(isRoot, child.pid)).toEqual([]) // those of the one that was killed are swept away
     agent = await server.theazo.agents.get(agent.id)
     expect(agent.data.network).toEqual({ allow })
     expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')

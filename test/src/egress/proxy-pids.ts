@@ -9,3 +9,10 @@ export function proxyPids(serverPid?: number): number[] {
   })
   return found.map(Number)
 }
+
+/** The one of a server. @throws if there is none, or more than one. */
+export function proxyPidOf(serverPid: number | undefined): number {
+  const [pid, ...others] = proxyPids(serverPid)
+  if (pid === undefined || others.length > 0) throw new Error(`not one process of the egress proxy: ${pid} ${others}`)
+  return pid
+}

@@ -7,7 +7,7 @@ import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { statusOf } from '../host-processes.ts'
 import { say } from '../isolation/each-server.ts'
-import { proxyPids } from './proxy-pids.ts'
+import { proxyPidOf, proxyPids } from './proxy-pids.ts'
 import { rawClients } from './raw-clients.ts'
 import { canMakeWorlds, createWorld, type Seen, type World, type WorldServer } from './world.ts'
 
@@ -78,7 +78,7 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
 
   test('has neither the keys nor the environment nor the files of the server, nor the rights of root', async () => {
     expect(await say(agent, 'bash', get)).toMatch(hello)
-    const [pid = 0] = proxyPids(serverPid())
+    const pid = proxyPidOf(serverPid())
     const environ = (of: number): string => readFileSync(`/proc/${of}/environ`, 'utf8')
     expect(environ(serverPid())).toContain(secret)
     expect(environ(pid).split('\0').filter(Boolean)).toEqual(['UV_THREADPOOL_SIZE=32'])
@@ -99,7 +99,7 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
   })
 
   test('is killed: requests under way fail, and the next ones work, with the same agent', async () => {
-    const [pid = 0] = proxyPids(serverPid())
+    const pid = proxyPidOf(serverPid())
     const [lossesBefore, metricBefore] = [losses(), await lossMetric()]
     const tunnels = async (): Promise<number> => (await world.act<Record<string, number>>('open'))['23'] ?? 0
     const tunnelsBefore = await tunnels()
@@ -123,7 +123,7 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
   })
 
   test('stops answering: it is killed, and another one started', async () => {
-    const [pid = 0] = proxyPids(serverPid())
+    const pid = proxyPidOf(serverPid())
     process.kill(pid, 'SIGSTOP')
     await expect.poll(() => proxyPids(serverPid()), { timeout: 40_000 }).not.toContain(pid)
     expect(await say(agent, 'bash', get)).toMatch(hello)
@@ -142,7 +142,7 @@ print(answers.count('200'), answers.count('503'))`
   })
 
   test('keeps the memory of a slow client bounded', async () => {
-    const [pid = 0] = proxyPids(serverPid())
+    const pid = proxyPidOf(serverPid())
     const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(`${pid}`))?.[1]) * 1024
     const request = 'GET http://one.example.org/big?bytes=200000000 HTTP/1.1\r\nHost: x\r\n\r\n'
     const code = `
@@ -166,7 +166,7 @@ time.sleep(2)`
       const other = await otherWorld.startServer(isRoot)
       const one = await other.newAgent(['one.example.org'])
       expect(await say(one, 'bash', get)).toMatch(hello)
-      const [pid = 0] = proxyPids(other.process.child.pid)
+      const pid = proxyPidOf(other.process.child.pid)
       const folder = dirname(dirname(readlinkSync(`/proc/${pid}/cwd`)))
       expect(readdirSync(join(folder, 'egress'))).toHaveLength(1)
       other.process.child.kill(signal)

@@ -41,8 +41,6 @@ export class EgressProxy implements AsyncDisposable {
   readonly #turnedAway = new WeakSet<Duplex>()
   /** Connections with a request under way. */
   readonly #busy = new WeakMap<Duplex, OpenRecord>()
-  /** Aborted when the proxy ends. */
-  readonly #closing = new AbortController()
 
   constructor(options: EgressProxyOptions) {
     this.#options = options
@@ -83,7 +81,6 @@ export class EgressProxy implements AsyncDisposable {
 
   /** Ends every connection, and accepts no more. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(new EgressRefusal('unreachable', 'the sandbox has ended'))
     const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
     for (const socket of [...this.#clients, ...this.#upstreams]) socket.destroy()
     await closed
@@ -174,7 +171,7 @@ export class EgressProxy implements AsyncDisposable {
     client.once('close', onClose)
     try {
       if (client.destroyed) onClose()
-      const upstream = await connectTo(target, this.#options, AbortSignal.any([gone.signal, this.#closing.signal]))
+      const upstream = await connectTo(target, this.#options, gone.signal)
       this.#upstreams.add(upstream)
       upstream.once('close', () => this.#upstreams.delete(upstream))
       return upstream

@@ -14,7 +14,7 @@ export interface EgressSocketOptions {
   path: string
   /** Only they can connect. */
   user: HostUser
-  /** Makes a connection to the sandbox's proxy, or rejects with the signal. */
+  /** Makes a connection to the sandbox's proxy. */
   connect: (signal: AbortSignal) => Promise<Socket>
   /** Called for a connection for which there was no proxy. */
   onEnd: (record: EgressRecord) => void
@@ -31,8 +31,6 @@ export class EgressSocket implements AsyncDisposable {
   readonly #options: EgressSocketOptions
   readonly #server: Server
   readonly #clients = new Set<Socket>()
-  /** Aborted when the sandbox ends. */
-  readonly #closing = new AbortController()
 
   constructor(options: EgressSocketOptions) {
     this.#options = options
@@ -70,7 +68,6 @@ export class EgressSocket implements AsyncDisposable {
 
   /** Ends every connection, and removes the socket. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
     const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
     for (const client of this.#clients) client.destroy()
     await closed
@@ -78,17 +75,24 @@ export class EgressSocket implements AsyncDisposable {
   }
 
   async #relay(client: Socket): Promise<void> {
-    this.#clients.add(client)
-    client.once('close', () => this.#clients.delete(client))
     const record = new OpenRecord(this.#options.onEnd)
+    const ended = new AbortController()
+    const late = setTimeout(() => ended.abort(), waitMs)
+    this.#clients.add(client)
+    client.once('close', () => {
+      this.#clients.delete(client)
+      ended.abort()
+    })
     try {
-      const proxy = await this.#options.connect(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(waitMs)]))
+      const proxy = await this.#options.connect(ended.signal)
       if (client.destroyed) proxy.destroy()
       else tunnel(client, proxy, egressLimits.idleMs)
     } catch {
-      record.end('unavailable')
+      record.end(client.destroyed ? 'abandoned' : 'unavailable')
       endRefused(client, new EgressRefusal('unavailable', 'the egress proxy is not running: try again in a moment'))
       client.resume() // what it sends meanwhile is dropped, or its end would not be seen
+    } finally {
+      clearTimeout(late)
     }
   }
 }

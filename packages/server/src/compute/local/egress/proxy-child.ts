@@ -42,9 +42,10 @@ export class ProxyChild {
       cwd: folderPath,
       env: { UV_THREADPOOL_SIZE: `${lookupThreads}` }, // nothing of the server's own environment
       detached: true, // a terminal's Ctrl-C is the server's to answer
-      stdio: 'pipe',
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'], // the fourth tells the process when the server has ended
     })
     this.#process = child
+    child.stdio[3]?.on('error', () => {}).on('data', () => this.#kill('it wrote to a descriptor that it should hold'))
     let [complaint, complaintBytes] = ['', 0]
     child.stdin.on('error', () => {}) // it has ended, which is reported below
     child.stderr.on('data', (chunk: Buffer) => {

@@ -6,6 +6,7 @@
  * @module
  */
 import { rmSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
 import type { HostPattern } from '../../../network/host-pattern.ts'
 import type { HostUser } from '../host-uid.ts'
 import { BoundedLines } from './bounded-lines.ts'
@@ -20,6 +21,10 @@ const maxUnsentBytes = 2 ** 20
 const proxies = new Map<number, { proxy: EgressProxy; listening: Promise<void> }>()
 let settings: { greeting: Buffer; operator: readonly HostPattern[] } | undefined
 
+/** Kills the process when the server has closed descriptor 3; a thread does it, as the main one may hang. */
+const lifeline = `const { Socket } = require('node:net')
+new Socket({ fd: 3 }).on('error', () => {}).on('close', () => process.kill(process.pid, 'SIGKILL')).resume()`
+new Worker(lifeline, { eval: true, env: {} }).on('error', crash)
 for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(name, () => {}) // the server's to answer
 const lines = new BoundedLines(maxOrderBytes)
 process.stdin.on('data', (chunk: Buffer) => {
