@@ -1,6 +1,6 @@
 import type { AgentEvent } from './agent-events.ts'
 import { batchIterator } from './batch-iterator.ts'
-import { ConfigurationError } from './errors.ts'
+import { configurationError } from './errors.ts'
 import type { EventStream } from './event-stream.ts'
 import type { EventStreamOptions } from './event-stream-options.ts'
 import { exec, type ExecChunk, type ExecOptions, type ExecStreamOptions } from './exec.ts'
@@ -52,7 +52,7 @@ export class Agent implements AsyncDisposable {
    */
   get data(): WireAgent {
     if (this.#data) return this.#data
-    throw new ConfigurationError(`Nothing is known of ${this.id} yet: call refresh().`, { code: 'configuration_error' })
+    throw configurationError(`Nothing is known of ${this.id} yet: call refresh().`)
   }
 
   /** Asks the server anew. @throws {NotFoundError} where the key sees no such agent. */

@@ -1,5 +1,5 @@
 import { abortable } from './abortable.ts'
-import { ConfigurationError } from './errors.ts'
+import { ConfigurationError, configurationError } from './errors.ts'
 
 /** Content of a file or of standard input, in every form that the platform has for bytes and text. */
 export type ByteContent = string | ArrayBuffer | SharedArrayBuffer | ArrayBufferView | Blob
@@ -82,5 +82,5 @@ function contentError(content: unknown, what: string, isStreamTaken: boolean): C
   const tag = Object.prototype.toString.call(content).slice(8, -1)
   const last = isStreamTaken ? ', a Blob or a stream of these' : ' or a Blob'
   const message = `${what} must be a string, an ArrayBuffer, a view of one (Uint8Array, Buffer)${last}, not ${tag}.`
-  return new ConfigurationError(message, { code: 'configuration_error' })
+  return configurationError(message)
 }

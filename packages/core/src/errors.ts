@@ -232,3 +232,8 @@ export class ConfigurationError extends TheazoError {
   static override readonly className = 'ConfigurationError'
   declare readonly name: 'ConfigurationError'
 }
+
+/** The one code of a {@link ConfigurationError}; the message names the option and the fix. */
+export function configurationError(message: string): ConfigurationError {
+  return new ConfigurationError(message, { code: 'configuration_error' })
+}

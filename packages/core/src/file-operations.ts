@@ -1,5 +1,5 @@
 import { byteChunks, knownSize } from './byte-content.ts'
-import { ConfigurationError, FileError, type FileErrorCode } from './errors.ts'
+import { configurationError, FileError, type FileErrorCode } from './errors.ts'
 import { toBase64 } from './exec.ts'
 import type {
   FileEntry,
@@ -103,7 +103,7 @@ export class FileOperations {
   async list(path: string, { isRecursive = false, limit, signal }: ListFilesOptions): Promise<FileEntry[]> {
     if (limit !== undefined && !(Number.isInteger(limit) && limit >= 0)) {
       const message = `limit must be a whole number, 0 or more, not ${String(limit)}.`
-      throw new ConfigurationError(message, { code: 'configuration_error' })
+      throw configurationError(message)
     }
     const maxCount = limit ?? maxEntries
     const entries: FileEntry[] = []

@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.ts'
+import { configurationError } from './errors.ts'
 
 /** The longest that a timer waits; beyond it would fire at once. */
 const maxTimerMs = 2 ** 31 - 1
@@ -12,7 +12,7 @@ export function timer(work: () => void, ms: number): ReturnType<typeof setTimeou
 export function assertTimeout(timeoutMs: number): void {
   if (timeoutMs > 0) return
   const message = `timeoutMs must be a number of milliseconds above 0, not ${timeoutMs}.`
-  throw new ConfigurationError(message, { code: 'configuration_error' })
+  throw configurationError(message)
 }
 
 /** How something may end before it is done: its caller's signal fires, or its time is up. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConfigurationError } from './errors.ts'
+import { configurationError } from './errors.ts'
 
 /** @throws {ConfigurationError} for what no path can carry: `.` and `..` walk it in every encoding (WHATWG URL, 4.4). */
 export function encodeSegment(segment: unknown): string {
@@ -28,8 +28,4 @@ export function assertHeader(name: string, value: unknown): void {
 export function queryString(query: Record<string, string | number | undefined> | undefined): string {
   const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined)
   return entries.length === 0 ? '' : `?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`
-}
-
-function configurationError(message: string): ConfigurationError {
-  return new ConfigurationError(message, { code: 'configuration_error' })
 }

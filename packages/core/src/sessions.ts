@@ -1,5 +1,5 @@
 import { SessionAgents } from './agents.ts'
-import { ConfigurationError } from './errors.ts'
+import { configurationError } from './errors.ts'
 import { itemsOf, type ListOptions, PagedList } from './pages.ts'
 import type { Transport, TransportRequest } from './transport.ts'
 import { setTransport } from './transport-of.ts'
@@ -51,7 +51,7 @@ export class Session {
    */
   get data(): WireSession {
     if (this.#data) return this.#data
-    throw new ConfigurationError(`Nothing is known of ${this.id} yet: call refresh().`, { code: 'configuration_error' })
+    throw configurationError(`Nothing is known of ${this.id} yet: call refresh().`)
   }
 
   /** Asks the server anew. @throws {NotSupportedError} without the extension `sessions`. */

@@ -1,6 +1,6 @@
 import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './answers.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { ConfigurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
+import { configurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
 import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
@@ -191,7 +191,7 @@ export class Transport {
       if (attempt.signal.aborted) throw error
       return '' // its status tells enough
     })
-    const { error, hasEnvelope } = wireFault(response, attempt.redact(body), attempt.redact)
+    const { error, hasEnvelope } = wireFault(response, body, attempt.redact)
     if (feature && NotFoundError.isInstance(error) && !this.features.has(feature)) {
       return { error: notSupported(attempt.call, feature, error), cause: 'final' }
     }
@@ -246,10 +246,6 @@ function notSupported(call: string, feature: Feature, cause?: TheazoError): NotS
     details: { feature },
     cause,
   })
-}
-
-function configurationError(message: string): ConfigurationError {
-  return new ConfigurationError(message, { code: 'configuration_error' })
 }
 
 function normalizeBaseUrl(baseUrl: string): string {

@@ -1,4 +1,4 @@
-import { ConfigurationError } from './errors.ts'
+import { configurationError } from './errors.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
 import type { Feature, UsageSummary } from './wire.ts'
@@ -43,5 +43,5 @@ export class Usage {
 function isoText(time: Date | string | undefined): string | undefined {
   if (!(time instanceof Date)) return time
   if (!Number.isNaN(time.getTime())) return time.toISOString()
-  throw new ConfigurationError('A date of usage.summary is none.', { code: 'configuration_error' })
+  throw configurationError('A date of usage.summary is none.')
 }

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
-import { type AddressInfo, isIP } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { SetupError } from './errors.ts'
 import type { ApiKeys } from './keys/api-keys.ts'
+import { isLoopback } from './network/loopback.ts'
 import { createServer, type ServerOptions } from './server.ts'
 
 /** Options of a server with a port. */
@@ -103,10 +104,6 @@ async function listening(options: Parameters<typeof serve>[0]): Promise<HttpServ
       { cause },
     )
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
 function onlyEmbedded(host: string): SetupError {

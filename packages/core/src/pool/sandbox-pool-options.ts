@@ -1,6 +1,6 @@
 import type { Agent } from '../agent.ts'
 import type { CreateAgentOptions } from '../agents.ts'
-import { ConfigurationError } from '../errors.ts'
+import { configurationError } from '../errors.ts'
 import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport-options.ts'
 
@@ -50,7 +50,7 @@ export function assertPoolOptions({ maxSize, idleTtlMs, idleTimeoutSeconds, onRe
   const isTimeout = (value: number): boolean => Number.isInteger(value) && value >= min && value <= max
   assertNumber('idleTimeoutSeconds', idleTimeoutSeconds, isTimeout, `a whole number from ${min} to ${max}`)
   if (onRelease === undefined || ['terminate', 'pause', 'leave'].includes(onRelease)) return
-  throw optionError(`onRelease must be 'terminate', 'pause' or 'leave', not ${JSON.stringify(onRelease)}.`)
+  throw configurationError(`onRelease must be 'terminate', 'pause' or 'leave', not ${JSON.stringify(onRelease)}.`)
 }
 
 function assertNumber(
@@ -60,9 +60,5 @@ function assertNumber(
   taken: string,
 ): void {
   if (value === undefined || (typeof value === 'number' && isTaken(value))) return
-  throw optionError(`${option} must be ${taken}, not ${String(value)}.`)
-}
-
-function optionError(message: string): ConfigurationError {
-  return new ConfigurationError(message, { code: 'configuration_error' })
+  throw configurationError(`${option} must be ${taken}, not ${String(value)}.`)
 }

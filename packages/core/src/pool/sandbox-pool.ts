@@ -1,7 +1,7 @@
 import { abortable } from '../abortable.ts'
 import type { Agent } from '../agent.ts'
 import type { Theazo } from '../client.ts'
-import { ConfigurationError, NotFoundError, TheazoError } from '../errors.ts'
+import { configurationError, NotFoundError } from '../errors.ts'
 import type { CallOptions } from '../transport-options.ts'
 import { Losses } from './losses.ts'
 import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
@@ -270,8 +270,4 @@ export class SandboxPool implements AsyncDisposable {
 
 function because(reason: string | undefined): string {
   return reason === undefined ? '' : ` (${reason.replace(/\.$/, '')})`
-}
-
-function configurationError(message: string): TheazoError {
-  return new ConfigurationError(message, { code: 'configuration_error' })
 }

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.ts'
+import { configurationError } from '../errors.ts'
 import { cancelTask, getTask, startTask } from './background-tasks.ts'
 import type { Tool } from './define-tool.ts'
 import { deleteFile } from './delete-file.ts'
@@ -86,10 +86,10 @@ export function selectTools({ groups, only, readOnly = false }: SelectToolsOptio
 function assertKnown(option: string, given: readonly string[], known: readonly string[]): void {
   if (!Array.isArray(given)) {
     const message = `${option} must be a list of names${option === 'groups' ? " or 'all'" : ''}, not ${JSON.stringify(given)}.`
-    throw new ConfigurationError(message, { code: 'configuration_error' })
+    throw configurationError(message)
   }
   const unknown = given.filter((name) => !known.includes(name))
   if (unknown.length === 0) return
   const message = `${option}: there is no ${unknown.map((name) => `'${name}'`).join(', ')}; there are ${known.join(', ')}.`
-  throw new ConfigurationError(message, { code: 'configuration_error' })
+  throw configurationError(message)
 }

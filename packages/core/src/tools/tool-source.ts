@@ -1,7 +1,7 @@
 import type { Agent } from '../agent.ts'
 import { Agents } from '../agents.ts'
 import { Theazo } from '../client.ts'
-import { ConfigurationError } from '../errors.ts'
+import { configurationError } from '../errors.ts'
 import { SandboxPool } from '../pool/sandbox-pool.ts'
 import { Session, Sessions } from '../sessions.ts'
 import type { Transport } from '../transport.ts'
@@ -127,8 +127,4 @@ function sharedPool(transport: Transport): SandboxPool {
 function known(transport: Transport | undefined, option: string): Transport {
   if (transport) return transport
   throw configurationError(`${option} is not one of this copy of @theazo/core. Is the package installed twice?`)
-}
-
-function configurationError(message: string): ConfigurationError {
-  return new ConfigurationError(message, { code: 'configuration_error' })
 }

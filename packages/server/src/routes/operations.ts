@@ -1,7 +1,7 @@
-import { isIP } from 'node:net'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import type { Metrics } from '../metrics.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { answer, answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 
@@ -52,9 +52,5 @@ function isFromThisMachine(c: Context<Environment>): boolean {
   const { address = '' } = getConnInfo(c).remote
   const plain = address.replace(/^::ffff:/, '')
   const { hostname } = new URL(c.req.url)
-  return isLoopback(plain) && (hostname === 'localhost' || isLoopback(hostname.replace(/^\[|\]$/g, '')))
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  return isLoopback(plain) && isLoopback(hostname.replace(/^\[|\]$/g, ''))
 }

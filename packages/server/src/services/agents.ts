@@ -23,7 +23,7 @@ import {
 } from './agent-rows.ts'
 import type { Executions } from './executions.ts'
 import type { IdleClocks } from './idle-clocks.ts'
-import { idBefore, pageOf, type PageQuery, rowsOfPage } from './pages.ts'
+import { idBefore, type PageQuery, readPage } from './pages.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
 import { assertNetworkOffered, type NetworkOffer } from './network-offer.ts'
@@ -104,18 +104,10 @@ export class Agents {
       .orderBy('agents.id', 'desc')
       .limit(limit + 1)
       .execute()
-    const shown = rowsOfPage(found, limit)
-    const rows = await database
-      .selectFrom('agents')
-      .selectAll()
-      .where(
-        'id',
-        'in',
-        shown.map(({ id }) => id),
-      )
-      .orderBy('id', 'desc')
-      .execute()
-    return pageOf(found, shown, await toWireAgents(database, rows))
+    return await readPage(found, limit, async (ids) => {
+      const wanted = database.selectFrom('agents').selectAll().where('id', 'in', ids)
+      return await toWireAgents(database, await wanted.orderBy('id', 'desc').execute())
+    })
   }
 
   /** @throws {ApiError} 404. */

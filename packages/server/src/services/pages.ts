@@ -16,23 +16,21 @@ export interface SizedRow {
 const maxPageChars = 4 * 1024 * 1024
 
 /**
- * The rows of a page, newest first, of one more than the limit: as many as it may have by number and by size, at least one.
- */
-export function rowsOfPage(rows: readonly SizedRow[], limit: number): SizedRow[] {
-  let size = 0
-  const fitting = rows.slice(0, limit).filter((row, index) => (size += row.size) <= maxPageChars || index === 0)
-  return fitting
-}
-
-/**
- * The page of these items. The cursor is the last row's id, which sorts by time: it stays valid whatever is added before
- * it.
+ * The page of rows that were found newest first, one more than the limit: as many as it may have by number and by size,
+ * at least one. The cursor is the last row's id, which sorts by time: it stays valid whatever is added before it.
  *
- * @param rows that were found, of which the page has the first.
+ * @param read reads the rows of these ids whole, in their order.
  */
-export function pageOf<Item>(rows: readonly SizedRow[], shown: readonly SizedRow[], data: Item[]): Page<Item> {
+export async function readPage<Item>(
+  found: readonly SizedRow[],
+  limit: number,
+  read: (ids: string[]) => Promise<Item[]>,
+): Promise<Page<Item>> {
+  let size = 0
+  const shown = found.slice(0, limit).filter((row, index) => (size += row.size) <= maxPageChars || index === 0)
+  const data = await read(shown.map(({ id }) => id))
   const last = shown.at(-1)
-  const hasMore = rows.length > shown.length && last !== undefined
+  const hasMore = found.length > shown.length && last !== undefined
   return hasMore ? { data, nextCursor: `cur_${last.id.slice(last.id.indexOf('_') + 1)}`, hasMore } : { data, hasMore }
 }
 

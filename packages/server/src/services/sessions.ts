@@ -8,7 +8,7 @@ import type { SessionLimits } from '../limits/session-limits.ts'
 import { maxMetadataBytes } from '../schemas.ts'
 import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
-import { idBefore, pageOf, type PageQuery, rowsOfPage } from './pages.ts'
+import { idBefore, type PageQuery, readPage } from './pages.ts'
 
 /** Which sessions are listed. */
 export interface SessionsQuery extends PageQuery {
@@ -75,18 +75,10 @@ export class Sessions {
       .orderBy('id', 'desc')
       .limit(limit + 1)
       .execute()
-    const shown = rowsOfPage(found, limit)
-    const rows = await this.#database
-      .selectFrom('sessions')
-      .selectAll()
-      .where(
-        'id',
-        'in',
-        shown.map(({ id }) => id),
-      )
-      .orderBy('id', 'desc')
-      .execute()
-    return pageOf(found, shown, rows.map(toWire))
+    return await readPage(found, limit, async (ids) => {
+      const wanted = this.#database.selectFrom('sessions').selectAll().where('id', 'in', ids)
+      return (await wanted.orderBy('id', 'desc').execute()).map(toWire)
+    })
   }
 
   /**

@@ -5,6 +5,7 @@ import { connectTo, type EgressRoute } from './connect.ts'
 import { egressLimits } from './egress-limits.ts'
 import { type EgressRecord, OpenRecord } from './egress-record.ts'
 import { forwardRequest, headersToSend } from './forward-request.ts'
+import { listenAt } from './listen-at.ts'
 import { answerRefused, asRefusal, EgressRefusal, endRefused } from './refusal.ts'
 import { type Target, targetOfConnect, targetOfUrl } from './target.ts'
 import { tunnel } from './tunnel.ts'
@@ -69,14 +70,7 @@ export class EgressProxy implements AsyncDisposable {
 
   /** @throws if the path cannot be had. */
   async listen(path: string): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(path, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', () => {}) // a connection could not be accepted; others can be
-        resolve()
-      })
-    })
+    await listenAt(this.#server, path)
   }
 
   /** Ends every connection, and accepts no more. Idempotent. */

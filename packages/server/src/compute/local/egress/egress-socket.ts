@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import type { HostUser } from '../host-uid.ts'
 import { egressLimits } from './egress-limits.ts'
 import { type EgressRecord, OpenRecord } from './egress-record.ts'
+import { listenAt } from './listen-at.ts'
 import { EgressRefusal, endRefused } from './refusal.ts'
 import { tunnel } from './tunnel.ts'
 
@@ -51,14 +52,7 @@ export class EgressSocket implements AsyncDisposable {
     // A socket's path has 107 characters at most (unix(7)), and a data folder's may be longer.
     const folder = await open(folderPath, constants.O_RDONLY | constants.O_DIRECTORY)
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#server.once('error', reject)
-        this.#server.listen(`/proc/self/fd/${folder.fd}/${path.slice(folderPath.length + 1)}`, () => {
-          this.#server.off('error', reject)
-          this.#server.on('error', () => {}) // a connection could not be accepted; others can be
-          resolve()
-        })
-      })
+      await listenAt(this.#server, `/proc/self/fd/${folder.fd}/${path.slice(folderPath.length + 1)}`)
       await chmod(path, 0o600)
       if (process.getuid?.() === 0) await chown(path, user.uid, user.gid)
     } finally {
