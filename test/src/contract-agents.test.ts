@@ -1,11 +1,12 @@
 // What the contract decides of an agent's deadlines, of its failure, and of who only asks for headers.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
 import { ManualClock } from './manual-clock.ts'
+import { StepClock } from './step-clock.ts'
 import { expectError, Wire } from './wire.ts'
 
 /** A server whose time stands still, and what a test key sees of it. */
@@ -146,18 +147,41 @@ describe('an agent that has failed', () => {
   })
 })
 
-/** As root, agents' files are not in the data folder. */
+test('files that a failed removal has left are removed within an hour, those of agents are not', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'theazo-left-'))
+  try {
+    const clock = new StepClock()
+    await using server = await listenTheazo({ port: 0, dataDir, clock })
+    const wire = await Wire.to(server, server.apiKey)
+    const agentId = await wire.agent({}, await wire.session({}))
+    const [folder = ''] = foldersOf(agentId, dataDir)
+    const left = join(dirname(folder), 'agt_01ARZ3NDEKTSV4RRFFQ69G5FAV')
+    mkdirSync(join(left, 'workspace'), { recursive: true })
+    writeFileSync(join(left, 'workspace/file'), 'left')
+    clock.advance(3_600_000)
+    await expect.poll(() => existsSync(left)).toBe(false)
+    expect((await wire.exec(agentId, 'bash', 'true')).body.exitCode).toBe(0)
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+})
+
 function removeFilesOf(agentId: string, dataDir: string): void {
-  const roots = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
-  const find = ['-type', 'd', '-name', agentId, '-prune', '-print']
-  const found = execFileSync('find', [...roots, ...find], { encoding: 'utf8' })
-    .trim()
-    .split('\n')
+  const found = foldersOf(agentId, dataDir)
   expect(found).toHaveLength(1)
   for (const path of found) {
     spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
     rmSync(path, { recursive: true })
   }
+}
+
+/** As root, agents' files are not in the data folder. */
+function foldersOf(agentId: string, dataDir: string): string[] {
+  const roots = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
+  const find = ['-type', 'd', '-name', agentId, '-prune', '-print']
+  return execFileSync('find', [...roots, ...find], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
 }
 
 describe('a HEAD request', () => {

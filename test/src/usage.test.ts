@@ -3,6 +3,7 @@ import { createLocalTheazo, type KeyInfo, type LocalTheazo } from '@theazo/serve
 import { array, asyncProperty, assert, constantFrom, integer, nat, oneof, record, type Arbitrary } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from './api-caller.ts'
+import { canMount } from './can-mount.ts'
 import { StepClock } from './step-clock.ts'
 
 const minuteMs = 60_000
@@ -285,6 +286,41 @@ describe('storage', () => {
       },
     )
     await assert(property, { numRuns: 5, endOnFailure: true })
+  })
+
+  /** Bytes that are billed now, by what a month of them is. */
+  async function billedBytes(api: ApiCaller): Promise<number> {
+    await advance(measureMs)
+    const from = clock.now()
+    await advance(storageMonthMs)
+    const { storage } = await usage(api, { from, until: from + storageMonthMs })
+    return storage.gb * 1e9
+  }
+
+  test('counts files that a process writes after the end of its exec', async () => {
+    const { api, agent, write } = await newAgent()
+    await write('first', 1_000_000)
+    const code =
+      'setsid sh -c "while sleep 0.1; do head -c 1000000 /dev/zero >> later; done" >/dev/null 2>&1 &\nsleep 0.5'
+    await api.post(`/agents/${agent.id}/exec`, { lang: 'bash', code })
+    const before = await billedBytes(api)
+    await expect.poll(() => billedBytes(api)).toBeGreaterThan(before + 2_000_000)
+    await api.post(`/agents/${agent.id}/terminate`)
+  })
+
+  test.runIf(canMount)('counts deleted files that a process still holds', async () => {
+    const { api, agent } = await newAgent()
+    const hold = 'exec 9>held; head -c 30000000 /dev/zero >&9; rm held; touch ready; sleep 1000'
+    const code = `setsid sh -c '${hold}' >/dev/null 2>&1 &\nuntil [ -e ready ]; do sleep 0.05; done; ls`
+    const { body } = await api.post(`/agents/${agent.id}/exec`, { lang: 'bash', code })
+    expect(body.stdout).toBe('ready\n')
+    expect(await billedBytes(api)).toBeGreaterThanOrEqual(30_000_000)
+    await api.post(`/agents/${agent.id}/exec`, {
+      lang: 'bash',
+      code: 'pkill -x sleep; while pgrep -x sleep; do :; done',
+    })
+    expect(await billedBytes(api)).toBeLessThan(foldersBytes)
+    await api.post(`/agents/${agent.id}/terminate`)
   })
 
   test('is that of the period alone', async () => {

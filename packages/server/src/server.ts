@@ -25,7 +25,7 @@ import { IdleClocks } from './services/idle-clocks.ts'
 import { IdleTimeouts } from './services/idle-timeouts.ts'
 import { Metering } from './services/metering.ts'
 import { networkOffer } from './services/network-offer.ts'
-import { recover } from './services/recovery.ts'
+import { recover, removeLeftovers } from './services/recovery.ts'
 import { Pauses } from './services/pauses.ts'
 import { type ModelFor, Runs } from './services/runs.ts'
 import { Sandboxes } from './services/sandboxes.ts'
@@ -149,7 +149,14 @@ async function open(
 
   const events = new EventLog(database, clock, onError)
   const answers = new IdempotentAnswers(database, clock, onError)
-  const metering = new Metering({ database, events, clock, sizeOf: (id) => local.sizeOf(id), onError })
+  const metering = new Metering({
+    database,
+    events,
+    clock,
+    sizeOf: (id) => local.sizeOf(id),
+    writers: () => local.writers(),
+    onError,
+  })
   const limits = new SessionLimits({ database, events, clock, onError })
   const sessions = new Sessions(database, limits, clock)
   const idleClocks = new IdleClocks(clock)
@@ -173,7 +180,10 @@ async function open(
   await recover({ database, events, sandboxes, limits, runs, metering, onError })
   const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
   await events.prune(retentionMs)
-  const stopPruning = every(clock, pruneMs, () => events.prune(retentionMs).catch(onError))
+  const stopPruning = every(clock, pruneMs, async () => {
+    await events.prune(retentionMs).catch(onError)
+    await removeLeftovers(database, sandboxes).catch(onError)
+  })
   metering.start()
   idleTimeouts.start()
 

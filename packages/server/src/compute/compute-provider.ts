@@ -15,6 +15,8 @@ export interface ComputeProvider extends AsyncDisposable {
   attach(spec: SandboxSpec): Promise<Sandbox | undefined>
   /** Bytes that a sandbox's files take; undefined where they are gone. */
   sizeOf(id: string): Promise<number | undefined>
+  /** Ids of sandboxes with files that may change at any time, e.g. by a process that outlives its exec. */
+  writers(): Promise<string[]>
   /** Removes what is left of sandboxes that nobody knows any more, e.g. since a server was killed while it ended one. */
   prune(isKnown: (id: string) => boolean): Promise<void>
 }

@@ -64,6 +64,8 @@ export interface MeteringOptions {
   clock: Clock
   /** Bytes of an agent's files; undefined where they are gone. */
   sizeOf: (agentId: string) => Promise<number | undefined>
+  /** Agents whose processes may write at any time, detached ones after the end of their exec too. */
+  writers: () => Promise<string[]>
   onError: (error: unknown) => void
 }
 
@@ -112,8 +114,12 @@ export class Metering {
   }
 
   async #measureChanged(): Promise<void> {
-    const changed = new Set(this.#changed) // what is noted meanwhile is for the next time
-    for (const agentId of changed) {
+    const writers = await this.#options.writers().catch((error: unknown) => {
+      this.#options.onError(error)
+      return []
+    })
+    // A copy: the changes that are noted meanwhile are measured the next time.
+    for (const agentId of new Set([...this.#changed, ...writers])) {
       if (this.#isClosed) return
       this.#changed.delete(agentId)
       await this.#measure(agentId).catch((error: unknown) => {
@@ -145,9 +151,10 @@ export class Metering {
   }
 
   async #measure(agentId: string): Promise<void> {
-    const sizeBytes = await this.#options.sizeOf(agentId)
-    if (sizeBytes === undefined) return
-    await this.#options.events.write(async (unit) => {
+    const { database, events, sizeOf } = this.#options
+    const sizeBytes = await sizeOf(agentId)
+    if (sizeBytes === undefined || (await sizeOfOpen(database, agentId)) === sizeBytes) return
+    await events.write(async (unit) => {
       const known = await sizeOfOpen(unit.db, agentId)
       const agent = await agentRecord(unit.db, agentId)
       if (!agent || known === undefined || known === sizeBytes) return

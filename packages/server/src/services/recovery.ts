@@ -52,12 +52,14 @@ export async function recover(options: RecoveryOptions): Promise<void> {
   })
   await runs.recover()
   await limits.recover()
-  const known = new Set(found.flatMap(({ agent, failure }) => (failure === undefined ? agent.id : [])))
-  // Files may be many; nobody waits for this.
-  void sandboxes
-    .of('live')
-    .prune((id) => known.has(id))
-    .catch(onError)
+  void removeLeftovers(database, sandboxes).catch(onError) // files may be many; nobody waits for this
+}
+
+/** Removes the files of sandboxes whose agents have ended, e.g. because a removal failed or was cut. */
+export async function removeLeftovers(database: Database, sandboxes: Sandboxes): Promise<void> {
+  const rows = await database.selectFrom('agents').select('id').where('status', 'not in', overStatuses).execute()
+  const known = new Set(rows.map(({ id }) => id))
+  await sandboxes.of('live').prune((id) => known.has(id))
 }
 
 /** What of an agent recovery needs. */

@@ -1,8 +1,11 @@
 import { type Stats, statSync } from 'node:fs'
-import { chmod, chown, mkdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, rm, rmdir, stat, statfs, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inTurn } from './folder-turns.ts'
 import type { HostUser } from './host-uid.ts'
+import { removeTree } from './remove-tree.ts'
 import { type RunTool, runTool } from './run-tool.ts'
+import { sizeOfTree } from './size-of-tree.ts'
 
 const inTime = { timeoutMs: 60_000 }
 const imageName = 'disk.img'
@@ -70,36 +73,46 @@ export function userOfFiles(folder: string): HostUser | undefined {
 
 /** Mounts an agent's disk where it has one that is not mounted. */
 export async function mountDisk(run: RunTool, folder: string): Promise<void> {
-  await inTurn(folder, async () => {
-    if (!hasDisk(folder) || (await isMounted(folder))) return
-    // What is deleted inside is given back, so that the file takes what its files take.
-    const options = 'loop,nosuid,nodev,noatime,discard'
-    await run('mount', ['-t', 'ext4', '-o', options, join(folder, imageName), join(folder, mountName)], inTime)
-  })
+  await inTurn(folder, () => mount(run, folder))
 }
 
 /** Nothing of the agent may run. */
 export async function unmountDisk(run: RunTool, folder: string): Promise<void> {
+  await inTurn(folder, () => unmountIfMounted(run, folder))
+}
+
+/** Removes an agent's folder with its disk. Nothing of the agent may run. */
+export async function removeFiles(run: RunTool, folder: string): Promise<void> {
   await inTurn(folder, async () => {
-    if (await isMounted(folder)) await unmount(run, join(folder, mountName))
+    await unmountIfMounted(run, folder)
+    await removeTree(folder, run)
   })
 }
 
-/** The last change of each folder: what is mounted must not be mounted again meanwhile. */
-const turns = new Map<string, Promise<void>>()
+/**
+ * Bytes that an agent's files take; undefined if they are gone. A disk counts its own blocks, so that deleted files that
+ * a process still holds are counted, and a look costs one system call; without one, `du` counts the names.
+ */
+export async function sizeOfFiles(run: RunTool, folder: string): Promise<number | undefined> {
+  const size = await inTurn(folder, async () => {
+    if (!userOfFiles(folder)) return undefined
+    if (!hasDisk(folder)) return 'of names'
+    await mount(run, folder)
+    const { blocks, bfree, bsize } = await statfs(filesPath(folder))
+    return (blocks - bfree) * bsize
+  })
+  return size === 'of names' ? await sizeOfTree(run, folder) : size
+}
 
-async function inTurn(folder: string, work: () => Promise<void>): Promise<void> {
-  const before = turns.get(folder)
-  const turn = (async () => {
-    await before?.catch(() => {})
-    await work()
-  })()
-  turns.set(folder, turn)
-  try {
-    await turn
-  } finally {
-    if (turns.get(folder) === turn) turns.delete(folder)
-  }
+async function mount(run: RunTool, folder: string): Promise<void> {
+  if (!hasDisk(folder) || (await isMounted(folder))) return
+  // What is deleted inside is given back, so that the file takes what its files take.
+  const options = 'loop,nosuid,nodev,noatime,discard'
+  await run('mount', ['-t', 'ext4', '-o', options, join(folder, imageName), join(folder, mountName)], inTime)
+}
+
+async function unmountIfMounted(run: RunTool, folder: string): Promise<void> {
+  if (await isMounted(folder)) await unmount(run, join(folder, mountName))
 }
 
 /** Unmounts what a killed server has left mounted below a folder. */
@@ -123,7 +136,7 @@ function unescaped(path = ''): string {
 }
 
 async function unmount(run: RunTool, path: string): Promise<void> {
-  // Lazily where something still has it open for a moment, e.g. a `du` that measures.
+  // Lazily if something still has it open for a moment.
   await run('umount', [path], inTime).catch(() => run('umount', ['--lazy', path], inTime))
 }
 

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
-import { DiskImages, filesPath, mountDisk, unmountBelow, unmountDisk, userOfFiles } from './disk-images.ts'
+import { DiskImages, removeFiles, sizeOfFiles, unmountBelow, userOfFiles } from './disk-images.ts'
 import type { Egress } from './egress/egress.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
@@ -12,10 +12,8 @@ import { checkIsolation } from './isolation-check.ts'
 import { Launcher } from './launcher.ts'
 import { type AgentNetwork, LocalSandbox } from './local-sandbox.ts'
 import { checkOwnLimits } from './own-limits.ts'
-import { removeTree } from './remove-tree.ts'
 import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
-import { sizeOfTree } from './size-of-tree.ts'
 import { supervisorFolder } from './supervisor-folder.ts'
 import { TypeScriptCompiler } from './typescript/typescript-compiler.ts'
 import { Watcher } from './watcher.ts'
@@ -161,12 +159,13 @@ export class LocalProvider implements ComputeProvider {
       const sandbox = ready ?? (await this.#make(network && { agentId: id, ...network }))
       try {
         const made = sandbox.id
+        this.#sandboxes.set(id, sandbox) // before its folder is renamed: prune removes unknown folders
         await sandbox.becomeOf(id)
-        this.#sandboxes.set(id, sandbox)
-        this.#sandboxes.delete(made) // not before: what nobody knows is pruned, with its files
+        this.#sandboxes.delete(made)
         return sandbox
       } catch (error) {
         await sandbox.terminate()
+        this.#sandboxes.delete(id)
         throw error
       }
     } catch (error) {
@@ -191,20 +190,26 @@ export class LocalProvider implements ComputeProvider {
   }
 
   async sizeOf(id: string): Promise<number | undefined> {
-    const folder = join(this.#host.agentsPath, id)
-    if (!userOfFiles(folder)) return undefined
-    const { run } = this.#host.launcher
-    await mountDisk(run, folder)
-    return await sizeOfTree(run, filesPath(folder))
+    return await sizeOfFiles(this.#host.launcher.run, join(this.#host.agentsPath, id))
+  }
+
+  async writers(): Promise<string[]> {
+    const found = await Promise.all(
+      Array.from(this.#sandboxes.values(), async (sandbox) => {
+        const running = await sandbox.running?.catch(() => undefined)
+        if (!running || running.isFrozen) return []
+        // To look at the processes is worth it only if a measurement is a `du`.
+        const isWriter = this.#host.diskImages !== undefined || (await running.codeProcesses()).length > 0
+        return isWriter ? [sandbox.id] : []
+      }),
+    )
+    return found.flat()
   }
 
   async prune(isKnown: (id: string) => boolean): Promise<void> {
-    const left = (await readdir(this.#host.agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
     const { agentsPath, launcher } = this.#host
-    for (const id of left) {
-      await unmountDisk(launcher.run, join(agentsPath, id))
-      await removeTree(join(agentsPath, id), launcher.run)
-    }
+    const left = (await readdir(agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
+    for (const id of left) await removeFiles(launcher.run, join(agentsPath, id)).catch(this.#host.onError)
   }
 
   /** Kills what runs; agents' files stay for the next server on the same data folder. */
@@ -216,6 +221,7 @@ export class LocalProvider implements ComputeProvider {
     const pool = await Promise.allSettled(this.#pool.splice(0))
     await Promise.all(pool.map((made) => (made.status === 'fulfilled' ? made.value.terminate() : undefined)))
     await (await this.#folders?.catch(() => undefined))?.terminate()
+    await unmountBelow(this.#host.agentsPath) // disks that were only measured
     await this.#host.cgroups[Symbol.asyncDispose]()
     await this.#host.launcher[Symbol.asyncDispose]()
     await this.#host.typescript[Symbol.asyncDispose]()

@@ -4,11 +4,10 @@ import { SandboxEndedError, SandboxStartError } from '../../errors.ts'
 import { orAbort } from '../../or-abort.ts'
 import type { ExecOutcome, ExecRequest, NetworkPolicy, OutputSink, Sandbox } from '../compute-provider.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
-import { filesPath, mountDisk, unmountDisk } from './disk-images.ts'
+import { filesPath, mountDisk, removeFiles, unmountDisk } from './disk-images.ts'
 import type { OpenEgress } from './egress/egress.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-provider.ts'
-import { removeTree } from './remove-tree.ts'
 import { RunningSandbox } from './running-sandbox.ts'
 
 /** What an agent's sandbox may reach, with whose that is. */
@@ -91,8 +90,11 @@ export class LocalSandbox implements Sandbox {
 
   async terminate(): Promise<void> {
     await this.stop()
-    await removeTree(this.path, this.#host.launcher.run)
-    this.#host.forget(this)
+    try {
+      await removeFiles(this.#host.launcher.run, this.path)
+    } finally {
+      this.#host.forget(this) // prune removes the files that are left
+    }
   }
 
   /** Kills what runs and waits until it is gone; the files stay. */

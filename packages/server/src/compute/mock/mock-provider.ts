@@ -17,6 +17,7 @@ export function createMockProvider(): ComputeProvider {
     // There is nothing that could be gone, whatever server asks.
     attach: async ({ id }) => mockSandbox(id),
     sizeOf: async () => 0,
+    writers: async () => [],
     prune: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
