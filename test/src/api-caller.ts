@@ -26,8 +26,8 @@ export class ApiCaller {
     return this.#send('GET', path)
   }
 
-  post(path: string, body: unknown = {}): Promise<Answer> {
-    return this.#send('POST', path, body)
+  post(path: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.#send('POST', path, body, headers)
   }
 
   patch(path: string, body: unknown): Promise<Answer> {
@@ -40,8 +40,9 @@ export class ApiCaller {
     return fetch(baseUrl + path, { ...init, headers: { authorization: `Bearer ${apiKey}`, ...init.headers } })
   }
 
-  async #send(method: string, path: string, body?: unknown): Promise<Answer> {
-    const response = await this.open(path, { method, ...(body !== undefined && { body: JSON.stringify(body) }) })
+  async #send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
+    const response = await this.open(path, init)
     return { status: response.status, headers: response.headers, body: await response.json() }
   }
 }

@@ -39,6 +39,8 @@ export interface Session {
   status: 'active' | 'paused' | 'terminated'
   limits: SessionLimits
   metadata: Metadata
+  /** The stored metadata is larger than the server accepts now, and not shown. */
+  metadataTruncated?: true
   createdAt: string
   updatedAt: string
 }
@@ -78,6 +80,8 @@ export interface Agent {
   /** Unique among the session's agents that live (extension `agents`). */
   name?: string
   metadata?: Metadata
+  /** The stored metadata is larger than the server accepts now, and not shown. */
+  metadataTruncated?: true
   status: AgentStatus
   /** Why it failed, or why the server paused or terminated it. */
   reason?: string
@@ -85,6 +89,8 @@ export interface Agent {
   model: { id: string } | null
   browser: boolean
   instructions: string | null
+  /** The stored instructions are longer than the server accepts now, and cut. */
+  instructionsTruncated?: true
   tools: string[]
   /** Seconds that one run may take. */
   timeout: number
@@ -125,6 +131,8 @@ export interface Task {
   agentId: string
   status: TaskStatus
   prompt: string
+  /** The stored prompt is longer than the server accepts now, and cut. */
+  promptTruncated?: true
   output?: string
   error?: { code: string; message: string }
   cost: Money

@@ -19,6 +19,10 @@ import { idleTimeout, limits, metadata, network } from './schemas.ts'
 const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
 const time = z.iso.datetime()
 const count = z.int().min(0)
+const truncated = z
+  .literal(true)
+  .optional()
+  .meta({ description: 'Stored by an earlier version, over the present bound.' })
 
 const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') }).meta({ id: 'Money' })
 
@@ -29,6 +33,7 @@ export const sessionAnswer = z
     status: z.enum(['active', 'paused', 'terminated']),
     limits,
     metadata,
+    metadataTruncated: truncated,
     createdAt: time,
     updatedAt: time,
   })
@@ -40,6 +45,7 @@ export const taskAnswer = z
     agentId: id('agt'),
     status: z.enum(['queued', 'running', 'paused', 'completed', 'failed', 'cancelled']),
     prompt: z.string(),
+    promptTruncated: truncated,
     output: z.string().optional(),
     error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
     cost: money,
@@ -56,12 +62,14 @@ export const agentAnswer = z
     sessionId: id('ses'),
     name: z.string().optional(),
     metadata: metadata.optional(),
+    metadataTruncated: truncated,
     status: z.enum(['booting', 'idle', 'running', 'paused', 'failed', 'terminated']),
     reason: z.string().optional(),
     compute: z.strictObject({ provider: z.string() }),
     model: z.strictObject({ id: z.string() }).nullable(),
     browser: z.boolean(),
     instructions: z.string().nullable(),
+    instructionsTruncated: truncated,
     tools: z.array(z.string()),
     timeout: z.int().meta({ description: 'Seconds.' }),
     network: network.optional(),

@@ -7,6 +7,7 @@ export interface Gauges {
   tasks: () => number
   streams: () => number
   agents: () => Promise<{ status: string; count: number }[]>
+  projects: () => Promise<{ project: string; bytes: number }[]>
 }
 
 /** What `/metrics` tells, in Prometheus' text format. */
@@ -20,7 +21,7 @@ export class Metrics {
   /** Finding the labels anew with each request costs more than to count it. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
-  constructor({ execs, tasks, streams, agents }: Gauges) {
+  constructor({ execs, tasks, streams, agents, projects }: Gauges) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.#durations = new Histogram({
@@ -71,6 +72,17 @@ export class Metrics {
       },
     })
     this.#registry.registerMetric(byStatus)
+    const byProject = new Gauge({
+      name: 'theazo_project_stored_bytes',
+      help: 'Bytes of the rows that a project stores, of the 20 projects with the most.',
+      labelNames: ['project'],
+      registers: [],
+      async collect() {
+        this.reset()
+        for (const { project, bytes } of await projects()) this.set({ project }, bytes)
+      },
+    })
+    this.#registry.registerMetric(byProject)
   }
 
   /** @param route the pattern, not the path: ids are not told. */

@@ -38,9 +38,9 @@ export const metadata = z
   .record(z.string(), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxMetadataBytes, 'must be at most 64 KiB of JSON')
 
-/** Bytes of one text that is a prompt (contract, Basics). */
-const maxPromptBytes = 256 * 1024
-const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxPromptBytes
+/** Bytes of instructions, and of a task (contract, Basics). */
+export const maxTextBytes = 256 * 1024
+const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxTextBytes
 const tooLongPrompt = 'must be at most 256 KiB'
 const shortName = z.string().max(256, 'must be at most 256 characters')
 

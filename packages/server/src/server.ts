@@ -25,6 +25,7 @@ import { IdleClocks } from './services/idle-clocks.ts'
 import { IdleTimeouts } from './services/idle-timeouts.ts'
 import { Metering } from './services/metering.ts'
 import { networkOffer } from './services/network-offer.ts'
+import { largestProjects, ProjectStore } from './services/project-store.ts'
 import { recover, removeLeftovers } from './services/recovery.ts'
 import { Pauses } from './services/pauses.ts'
 import { type ModelFor, Runs } from './services/runs.ts'
@@ -58,6 +59,11 @@ export interface ServerOptions {
    * public host.
    */
   network?: { allow: readonly string[] } | false | undefined
+  /**
+   * Bytes that one project may store of sessions, agents, tasks, events and kept answers; agents' files are not among
+   * them. Default 4 GiB. A project with more gets 409 (`details.reason: 'store_full'`) for what would store more.
+   */
+  maxProjectBytes?: number | undefined
   /** Where time comes from. Default: the machine. */
   clock?: Clock | undefined
 }
@@ -79,6 +85,7 @@ export interface Server extends AsyncDisposable {
 
 const maxExecTimeoutMs = 120_000
 const defaultEventRetentionMs = 7 * 86_400_000
+const defaultProjectBytes = 4 * 1024 ** 3
 const pruneMs = 3_600_000
 /** How long a closing server waits for answers after it has killed what ran. */
 const lastAnswersMs = 5_000
@@ -130,6 +137,7 @@ async function open(
     tasks: () => runs.count,
     streams: () => streams.count,
     agents: () => agents.countByStatus(),
+    projects: () => largestProjects(database),
   })
   const network = networkOffer(options.network)
   const egress =
@@ -148,7 +156,8 @@ async function open(
   const sandboxes = new Sandboxes({ live: local, test: createMockProvider() })
 
   const events = new EventLog(database, clock, onError)
-  const answers = new IdempotentAnswers(database, clock, onError)
+  const store = new ProjectStore(options.maxProjectBytes ?? defaultProjectBytes)
+  const answers = new IdempotentAnswers(database, store, clock, onError)
   const metering = new Metering({
     database,
     events,
@@ -158,11 +167,11 @@ async function open(
     onError,
   })
   const limits = new SessionLimits({ database, events, clock, onError })
-  const sessions = new Sessions(database, limits, clock)
+  const sessions = new Sessions(database, limits, store, clock)
   const idleClocks = new IdleClocks(clock)
   const executions = new Executions(idleClocks)
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
-  const shared = { database, events, limits, sandboxes, executions, clock, onError }
+  const shared = { database, events, limits, store, sandboxes, executions, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const runs = new Runs({ ...shared, execs, modelFor })
   const agents = new Agents({ ...shared, idleClocks, runs, network })

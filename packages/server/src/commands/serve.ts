@@ -12,6 +12,11 @@ const flags = {
   'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: 'where all is kept (default: temporary)' },
   plan: { value: 'NAME', env: 'THEAZO_PLAN', help: `of the embedded key: ${plans.join(', ')} (default enterprise)` },
   'event-hours': { value: 'N', env: 'THEAZO_EVENT_HOURS', help: 'how long events are kept for replay (default 168)' },
+  'project-mib': {
+    value: 'N',
+    env: 'THEAZO_PROJECT_MIB',
+    help: 'records that a project may store, without files of agents (default 4096)',
+  },
   'drain-seconds': {
     value: 'N',
     env: 'THEAZO_DRAIN_SECONDS',
@@ -40,6 +45,7 @@ export async function serve(args: readonly string[]): Promise<void> {
   const { values, positionals } = readFlags(args, flags, process.env)
   if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
   const eventHours = wholeNumber('event-hours', values['event-hours'], 1, 100_000)
+  const projectMib = wholeNumber('project-mib', values['project-mib'], 1, 1_000_000)
   const stop = stopSignal()
   const log = logLines()
   const server = await listenTheazo({
@@ -48,6 +54,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     dataDir: folderOf(values['data-dir']),
     plan: oneOf('plan', values.plan, plans),
     eventRetentionMs: eventHours === undefined ? undefined : eventHours * hourMs,
+    maxProjectBytes: projectMib === undefined ? undefined : projectMib * 1024 ** 2,
     drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,

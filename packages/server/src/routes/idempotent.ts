@@ -30,7 +30,8 @@ export function idempotent(
     const { path } = c.req
     const isOnce = /\/agents\/[^/]+\/(exec|run)$/.test(path)
     const body = await readText(c)
-    const begun = await answers.begin({ keyId: c.env.principal.keyId, key, path, body, isOnce })
+    const { keyId, project } = c.env.principal
+    const begun = await answers.begin({ keyId, project, key, path, body, isOnce })
     if (begun.kind === 'kept') {
       tellHeader(c.env, 'idempotent-replayed', 'true')
       return answer(c.env, withRequestId(begun.body, c.env.requestId), 'application/json', begun.status)

@@ -6,6 +6,7 @@ import type { Principal } from '../keys/api-keys.ts'
 import { toMoney } from '../pricing.ts'
 import { Database, type Queries } from '../store/database.ts'
 import type { AgentRow, Mode, SessionRow, TaskRow } from '../store/tables.ts'
+import { shownMetadata, shownText } from './shown-texts.ts'
 
 /** An agent with what the rules need of its session. */
 export interface AgentRecord extends AgentRow {
@@ -124,17 +125,19 @@ export async function toWireAgents(db: Queries, rows: readonly AgentRow[]): Prom
 }
 
 function wireAgent(row: AgentRow, task: TaskRow | undefined): WireAgent {
+  const [instructions, isCut] = row.instructions === null ? [null, false] : shownText(row.instructions)
   return {
     id: row.id,
     sessionId: row.session_id,
     ...(row.name !== null && { name: row.name }),
-    ...(row.metadata !== null && { metadata: JSON.parse(row.metadata) }),
+    ...(row.metadata !== null && shownMetadata(row.metadata)),
     status: row.status,
     ...(row.reason !== null && { reason: row.reason }),
     compute: { provider: row.provider },
     model: row.model_id === null ? null : { id: row.model_id },
     browser: row.browser === 1,
-    instructions: row.instructions,
+    instructions,
+    ...(isCut && { instructionsTruncated: true }),
     tools: JSON.parse(row.tools),
     timeout: row.timeout_seconds,
     ...(row.network !== null && { network: JSON.parse(row.network) }),
@@ -147,11 +150,13 @@ function wireAgent(row: AgentRow, task: TaskRow | undefined): WireAgent {
 
 /** As the API tells it. */
 export function toWireTask(row: TaskRow): Task {
+  const [prompt, isCut] = shownText(row.prompt)
   return {
     id: row.id,
     agentId: row.agent_id,
     status: row.status,
-    prompt: row.prompt,
+    prompt,
+    ...(isCut && { promptTruncated: true }),
     ...(row.output !== null && { output: row.output }),
     ...(row.error !== null && { error: JSON.parse(row.error) }),
     cost: toMoney(row.cost),

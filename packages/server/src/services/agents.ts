@@ -24,6 +24,7 @@ import {
 import type { Executions } from './executions.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 import { idBefore, type PageQuery, readPage } from './pages.ts'
+import type { ProjectStore } from './project-store.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
 import { assertNetworkOffered, type NetworkOffer } from './network-offer.ts'
@@ -40,6 +41,7 @@ export interface AgentsOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
+  store: ProjectStore
   sandboxes: Sandboxes
   executions: Executions
   idleClocks: IdleClocks
@@ -203,7 +205,7 @@ export class Agents {
 
   /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
   async #insert(principal: Principal, row: AgentRow): Promise<Inserted> {
-    const { events, limits, idleClocks } = this.#options
+    const { events, limits, store, idleClocks } = this.#options
     const { id, name, session_id: sessionId } = row
     return await events.write(async (unit) => {
       const session = await findSession(unit.db, principal, sessionId)
@@ -224,6 +226,7 @@ export class Agents {
       if (found) return { row: found, isNew: false, isToBoot: false }
       await limits.assertWithin(unit.db, sessionId)
       await limits.assertRoom(unit, session)
+      await store.assertRoom(unit.db, principal.project)
       await unit.db.insertInto('agents').values(row).execute()
       unit.afterwards(() => idleClocks.watch(row))
       return { row, isNew: true, isToBoot: true }

@@ -4,10 +4,12 @@ import { ApiError } from '../errors.ts'
 import { newUlid } from '../ids.ts'
 import type { Database } from '../store/database.ts'
 import type { IdempotencyRow } from '../store/tables.ts'
+import type { ProjectStore } from './project-store.ts'
 
 /** A POST that carries a key. */
 export interface KeyedRequest {
   keyId: string
+  project: string
   /** What the caller sent as `Idempotency-Key`. */
   key: string
   path: string
@@ -31,14 +33,16 @@ const sweepMs = 3_600_000
 /** Makes POSTs with the same key one (contract, Basics: idempotency). */
 export class IdempotentAnswers {
   readonly #database: Database
+  readonly #store: ProjectStore
   readonly #clock: Clock
   /** Requests of this process that are not answered yet. */
   readonly #pending = new Map<string, Promise<void>>()
   readonly #stopSweep: () => Promise<void>
 
   /** @param onError is told what goes wrong in the background. */
-  constructor(database: Database, clock: Clock, onError: (error: unknown) => void) {
+  constructor(database: Database, store: ProjectStore, clock: Clock, onError: (error: unknown) => void) {
     this.#database = database
+    this.#store = store
     this.#clock = clock
     this.#stopSweep = every(clock, sweepMs, () => this.sweep().catch(onError))
   }
@@ -83,7 +87,7 @@ export class IdempotentAnswers {
     await this.#stopSweep()
   }
 
-  async #lookUp({ keyId, key, path, body, isOnce }: KeyedRequest): Promise<Begun> {
+  async #lookUp({ keyId, project, key, path, body, isOnce }: KeyedRequest): Promise<Begun> {
     const request = createHash('sha256').update(`${path}\n${body}`).digest('hex')
     const row = await this.#database
       .selectFrom('idempotency')
@@ -109,11 +113,17 @@ export class IdempotentAnswers {
       body: null,
       created_at: this.#clock.now(),
     }
-    await this.#database.replaceInto('idempotency').values(started).execute()
-    return { kind: 'new', reserved, end: (end) => this.#end(started, end) }
+    await this.#database
+      .insertInto('idempotency')
+      .values(started)
+      .onConflict((conflict) => conflict.columns(['key_id', 'key']).doUpdateSet(started))
+      .execute()
+    return { kind: 'new', reserved, end: (end) => this.#end(started, end, project) }
   }
 
-  async #end({ key_id: keyId, key }: IdempotencyRow, end: AnswerEnd): Promise<void> {
+  async #end({ key_id: keyId, key }: IdempotencyRow, answer: AnswerEnd, project: string): Promise<void> {
+    const isFull = typeof answer !== 'string' && (await this.#store.isFull(this.#database, project))
+    const end = isFull ? 'not_kept' : answer
     if (end === 'forget') {
       await this.#database.deleteFrom('idempotency').where('key_id', '=', keyId).where('key', '=', key).execute()
       return
@@ -132,7 +142,7 @@ function keptAnswer({ state, status, body }: IdempotencyRow): Begun {
   if (state === 'done') return { kind: 'kept', status: status ?? 200, body: body ?? '' }
   const why =
     state === 'not_kept'
-      ? 'The request with this Idempotency-Key was done, but its answer was too large to be kept.'
+      ? 'The request with this Idempotency-Key was done, but its answer was not kept: it was too large, or the project has no room.'
       : 'The request with this Idempotency-Key was cut while it ran, and is not run again.'
   throw new ApiError('conflict', why, { details: { reason: state } })
 }

@@ -13,6 +13,7 @@ import { assertCan, assertLives } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 import type { Executions } from './executions.ts'
+import type { ProjectStore } from './project-store.ts'
 import type { Sandboxes } from './sandboxes.ts'
 import { endTask, failTaskOf, findTask, isEnded, newTask, taskUnderWay } from './task-rows.ts'
 import { TaskRun } from './task-run.ts'
@@ -25,6 +26,7 @@ export interface RunsOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
+  store: ProjectStore
   sandboxes: Sandboxes
   executions: Executions
   execs: Execs
@@ -56,7 +58,7 @@ export class Runs {
    * @throws {ApiError} 404, 422 where the agent has no model, 409, 402.
    */
   async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
-    const { database, events, sandboxes, executions, limits } = this.#options
+    const { database, events, sandboxes, executions, limits, store } = this.#options
     await sandboxes.ready(id)
     using execution = await executions.begin(id) // a pause waits until its loop is there
     const asIs = await findAgent(database, principal, id)
@@ -67,6 +69,7 @@ export class Runs {
       assertLives(agent)
       await limits.assertWithin(unit.db, agent.session_id)
       assertCan('run', agent)
+      await store.assertRoom(unit.db, principal.project)
       execution.accept()
       this.#assertOpen()
       const task = newTask(taskId, id, principal.keyId, prompt, unit.now)

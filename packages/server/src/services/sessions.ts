@@ -9,6 +9,8 @@ import { maxMetadataBytes } from '../schemas.ts'
 import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
 import { idBefore, type PageQuery, readPage } from './pages.ts'
+import type { ProjectStore } from './project-store.ts'
+import { shownMetadata } from './shown-texts.ts'
 
 /** Which sessions are listed. */
 export interface SessionsQuery extends PageQuery {
@@ -23,17 +25,23 @@ const storedSize = sql<number>`length(metadata) + length(limits)`
 export class Sessions {
   readonly #database: Database
   readonly #limits: SessionLimits
+  readonly #store: ProjectStore
   readonly #clock: Clock
 
-  constructor(database: Database, limits: SessionLimits, clock: Clock) {
+  constructor(database: Database, limits: SessionLimits, store: ProjectStore, clock: Clock) {
     this.#database = database
+    this.#store = store
     this.#limits = limits
     this.#clock = clock
   }
 
-  /** @param id of the new session, where the caller has reserved one; one that was made under it before is answered. */
+  /**
+   * @param id of the new session, where the caller has reserved one; one that was made under it before is answered.
+   * @throws {ApiError} 409 if the project has stored as much as it may.
+   */
   async create(principal: Principal, body: CreateSessionBody, id = newId('ses')): Promise<WireSession> {
     const row = newRow(principal, body, id, this.#clock.now())
+    await this.#store.assertRoom(this.#database, principal.project)
     await this.#database
       .insertInto('sessions')
       .values(row)
@@ -55,6 +63,7 @@ export class Sessions {
         .orderBy('id', 'desc')
         .executeTakeFirst()
       if (found) return toWire(found)
+      await this.#store.assertRoom(transaction, principal.project)
       const row = newRow(principal, { ...body, userId }, newId('ses'), this.#clock.now())
       await transaction.insertInto('sessions').values(row).execute()
       return toWire(row)
@@ -84,18 +93,22 @@ export class Sessions {
   /**
    * Merges limits and metadata into what is there; null removes.
    *
-   * @throws {ApiError} 404; 409 for a session that is terminated.
+   * @throws {ApiError} 404; 409 for a session that is terminated, or if more would be stored than the project may.
    */
   async update(principal: Principal, id: string, { limits, metadata }: UpdateSessionBody): Promise<WireSession> {
     await this.#database.transaction().execute(async (transaction) => {
-      const session = toWire(await findSession(transaction, principal, id))
+      const session = await findSession(transaction, principal, id)
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${id} is terminated.`)
-      const newMetadata = JSON.stringify(merged(session.metadata, metadata))
+      const newMetadata = JSON.stringify(merged(JSON.parse(session.metadata), metadata))
       if (metadata && Buffer.byteLength(newMetadata) > maxMetadataBytes) {
         throw ApiError.invalid({ metadata: ['would be more than 64 KiB of JSON with what is there'] })
       }
+      const newLimits = JSON.stringify(merged(JSON.parse(session.limits), limits))
+      if (newMetadata.length + newLimits.length > session.metadata.length + session.limits.length) {
+        await this.#store.assertRoom(transaction, principal.project)
+      }
       const changed = {
-        limits: JSON.stringify(merged(session.limits, limits)),
+        limits: newLimits,
         metadata: newMetadata,
         updated_at: this.#clock.now(),
       }
@@ -150,7 +163,7 @@ function toWire(row: SessionRow): WireSession {
     userId: row.user_id,
     status: row.status,
     limits: JSON.parse(row.limits),
-    metadata: JSON.parse(row.metadata),
+    ...shownMetadata(row.metadata),
     createdAt: new Date(row.created_at).toISOString(),
     updatedAt: new Date(row.updated_at).toISOString(),
   }

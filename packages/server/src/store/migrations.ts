@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
+import { countStoredBytes } from './stored-bytes.ts'
 
 /** Forward only: what has landed is never edited, a change is a further entry. They run in the order of their names. */
 export const migrations: Record<string, Migration> = {
@@ -190,4 +191,5 @@ export const migrations: Record<string, Migration> = {
       await db.schema.alterTable('agents').addColumn('idle_timeout', 'text').execute()
     },
   },
+  '0006_stored_bytes': { up: countStoredBytes },
 }

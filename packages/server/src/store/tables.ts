@@ -13,6 +13,7 @@ export interface Tables {
   storage_usage: UsageIntervalRow & { size_bytes: number }
   model_usage: ModelUsageRow
   idempotency: IdempotencyRow
+  project_store: ProjectStoreRow
 }
 
 /** Live data is real, test data comes from mocks; neither sees the other. */
@@ -132,6 +133,13 @@ interface ModelUsageRow {
   input_tokens: number
   output_tokens: number
   cost: number
+}
+
+/** Kept by triggers (stored-bytes.ts). */
+interface ProjectStoreRow {
+  project: string
+  /** Of its sessions, agents, tasks, events and kept answers; files of agents are not among them. */
+  bytes: number
 }
 
 export interface IdempotencyRow {
