@@ -6,6 +6,8 @@ import { DatabaseSync } from 'node:sqlite'
 import { Theazo } from '@theazo/core'
 import { createLocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { AgentStream, type StreamedEvent } from './agent-stream.ts'
+import { ApiCaller } from './api-caller.ts'
 import { collect } from './collect.ts'
 
 let dataDir: string
@@ -81,6 +83,37 @@ test('the answer of a test key’s run comes in few events, whole, and others ha
   await followed
   expect((await ended).output).toBe(words)
   expect([text, deltas <= 100, turns > 0]).toEqual([words, true, true])
+})
+
+test('an answer that restarts have cut goes on where it was: its pieces are the answer', async () => {
+  const words = Array.from({ length: 30_000 }, (_, index) => `w${index}`).join(' ')
+  const isDelta = ({ event }: StreamedEvent): boolean => event === 'output_delta'
+  const textOf = (events: StreamedEvent[]): string =>
+    events
+      .filter(isDelta)
+      .map(({ data }) => data.text)
+      .join('')
+  let apiKey = ''
+  let id = ''
+  let known = 0
+  for (let cuts = 0; cuts < 3; cuts += 1) {
+    await using local = await createLocalTheazo({ dataDir })
+    if (cuts === 0) apiKey = (await local.keys.create({ mode: 'test', plan: 'enterprise' })).key
+    const api = new ApiCaller({ ...local, apiKey })
+    if (cuts === 0) {
+      const { body: session } = await api.post('/sessions/by-user/a')
+      id = (await api.post(`/sessions/${session.id}/agents`)).body.id
+      await api.post(`/agents/${id}/run`, { task: `theazo:output="${words}"` })
+    }
+    await using stream = await AgentStream.open(api, id, known)
+    known = (await stream.first((event) => isDelta(event) && event.id > known)).id
+    expect(textOf(stream.events).length).toBeLessThan(words.length) // it is cut here
+  }
+  await using local = await createLocalTheazo({ dataDir })
+  await using stream = await AgentStream.open(new ApiCaller({ ...local, apiKey }), id, 0)
+  const { data } = await stream.first(({ event }) => event === 'output')
+  expect(data.text).toBe(words)
+  expect(textOf(stream.events)).toBe(words)
 })
 
 test('a deadline that fires late, because the server was busy, does not kill code that was in time', async () => {

@@ -29,6 +29,7 @@ const maxModelSteps = 200
 export async function runLoop(options: LoopOptions): Promise<ModelStep | undefined> {
   const { model, callTool, keep, onDelta, isToStop, signal } = options
   const steps = [...options.request.steps]
+  let { request } = options
   for (;;) {
     signal.throwIfAborted()
     const last = answerOf(steps)
@@ -38,10 +39,11 @@ export async function runLoop(options: LoopOptions): Promise<ModelStep | undefin
     if (!call && modelStepsOf(steps).length >= maxModelSteps) {
       throw new ApiError('internal_error', `The model gave no answer in ${maxModelSteps} steps.`)
     }
-    const step = call ? await callTool(call, signal) : await model.step({ ...options.request, steps }, onDelta, signal)
+    const step = call ? await callTool(call, signal) : await model.step({ ...request, steps }, onDelta, signal)
     signal.throwIfAborted()
     await keep(step)
     steps.push(step)
+    request = { ...request, writtenText: '' }
     await setImmediate() // a model and tools that answer at once would leave no turn to anybody else
   }
 }

@@ -7,6 +7,8 @@ export interface ModelRequest {
   steps: readonly Step[]
   /** Tools it may call, by name. */
   tools: readonly string[]
+  /** The beginning of this step's answer that an earlier process has written already. Empty: none. */
+  writtenText: string
 }
 
 /** A model, asked one step at a time: a pause holds between two steps, and a crash repeats none that is kept. */
@@ -15,7 +17,8 @@ export interface Model {
   /** Why a task is not even begun; thrown to the caller. */
   assertAccepts?(prompt: string): void
   /**
-   * The next step. Its answer may be told piece by piece as it is written.
+   * The next step. Its answer may be emitted in pieces as it is written, after {@link ModelRequest.writtenText}: the
+   * pieces of all processes together are the answer.
    *
    * @throws {ApiError} what ends the task: its code and message are told.
    */

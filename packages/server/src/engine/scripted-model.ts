@@ -30,7 +30,7 @@ export const scriptedModel: Model = {
     if (calls < wanted && request.tools.length > 0) return toolTurn(request, directives, calls)
     const failure = directives.get('error')
     if (failure !== undefined) throw mockedError(failure)
-    return await answer(request, directives, onDelta)
+    return await answer(request, directives, onDelta, signal)
   },
 }
 
@@ -43,16 +43,21 @@ function toolTurn({ taskId, prompt, tools }: ModelRequest, directives: Directive
 }
 
 async function answer(
-  { prompt, steps }: ModelRequest,
+  { prompt, steps, writtenText }: ModelRequest,
   directives: Directives,
   onDelta: (text: string) => Promise<void>,
+  signal: AbortSignal,
 ): Promise<ModelStep> {
   const calls = steps.filter(({ kind }) => kind === 'tool').length
   const text =
     filler(directives) ??
     directives.get('output') ??
     `Mocked answer after ${calls} tool calls to: ${prompt.slice(0, 200)}`
-  for (const piece of text.match(/\S*\s*/g) ?? []) if (piece !== '') await onDelta(piece)
+  const unwritten = text.startsWith(writtenText) ? text.slice(writtenText.length) : text
+  for (const piece of unwritten.match(/\S*\s*/g) ?? []) {
+    signal.throwIfAborted()
+    if (piece !== '') await onDelta(piece)
+  }
   return { kind: 'model', toolCalls: [], text, ...turn, cost: microCents(numberOf(directives, 'cost') ?? 1) }
 }
 

@@ -14,6 +14,7 @@ import type { AgentRecord } from './agent-rows.ts'
 import { DeltaWriter } from './delta-writer.ts'
 import type { Execs } from './execs.ts'
 import { endTask, type TaskEnd } from './task-rows.ts'
+import { writtenTextOf } from './written-text.ts'
 
 /** What one task needs to be worked on. */
 export interface TaskRunOptions {
@@ -116,12 +117,13 @@ export class TaskRun {
     const { prompt } = task
     const tools = JSON.parse(agent.tools) as string[]
     let count = steps.length
+    const writtenText = await writtenTextOf(database, agent.id, task.id)
     const deltas = new DeltaWriter(this.#options.clock, (text) =>
       this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
     )
     return await runLoop({
       model,
-      request: { taskId: task.id, instructions: agent.instructions, prompt, steps, tools },
+      request: { taskId: task.id, instructions: agent.instructions, prompt, steps, tools, writtenText },
       callTool: (call, signal) => {
         const run = { id: agent.id, mode: agent.mode, exec: runner(execs, agent) }
         return callTool(call, run, signal)

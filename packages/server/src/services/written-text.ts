@@ -1,0 +1,27 @@
+import type { Database } from '../store/database.ts'
+
+/**
+ * The pieces of an answer that a task has emitted since its last step: a server that was killed may have written them,
+ * and they are not written again.
+ *
+ * Empty if there are none, or if the log no longer goes back to the task's last step: a part of the pieces is of no use.
+ */
+export async function writtenTextOf(database: Database, agentId: string, taskId: string): Promise<string> {
+  const ofAgent = database.selectFrom('events').where('agent_id', '=', agentId)
+  // The events that steps and starts of tasks emit. A status change while the server restarts ends no step.
+  const last = await ofAgent
+    .where('type', 'in', ['thinking', 'tool_call', 'tool_result', 'output', 'error', 'status'])
+    .where((where) => where.or([where('type', '!=', 'status'), where('data', 'like', '{"status":"running"%')]))
+    .select('number')
+    .orderBy('number', 'desc')
+    .executeTakeFirst()
+  if (!last) return ''
+  const rows = await ofAgent
+    .where('number', '>', last.number)
+    .where('type', '=', 'output_delta')
+    .select('data')
+    .orderBy('number')
+    .execute()
+  const pieces = rows.map(({ data }) => JSON.parse(data) as { text: string; taskId: string })
+  return pieces.flatMap((piece) => (piece.taskId === taskId ? piece.text : [])).join('')
+}
