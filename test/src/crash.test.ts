@@ -87,6 +87,7 @@ test.runIf(process.getuid?.() === 0)(
     const mounts = execFileSync('cat', ['/proc/mounts'], { encoding: 'utf8' })
     for (const pid of killed) expect(mounts).not.toContain(`/temporary/${pid}-`)
   },
+  120_000, // five servers, one after another
 )
 
 test.runIf(process.getuid?.() === 0)(

@@ -131,6 +131,26 @@ print('was let')`
     expect(await usable(agent)).toEqual(allUsable)
   })
 
+  test('record locks end the code that holds too many of them; those of open files are refused', async () => {
+    await using agent = await server.newAgent()
+    const locks = (count: number) => `
+import fcntl, os, struct, time
+files = [os.open(f'/tmp/lock-{n}', os.O_RDWR | os.O_CREAT) for n in range(100)]
+lock = lambda command, at: fcntl.fcntl(files[at % 100], command, struct.pack('hhqqi', fcntl.F_WRLCK, 0, at * 2, 1, 0))
+for at in range(${count}): lock(fcntl.F_SETLK, at)
+try: lock(37, 0)
+except OSError as error: print(error.strerror)
+${count > 10_000 ? 'time.sleep(20)' : ''}
+print('was let')`
+    expect(await say(agent, 'python', locks(5000))).toBe('Invalid argument\nwas let') // the control
+    const { stderr, stdout } = await agent.exec('python', locks(20_000))
+    expect([stdout, stderr]).toEqual([
+      expect.not.stringContaining('was let'),
+      expect.stringContaining('too many locks of files'),
+    ])
+    expect(await usable(agent)).toEqual(allUsable)
+  })
+
   test.runIf(readdirSync('/sys/fs/cgroup').includes('memory'))(
     'the limit of sockets is an eighth of the memory',
     () => {

@@ -8,7 +8,7 @@ import { spareProcesses } from './own-limits.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { Supervisor } from './supervisor.ts'
 
-const excesses = ['memory', 'disk', 'sockets'] as const
+const excesses = ['memory', 'disk', 'sockets', 'locks'] as const
 /** A limit that was reached, as code is told of it. */
 export type Excess = (typeof excesses)[number]
 
@@ -19,7 +19,7 @@ export class RunningSandbox {
   readonly #supervisor: Supervisor
   readonly #cgroup: Cgroup
   readonly #host: LocalHost
-  readonly #killedFor: Record<Excess, number> = { memory: 0, disk: 0, sockets: 0 }
+  readonly #killedFor: Record<Excess, number> = { memory: 0, disk: 0, sockets: 0, locks: 0 }
   #isFrozen = false
 
   private constructor(supervisor: Supervisor, cgroup: Cgroup, host: LocalHost) {
@@ -136,6 +136,7 @@ export class RunningSandbox {
       memory: `ran out of memory (limit ${mebibytes(memoryBytes)})`,
       disk: `has filled its disk (limit ${mebibytes(diskBytes)})`,
       sockets: 'has too many sockets, or too much in them',
+      locks: 'holds too many locks of files',
     }
     return `\nThe sandbox ${what[excess]}, so a process of it was killed.\n`
   }

@@ -14,6 +14,7 @@
  * | whether the machine can hibernate                   | memfd_secret                        | no such call        |
  * | buffers of netlink, which nothing counts            | netlink but of routes: `watcher.ts` | no such protocol    |
  * | protocols whose buffers nothing counts              | IP sockets but of TCP and UDP       | no such protocol    |
+ * | record locks, which nothing counts                  | those of open files: `watcher.ts`   | EINVAL              |
  *
  * The list of all such supplies, and what bounds the others, is in SECURITY.md.
  *
@@ -34,6 +35,7 @@ interface Architecture {
   seccomp: number
   prctl: number
   mmap: number
+  fcntl: number
   memfd: number
   shmget: number
   /** Answered with EPERM, whatever their arguments. */
@@ -46,7 +48,7 @@ interface Architecture {
 const architectures: Record<string, Architecture> = {
   x64: {
     audit: 0xc000003e, clone: 56, clone3: 435, ioctl: 16, prlimit: 302, sockets: [41, 53], setsockopt: 54,
-    seccomp: 317, prctl: 157, mmap: 9, memfd: 319, shmget: 29,
+    seccomp: 317, prctl: 157, fcntl: 72, mmap: 9, memfd: 319, shmget: 29,
     denied: [
       101, // ptrace
       103, // syslog
@@ -77,7 +79,7 @@ const architectures: Record<string, Architecture> = {
   },
   arm64: {
     audit: 0xc00000b7, clone: 220, clone3: 435, ioctl: 29, prlimit: 261, sockets: [198, 199], setsockopt: 208,
-    seccomp: 277, prctl: 167, mmap: 222, memfd: 279, shmget: 194,
+    seccomp: 277, prctl: 167, fcntl: 25, mmap: 222, memfd: 279, shmget: 194,
     denied: [
       117, // ptrace
       116, // syslog
@@ -121,6 +123,8 @@ const allowedNetlinkProtocol = 0
 /** SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF and _REUSEPORT_EBPF; SO_SNDBUFFORCE and SO_RCVBUFFORCE. */
 const [socketLevel, deniedSocketOptions] = [1, [26, 50, 51, 52, 32, 33]]
 const [setModeFilter, setSeccomp, filterMode] = [1, 22, 2]
+/** F_OFD_SETLK, F_OFD_SETLKW: the kernel names no process for these locks, so `watcher.ts` could not tell whose they are. */
+const ownerlessLocks = [37, 38]
 const hugePages = { mmap: 0x40000, memfd: 0x4, shmget: 0o4000 }
 
 // linux/seccomp.h, linux/filter.h, asm-generic/errno.h
@@ -148,6 +152,11 @@ export function seccompProgram(arch: string = process.arch): Buffer {
     ...(arch === 'x64' ? [jump(0x35, x32Bit, 0, 1), give(errno(ENOSYS))] : []),
     // Often called, so early in the list.
     ...when(table.mmap, [load(offset.argument(3)), ...whenAny(hugePages.mmap, [give(errno(ENOMEM))]), give(allow)]),
+    ...when(table.fcntl, [
+      load(offset.argument(1)),
+      ...ownerlessLocks.flatMap((command) => when(command, [give(errno(EINVAL))])),
+      give(allow),
+    ]),
     ...when(table.memfd, [load(offset.argument(1)), ...whenAny(hugePages.memfd, [give(errno(ENOSYS))]), give(allow)]),
     ...when(table.shmget, [load(offset.argument(2)), ...whenAny(hugePages.shmget, [give(errno(EPERM))]), give(allow)]),
     // The C library falls back to clone, whose flags can be read here.

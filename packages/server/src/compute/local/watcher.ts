@@ -3,6 +3,7 @@ import { filesPath } from './disk-images.ts'
 import { type HostProcess, shareBytes } from './host-processes.ts'
 import type { LocalHost } from './local-provider.ts'
 import type { LocalSandbox } from './local-sandbox.ts'
+import { locksByPid } from './record-locks.ts'
 import { sizeOfTree } from './size-of-tree.ts'
 
 /** From the end of one look to the next: what goes beyond a limit is ended within two seconds. */
@@ -10,6 +11,8 @@ const lookMs = 500
 
 /** Sockets of one sandbox: each can hold some memory that nothing counts, e.g. in its queue of errors. */
 const maxSockets = 8192
+/** Record locks of one sandbox: each takes some 200 bytes of the kernel. */
+const maxLocks = 10_000
 /** Of its memory, that messages of netlink may take. */
 const netlinkShare = 1 / 8
 
@@ -52,6 +55,19 @@ export class Watcher {
     for (const sandbox of this.#sandboxes()) {
       if (this.#isClosed) return
       await this.#lookAt(sandbox)
+    }
+    await this.#lookAtLocks()
+  }
+
+  /** One list for the machine: whose they are is asked only if they are many. */
+  async #lookAtLocks(): Promise<void> {
+    const locks = await locksByPid()
+    if ([...locks.values()].reduce((sum, count) => sum + count, 0) <= maxLocks) return
+    for (const sandbox of this.#sandboxes()) {
+      const running = await sandbox.running?.catch(() => undefined)
+      const pids = (await running?.codeProcesses()) ?? []
+      const held = pids.reduce((sum, { pid }) => sum + (locks.get(pid) ?? 0), 0)
+      if (held > maxLocks) await running?.endCode('locks')
     }
   }
 
