@@ -127,11 +127,11 @@ test('a deadline that fires late, because the server was busy, does not kill cod
   const limited = local.fetch(`${local.baseUrl}/agents/${agent.id}/exec`, {
     method: 'POST',
     headers: { authorization: `Bearer ${local.apiKey}` },
-    body: JSON.stringify({ lang: 'bash', code: 'echo begun; sleep 0.6; echo in time', timeoutMs: 2_000 }),
+    body: JSON.stringify({ lang: 'bash', code: 'echo begun; sleep 0.5; echo in time', timeoutMs: 3_000 }),
   })
   await begun.promise
   await agent.exec('bash', 'true') // the second one has begun by then too
-  const until = performance.now() + 4_000
+  const until = performance.now() + 5_000
   while (performance.now() < until); // nothing is read, and no timer fires
   expect((await exec).stdout).toBe('begun\ndone\n')
   const answer = await limited

@@ -5,11 +5,19 @@ import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
 import type { ExecBody, ExecExtensions, ExecResult, Feature, Language } from './wire.ts'
 
-/** The server gives an exec 120 s; the margin lets its own answer arrive first. */
-const defaultExecTimeoutMs = 130_000
+/** The longest that a server lets code run (contract, exec), which is its default. */
+const maxExecTimeoutMs = 120_000
+/** Between the server's end of an exec and this client's own: the server's answer, with the output so far, comes first. */
+const marginMs = 10_000
 
-/** What one exec may be given. `timeoutMs` is 130,000 by default. */
+/** What one exec may be given. */
 export interface ExecOptions extends CallOptions {
+  /**
+   * Milliseconds that the code may run; default 120,000, the server's own. A server with the extension `exec-options` ends
+   * the code then and answers with `ServerTimeoutError`, whose `details` hold `stdout` and `stderr` so far; this client
+   * gives up 10 s later. With any other server this client gives up at once (`TimeoutError`).
+   */
+  timeoutMs?: number | undefined
   /** Called with pieces of standard output as they come, in order and awaited; once at the end where the server does not stream. */
   onStdout?: ((text: string) => unknown) | undefined
   /** The same of standard error. */
@@ -39,7 +47,8 @@ export async function exec(
   code: string,
   options: ExecOptions,
 ): Promise<ExecResult> {
-  const { signal, timeoutMs = defaultExecTimeoutMs, idempotencyKey, onStdout, onStderr, stdin, env, cwd } = options
+  const { signal, timeoutMs, idempotencyKey, onStdout, onStderr, stdin, env, cwd } = options
+  const isServers = timeoutMs === undefined || (timeoutMs > 0 && transport.features.has('exec-options'))
   const needs: [Feature, string][] = []
   if (stdin !== undefined) needs.push(['exec-stdin', 'exec with stdin'])
   if (env !== undefined) needs.push(['exec-options', 'exec with env'])
@@ -49,6 +58,7 @@ export async function exec(
     code,
     env,
     cwd,
+    ...(isServers && timeoutMs !== undefined && { timeoutMs: Math.min(Math.ceil(timeoutMs), maxExecTimeoutMs) }),
     stdin:
       stdin === undefined || typeof stdin === 'string' ? stdin : { base64: toBase64(await bytesOf(stdin, 'stdin')) },
   }
@@ -58,7 +68,7 @@ export async function exec(
     body,
     needs,
     signal,
-    timeoutMs,
+    timeoutMs: isServers ? (timeoutMs ?? maxExecTimeoutMs) + marginMs : timeoutMs,
     idempotencyKey,
   } as const
   if (!onStdout && !onStderr) return await transport.request<ExecResult>(request)

@@ -9,7 +9,7 @@ export interface TransportOptions {
   baseUrl?: string | undefined
   /** Takes the place of the platform's `fetch`; an embedded server's goes here. */
   fetch?: typeof globalThis.fetch | undefined
-  /** Deadline of a call in milliseconds, retries and body included. Default 30,000; exec has 130,000 of its own. */
+  /** Deadline of a call in milliseconds, retries and body included. Default 30,000; exec has its own. */
   timeoutMs?: number | undefined
   /** Attempts after the first, where the retry table allows any. Default 2; 0 turns retries off. */
   maxRetries?: number | undefined

@@ -1,6 +1,9 @@
 /** UTF-16 code units of one text that a model reads, at most. */
 const maxTextChars = 100_000
 
+/** UTF-16 code units of each stream of an exec that a model reads, at most. */
+export const maxStreamChars = 30_000
+
 /** Only white space, control characters and invisible format characters: providers refuse it as empty. */
 const blank = /^[\s\p{Cc}\p{Cf}]*$/u
 

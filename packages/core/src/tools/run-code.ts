@@ -2,7 +2,7 @@ import { z } from 'zod/v4'
 import type { ExecResult, Language } from '../wire.ts'
 import { defineTool, type Tool } from './define-tool.ts'
 import { nameText, sizeText } from './files-of.ts'
-import { isBlank, truncate } from './model-text.ts'
+import { isBlank, maxStreamChars, truncate } from './model-text.ts'
 import { hiddenImages, images } from './schemas.ts'
 import { hiddenImagesText, imagesAmong, type ToolImages } from './tool-images.ts'
 
@@ -23,8 +23,6 @@ export interface RunCodeData extends ExecResult, ToolImages {
 
 /** The server stops an exec after this many seconds, whatever the model asks for. */
 const maxTimeoutSeconds = 120
-/** Characters of each stream that are kept. */
-const maxStreamChars = 30_000
 /** Files that are named to the model. */
 const maxListed = 20
 
@@ -87,7 +85,6 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
     const onOutput = report && ((message: string) => report({ message }))
     const result = await sandbox.exec(language, code, {
       signal,
-      // Without one the client's own default stands: the server's 120 s and a margin for its answer.
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
       ...(onOutput && { onStdout: onOutput, onStderr: onOutput }),
     })

@@ -1,5 +1,5 @@
 import type { TheazoError } from '../errors.ts'
-import { modelText } from './model-text.ts'
+import { isBlank, maxStreamChars, modelText, truncate } from './model-text.ts'
 import { ToolInputError } from './tool-input-error.ts'
 
 const maxErrorChars = 8000
@@ -7,8 +7,26 @@ const maxErrorChars = 8000
 /** Says what happened and what to do about it; a model reads this and acts on it. */
 export function toolErrorText(error: TheazoError, tool: string): string {
   const isInput = ToolInputError.isInstance(error)
-  const text = isInput ? error.message : `${error.name} (${error.code}): ${error.message}\n${adviceOn(error, tool)}`
-  return modelText(text, '(an error without a message)', maxErrorChars)
+  const text = isInput
+    ? error.message
+    : `${error.name} (${error.code}): ${messageOf(error, tool)}\n${adviceOn(error, tool)}`
+  const shown = modelText(text, '(an error without a message)', maxErrorChars)
+  const output = outputOf(error)
+  return output === '' ? shown : modelText(`${output}\n${shown}`)
+}
+
+/** A client's deadline names its HTTP request, of which a model knows nothing. */
+function messageOf({ code, message }: TheazoError, tool: string): string {
+  return tool === 'run_code' && code === 'client_timeout' ? 'no answer came in time.' : message
+}
+
+/** Output of an exec until something else ended it (contract, exec). */
+function outputOf({ details = {} }: TheazoError): string {
+  const streams = [details['stdout'], details['stderr']].map((text) => {
+    return typeof text === 'string' && !isBlank(text) ? truncate(text, maxStreamChars).replace(/\n$/, '') : ''
+  })
+  const [stdout, stderr] = streams
+  return [stdout, stderr && `[stderr]\n${stderr}`].filter(Boolean).join('\n')
 }
 
 function adviceOn({ code, isRetryable }: TheazoError, tool: string): string {

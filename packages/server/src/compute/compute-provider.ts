@@ -39,6 +39,12 @@ export interface NetworkPolicy {
 export interface Sandbox {
   readonly id: string
   /**
+   * Starts its processes if there are none, which {@link exec} does as well. The caller's time for code begins after it.
+   *
+   * @throws {SandboxStartError} if they do not start; the signal's reason.
+   */
+  prepare(signal: AbortSignal): Promise<void>
+  /**
    * Runs code to its end. Execs run side by side; each has its own processes, all share the files. At the end what is
    * still in the exec's session is killed; what has left it lives on. When the signal fires everything the exec started
    * is killed, whatever it has left, then this rejects with the signal's reason.

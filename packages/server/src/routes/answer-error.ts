@@ -19,7 +19,8 @@ export function toldError(error: unknown, { log, requestId }: Call): ApiError {
     log.error({ requestId, err: error }, 'request failed')
     return new ApiError('internal_error', 'Unexpected server error. The request id helps the operator find it.')
   }
-  if (error.code === 'provider_error') log.error({ requestId, err: error }, 'a sandbox failed')
+  // Not its details: they may hold the output of a caller's code.
+  if (error.code === 'provider_error') log.error({ requestId, err: error.cause ?? error.message }, 'a sandbox failed')
   return error
 }
 

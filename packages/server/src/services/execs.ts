@@ -15,6 +15,7 @@ import type { Executions } from './executions.ts'
 import type { Metering } from './metering.ts'
 import { OutputBudget, type OutputHold } from './output-budget.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import { withOutput } from './ended-exec.ts'
 
 /** Bytes of each stream of an exec that are kept (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
@@ -88,6 +89,8 @@ export class Execs {
     const { execTimeoutMs, metering, clock } = this.#options
     const { stdin, timeoutMs = execTimeoutMs, ...request } = body
     const sandbox = await this.#sandbox(agent)
+    await this.#prepare(sandbox, signal)
+    const startedAt = clock.monotonic()
     const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)), hold)
     const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)), hold)
     const deadline = new AbortController()
@@ -113,11 +116,21 @@ export class Execs {
         ...(filesTruncated && { filesTruncated: true }),
       }
     } catch (error) {
-      if (signal.aborted) throw asError(signal.reason)
-      throw asApiError(deadline.signal.aborted ? late : error)
+      const failure = signal.aborted ? asError(signal.reason) : asApiError(deadline.signal.aborted ? late : error)
+      const durationMs = Math.round(clock.monotonic() - startedAt)
+      throw withOutput(failure, { stdout: stdout.end(), stderr: stderr.end(), durationMs })
     } finally {
       stopDeadline()
       if (agent.mode === 'live') metering.noteFiles(agent.id)
+    }
+  }
+
+  /** The time that a sandbox takes to start is not the code's. */
+  async #prepare(sandbox: Sandbox, signal: AbortSignal): Promise<void> {
+    try {
+      await sandbox.prepare(signal)
+    } catch (error) {
+      throw signal.aborted ? asError(signal.reason) : asApiError(error)
     }
   }
 

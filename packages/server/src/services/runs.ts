@@ -76,7 +76,7 @@ export class Runs {
       await unit.db.insertInto('tasks').values(task).execute()
       await unit.db.updateTable('agents').set({ task_id: taskId }).where('id', '=', id).execute()
       await changeAgent(unit, id, 'run', { taskId })
-      unit.afterwards(() => this.#work({ ...agent, task_id: taskId }, task))
+      unit.afterwards(() => this.#work({ ...agent, task_id: taskId }, task, true))
     })
     return { taskId, agentId: id }
   }
@@ -190,8 +190,8 @@ export class Runs {
     if (this.#isClosed) throw new ApiError('provider_error', 'The server is shutting down and begins nothing new.')
   }
 
-  #work(agent: AgentRecord, task: TaskRow): void {
-    const run = new TaskRun({ ...this.#options, agent, task, model: this.#modelOf(agent) })
+  #work(agent: AgentRecord, task: TaskRow, isNew = false): void {
+    const run = new TaskRun({ ...this.#options, agent, task, isNew, model: this.#modelOf(agent) })
     this.#active.set(agent.id, run)
     void this.#forget(agent.id, run)
   }

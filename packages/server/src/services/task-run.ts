@@ -14,7 +14,7 @@ import type { AgentRecord } from './agent-rows.ts'
 import { DeltaWriter } from './delta-writer.ts'
 import type { Execs } from './execs.ts'
 import { endTask, type TaskEnd } from './task-rows.ts'
-import { writtenTextOf } from './written-text.ts'
+import { nothingYet, progressOf } from './task-progress.ts'
 
 /** What one task needs to be worked on. */
 export interface TaskRunOptions {
@@ -25,6 +25,8 @@ export interface TaskRunOptions {
   clock: Clock
   agent: AgentRecord
   task: TaskRow
+  /** Nothing has worked on it yet, in no process. */
+  isNew: boolean
   model: Model
   onError: (error: unknown) => void
 }
@@ -106,18 +108,11 @@ export class TaskRun {
   }
 
   async #loop(): Promise<ModelStep | undefined> {
-    const { database, agent, task, model, execs } = this.#options
-    const kept = await database
-      .selectFrom('task_steps')
-      .select('step')
-      .where('task_id', '=', task.id)
-      .orderBy('number')
-      .execute()
-    const steps = kept.map(({ step }) => JSON.parse(step) as Step)
+    const { database, agent, task, isNew, model, execs } = this.#options
+    const { steps, writtenText } = isNew ? nothingYet : await progressOf(database, agent.id, task.id)
     const { prompt } = task
     const tools = JSON.parse(agent.tools) as string[]
     let count = steps.length
-    const writtenText = await writtenTextOf(database, agent.id, task.id)
     const deltas = new DeltaWriter(this.#options.clock, (text) =>
       this.#write((unit) => unit.emit(agent.id, 'output_delta', { text, taskId: task.id })),
     )

@@ -51,6 +51,12 @@ export class LocalSandbox implements Sandbox {
     return join(this.#host.agentsPath, this.#id)
   }
 
+  async prepare(signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.#ended.signal])
+    either.throwIfAborted()
+    await orAbort(this.start(), either)
+  }
+
   async exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
     const either = AbortSignal.any([signal, this.#ended.signal])
     either.throwIfAborted()

@@ -27,7 +27,7 @@ export function createMockProvider(): ComputeProvider {
 const toldDurationMs = 312
 
 function mockSandbox(id: string): Sandbox {
-  return { id, exec, pause: nothing, resume: nothing, terminate: nothing }
+  return { id, prepare: nothing, exec, pause: nothing, resume: nothing, terminate: nothing }
 }
 
 const nothing = async (): Promise<void> => {}

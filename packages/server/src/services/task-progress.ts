@@ -1,4 +1,28 @@
+import type { Step } from '../engine/model.ts'
 import type { Database } from '../store/database.ts'
+
+/** Where the work on a task goes on after a pause or a restart. */
+export interface TaskProgress {
+  /** Those that are done, in order. */
+  steps: Step[]
+  /** The beginning of the next step's answer, if a process was killed while it wrote that. */
+  writtenText: string
+}
+
+/** Of a new task. */
+export const nothingYet: TaskProgress = { steps: [], writtenText: '' }
+
+/** What earlier work on a task has left in the store. */
+export async function progressOf(database: Database, agentId: string, taskId: string): Promise<TaskProgress> {
+  const rows = await database
+    .selectFrom('task_steps')
+    .select('step')
+    .where('task_id', '=', taskId)
+    .orderBy('number')
+    .execute()
+  const steps = rows.map(({ step }) => JSON.parse(step) as Step) // written by this program
+  return { steps, writtenText: await writtenTextOf(database, agentId, taskId) }
+}
 
 /**
  * The pieces of an answer that a task has emitted since its last step: a server that was killed may have written them,
@@ -6,7 +30,7 @@ import type { Database } from '../store/database.ts'
  *
  * Empty if there are none, or if the log no longer goes back to the task's last step: a part of the pieces is of no use.
  */
-export async function writtenTextOf(database: Database, agentId: string, taskId: string): Promise<string> {
+async function writtenTextOf(database: Database, agentId: string, taskId: string): Promise<string> {
   const ofAgent = database.selectFrom('events').where('agent_id', '=', agentId)
   // The events that steps and starts of tasks emit. A status change while the server restarts ends no step.
   const last = await ofAgent
