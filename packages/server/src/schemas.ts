@@ -14,10 +14,10 @@ import type {
   UpdateSessionBody,
 } from '@theazo/core'
 import { z } from 'zod'
+import { closedObject } from './closed-object.ts'
 import { maxPatternChars, parsePattern } from './network/host-pattern.ts'
-import { unknownField } from './unknown-field.ts'
 
-const maxCost = z.object({
+const maxCost = closedObject({
   amount: z.int('must be an integer number of cents').min(0),
   currency: z.literal('usd', "must be 'usd'"),
   period: z.enum(['session', 'day', 'month']),
@@ -25,7 +25,7 @@ const maxCost = z.object({
 const maxAgents = z.int().min(0)
 const maxComputeMinutes = z.number().min(0)
 
-export const limits = z.object({
+export const limits = closedObject({
   maxCost: maxCost.optional(),
   maxAgents: maxAgents.optional(),
   maxComputeMinutes: maxComputeMinutes.optional(),
@@ -56,12 +56,11 @@ export const sessionForUserBody = z.object({ limits: limits.optional(), metadata
 export const createSessionBody = sessionForUserBody.extend({ userId })
 
 export const updateSessionBody = z.object({
-  limits: z
-    .object({
-      maxCost: maxCost.nullable().optional(),
-      maxAgents: maxAgents.nullable().optional(),
-      maxComputeMinutes: maxComputeMinutes.nullable().optional(),
-    })
+  limits: closedObject({
+    maxCost: maxCost.nullable().optional(),
+    maxAgents: maxAgents.nullable().optional(),
+    maxComputeMinutes: maxComputeMinutes.nullable().optional(),
+  })
     .nullable()
     .optional(),
   metadata: metadata.nullable().optional(),
@@ -91,7 +90,7 @@ export const listAgentsQuery = pageQuery.extend({
 })
 
 /** What a sandbox may reach, each entry as it was sent. */
-export const network = z.object({
+export const network = closedObject({
   allow: z
     .array(
       z
@@ -108,21 +107,16 @@ export const network = z.object({
 
 const idleSeconds = 'must be a whole number of seconds from 60 to 604800 (7 days)'
 
-/** When an agent that nobody uses is ended. A misspelt field is refused: it would be no timeout. */
-export const idleTimeout = z
-  .strictObject(
-    {
-      seconds: z.int(idleSeconds).min(60, idleSeconds).max(604_800, idleSeconds),
-      action: z.enum(['terminate', 'pause'], "must be 'terminate' or 'pause'"),
-    },
-    { error: unknownField(['seconds', 'action']) },
-  )
-  .meta({
-    description:
-      'Terminates or pauses the agent after so many seconds without an exec, a run, a file operation or an open event ' +
-      'stream; its `reason` says so. Counts from the end of the last use, from a resume, or from a restart of the ' +
-      'server. A paused agent counts as idle for `terminate`: it ends so many seconds after its pause.',
-  })
+/** When an agent that nobody uses is ended. */
+export const idleTimeout = closedObject({
+  seconds: z.int(idleSeconds).min(60, idleSeconds).max(604_800, idleSeconds),
+  action: z.enum(['terminate', 'pause'], "must be 'terminate' or 'pause'"),
+}).meta({
+  description:
+    'Terminates or pauses the agent after so many seconds without an exec, a run, a file operation or an open event ' +
+    'stream; its `reason` says so. Counts from the end of the last use, from a resume, or from a restart of the ' +
+    'server. A paused agent counts as idle for `terminate`: it ends so many seconds after its pause.',
+})
 
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),

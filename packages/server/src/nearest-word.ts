@@ -1,0 +1,19 @@
+/** The known word that a misspelt one most likely stands for. Letter case does not count. */
+export function nearestWord(word: string, known: readonly string[]): string {
+  const distanceTo = (other: string): number => distance(word.toLowerCase(), other.toLowerCase())
+  return known.toSorted((a, b) => distanceTo(a) - distanceTo(b))[0] ?? ''
+}
+
+/** How many characters must be added, removed or replaced to make one text of the other (Levenshtein). */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index)
+  for (const [i, char] of Array.from(from).entries()) {
+    const next = [i + 1]
+    for (let j = 0; j < to.length; j += 1) {
+      const replaced = (row[j] ?? 0) + (char === to[j] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}
