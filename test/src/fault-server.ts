@@ -29,6 +29,7 @@ export const allFeatures: readonly Feature[] = [
   'agents',
   'tasks',
   'replay',
+  'official-sdk',
 ]
 
 /** Starts a server that answers like the API, and can be told to misbehave. `features` undefined: the bare reference. */

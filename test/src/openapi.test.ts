@@ -28,6 +28,7 @@ const routes = [
   'GET /sessions/{id}/agents',
   'POST /sessions/{id}/agents',
   'GET /agents/{id}',
+  'GET /agents/{id}/status',
   'GET /agents/{id}/tasks/{taskId}',
   'POST /agents/{id}/tasks/{taskId}/cancel',
   'POST /agents/{id}/run',

@@ -75,6 +75,7 @@ export { Usage, type UsageSummaryOptions } from './usage.ts'
 export type {
   Agent as WireAgent,
   AgentStatus,
+  AgentStatusInfo,
   CreateAgentBody,
   CreateAgentExtensions,
   CreateSessionBody,

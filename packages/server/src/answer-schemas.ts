@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  AgentStatusInfo,
   ErrorEnvelope,
   ExecResult,
   OkBody,
@@ -80,6 +81,21 @@ export const agentAnswer = z
   })
   .meta({ id: 'Agent' })
 
+export const agentStatusAnswer = z
+  .strictObject({
+    status: z.enum(['booting', 'ready', 'running', 'paused', 'completed', 'failed']).meta({
+      description: "The agent's status in the words of the SDK: `idle` is `ready`, `terminated` is `completed`.",
+    }),
+    duration: z
+      .string()
+      .meta({ description: 'How long the agent has been there, or was until its end.', example: '3m 12s' }),
+    cost: money.meta({ description: 'What the agent has cost so far.' }),
+    task: z.string().meta({ description: 'The prompt of the latest task; empty if there is none.' }),
+    provider: z.string(),
+    region: z.string(),
+  })
+  .meta({ id: 'AgentStatusInfo' })
+
 export const execAnswer = z
   .strictObject({
     stdout: z.string(),
@@ -137,6 +153,7 @@ type Fits<A, B> = [A] extends [B] ? true : never
 
 true satisfies Fits<WireSession, z.input<typeof sessionAnswer>>
 true satisfies Fits<WireAgent, z.input<typeof agentAnswer>>
+true satisfies Fits<AgentStatusInfo, z.input<typeof agentStatusAnswer>>
 true satisfies Fits<Task, z.input<typeof taskAnswer>>
 true satisfies Fits<ExecResult, z.input<typeof execAnswer>>
 true satisfies Fits<RunAccepted, z.input<typeof runAnswer>>

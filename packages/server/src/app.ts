@@ -60,6 +60,7 @@ const features: readonly Feature[] = [
   'agents',
   'tasks',
   'replay',
+  'official-sdk',
 ]
 
 /** Of every answer. Answers are data for programs: no page may frame them, run them or guess what they are. */

@@ -60,6 +60,11 @@ const paths: ZodOpenApiPathsObject = {
     }),
   },
   '/agents/{id}': { get: get('An agent, with its latest task', answers.agentAnswer, { path: ids.agent }) },
+  '/agents/{id}/status': {
+    get: get('How an agent does, as the official TypeScript SDK reads it', answers.agentStatusAnswer, {
+      path: ids.agent,
+    }),
+  },
   '/agents/{id}/exec': {
     post: withStream(
       post('Run code in the sandbox and wait for its end, or read its output as it comes', 200, answers.execAnswer, {

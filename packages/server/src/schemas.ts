@@ -135,8 +135,12 @@ const maxEnvNames = 256
 /** Linux takes no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
 const maxEnvBytes = 131_071
 
+const language = z.enum(['python', 'typescript', 'bash'], "must be 'python', 'typescript' or 'bash'")
+
 export const execBody = z.object({
-  lang: z.enum(['python', 'typescript', 'bash'], "must be 'python', 'typescript' or 'bash'"),
+  lang: language.meta({
+    description: 'May be sent as `language` instead, as the official TypeScript SDK does (extension `official-sdk`).',
+  }),
   code: z.string('must be a string: the code to run'),
   timeoutMs: z
     .int()
@@ -157,6 +161,20 @@ export const execBody = z.object({
     .optional(),
   stdin: z.union([z.string(), z.object({ base64: z.base64('must be base64') })]).optional(),
 })
+
+/** {@link execBody} with `language` read as `lang`, and left out. */
+export const execRequest = z.preprocess((value, { addIssue }) => {
+  if (typeof value !== 'object' || value === null || !('language' in value)) return value
+  const { language: sent, ...rest } = value
+  const issue = (message: string): void => addIssue({ code: 'custom', path: ['language'], message })
+  if ('lang' in rest) {
+    if (rest.lang !== sent) issue('must be the same as lang, of which it is another name; leave one out')
+    return rest
+  }
+  const { error } = language.safeParse(sent)
+  if (error) issue(error.issues[0]?.message ?? '')
+  return { lang: sent, ...rest }
+}, execBody)
 
 function sizeOfEnv(env: Record<string, string>): number {
   return Object.entries(env).reduce((sum, [name, value]) => sum + Buffer.byteLength(`${name}=${value}`) + 1, 0)
@@ -200,5 +218,5 @@ true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
 true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
-true satisfies Same<z.output<typeof execBody>, ExecBody & ExecExtensions>
+true satisfies Same<z.output<typeof execRequest>, ExecBody & ExecExtensions>
 true satisfies Same<z.output<typeof runBody>, RunBody>

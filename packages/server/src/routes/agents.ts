@@ -1,7 +1,7 @@
 import type { ExecResult } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Clock } from '../clock.ts'
-import { createAgentBody, execBody, listAgentsQuery, runBody } from '../schemas.ts'
+import { createAgentBody, execRequest, listAgentsQuery, runBody } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
@@ -35,8 +35,11 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       return answerJson(c.env, await agents.list(c.env.principal, c.req.param('id'), query))
     })
     .get('/agents/:id', (c) => answerText(c.env, agents.getText(c.env.principal, c.req.param('id'))))
+    .get('/agents/:id/status', async (c) => {
+      return answerJson(c.env, await agents.status(c.env.principal, c.req.param('id')))
+    })
     .post('/agents/:id/exec', async (c) => {
-      const body = await readBody(c, execBody)
+      const body = await readBody(c, execRequest)
       const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]
       const hold = execs.holdOutput(call.principal)
       try {

@@ -1,4 +1,11 @@
-import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Page, WireAgent } from '@theazo/core'
+import type {
+  AgentStatus,
+  AgentStatusInfo,
+  CreateAgentBody,
+  CreateAgentExtensions,
+  Page,
+  WireAgent,
+} from '@theazo/core'
 import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
 import { ApiError, asApiError } from '../errors.ts'
@@ -21,6 +28,7 @@ import {
   toWireAgents,
   wireAgentText,
 } from './agent-rows.ts'
+import { agentStatusInfo } from './agent-status-info.ts'
 import type { Executions } from './executions.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 import { idBefore, type PageQuery, readPage } from './pages.ts'
@@ -122,6 +130,12 @@ export class Agents {
   getText(principal: Principal, id: string): string {
     const { database } = this.#options
     return wireAgentText(database, readAgent(database, principal, id))
+  }
+
+  /** What the official SDK asks for. @throws {ApiError} 404. */
+  async status(principal: Principal, id: string): Promise<AgentStatusInfo> {
+    const { database, clock } = this.#options
+    return await agentStatusInfo(database, await findAgent(database, principal, id), clock.now())
   }
 
   /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */
