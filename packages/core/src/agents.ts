@@ -62,8 +62,8 @@ export class SessionAgents {
    * Creates an agent; its sandbox is provisioned at once. With a `name` that an agent of the session has already,
    * answers that one.
    *
-   * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ProviderError` where the
-   *   sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata`,
+   * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ConflictError` where the agent
+   *   that has the name has another compute, model, browser or network; `ProviderError` where the sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata`,
    *   `network` and `idleTimeout` on a server without the extension `agents`.
    */
   async create(options: CreateAgentOptions = {}): Promise<Agent> {

@@ -32,6 +32,7 @@ import { agentStatusInfo } from './agent-status-info.ts'
 import type { Executions } from './executions.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 import { idBefore, type PageQuery, readPage } from './pages.ts'
+import { assertSameAgent } from './named-agent.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
@@ -72,7 +73,8 @@ export class Agents {
   }
 
   /**
-   * With a name that an agent of the session has already, answers that one: `isNew` is false then.
+   * With a name that an agent of the session has already, answers that one: `isNew` is false then. It is 409 if what is
+   * asked for differs from it.
    *
    * @param id of the new agent, where the caller has reserved one; one that was made under it before is answered.
    * @throws {ApiError} 422, 404, 409 where the session is terminated, 402, 502 where no sandbox can be had.
@@ -91,7 +93,7 @@ export class Agents {
     const tools = body.tools ?? offer.defaultTools
     const session = await findSession(database, principal, sessionId)
     const made = { id, session, keyId: principal.keyId, provider, tools, body, now: clock.now() }
-    const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made))
+    const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made), body)
     if (isToBoot) await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode }))
     else await sandboxes.ready(row.id)
     limits.settleSoon(sessionId)
@@ -218,7 +220,7 @@ export class Agents {
   }
 
   /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
-  async #insert(principal: Principal, row: AgentRow): Promise<Inserted> {
+  async #insert(principal: Principal, row: AgentRow, body: CreateAgentBody & CreateAgentExtensions): Promise<Inserted> {
     const { events, limits, store, idleClocks } = this.#options
     const { id, name, session_id: sessionId } = row
     return await events.write(async (unit) => {
@@ -237,7 +239,10 @@ export class Agents {
       // The same request again, after a crash; where that came while the sandbox was made, the agent says so.
       if (found?.id === id) return { row: found, isNew: true, isToBoot: false }
       if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
-      if (found) return { row: found, isNew: false, isToBoot: false }
+      if (found) {
+        assertSameAgent(found, body)
+        return { row: found, isNew: false, isToBoot: false }
+      }
       await limits.assertWithin(unit.db, sessionId)
       await limits.assertRoom(unit, session)
       await store.assertRoom(unit.db, principal.project)
