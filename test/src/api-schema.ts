@@ -10,7 +10,9 @@ export interface OpenApiDocument {
 }
 
 interface Operation {
-  parameters?: { in: string; name: string }[]
+  operationId?: string
+  parameters?: { in: string; name: string; schema: AnySchemaObject }[]
+  requestBody?: { content: Record<string, { schema: AnySchemaObject; example?: object }> }
   responses: Record<string, { content?: Record<string, { schema?: AnySchemaObject }> }>
 }
 
@@ -58,19 +60,22 @@ export class ApiSchema {
       : { content: { [json]: { schema: error } } }
     assert(status >= 400 || responses?.[status], `${title} is not documented`)
     assert(response?.content?.[mediaType], `${title} is not documented to be ${mediaType}`)
-    const { schema } = response.content[mediaType]
-    if (!schema) return
-    const validate = this.#validatorOf(schema)
-    assert(
-      validate(body),
-      `${title} is not as documented: ${this.#ajv.errorsText(validate.errors)}\n${JSON.stringify(body)}`,
-    )
+    const name = /^#\/components\/schemas\/(\w+)$/.exec(String(response.content[mediaType].schema?.['$ref']))?.[1]
+    assert(name, `${title} has no schema of its own as ${mediaType}`)
+    if (mediaType !== 'text/event-stream') this.assertIs(name, body, title)
   }
 
-  /** Answers' schemas are references into the document: few, and compiled once. */
-  #validatorOf(schema: AnySchemaObject): ValidateFunction {
-    const reference = String(schema['$ref'])
-    assert.match(reference, /^#\/components\/schemas\/\w+$/)
+  /** Fails the test where a value is not what the document says of this name: an answer, or one event of a stream. */
+  assertIs(name: string, value: unknown, title = name): void {
+    const validate = this.#validatorOf(name)
+    if (validate(value)) return
+    const problems = this.#ajv.errorsText(validate.errors)
+    assert.fail(`${title} is not as documented: ${problems}\n${JSON.stringify(value)}`)
+  }
+
+  /** They are few, and compiled once. */
+  #validatorOf(name: string): ValidateFunction {
+    const reference = `#/components/schemas/${name}`
     const known = this.#validators.get(reference)
     if (known) return known
     const validate = this.#ajv.compile({ $ref: documentId + reference })

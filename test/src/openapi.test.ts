@@ -1,19 +1,24 @@
 // The document that the server gives of itself: valid, complete, and true of its routes.
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import { createParser } from 'eventsource-parser'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiSchema, type OpenApiDocument } from './api-schema.ts'
 import { expectError, Wire } from './wire.ts'
 
 let server: ListeningTheazo
+let live: Wire
 let mocked: Wire
 let document: OpenApiDocument
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  live = await Wire.to(server, server.apiKey)
+  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
   document = mocked.schema.document
 })
 afterAll(() => server[Symbol.asyncDispose]())
+
+const operations = () => Object.values(document.paths).flatMap((item) => Object.values(item))
 
 const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
 
@@ -41,10 +46,10 @@ const routes = [
 ]
 
 /** The path of a template, with ids of things that are there. */
-async function pathOf(template: string): Promise<string> {
-  const sessionId = await mocked.session()
-  const agentId = await mocked.agent({}, sessionId)
-  const taskId = template.includes('{taskId}') ? await mocked.run(agentId, 'theazo:hang') : ''
+async function pathOf(template: string, wire = mocked): Promise<string> {
+  const sessionId = await wire.session()
+  const agentId = await wire.agent({}, sessionId)
+  const taskId = template.includes('{taskId}') ? await wire.run(agentId, 'theazo:hang') : ''
   return template
     .replace('{userId}', 'user_1')
     .replace('{taskId}', taskId)
@@ -89,6 +94,43 @@ describe('the OpenAPI document', () => {
     }
   })
 
+  test('names each operation once, as a function of a generated client', () => {
+    const ids = operations().map(({ operationId }) => operationId ?? '')
+    expect(ids.filter((id) => !/^[a-z][A-Za-z]+$/.test(id))).toEqual([])
+    expect(new Set(ids).size).toBe(routes.length)
+  })
+
+  test('takes numbers as numbers in queries and headers', () => {
+    const parameters = operations().flatMap((operation) => operation.parameters ?? [])
+    for (const name of ['limit', 'lastEventId', 'last-event-id']) {
+      const types = parameters.filter((parameter) => parameter.name === name).map(({ schema }) => schema['type'])
+      expect([name, new Set(types)]).toEqual([name, new Set(['integer'])])
+    }
+  })
+
+  test('has a schema for each stream, and every event of a stream is as it says', async () => {
+    const events = async (body: object): Promise<unknown[]> => {
+      const agentId = await live.agent()
+      const response = await fetch(`${live.url}/agents/${agentId}/exec`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${live.key}`, accept: 'text/event-stream' },
+        body: JSON.stringify(body),
+      })
+      const found: unknown[] = []
+      const parser = createParser({ onEvent: ({ event, data }) => found.push({ event, data: JSON.parse(data) }) })
+      parser.feed(await response.text())
+      return found
+    }
+    const good = await events({ lang: 'bash', code: 'echo on; echo err >&2; echo > made' })
+    const bad = await events({ lang: 'bash', code: 'echo on; sleep 60', timeoutMs: 300 })
+    const names = [...good, ...bad].map((event) => (event as { event: string }).event)
+    expect(new Set(names)).toEqual(new Set(['stdout', 'stderr', 'exit', 'error']))
+    for (const event of [...good, ...bad]) mocked.schema.assertIs('ExecEvent', event)
+    // The controls; the events of agents are held against theirs wherever a test reads them.
+    expect(() => mocked.schema.assertIs('ExecEvent', { event: 'stdout', data: { txt: 'on' } })).toThrow('as documented')
+    expect(() => mocked.schema.assertIs('AgentEvent', { event: 'output', data: {} })).toThrow('as documented')
+  })
+
   test('has closed answers: each object says whether it may hold more', () => {
     const open: string[] = []
     const walk = (schema: unknown, path: string): void => {
@@ -116,6 +158,17 @@ describe('the OpenAPI document', () => {
 
 describe.each(routes)('%s', (route) => {
   const [method = '', template = ''] = route.split(' ')
+
+  test('has an example for its body, which the server takes as it is', async () => {
+    const { requestBody } = document.paths[template]?.[method.toLowerCase()] ?? {}
+    if (!requestBody) return
+    const { example } = requestBody.content['application/json'] ?? {}
+    expect(example).toBeTypeOf('object')
+    // As a page fills them in; of paths it knows no more than that an id is wanted. A model is not there on live keys.
+    const wire = template.endsWith('/run') ? mocked : live
+    const { status, body } = await wire.send(method, await pathOf(template, wire), JSON.stringify(example))
+    expect([status < 300, body]).toEqual([true, expect.any(Object)])
+  })
 
   test('is a route of the server', async () => {
     const path = await pathOf(template)

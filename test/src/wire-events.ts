@@ -1,34 +1,8 @@
 import { createParser } from 'eventsource-parser'
 import { expect } from 'vitest'
-import { z } from 'zod'
+import type { ApiSchema } from './api-schema.ts'
 
-const taskId = z.string().regex(/^task_/)
-const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') })
-
-/** The table of the contract, Events: OpenAPI has no words for what a stream holds. */
-const dataOf: Record<string, z.ZodType> = {
-  thinking: z.strictObject({ text: z.string(), taskId }),
-  tool_call: z.strictObject({ id: z.string(), tool: z.string(), input: z.unknown(), taskId }),
-  tool_result: z.strictObject({
-    id: z.string(),
-    tool: z.string(),
-    output: z.unknown(),
-    isError: z.boolean(),
-    durationMs: z.int().min(0),
-    taskId,
-  }),
-  output: z.strictObject({ text: z.string(), cost: money, taskId }),
-  error: z.strictObject({ code: z.string(), message: z.string(), resumable: z.boolean().optional(), taskId }),
-  output_delta: z.strictObject({ text: z.string(), taskId }),
-  status: z.strictObject({
-    status: z.enum(['booting', 'idle', 'running', 'paused', 'failed', 'terminated']),
-    taskId: taskId.optional(),
-    reason: z.enum(['approval_required', 'retried_tool', 'limit']).optional(),
-    toolCall: z.unknown().optional(),
-  }),
-}
-
-/** One event, already held against the contract's table. */
+/** One event, already held against the server's own document. */
 export interface WireEvent {
   id: number
   event: string
@@ -47,15 +21,17 @@ export class EventReader implements AsyncDisposable {
   readonly #close: () => void
   readonly #ready: WireEvent[] = []
   readonly #decoder = new TextDecoder()
+  readonly #schema: ApiSchema
   readonly #parser = createParser({
-    onEvent: ({ id, event = 'message', data }) => this.#ready.push(checked(id, event, data)),
+    onEvent: ({ id, event = 'message', data }) => this.#ready.push(this.#checked(id, event, data)),
     onRetry: (ms) => (this.retryMs = ms),
     onComment: (text) => this.comments.push(text),
     onError: (error) => expect.fail(`The stream is malformed: ${error.message}`),
   })
 
-  constructor({ headers }: Response, body: ReadableStream<Uint8Array>, close: () => void) {
+  constructor({ headers }: Response, body: ReadableStream<Uint8Array>, schema: ApiSchema, close: () => void) {
     this.headers = headers
+    this.#schema = schema
     this.#reader = body.getReader()
     this.#close = close
   }
@@ -91,18 +67,15 @@ export class EventReader implements AsyncDisposable {
     this.#close()
     await this.#reader.closed.catch(() => {}) // the abort of this very line
   }
+
+  #checked(id: string | undefined, event: string, text: string): WireEvent {
+    const data: unknown = JSON.parse(text)
+    this.#schema.assertIs('AgentEvent', { id, event, data })
+    return { id: Number(id), event, data }
+  }
 }
 
 /** True for the event with which a run ends on the stream: the agent is idle again. */
 export function isIdle({ event, data }: WireEvent): boolean {
   return event === 'status' && data.status === 'idle'
-}
-
-function checked(id: string | undefined, event: string, text: string): WireEvent {
-  expect(Object.keys(dataOf)).toContain(event)
-  expect(id, `id of ${event}`).toMatch(/^[1-9]\d*$/)
-  const data: unknown = JSON.parse(text)
-  const problem = dataOf[event]?.safeParse(data).error
-  if (problem) expect.fail(`${event} ${text} is not as the contract has it: ${problem.message}`)
-  return { id: Number(id), event, data }
 }

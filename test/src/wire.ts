@@ -63,7 +63,7 @@ export class Wire {
     const response = await this.#fetch('GET', path, { headers, signal: abort.signal })
     assert(response.body && response.status === 200, `${path} answered ${response.status}`)
     this.#assertUsual('GET', path, response)
-    return new EventReader(response, response.body, () => abort.abort())
+    return new EventReader(response, response.body, this.schema, () => abort.abort())
   }
 
   /** A session of its own. */

@@ -17,7 +17,12 @@ import type {
 import { z } from 'zod'
 import { idleTimeout, limits, metadata, network } from './schemas.ts'
 
-const id = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
+/** An id as the server makes them. */
+export const id = (prefix: string) =>
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`))
+    .meta({ example: `${prefix}_01HX3K2M4N5P6Q7R8S9T0V1W2X` })
 const time = z.iso.datetime()
 const count = z.int().min(0)
 const truncated = z
@@ -25,7 +30,8 @@ const truncated = z
   .optional()
   .meta({ description: 'Stored by an earlier version, over the present bound.' })
 
-const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') }).meta({ id: 'Money' })
+/** Cents. */
+export const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') }).meta({ id: 'Money' })
 
 export const sessionAnswer = z
   .strictObject({
@@ -142,7 +148,7 @@ export function pageAnswer<Item extends z.ZodType>(item: Item, name: string) {
   return z
     .strictObject({
       data: z.array(item),
-      nextCursor: z.string().regex(/^cur_/).optional(),
+      nextCursor: z.string().regex(/^cur_/).meta({ example: 'cur_01HX3K2M4N5P6Q7R8S9T0V1W2X' }).optional(),
       hasMore: z.boolean(),
     })
     .meta({ id: name })

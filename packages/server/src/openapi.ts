@@ -1,104 +1,169 @@
 import { z } from 'zod'
-import {
-  createDocument,
-  type ZodOpenApiOperationObject,
-  type ZodOpenApiPathItemObject,
-  type ZodOpenApiPathsObject,
-} from 'zod-openapi'
+import { createDocument, type ZodOpenApiPathItemObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import * as answers from './answer-schemas.ts'
+import { agentEvent, execEvent } from './event-schemas.ts'
+import { operation, post } from './openapi-operation.ts'
 import * as requests from './schemas.ts'
 
 const ids = {
   session: z.object({ id: z.string().meta({ example: 'ses_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) }),
   agent: z.object({ id: z.string().meta({ example: 'agt_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) }),
 }
-const task = ids.agent.extend({ taskId: z.string() })
-
-/** What every POST takes beside its body. */
-const keyed = z.object({
-  'idempotency-key': z.string().max(255).optional().meta({
-    description: 'The same key with the same request is done once, and answered the same for 24 hours.',
-  }),
-})
+const task = ids.agent.extend({ taskId: z.string().meta({ example: 'task_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) })
 
 const sessions = answers.pageAnswer(answers.sessionAnswer, 'SessionPage')
 const agents = answers.pageAnswer(answers.agentAnswer, 'AgentPage')
 
+const limits = {
+  maxCost: { amount: 500, currency: 'usd', period: 'month' },
+  maxAgents: 3,
+  maxComputeMinutes: 60,
+}
+
 /** Every path of the API, by its own name for itself; a test holds it against the routes. */
 const paths: ZodOpenApiPathsObject = {
   '/sessions': {
-    post: post('Create a session', 201, answers.sessionAnswer, { body: requests.createSessionBody }),
-    get: get('List sessions, newest first', sessions, { query: requests.listSessionsQuery }),
+    post: post({
+      id: 'createSession',
+      summary: 'Create a session',
+      status: 201,
+      answer: answers.sessionAnswer,
+      body: requests.createSessionBody,
+      example: { userId: 'user_123', limits, metadata: { plan: 'pro' } },
+    }),
+    get: operation({
+      id: 'listSessions',
+      summary: 'List sessions, newest first',
+      answer: sessions,
+      query: requests.listSessionsQuery,
+    }),
   },
   '/sessions/by-user/{userId}': {
-    post: post("The user's session; made where there is none", 200, answers.sessionAnswer, {
-      path: z.object({ userId: z.string().min(1).max(256) }),
+    post: post({
+      id: 'getSessionForUser',
+      summary: "The user's session; made where there is none",
+      answer: answers.sessionAnswer,
+      path: z.object({ userId: z.string().min(1).max(256).meta({ example: 'user_123' }) }),
       body: requests.sessionForUserBody,
+      example: { limits, metadata: { plan: 'pro' } },
       isBodyOptional: true,
     }),
   },
   '/sessions/{id}': {
-    get: get('A session', answers.sessionAnswer, { path: ids.session }),
-    patch: operation('Change limits and metadata: merged, null removes', 200, answers.sessionAnswer, {
+    get: operation({ id: 'getSession', summary: 'A session', answer: answers.sessionAnswer, path: ids.session }),
+    patch: operation({
+      id: 'updateSession',
+      summary: 'Change limits and metadata: merged, null removes',
+      answer: answers.sessionAnswer,
       path: ids.session,
       body: requests.updateSessionBody,
+      example: { limits: { maxAgents: 5 }, metadata: { plan: null } },
     }),
   },
   '/sessions/{id}/terminate': {
-    post: post('End a session with all its agents', 200, answers.okAnswer, { path: ids.session }),
+    post: post({
+      id: 'terminateSession',
+      summary: 'End a session with all its agents',
+      answer: answers.okAnswer,
+      path: ids.session,
+    }),
   },
   '/sessions/{id}/agents': {
-    post: post('Create an agent; 200 answers the one that has the name', 201, answers.agentAnswer, {
+    post: post({
+      id: 'createAgent',
+      summary: 'Create an agent; 200 answers the one that has the name',
+      status: 201,
+      alsoStatus: 200,
+      answer: answers.agentAnswer,
       path: ids.session,
       body: requests.createAgentBody,
+      example: { name: 'main', timeout: 300 },
       isBodyOptional: true,
-      alsoStatus: 200,
     }),
-    get: get('List the agents of a session, newest first', agents, {
+    get: operation({
+      id: 'listAgents',
+      summary: 'List the agents of a session, newest first',
+      answer: agents,
       path: ids.session,
       query: requests.listAgentsQuery,
     }),
   },
-  '/agents/{id}': { get: get('An agent, with its latest task', answers.agentAnswer, { path: ids.agent }) },
+  '/agents/{id}': {
+    get: operation({
+      id: 'getAgent',
+      summary: 'An agent, with its latest task',
+      answer: answers.agentAnswer,
+      path: ids.agent,
+    }),
+  },
   '/agents/{id}/status': {
-    get: get('How an agent does, as the official TypeScript SDK reads it', answers.agentStatusAnswer, {
+    get: operation({
+      id: 'getAgentStatus',
+      summary: 'How an agent does, as the official TypeScript SDK reads it',
+      answer: answers.agentStatusAnswer,
       path: ids.agent,
     }),
   },
   '/agents/{id}/exec': {
-    post: withStream(
-      post('Run code in the sandbox and wait for its end, or read its output as it comes', 200, answers.execAnswer, {
-        path: ids.agent,
-        body: requests.execBody,
-      }),
-    ),
+    post: post({
+      id: 'exec',
+      summary: 'Run code in the sandbox and wait for its end, or read its output as it comes',
+      answer: answers.execAnswer,
+      events: execEvent,
+      path: ids.agent,
+      body: requests.execBody,
+      example: { lang: 'python', code: 'print(2 + 2)', timeoutMs: 10_000 },
+    }),
   },
   '/agents/{id}/run': {
-    post: post('Give the agent a task; it goes on in the background', 202, answers.runAnswer, {
+    post: post({
+      id: 'runTask',
+      summary: 'Give the agent a task; it goes on in the background',
+      status: 202,
+      answer: answers.runAnswer,
       path: ids.agent,
       body: requests.runBody,
+      example: { task: 'Plot the first 20 primes.' },
     }),
   },
   '/agents/{id}/stream': {
-    get: {
-      ...get('What the agent does, as server-sent events', answers.errorAnswer, { path: ids.agent }),
-      requestParams: {
-        path: ids.agent,
-        query: requests.streamQuery,
-        header: z.object({ 'last-event-id': z.string().optional() }),
-      },
-      responses: { '200': { description: 'The stream', content: { 'text/event-stream': {} } }, ...failures() },
-    },
+    get: operation({
+      id: 'streamAgentEvents',
+      summary: 'What the agent does, as server-sent events',
+      answer: agentEvent,
+      events: agentEvent,
+      path: ids.agent,
+      query: requests.streamQuery,
+      header: z.object({ 'last-event-id': requests.eventId.optional() }),
+    }),
   },
-  '/agents/{id}/tasks/{taskId}': { get: get('A task', answers.taskAnswer, { path: task }) },
-  '/agents/{id}/tasks/{taskId}/cancel': { post: post('End a task', 200, answers.okAnswer, { path: task }) },
-  '/agents/{id}/pause': { post: post('Suspend an agent', 200, answers.agentAnswer, { path: ids.agent }) },
-  '/agents/{id}/resume': { post: post('Let it go on', 200, answers.agentAnswer, { path: ids.agent }) },
+  '/agents/{id}/tasks/{taskId}': {
+    get: operation({ id: 'getTask', summary: 'A task', answer: answers.taskAnswer, path: task }),
+  },
+  '/agents/{id}/tasks/{taskId}/cancel': {
+    post: post({ id: 'cancelTask', summary: 'End a task', answer: answers.okAnswer, path: task }),
+  },
+  '/agents/{id}/pause': {
+    post: post({ id: 'pauseAgent', summary: 'Suspend an agent', answer: answers.agentAnswer, path: ids.agent }),
+  },
+  '/agents/{id}/resume': {
+    post: post({ id: 'resumeAgent', summary: 'Let it go on', answer: answers.agentAnswer, path: ids.agent }),
+  },
   '/agents/{id}/terminate': {
-    post: post('End an agent; its files are gone', 200, answers.okAnswer, { path: ids.agent }),
+    post: post({
+      id: 'terminateAgent',
+      summary: 'End an agent; its files are gone',
+      answer: answers.okAnswer,
+      path: ids.agent,
+    }),
   },
   '/usage/summary': {
-    get: get('What was used, and what it costs', answers.usageAnswer, { query: requests.usageQuery }),
+    get: operation({
+      id: 'getUsageSummary',
+      summary: 'What was used, and what it costs',
+      answer: answers.usageAnswer,
+      query: requests.usageQuery,
+    }),
   },
 }
 
@@ -125,46 +190,4 @@ function tagged(path: string, operations: ZodOpenApiPathItemObject): ZodOpenApiP
   return Object.fromEntries(
     Object.entries(operations).map(([method, operation]) => [method, { ...operation, tags: [tag] }]),
   )
-}
-
-/** What `Accept: text/event-stream` gets. */
-function withStream(operation: ZodOpenApiOperationObject): ZodOpenApiOperationObject {
-  const answered = operation.responses['200']
-  if (!answered || '$ref' in answered) throw new Error('this operation has no answer of its own')
-  const content = { ...answered.content, 'text/event-stream': {} }
-  return { ...operation, responses: { ...operation.responses, '200': { ...answered, content } } }
-}
-
-interface Parts {
-  path?: z.ZodObject
-  query?: z.ZodObject
-  body?: z.ZodObject
-  isBodyOptional?: boolean
-  /** Another status with the same answer. */
-  alsoStatus?: number
-}
-
-function get(summary: string, answer: z.ZodType, parts: Parts): ZodOpenApiOperationObject {
-  return operation(summary, 200, answer, parts)
-}
-
-function post(summary: string, status: number, answer: z.ZodType, parts: Parts): ZodOpenApiOperationObject {
-  const made = operation(summary, status, answer, parts)
-  return { ...made, requestParams: { ...made.requestParams, header: keyed } }
-}
-
-function operation(summary: string, status: number, answer: z.ZodType, parts: Parts): ZodOpenApiOperationObject {
-  const { path, query, body, isBodyOptional = false, alsoStatus } = parts
-  const good = { description: summary, content: { 'application/json': { schema: answer } } }
-  return {
-    summary,
-    requestParams: { ...(path && { path }), ...(query && { query }) },
-    ...(body && { requestBody: { required: !isBodyOptional, content: { 'application/json': { schema: body } } } }),
-    responses: { [status]: good, ...(alsoStatus && { [alsoStatus]: good }), ...failures() },
-  }
-}
-
-/** Every documented code has the one envelope. */
-function failures() {
-  return { default: { description: 'An error', content: { 'application/json': { schema: answers.errorAnswer } } } }
 }

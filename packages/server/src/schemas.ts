@@ -66,13 +66,35 @@ export const updateSessionBody = z.object({
   metadata: metadata.nullable().optional(),
 })
 
+/**
+ * A number in a query, where all is text. The document has it as what it means, so that generated clients take a number.
+ *
+ * @param documented its bounds, as JSON Schema.
+ */
+function queryInteger(
+  pattern: RegExp,
+  message: string,
+  documented: { minimum: number; maximum: number; default?: number },
+) {
+  return z
+    .string()
+    .regex(pattern, message)
+    .meta({
+      override({ jsonSchema }) {
+        delete jsonSchema.pattern
+        Object.assign(jsonSchema, { type: 'integer', ...documented })
+      },
+    })
+    .transform(Number)
+}
+
 /** Query of every list (contract, Basics). */
 const pageQuery = z.object({
-  limit: z
-    .string()
-    .regex(/^([1-9]\d?|100)$/, 'must be a number from 1 to 100')
-    .transform(Number)
-    .default(25),
+  limit: queryInteger(/^([1-9]\d?|100)$/, 'must be a number from 1 to 100', {
+    minimum: 1,
+    maximum: 100,
+    default: 25,
+  }).default(25),
   cursor: z
     .string()
     .regex(/^cur_[0-9A-HJKMNP-TV-Z]{26}$/, 'is not one that a list has given')
@@ -187,10 +209,11 @@ export const runBody = z.object({
     .refine(hasPromptSize, tooLongPrompt),
 })
 
-const eventId = z
-  .string()
-  .regex(/^\d{1,15}$/, 'must be the id of an event: a whole number')
-  .transform(Number)
+/** The number of an event, where a stream is to go on after it. */
+export const eventId = queryInteger(/^\d{1,15}$/, 'must be the id of an event: a whole number', {
+  minimum: 0,
+  maximum: 999_999_999_999_999,
+})
 
 export const streamQuery = z.object({ lastEventId: eventId.optional() })
 
