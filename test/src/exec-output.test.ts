@@ -52,6 +52,80 @@ test('output is told while the code still runs', async () => {
   expect(result.stdout).toBe('begun\nended\n')
 })
 
+/** Python that says so on standard output when it has begun, in each way there is. */
+const printing: [string, string, Record<string, string>?][] = [
+  ['print', 'print("begun")'],
+  ['print without the end of a line', 'print("begun", end="")'],
+  ['a write without the end of a line', 'import sys; sys.stdout.write("begun")'],
+  ['bytes', 'import sys; sys.stdout.buffer.write(b"begun")'],
+  ['print of an interpreter of its own', 'print("begun", end="")', { PYTHONHASHSEED: '1' }],
+  ['print of a thread', 'import threading\nt = threading.Thread(target=print, args=("begun",)); t.start(); t.join()'],
+  [
+    'print of a process that it has forked',
+    'import multiprocessing as m\np = m.Process(target=print, args=("begun",)); p.start(); p.join()',
+  ],
+  [
+    'print of a program that it has started',
+    `import subprocess, sys
+subprocess.run([sys.executable, '-c', 'import os; print("begun", end=""); os.kill(os.getpid(), 9)'])`,
+  ],
+]
+
+test.each(printing)('output of python is emitted while the code still runs: %s', async (_how, begin, env = {}) => {
+  const wait =
+    'import os, time\nwhile not os.path.exists("heard"): time.sleep(0.01)\nos.remove("heard")\nprint("ended")'
+  const onStdout = async (text: string): Promise<void> => {
+    if (text.includes('begun')) await agent.exec('bash', 'touch heard')
+  }
+  const { stdout } = await agent.exec('python', `${begin}\n${wait}`, { env, onStdout })
+  expect(stdout).toMatch(/^begun\n?ended\n$/)
+})
+
+test.each(
+  printing.flatMap(([how, begin, env]) =>
+    [
+      ['is killed', 'import os; os.kill(os.getpid(), 9)', 137],
+      ['crashes', 'import ctypes; ctypes.string_at(0)', 139],
+      ['leaves without an end', 'import os; os._exit(7)', 7],
+    ].map(([end, code, status]) => [how, String(end), begin, String(code), Number(status), env] as const),
+  ),
+)('output of python is kept if the code %s %s', async (_how, _end, begin, end, exitCode, env = {}) => {
+  const result = await agent.exec('python', `${begin}\n${end}`, { env })
+  expect([result.stdout.trimEnd(), result.exitCode]).toEqual(['begun', exitCode])
+})
+
+test('output of python is buffered if its environment says so', async () => {
+  const code = 'import os; print("begun"); os._exit(0)'
+  expect((await agent.exec('python', code, { env: { PYTHONUNBUFFERED: '' } })).stdout).toBe('')
+  expect((await agent.exec('python', code)).stdout).toBe('begun\n')
+})
+
+test.each([
+  ['threads', 'import threading\nall = [threading.Thread(target=work, args=(n,)) for n in range(4)]'],
+  ['processes', 'import multiprocessing\nall = [multiprocessing.Process(target=work, args=(n,)) for n in range(4)]'],
+])('lines that %s of python print at the same time stay whole', async (_who, start) => {
+  const code = `
+def work(n):
+    for m in range(500): print('line', n, m)
+${start}
+for each in all: each.start()
+for each in all: each.join()`
+  const { stdout } = await agent.exec('python', code)
+  const lines = Array.from({ length: 2000 }, (_, n) => `line ${n % 4} ${Math.floor(n / 4)}`)
+  expect(stdout.trimEnd().split('\n').toSorted()).toEqual(lines.toSorted())
+})
+
+test.each([
+  ['python', 'for n in range(100_000): print(n, end=" ")'],
+  ['typescript', 'for (let n = 0; n < 100_000; n++) process.stdout.write(`${n} `)'],
+  ['bash', 'for ((n = 0; n < 100000; n += 1)); do printf "%d " $n; done'],
+] as const)('many short writes of %s come in few pieces', async (lang, code) => {
+  let pieces = 0
+  const { stdout } = await agent.exec(lang, code, { onStdout: () => void (pieces += 1) })
+  expect(stdout).toBe(Array.from({ length: 100_000 }, (_, n) => `${n} `).join(''))
+  expect(pieces).toBeLessThan(10_000)
+})
+
 test.each([
   ['python', 'import sys\nfor n in range(300_000): print(n)'],
   ['typescript', 'for (let n = 0; n < 300_000; n++) console.log(n)\nprocess.exit(0)'],

@@ -19,7 +19,7 @@ onEachServer((server) => {
     })
 
     test("code's environment is what it is told to be, in every language", async () => {
-      const names = ['HOME', 'LANG', 'PATH', 'PYTHONPATH', 'TERM', 'USER']
+      const names = ['HOME', 'LANG', 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'TERM', 'USER']
       const own = (text: string): string[] =>
         JSON.parse(text)
           .filter((name: string) => !/^(PWD|OLDPWD|SHLVL|_|LC_CTYPE)$/.test(name))

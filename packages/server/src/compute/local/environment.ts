@@ -5,6 +5,7 @@ const defaultEnvironment: Readonly<Record<string, string>> = {
   USER: 'agent',
   LANG: 'C.UTF-8',
   TERM: 'dumb',
+  PYTHONUNBUFFERED: '1', // of what code starts; its own interpreter writes at once anyway (inside/live_output.py)
   PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
 }
 

@@ -13,6 +13,7 @@ def start(python_path, path):
     folder = os.path.dirname(__file__)
     sys.path.insert(0, folder)  # PYTHONSAFEPATH leaves it out
     import interpreter
+    import live_output
     import python
     import worker
 
@@ -22,6 +23,8 @@ def start(python_path, path):
     site.main()
     ours = python.names_of_ours()
     interpreter.hide_flags()
+    interpreter.make_output_live()
+    live_output.watch_forks()
     if python_path:
         os.environ['PYTHONPATH'] = python_path
     with open(worker.JOB_FD, 'rb') as file:

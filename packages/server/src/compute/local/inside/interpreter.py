@@ -3,22 +3,40 @@ import io
 import os
 import sys
 
+from live_output import live, live_again
+
 #: Characters of a .pth file that are read.
 MAX_PTH = 65536
 
 
 def open_streams():
-    for fd, name, mode, errors in (
-        (0, 'stdin', 'r', 'surrogateescape'),
-        (1, 'stdout', 'w', 'surrogateescape'),
-        (2, 'stderr', 'w', 'backslashreplace'),
-    ):
-        buffer = open(fd, f'{mode}b', closefd=False)
-        buffer.raw.name = f'<{name}>'
-        stream = io.TextIOWrapper(buffer, 'utf-8', errors, line_buffering=name == 'stderr')
-        stream.mode = mode
-        setattr(sys, name, stream)
-        setattr(sys, f'__{name}__', stream)
+    stdin = io.TextIOWrapper(_open_standard(0, 'stdin', 'rb'), 'utf-8', 'surrogateescape')
+    stdin.mode = 'r'
+    _set_standard('stdin', stdin)
+    for fd, name, errors in (1, 'stdout', 'surrogateescape'), (2, 'stderr', 'backslashreplace'):
+        raw = _open_standard(fd, name, 'wb').detach()
+        _set_standard(name, live(raw, 'utf-8', errors, line_buffering=name == 'stderr'))
+
+
+def _open_standard(fd, name, mode):
+    buffer = open(fd, mode, closefd=False)
+    buffer.raw.name = f'<{name}>'
+    return buffer
+
+
+def _set_standard(name, stream):
+    setattr(sys, name, stream)
+    setattr(sys, f'__{name}__', stream)
+
+
+def make_output_live():
+    """Of an interpreter that has opened its streams itself, unless its environment asks for buffers."""
+    if os.environ.get('PYTHONUNBUFFERED') == '':
+        return
+    for name in ('stdout', 'stderr'):
+        stream = getattr(sys, name)
+        if stream is not None:  # it was closed
+            _set_standard(name, live_again(stream))
 
 
 def hide_flags():

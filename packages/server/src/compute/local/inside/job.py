@@ -12,6 +12,9 @@ _names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
 #: Variables that an interpreter, its libraries or the loader read at its start: one that has started is of no use then.
 _read_at_start = {PYTHON: (b'PYTHON', b'LC_', b'LD_'), TYPESCRIPT: (b'NODE_', b'LC_', b'LD_')}
 
+#: That an interpreter which has started heeds all the same (interpreter.py, live_output.py).
+_heeded_later = (b'PYTHONPATH', b'PYTHONUNBUFFERED')
+
 #: Of a sandbox that has a network (egress.py): code finds them in its environment, and so do nodes that wait for it.
 network_variables = {}
 
@@ -58,7 +61,8 @@ class Job:
     def needs_fresh_interpreter(self):
         prefixes = _read_at_start.get(self.lang)
         return prefixes is not None and (
-            any(name.startswith(prefixes) and name != b'PYTHONPATH' and name not in network_variables for name in self.env)
+            any(name.startswith(prefixes) and name not in (*_heeded_later, *network_variables) for name in self.env)
+            or self.env.get(b'PYTHONUNBUFFERED') == b''
             or self.env.get(b'LANG') != os.environb[b'LANG']
             or (self.lang == TYPESCRIPT and any(self.env.get(name) != value for name, value in network_variables.items()))
         )

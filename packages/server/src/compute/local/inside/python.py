@@ -9,6 +9,7 @@ from _signal import signal as handle
 
 import interpreter
 import worker
+import live_output
 from changed_files import ROOT
 
 
@@ -48,8 +49,8 @@ def status_after(failed):
 
 
 def tell(error):
-    """As the interpreter does at its end, without our own frame. A hook of the user's may fail."""
-    trace = error.__traceback__.tb_next
+    """As the interpreter does at its end, without our own frames. A hook of the user's may fail."""
+    trace = without_ours(error.__traceback__.tb_next)
     try:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     except SystemExit:
@@ -63,6 +64,21 @@ def tell(error):
 
 
 def status_of(code):
+def without_ours(trace):
+    """What print calls in live_output.py is no business of code either."""
+    first = last = None
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith('/opt/theazo/'):
+            first = first or trace
+            if last is not None:
+                last.tb_next = trace
+            last = trace
+        trace = trace.tb_next
+    if last is not None:
+        last.tb_next = None
+    return first
+
+
     """As the interpreter takes what `sys.exit` was given."""
     if code is None:
         return 0
@@ -159,6 +175,7 @@ def become(path, cwd, env):
     gc.enable()
     return main
 
+    live_output.watch_forks()
 
 def make_main(path, ours):
     """The module that code runs in, where it finds its own modules. Nothing of what code has left runs here: no

@@ -19,6 +19,7 @@ import spawn
 import wire
 import worker
 from job import remove, was_read
+from burst import GATHER_MS, LINE_MS, Burst
 
 READ_BYTES = 65536
 #: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
@@ -54,6 +55,9 @@ class Reaper:
         #: A fork has made every page one to be copied, of this process too; see rehearse.
         self.has_forked = True
 
+        #: For the end alone.
+        self.ending = poll()
+        self.ending.register(self.ended, POLLIN)
     def serve(self):
         """Exec after exec, until one leaves something behind. Returns in a copy of this process only, which is to be the
         next Python."""
@@ -165,6 +169,7 @@ class Reaper:
 
     def follow(self, streams):
         self.streams = streams
+        self.burst = Burst()
         for fd in streams:
             os.set_blocking(fd, False)
             self.waiting.register(fd, POLLIN)
@@ -175,15 +180,18 @@ class Reaper:
             self.status = status if pid else None
         return self.status is not None
 
-    def wait_once(self):
-        for fd, _events in self.waiting.poll():
+    def wait_once(self, at_most_ms=None):
+        ready = dict(self.waiting.poll(at_most_ms))
+        for fd in ready:
             if fd == self.ended:
                 os.read(fd, 4096)
             else:
-                self.pass_on(fd)
+                self.pass_on(fd, LINE_MS)
+        if self.burst.is_over and self.ended not in ready:
+            self.ending.poll(GATHER_MS)
 
-    def pass_on(self, fd):
-        """Sends one piece of output. False where there is none now."""
+    def pass_on(self, fd, line_ms=0):
+        """Sends one piece of output, with more of its last line if that follows so soon. False where there is none now."""
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
@@ -192,6 +200,9 @@ class Reaper:
             self.close(fd)
             return False
         kind = self.streams[fd]
+        if line_ms and data[-1:] != b'\n' and fd in dict(self.waiting.poll(line_ms)):
+            data += os.read(fd, READ_BYTES)
+        self.burst.add(len(data))
         room = max(self.cap - self.sent[kind], 0)
         if len(data) > room:
             self.flags |= wire.STDOUT_TRUNCATED if kind == wire.STDOUT else wire.STDERR_TRUNCATED
