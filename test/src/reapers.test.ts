@@ -145,6 +145,37 @@ describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
     ['bash', 'echo $PPID'],
   ] as const)('serve one exec of %s after the other', async (lang, code) => {
     await settled()
+describe('where there is room for few processes', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
+    agent = await (await new Theazo(local).sessions.forUser('orphans')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const orphans: Record<Language, string> = {
+    bash: 'for n in $(seq 100); do (/bin/true &); done; (exit 3) & wait $!; echo $?',
+    python: `
+import os
+for n in range(100):
+    child = os.fork()
+    if child == 0:
+        os.fork()
+        os._exit(3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(status)`,
+    typescript: `
+import { spawnSync } from 'node:child_process'
+const { status } = spawnSync('/bin/bash', ['-c', 'for n in $(seq 100); do (/bin/true &); done; exit 3'])
+console.log(status)`,
+  }
+  test.each(languages)('%s code can leave any number of processes to end, and waits for its own', async (lang) => {
+    const { stdout, stderr } = await agent.exec(lang, orphans[lang])
+    expect([stdout, stderr]).toEqual(['3\n', ''])
+  })
+})
+
     const parents: string[] = []
     for (let round = 0; round < 20; round += 1) parents.push((await agent.exec(lang, code)).stdout)
     expect(new Set(parents).size).toBeLessThan(parents.length)

@@ -175,9 +175,7 @@ class Reaper:
             self.waiting.register(fd, POLLIN)
 
     def has_ended(self):
-        if self.status is None:
-            pid, status = os.waitpid(self.worker, os.WNOHANG)
-            self.status = status if pid else None
+        self.bury()
         return self.status is not None
 
     def wait_once(self, at_most_ms=None):
@@ -243,15 +241,18 @@ class Reaper:
         except ProcessLookupError:
             pass
 
-    @staticmethod
-    def bury():
-        """Takes leave of children that have ended. True where others live."""
+    def bury(self):
+        """Takes leave of children that have ended: the worker, and what this process has adopted, which nobody else can wait
+        for. True where others live."""
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return True
+                if pid == self.worker and self.status is None:
+                    self.status = status
         except ChildProcessError:
             return False
-        return True
 
     def tell_files(self, root):
         found, is_cut, latest = changed_files.changed_since(self.started_ns, root)
