@@ -55,7 +55,7 @@ test.runIf(process.getuid?.() === 0)(
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
     const names = (): string[] => processesOf(uid, true).map((pid) => /^Name:\t(.*)$/m.exec(statusOf(pid))?.[1] ?? '')
     // Bubblewrap, supervisor, and what waits for the next execs: a shell and a Python, each below a reaper.
-    const own = ['bash', 'bwrap', 'python3', 'python3', 'python3', 'python3']
+    const own = ['bwrap', 'theazo-init', 'theazo-reaper', 'theazo-reaper', 'theazo-waiting', 'theazo-waiting']
     for (const code of ['true', 'sleep 100 & sleep 100 & true', 'kill -9 $$', 'setsid sleep 100 & sleep 100']) {
       await agent.exec('bash', code).catch((error: unknown) => error) // the last one runs into its deadline
       await expect.poll(() => names().toSorted()).toEqual(own)

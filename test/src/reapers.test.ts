@@ -58,6 +58,68 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
     expect([stdout, stderr]).toEqual(['120000 1200000\n', ''])
   })
 
+  test.each([
+    'pkill python3',
+    'pkill node',
+    'killall -q python3 node',
+    'pkill -f python',
+    'pkill -f supervisor',
+    'pkill -KILL -x "python3|node"',
+    'for name in HUP INT QUIT USR1 USR2 ALRM TERM TSTP RTMIN; do kill -$name -1; done',
+  ])('%s ends the processes of code alone', async (attack) => {
+    const own = await agent.exec('bash', `${attack}; echo on`)
+    expect([own.stdout, own.stderr, own.exitCode]).toEqual(['on\n', '', 0])
+    const start =
+      'trap "" HUP INT QUIT USR1 USR2 ALRM TERM TSTP RTMIN; touch beside; until [[ -e go ]]; do read -t 0.02 <> <(:); done'
+    const beside = agent.exec('bash', `rm -f go; ${start}; echo on; rm beside`)
+    const after = await agent.exec('bash', `until [[ -e beside ]]; do sleep 0.02; done; ${attack}; touch go; echo on`)
+    expect([after.stdout, after.exitCode, (await beside).stdout]).toEqual(['on\n', 0, 'on\n'])
+    for (const lang of languages) expect((await agent.exec(lang, printing[lang])).stdout).toBe('4\n')
+  })
+
+  test('code that kills what watches over it is ended, and told so', async () => {
+    const { exitCode, stderr } = await agent.exec('bash', 'kill -9 -1; sleep 60')
+    expect([exitCode, stderr]).toEqual([137, expect.stringContaining('killed by signal 9')])
+  })
+
+  const named: Record<Language, string> = {
+    python: 'print(open("/proc/self/comm").read() + open("/proc/self/cmdline").read().replace("\\0", " "))',
+    typescript: `
+import { readFileSync } from 'node:fs'
+console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/cmdline', 'utf8').replaceAll('\\0', ' '))`,
+    bash: 'cat /proc/$$/comm; tr "\\0" " " < /proc/$$/cmdline',
+  }
+  test.each([
+    ['python', /^python3\n\S*python3 \/run\/theazo\/\d+\/main\.py\s*$/],
+    ['typescript', /^node\n\S*node \/workspace\/main\.ts\s*$/],
+    ['bash', /^bash\n\S*bash \/run\/theazo\/\d+\/main\.sh\s*$/],
+  ] as const)('%s code is called what it is, and nothing else is', async (lang, name) => {
+    expect((await agent.exec(lang, named[lang])).stdout).toMatch(name)
+    await expect // a node that waits is a node until it has started
+      .poll(
+        async () =>
+          (await agent.exec('bash', 'pgrep -l "python|node|^bash"; pgrep -fl "python|node|supervisor"')).stdout,
+      )
+      .toMatch(/^\d+ bash\n(\d+ theazo-waiting\n)?$/)
+  })
+
+  test.each([
+    ['python', 'import re; print(re.search("SigIgn:\\\\s*(.*)", open("/proc/self/status").read())[1])', '1001000'],
+    [
+      'typescript',
+      "console.log(/SigIgn:\\s*(.*)/.exec((await import('node:fs')).readFileSync('/proc/self/status', 'utf8'))?.[1])",
+      '1001000',
+    ],
+    ['bash', 'grep SigIgn /proc/self/status | cut -f 2', '0'],
+  ] as const)(
+    '%s code is started with no signal ignored but those that its interpreter ignores',
+    async (lang, code, mask) => {
+      // 32 and 33 are the C library's own, which ignores them in what it starts.
+      const own = ~(1n << 31n) & ~(1n << 32n)
+      expect((BigInt(`0x${(await agent.exec(lang, code)).stdout.trim()}`) & own).toString(16)).toBe(mask)
+    },
+  )
+
   test('execs that follow each other and take long are seen through by the same few, where any are kept', async () => {
     const reapers = new Set<string>()
     for (let time = 0; time < 6; time += 1) {
@@ -80,6 +142,37 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
     const most = when === 'started ahead' ? 3 : 0
     await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBe(most)
+  })
+})
+
+describe('where there is room for few processes', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
+    agent = await (await new Theazo(local).sessions.forUser('orphans')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const orphans: Record<Language, string> = {
+    bash: 'for n in $(seq 100); do (/bin/true &); done; (exit 3) & wait $!; echo $?',
+    python: `
+import os
+for n in range(100):
+    child = os.fork()
+    if child == 0:
+        os.fork()
+        os._exit(3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(status)`,
+    typescript: `
+import { spawnSync } from 'node:child_process'
+const { status } = spawnSync('/bin/bash', ['-c', 'for n in $(seq 100); do (/bin/true &); done; exit 3'])
+console.log(status)`,
+  }
+  test.each(languages)('%s code can leave any number of processes to end, and waits for its own', async (lang) => {
+    const { stdout, stderr } = await agent.exec(lang, orphans[lang])
+    expect([stdout, stderr]).toEqual(['3\n', ''])
   })
 })
 
@@ -145,37 +238,6 @@ describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
     ['bash', 'echo $PPID'],
   ] as const)('serve one exec of %s after the other', async (lang, code) => {
     await settled()
-describe('where there is room for few processes', () => {
-  let local: LocalTheazo
-  let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
-    agent = await (await new Theazo(local).sessions.forUser('orphans')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
-
-  const orphans: Record<Language, string> = {
-    bash: 'for n in $(seq 100); do (/bin/true &); done; (exit 3) & wait $!; echo $?',
-    python: `
-import os
-for n in range(100):
-    child = os.fork()
-    if child == 0:
-        os.fork()
-        os._exit(3)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-print(status)`,
-    typescript: `
-import { spawnSync } from 'node:child_process'
-const { status } = spawnSync('/bin/bash', ['-c', 'for n in $(seq 100); do (/bin/true &); done; exit 3'])
-console.log(status)`,
-  }
-  test.each(languages)('%s code can leave any number of processes to end, and waits for its own', async (lang) => {
-    const { stdout, stderr } = await agent.exec(lang, orphans[lang])
-    expect([stdout, stderr]).toEqual(['3\n', ''])
-  })
-})
-
     const parents: string[] = []
     for (let round = 0; round < 20; round += 1) parents.push((await agent.exec(lang, code)).stdout)
     expect(new Set(parents).size).toBeLessThan(parents.length)

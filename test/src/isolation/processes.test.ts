@@ -14,7 +14,7 @@ onEachServer((server) => {
       expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).toContain(serverSecret)
       const all = await say(agent, 'bash', 'env; cat /proc/*/environ /proc/*/cmdline /proc/*/comm | tr "\\0" "\\n"')
       expect(all).toContain('HOME=/home/agent')
-      expect(all).toContain('/opt/theazo/supervisor.pyc')
+      expect(all).toContain('theazo-init')
       for (const text of [serverSecret, apiKey, dataDir, 'THEAZO']) expect(all).not.toContain(text)
     })
 

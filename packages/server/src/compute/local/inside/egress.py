@@ -14,6 +14,7 @@ from select import EPOLLIN, EPOLLOUT, epoll
 
 import job
 import processes
+import titles
 from child import child
 from worker import NICENESS
 
@@ -70,6 +71,7 @@ class Egress:
             return False
         if self.pid == 0:
             with child():
+                titles.set_title(titles.EGRESS)
                 Forwarder(keep_only(self.listener_fd), self.proxy_path).serve()
             os._exit(0)
         return True

@@ -17,6 +17,11 @@ PIPE_BYTES = 60_000
 #: long the next is started; without a spare that is by a new reaper each time where all take long, as on a busy machine.
 SPARES, SPARE_SECONDS = 1, 1.0
 F_SETPIPE_SZ = 1031
+#: On standard error of an exec whose reaper was killed.
+KILLED_NOTE = (
+    b'\nA process that watches over this code was killed by signal %d (as `kill -9 -1` does), '
+    b'so the code and all that it had started were ended.\n'
+)
 
 
 class Hand:
@@ -94,6 +99,7 @@ class Hand:
                 continue
             remove(job.folder)
             if os.WIFSIGNALED(status):
+                wire.send(job.id, wire.STDERR, KILLED_NOTE % os.WTERMSIG(status))
                 wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
             elif os.WEXITSTATUS(status) == NOT_TAKEN:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')

@@ -7,9 +7,11 @@ import time
 from _signal import SIG_DFL, SIGINT, default_int_handler, raise_signal
 from _signal import signal as handle
 
+import dispositions
 import interpreter
-import worker
 import live_output
+import titles
+import worker
 from changed_files import ROOT
 
 
@@ -63,7 +65,6 @@ def tell(error):
             sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
 
 
-def status_of(code):
 def without_ours(trace):
     """What print calls in live_output.py is no business of code either."""
     first = last = None
@@ -79,6 +80,7 @@ def without_ours(trace):
     return first
 
 
+def status_of(code):
     """As the interpreter takes what `sys.exit` was given."""
     if code is None:
         return 0
@@ -167,15 +169,17 @@ def become(path, cwd, env):
         set_up()
     os.closerange(3, 65536)
     worker.open_up()
+    titles.set_title('python3', f'{sys.executable} {path}')
+    dispositions.restore_signals(is_python=True)
     handle(SIGINT, default_int_handler)
     worker.enter(cwd)
     furnish(env)
     del sys.path[0]
     main = make_main(path, ours)
+    live_output.watch_forks()
     gc.enable()
     return main
 
-    live_output.watch_forks()
 
 def make_main(path, ours):
     """The module that code runs in, where it finds its own modules. Nothing of what code has left runs here: no

@@ -1,8 +1,8 @@
 """Starts a program below a reaper without a fork, which takes long and has each page of the reaper copied afterwards."""
 import os
-from _signal import SIGPIPE, SIGXFSZ
 from _thread import allocate_lock, start_new_thread
 
+import dispositions
 import kernel
 import wire
 import worker
@@ -19,7 +19,7 @@ def spawn(argv, cwd, env, fds):
         try:
             os.nice(worker.NICENESS)
             kernel.enter_fence(wire.FENCE_FD)
-            made.append(os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=(SIGPIPE, SIGXFSZ)))
+            made.append(os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=dispositions.SIGNALS))
         except BaseException as error:
             made.append(error)
         finally:

@@ -13,14 +13,14 @@ import resource
 import stat
 import sys
 import time
-from _signal import SIG_DFL, SIGINT
-from _signal import signal as handle
 from select import POLLIN, poll
 
 import changed_files
+import dispositions
 import kernel
 import processes
 import python
+import titles
 import wire
 import worker
 from changed_files import ROOT
@@ -162,6 +162,7 @@ class Supervisor:
         """In a new process, the reaper, which never returns; nor does a copy of it, but with a Python job."""
         with child():
             keep(line)
+            titles.set_title(titles.REAPER)
             Reaper(self.last_change, self.kinds).serve()
             return worker.take_job(self.kinds.rehearse_copy, QUIET_MS)
 
@@ -279,7 +280,8 @@ class Supervisor:
 
 def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_file_bytes, *node_flags):
     kernel.close_to_others()
-    handle(SIGINT, SIG_DFL)  # Python's own handler would let code end pid 1 by it
+    titles.set_title(titles.INIT)
+    dispositions.ignore_signals()  # for all that is forked from here, too
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, int(max_files)),

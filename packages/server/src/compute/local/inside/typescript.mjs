@@ -3,7 +3,7 @@
 // the user's files, stack traces name that place, and `require` is there for programs that use it. The program comes by
 // descriptor 3, perhaps long after the start. Workers and forks of the program load this again: environment data, or the
 // query of this module, says which program is theirs.
-import { chmodSync, closeSync, lstatSync, readFileSync, writeSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { createRequire, registerHooks, stripTypeScriptTypes } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -32,6 +32,7 @@ registerHooks({
     return { ...program(text), shortCircuit: true }
   },
 })
+if (isMainThread && !forked) process.title = 'theazo-waiting' // see titles.py
 if (isMainThread && !forked) await import(rehearsal).catch(() => {})
 ;({ path, main, compiled } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
 
@@ -61,6 +62,8 @@ function begin() {
   enter(cwd)
   const name = ['main.ts', 'main-1.ts', 'main-2.ts'].find(isFree) ?? 'main-3.ts'
   process.argv[1] = `/workspace/${name}`
+  process.title = `node ${process.argv[1]}`
+  writeFileSync('/proc/self/comm', 'node') // the title has become the name, too
   const main = pathToFileURL(process.argv[1]).href
   globalThis.require = createRequire(main)
   process.on('exit', leave)

@@ -2,11 +2,13 @@
 import marshal
 import os
 import resource
-from _signal import SIG_DFL, SIGCHLD, SIGPIPE, SIGXFSZ, set_wakeup_fd
+from _signal import SIG_DFL, SIGCHLD, set_wakeup_fd
 from _signal import signal as handle
 from select import POLLIN, poll
 
+import dispositions
 import kernel
+import titles
 import wire
 from job import BASH, OPEN_TRIES, PYTHON, TYPESCRIPT, file_with, read_code
 
@@ -65,8 +67,7 @@ def run_program(argv, cwd, env, first_closed=3):
     """Never returns."""
     os.closerange(first_closed, 65536)
     open_up()
-    handle(SIGPIPE, SIG_DFL)  # Python ignores these two, and a program would inherit it
-    handle(SIGXFSZ, SIG_DFL)
+    dispositions.restore_signals(is_python=False)
     enter(cwd, argv[-1] if argv[0] == BASH_PATH else None)
     try:
         os.execve(argv[0], argv, env)
@@ -96,6 +97,7 @@ def enter(cwd, path=None):
 
 def take_job(rehearse, quiet_ms):
     """Never returns, but with what Python code needs: path, code, folder, environment. Calls `rehearse` if it has to wait."""
+    titles.set_title(titles.WAITING)
     waiting = poll()
     waiting.register(JOB_FD, POLLIN)
     if not waiting.poll(quiet_ms):
