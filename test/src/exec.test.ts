@@ -146,6 +146,57 @@ test('what the code leaves running dies with the exec, but what has left its ses
   expect((await agent.exec('bash', look)).stdout).toBe('stays is dead\nown-group is dead\nleaves lives\nended\n')
 })
 
+test.each([
+  ['bash', 'sleep 1000 & nohup sleep 1001 & echo on'],
+  ['python', 'import subprocess\nfor n in 1000, 1001: subprocess.Popen(["sleep", str(n)])\nprint("on")'],
+  [
+    'typescript',
+    `import { spawn } from 'node:child_process'\nfor (const n of ['1000', '1001']) spawn('sleep', [n], { stdio: 'ignore' }).unref()\nconsole.log('on')`,
+  ],
+] as const)('code in %s that leaves processes in the background is told that they were ended', async (lang, code) => {
+  const { stdout, stderr, exitCode } = await agent.exec(lang, code)
+  expect([stdout, exitCode]).toEqual(['on\n', 0])
+  expect(stderr).toMatch(/^\nThe code has ended, so .* were ended: sleep 100[01], sleep 100[01]\. .*setsid.*\n$/)
+  expect((await agent.exec('bash', 'pgrep -x sleep')).stdout).toBe('')
+})
+
+test('many processes in the background are told in a short note', async () => {
+  const { stderr } = await agent.exec('bash', 'for n in $(seq 50); do sleep 1000 & done')
+  expect(stderr).toMatch(/ended: (sleep 1000, ){5}and 45 more\. /)
+  expect(stderr.length).toBeLessThan(400)
+})
+
+test('what ends by itself when the code does is let end, and is not told of', async () => {
+  const code = 'exec 3> >(tr a b); for n in $(seq 5); do seq 20000 | sed s/^/a/ >&3; done'
+  const result = await agent.exec('bash', code)
+  expect(result).toMatchObject({ stderr: '', exitCode: 0 })
+  const lines = Array.from({ length: 100_000 }, (_, n) => `b${(n % 20_000) + 1}\n`)
+  expect(result.stdout === lines.join('')).toBe(true)
+})
+
+test.each([
+  ['bash', 'setsid sleep 2000 &'],
+  ['bash', 'nohup setsid sleep 2000 > /dev/null 2>&1 &'],
+  ['bash', '(setsid sleep 2000 > /dev/null 2>&1 < /dev/null &)'],
+  ['python', 'import os\nif os.fork() == 0: os.execvp("setsid", ["setsid", "sleep", "2000"])'],
+  ['python', 'import os\nif os.fork() == 0: sum(range(1000)); os.setsid(); os.execvp("sleep", ["sleep", "2000"])'],
+  [
+    'typescript',
+    `import { spawn } from 'node:child_process'\nspawn('sleep', ['2000'], { detached: true, stdio: 'ignore' }).unref()`,
+  ],
+] as const)(
+  'what %s starts in a session of its own lives on, also as the last thing that it does: %s',
+  async (lang, code) => {
+    await using own = await newAgent(local)
+    for (let time = 1; time <= 10; time += 1) {
+      expect(await own.exec(lang, code)).toMatchObject({ stderr: '', exitCode: 0 })
+      expect((await own.exec('bash', 'until ! pgrep setsid; do :; done; pgrep -fxc "sleep 2000"')).stdout).toBe(
+        `${time}\n`,
+      )
+    }
+  },
+)
+
 test('fifty execs of one agent run side by side', async () => {
   const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => agent.exec('bash', `echo ${n}`)))
   expect(outputs.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 50 }, (_, n) => `${n}\n`))

@@ -13,17 +13,20 @@ from select import POLLIN, poll
 
 import changed_files
 import kernel
+import leftovers
 import lines
 import processes
 import spawn
 import wire
 import worker
-from job import remove, was_read
 from burst import GATHER_MS, LINE_MS, Burst
+from job import remove, was_read
 
 READ_BYTES = 65536
 #: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
 QUIET_MS = 15
+#: Between two looks at what an exec has left running.
+SETTLE_LOOK_MS = 1
 #: How long killed processes may take to die; a disk may hold one for a while.
 DEATH_SECONDS = 5
 #: Statuses of one whose process was killed while it waited, or could not be started: a job that it has been told by then
@@ -52,12 +55,12 @@ class Reaper:
         self.ended = watch_children()
         self.waiting = poll()
         self.waiting.register(self.ended, POLLIN)
-        #: A fork has made every page one to be copied, of this process too; see rehearse.
-        self.has_forked = True
-
         #: For the end alone.
         self.ending = poll()
         self.ending.register(self.ended, POLLIN)
+        #: A fork has made every page one to be copied, of this process too; see rehearse.
+        self.has_forked = True
+
     def serve(self):
         """Exec after exec, until one leaves something behind. Returns in a copy of this process only, which is to be the
         next Python."""
@@ -166,10 +169,10 @@ class Reaper:
         self.exec_id, self.cap, self.folder, self.script, self.started_ns = exec_id, cap, folder, script, started_ns
         self.flags = 0
         self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
+        self.burst = Burst()
 
     def follow(self, streams):
         self.streams = streams
-        self.burst = Burst()
         for fd in streams:
             os.set_blocking(fd, False)
             self.waiting.register(fd, POLLIN)
@@ -197,10 +200,10 @@ class Reaper:
         if not data:
             self.close(fd)
             return False
-        kind = self.streams[fd]
         if line_ms and data[-1:] != b'\n' and fd in dict(self.waiting.poll(line_ms)):
             data += os.read(fd, READ_BYTES)
         self.burst.add(len(data))
+        kind = self.streams[fd]
         room = max(self.cap - self.sent[kind], 0)
         if len(data) > room:
             self.flags |= wire.STDOUT_TRUNCATED if kind == wire.STDOUT else wire.STDERR_TRUNCATED
@@ -223,11 +226,17 @@ class Reaper:
 
     def end_session(self):
         """Kills what stayed in the exec's session, and waits until it is gone. True where something has left it."""
+        note = b''
+        if self.bury():
+            leftovers.settle(self.worker, lambda: self.wait_once(SETTLE_LOOK_MS))
+            if staying := leftovers.pids_in(self.worker):
+                note = leftovers.note_on(staying)
         self.kill_session(SIGKILL)
+        if note:
+            wire.send(self.exec_id, wire.STDERR, note)
         until = time.monotonic() + DEATH_SECONDS
         while self.bury():
-            known = processes.table()
-            staying = [pid for pid in processes.below(os.getpid(), known) if known[pid][1] == self.worker]
+            staying = leftovers.pids_in(self.worker)
             if not staying or time.monotonic() > until:
                 return True
             for pid in staying:
