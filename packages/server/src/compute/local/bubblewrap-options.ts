@@ -1,11 +1,12 @@
-import { lstatSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import type { HostUser } from './host-uid.ts'
+import { systemFiles } from './system-files.ts'
 
 /** Host paths that one agent's sandbox is made of. */
 export interface SandboxFolders {
   workspace: string
   home: string
-  /** Holds `passwd`, `group` and `hosts`. */
+  /** Holds what the sandbox has of its own in /etc, its `meminfo`, and a file that is empty. */
   etc: string
   /** Node's binary, at a place the host user can reach. */
   node: string
@@ -28,6 +29,8 @@ export interface BubblewrapDescriptors {
   block: number
 }
 
+/** Files of the sandbox's own in /etc. */
+const ownEtcFiles = ['passwd', 'group', 'hosts', 'nsswitch.conf']
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
 /**
@@ -47,12 +50,13 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: 
 
     ['--ro-bind', '/usr', '/usr'],
     ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),
-    ['/etc/ssl', '/etc/alternatives', '/etc/ld.so.cache', '/etc/localtime'].flatMap(readOnlyIfThere),
-    ['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
+    systemFiles(`${folders.etc}/empty`),
+    ownEtcFiles.flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
     ['--ro-bind', folders.node, '/opt/node/bin/node', '--ro-bind', folders.supervisor, '/opt/theazo'],
+    existsSync('/usr/bin/java') ? ['--symlink', '/opt/theazo/java.sh', '/opt/node/bin/java'] : [],
     Object.entries(folders.mounts).flatMap(([inside, outside]) => ['--ro-bind', outside, inside]),
 
-    ['--proc', '/proc', '--tmpfs', '/dev'],
+    ['--proc', '/proc', '--ro-bind', `${folders.etc}/meminfo`, '/proc/meminfo', '--tmpfs', '/dev'],
     devices.flatMap((name) => ['--dev-bind', `/dev/${name}`, `/dev/${name}`]),
     ['--symlink', '/proc/self/fd', '/dev/fd', '--symlink', '/proc/self/fd/0', '/dev/stdin'],
     ['--symlink', '/proc/self/fd/1', '/dev/stdout', '--symlink', '/proc/self/fd/2', '/dev/stderr'],
@@ -73,8 +77,4 @@ function systemFolder(path: string): string[] {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (!stat) return []
   return stat.isSymbolicLink() ? ['--symlink', readlinkSync(path), path] : ['--ro-bind', path, path]
-}
-
-function readOnlyIfThere(path: string): string[] {
-  return ['--ro-bind-try', path, path]
 }

@@ -1,6 +1,6 @@
 /** What code finds in its environment, before what an exec adds. */
 const defaultEnvironment: Readonly<Record<string, string>> = {
-  PATH: '/usr/local/bin:/usr/bin:/bin:/opt/node/bin',
+  PATH: '/opt/node/bin:/usr/local/bin:/usr/bin:/bin', // bash has the node that TypeScript runs on
   HOME: '/home/agent',
   USER: 'agent',
   LANG: 'C.UTF-8',

@@ -8,6 +8,7 @@ import { filesPath, mountDisk, removeFiles, unmountDisk } from './disk-images.ts
 import type { OpenEgress } from './egress/egress.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-provider.ts'
+import { meminfo } from './memory-view.ts'
 import { RunningSandbox } from './running-sandbox.ts'
 
 /** What an agent's sandbox may reach, with whose that is. */
@@ -135,9 +136,19 @@ export class LocalSandbox implements Sandbox {
     }
     await mkdir(etc)
     await chmod(etc, 0o755)
+  }
+
+  /** With each start: what an earlier server has written may lack some, and limits may have changed. */
+  async #writeEtc(): Promise<void> {
+    const { user, path } = this
+    const { uid, gid } = user
+    const etc = join(path, 'etc')
     await writeReadable(join(etc, 'passwd'), `agent:x:${uid}:${gid}:agent:/home/agent:/bin/bash\n`)
     await writeReadable(join(etc, 'group'), `agent:x:${gid}:\n`)
     await writeReadable(join(etc, 'hosts'), '127.0.0.1 localhost sandbox\n::1 localhost sandbox\n')
+    await writeReadable(join(etc, 'nsswitch.conf'), nameSources)
+    await writeReadable(join(etc, 'meminfo'), meminfo(this.#host.settings.memoryBytes))
+    await writeReadable(join(etc, 'empty'), '')
   }
 
   async #exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
@@ -155,6 +166,7 @@ export class LocalSandbox implements Sandbox {
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
     // Code may close its own working directory; nothing would start in it any more. No link: its parent is not the code's.
     if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
+    await this.#writeEtc()
     const egress = await this.#openEgress()
     const withEgress = { ...folders, egressSocket: egress?.path }
     const started = RunningSandbox.start(this.#host, this.user, withEgress, this.#ended.signal)
@@ -197,6 +209,9 @@ export class LocalSandbox implements Sandbox {
     }
   }
 }
+
+/** Where names are looked up (nsswitch.conf(5)). The host's own may ask services of the host. */
+const nameSources = `${['passwd', 'group', 'networks', 'protocols', 'services', 'rpc'].map((name) => `${name}: files\n`).join('')}hosts: files dns\n`
 
 async function writeReadable(path: string, content: string): Promise<void> {
   await writeFile(path, content)

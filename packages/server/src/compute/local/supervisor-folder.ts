@@ -48,7 +48,7 @@ export async function supervisorFolder(base: string, scratchPath: string): Promi
   ]
   await run(python, compile, { env: {} })
   for (const name of names.filter((found) => found.endsWith('.py'))) await rm(join(partial, name))
-  for (const name of await readdir(partial)) await chmod(join(partial, name), 0o644)
+  for (const name of await readdir(partial)) await chmod(join(partial, name), name.endsWith('.sh') ? 0o755 : 0o644)
   await chmod(partial, 0o755)
   await rename(partial, path).catch(async (error: unknown) => {
     await rm(partial, { recursive: true })

@@ -1,0 +1,133 @@
+// What programs of /usr find in the sandbox beside /usr: their settings, the processors, and the memory that there is.
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { Theazo, type Agent } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const limitMebibytes = 512
+
+let local: LocalTheazo
+let agent: Agent
+beforeAll(async () => {
+  local = await createLocalTheazo({ sandbox: { memoryBytes: limitMebibytes * 1024 * 1024 } })
+  agent = await (await new Theazo(local).sessions.forUser('system')).agents.create()
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+/** Standard output of code that ends well and complains of nothing. */
+async function said(lang: 'python' | 'typescript' | 'bash', code: string): Promise<string> {
+  const { stdout, stderr, exitCode } = await agent.exec(lang, code)
+  expect([stderr, exitCode]).toEqual(['', 0])
+  return stdout.trim()
+}
+
+const hasJava = existsSync('/usr/bin/java')
+const java = (body: string): string => `
+mkdir -p /tmp/java && cd /tmp/java && cat > Main.java <<'END'
+public class Main { public static void main(String[] given) throws Exception { ${body} } }
+END
+java Main.java`
+
+describe('programs find their settings', () => {
+  test.runIf(hasJava)('Java starts, and has its security', async () => {
+    const { stderr, exitCode } = await agent.exec('bash', 'java -version')
+    expect([stderr, exitCode]).toEqual([expect.stringContaining('version'), 0])
+    const code = java(`
+      System.out.println(java.security.MessageDigest.getInstance("SHA-256").digest().length);
+      System.out.println(javax.net.ssl.SSLContext.getDefault().getProtocol());`)
+    expect(await said('bash', code)).toBe('32\nDefault')
+  })
+
+  test.runIf(existsSync('/usr/bin/fc-match'))('fontconfig finds the fonts of the system', async () => {
+    expect(await said('bash', 'fc-match sans')).toBe(execFileSync('fc-match', ['sans'], { encoding: 'utf8' }).trim())
+  })
+
+  test.runIf(existsSync('/etc/services'))('services and protocols have their numbers', async () => {
+    const code =
+      'import socket; print(socket.getservbyname("http"), socket.getservbyport(53), socket.getprotobyname("udp"))'
+    expect(await said('python', code)).toBe('80 domain 17')
+    expect(await said('bash', 'getent services https/tcp | tr -s " "; getent passwd agent | cut -d: -f1')).toBe(
+      'https 443/tcp\nagent',
+    )
+  })
+
+  test.runIf(existsSync('/etc/mime.types'))('names of files have their media types', async () => {
+    const docx = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'
+    expect(await said('python', 'import mimetypes; print(mimetypes.guess_type("a.docx")[0])')).toBe(docx)
+  })
+
+  test.runIf(existsSync('/etc/os-release'))('the system says which it is', async () => {
+    const system = execFileSync('cat', ['/etc/os-release'], { encoding: 'utf8' })
+    expect(await said('bash', 'cat /etc/os-release')).toBe(system.trim())
+  })
+
+  test.runIf(existsSync('/usr/bin/lscpu'))('the processors are there to count', async () => {
+    const count = /^CPU\(s\): +(\d+)$/m
+    const cpus = count.exec(execFileSync('lscpu', { encoding: 'utf8', env: { LANG: 'C.UTF-8' } }))?.[1]
+    expect(cpus).toBeDefined()
+    expect(count.exec(await said('bash', 'lscpu'))?.[1]).toBe(cpus)
+  })
+
+  test('/var/tmp is there to write to, and is /tmp', async () => {
+    expect(await said('bash', 'echo kept > $(mktemp -p /var/tmp only-XXX); cat /tmp/only-*')).toBe('kept')
+  })
+
+  test('links of /usr that lead to a program or a library lead there', async () => {
+    const find = 'find /usr/bin /usr/sbin /usr/lib/ssl/certs /usr/lib/jvm -xtype l ! -name src.zip 2> /dev/null | sort'
+    const dangling = execFileSync('bash', ['-c', find], { encoding: 'utf8' }).trim()
+    expect((await agent.exec('bash', find)).stdout.trim()).toBe(dangling)
+  })
+
+  test('certificates of public authorities are there to trust', async () => {
+    const code = 'import ssl; print(len(ssl.create_default_context().get_ca_certs()) > 10)'
+    expect(await said('python', code)).toBe('True')
+  })
+})
+
+describe('programs see the memory that the sandbox has', () => {
+  test('free', async () => {
+    expect(await said('bash', "free -m | awk '/^Mem:/ { print $2 }'")).toBe(String(limitMebibytes))
+  })
+
+  test('Python', async () => {
+    const code = 'print(next(int(line.split()[1]) // 1024 for line in open("/proc/meminfo") if "MemTotal" in line))'
+    expect(await said('python', code)).toBe(String(limitMebibytes))
+  })
+
+  test.each(['typescript', 'bash'] as const)('Node, as %s starts it', async (lang) => {
+    const code =
+      "require('node:os').totalmem() / 2 ** 20, require('node:v8').getHeapStatistics().heap_size_limit / 2 ** 20"
+    const print = `console.log(${code})`
+    const [total, heap] = (await said(lang, lang === 'bash' ? `node -e "${print}"` : print)).split(' ').map(Number)
+    expect(total).toBe(limitMebibytes)
+    expect(heap).toBeLessThan(limitMebibytes)
+  })
+
+  test.runIf(hasJava)('Java, which says nothing of it', async () => {
+    const heap = Number(await said('bash', java('System.out.println(Runtime.getRuntime().maxMemory() >> 20);')))
+    expect(heap).toBeGreaterThan(0)
+    expect(heap).toBeLessThan(limitMebibytes)
+    const own = java('System.out.println(Runtime.getRuntime().maxMemory() >> 20);').replace(
+      'java Main',
+      'java -Xmx64m Main',
+    )
+    expect(Number(await said('bash', own))).toBeLessThanOrEqual(64)
+  })
+})
+
+test('node in Bash is the one that TypeScript runs on', async () => {
+  const version = await said('typescript', 'console.log(process.version)')
+  expect(await said('bash', 'node --version')).toBe(version)
+  expect(
+    await said(
+      'python',
+      'import subprocess; print(subprocess.check_output(["node", "-p", "process.version"], text=True))',
+    ),
+  ).toBe(version)
+  if (existsSync('/usr/bin/npm')) {
+    expect(await said('bash', `npm version --json | node -p 'JSON.parse(fs.readFileSync(0)).node'`)).toBe(
+      version.slice(1),
+    )
+  }
+})
