@@ -30,6 +30,11 @@ function sizeOf(row: string, texts: readonly string[]): string {
   return [`${rowBytes}`, ...texts.map((text) => `coalesce(octet_length(${row}.${text}), 0)`)].join(' + ')
 }
 
+function adding(bytes: string, owner: string): string {
+  return `insert into project_store (project, bytes) select ${owner}, ${bytes} where ${owner} is not null
+          on conflict (project) do update set bytes = bytes + excluded.bytes`
+}
+
 /**
  * Counts each project's stored bytes in a table of its own. By triggers: whatever writes or deletes rows, the count is
  * part of the same transaction and needs no scan at a start.
@@ -41,14 +46,11 @@ export async function countStoredBytes(db: Kysely<unknown>): Promise<void> {
     .addColumn('bytes', 'integer', (column) => column.notNull())
     .execute()
   for (const [table, { texts, project }] of Object.entries(counted)) {
-    const add = (bytes: string, owner: string): string =>
-      `insert into project_store (project, bytes) select ${owner}, ${bytes} where ${owner} is not null
-       on conflict (project) do update set bytes = bytes + excluded.bytes`
     const changed = `(${sizeOf('new', texts)}) - (${sizeOf('old', texts)})`
     const triggers = [
-      `insert on ${table} begin ${add(sizeOf('new', texts), project('new'))}; end`,
-      `delete on ${table} begin ${add(`-(${sizeOf('old', texts)})`, project('old'))}; end`,
-      `update of ${texts.join(', ')} on ${table} begin ${add(changed, project('new'))}; end`,
+      `insert on ${table} begin ${adding(sizeOf('new', texts), project('new'))}; end`,
+      `delete on ${table} begin ${adding(`-(${sizeOf('old', texts)})`, project('old'))}; end`,
+      `update of ${texts.join(', ')} on ${table} begin ${adding(changed, project('new'))}; end`,
     ]
     for (const trigger of triggers) {
       const event = trigger.slice(0, trigger.indexOf(' '))
