@@ -26,9 +26,9 @@ async function pathsOf(code: string): Promise<string[]> {
 
 test('new files are told with path, size and media type, in every language, the hidden ones too', async () => {
   const expected = [
+    { path: '/workspace/plot.PNG', sizeBytes: 5, mediaType: 'image/png' },
     { path: '/workspace/.hidden', sizeBytes: 0 },
     { path: '/workspace/d/e/table.csv', sizeBytes: 3, mediaType: 'text/csv' },
-    { path: '/workspace/plot.PNG', sizeBytes: 5, mediaType: 'image/png' },
   ]
   const programs = [
     [
@@ -98,11 +98,43 @@ test.each([
   expect([files?.length, filesTruncated]).toEqual([100, isCut])
 })
 
-test('in a folder of more than 20,000 files none is looked for, and the flag says so', async () => {
-  const result = await agent.exec('bash', 'for n in {1..20001}; do > $n; done')
-  expect(result).toMatchObject({ exitCode: 0, filesTruncated: true })
-  expect(result.files).toBeUndefined()
+test('of more than 20,000 files some are looked at, the nearest first, and the flag says so', async () => {
+  const code = 'mkdir -p a/b; for n in {1..20001}; do > a/b/$n; done; echo x > a/near; echo x > plot.png'
+  const { files, filesTruncated } = await agent.exec('bash', code)
+  expect(files?.slice(0, 2).map(({ path }) => path)).toEqual(['/workspace/plot.png', '/workspace/a/near'])
+  expect(filesTruncated).toBe(true)
 })
+
+test('images come first, then files near the top', async () => {
+  const code =
+    'mkdir -p a/b z; for n in {1..150}; do > a/b/$n.txt; done; > z/plot.svg; > a/b/photo.jpg; > z/near.txt; > top.py'
+  const { files, filesTruncated } = await agent.exec('bash', code)
+  expect(files?.slice(0, 5).map(({ path }) => path.replace('/workspace/', ''))).toEqual([
+    'z/plot.svg',
+    'a/b/photo.jpg',
+    'top.py',
+    'z/near.txt',
+    'a/b/1.txt',
+  ])
+  expect([files?.length, filesTruncated]).toEqual([100, true])
+})
+
+test.each(['node_modules', '.git', '.venv', 'web/node_modules', 'lib/python3/site-packages', 'own-environment/lib'])(
+  'files in %s are not listed, which the flag says; what lies beside them is',
+  async (folder) => {
+    const many = `mkdir -p ${folder}/x; for n in {1..150}; do > ${folder}/x/$n.js; > ${folder}/$n.png; done; true`
+    const environment = '[[ -d own-environment ]] && > own-environment/pyvenv.cfg; true'
+    await agent.exec('bash', `mkdir -p ${folder}; ${environment}`)
+    const result = await agent.exec('bash', `${many}; > plot.png; > package.json`)
+    expect(result.files?.map(({ path }) => path)).toEqual(['/workspace/plot.png', '/workspace/package.json'])
+    expect(result.filesTruncated).toBe(true)
+    const alone = await agent.exec('bash', `> ${folder}/x/again`)
+    expect([alone.files, alone.filesTruncated]).toEqual([undefined, true])
+    expect((await agent.exec('bash', 'true')).filesTruncated).toBeUndefined()
+    const { text } = await runCode.run({ language: 'bash', code: `> ${folder}/more` }, { sandbox: agent })
+    expect(text).toBe('[files were made or changed that are not listed here]')
+  },
+)
 
 test('what is outside of /workspace is not told', async () => {
   expect(await filesOf('echo > /tmp/x; echo > ~/x; echo > /dev/shm/x; cd /tmp; echo > y')).toBeUndefined()

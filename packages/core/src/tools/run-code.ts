@@ -114,6 +114,8 @@ function toText({
     const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${nameText(path)} (${sizeText(sizeBytes)})`)
     const more = files.length > maxListed || filesTruncated ? ', and more' : ''
     parts.push(`[files made or changed: ${listed.join(', ')}${more}]`)
+  } else if (filesTruncated) {
+    parts.push('[files were made or changed that are not listed here]')
   }
   if (hiddenImages.length > 0) parts.push(hiddenImagesText(hiddenImages))
   if (exitCode !== 0) parts.push(`[exit code ${exitCode}]`)

@@ -2,6 +2,7 @@
 import os
 import stat
 import time
+from collections import deque
 
 CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python has no name for it
 ROOT = '/workspace'
@@ -9,6 +10,12 @@ MAX_SEEN = 20_000
 MAX_TOLD = 100
 #: Python's own, which it writes where code imports a file of the user.
 IGNORED = '__pycache__'
+#: Dependencies, histories and caches of tools: many files that nobody asks for. So is a virtual environment (PEP 405).
+NOT_LISTED = frozenset(
+    '.git .hg .svn .jj .bzr node_modules bower_components jspm_packages .pnpm-store .yarn .npm .venv venv site-packages '
+    'dist-packages __pypackages__ .tox .nox .eggs .mypy_cache .pytest_cache .ruff_cache .ipynb_checkpoints .cache '
+    '.gradle .m2 .cargo .bundle .terraform .next .nuxt .turbo .parcel-cache'.split()
+)
 
 _types = {
     'csv': 'text/csv', 'gif': 'image/gif', 'gz': 'application/gzip', 'htm': 'text/html', 'html': 'text/html',
@@ -33,29 +40,68 @@ def now_ns():
 
 def changed_since(since_ns, root):
     """([(path, size)], is_cut, latest change): regular files whose inode was changed since then. By ctime, which code
-    cannot set, so that no list of before is needed."""
-    found, latest, seen, folders, is_closed = [], 0, 0, [root], False
-    while folders:
+    cannot set, so that no list of before is needed. Images come first, then what is near the top: a list that is cut has
+    what a person would look for. Dependencies and histories are not listed; a change in them cuts the list."""
+    walk = Walk(since_ns)
+    folders, set_aside = deque([root]), deque()
+    while folders and walk.has_room():
+        walk.visit(folders.popleft(), folders, set_aside)
+    found = sorted(walk.found, key=rank)
+    is_cut = walk.is_closed or len(found) > MAX_TOLD
+    walk.found = []
+    while set_aside and not walk.found and walk.has_room():
+        walk.visit(set_aside.popleft(), set_aside, set_aside)
+    if walk.found or not walk.has_room():
+        is_cut = True
+        walk.latest = now_ns()  # of what was not looked at
+    return found[:MAX_TOLD], is_cut, walk.latest
+
+
+def rank(found):
+    path = found[0]
+    return not media_type(path).startswith('image/'), path.count('/'), path
+
+
+class Walk:
+    """A look at folders, the nearest first."""
+
+    def __init__(self, since_ns):
+        self.since_ns = since_ns
+        self.found = []
+        self.latest = 0
+        self.seen = 0
+        self.is_closed = False
+
+    def has_room(self):
+        return self.seen <= MAX_SEEN
+
+    def visit(self, folder, folders, set_aside):
+        """Notes the changed files of a folder, and adds its folders to one of the two lists."""
+        inner, is_environment = [], False
         try:
-            with os.scandir(folders.pop()) as entries:
+            with os.scandir(folder) as entries:
                 for entry in entries:
-                    seen += 1
-                    if seen > MAX_SEEN:
-                        return [], True, latest
+                    self.seen += 1
+                    if not self.has_room():
+                        return
                     try:
                         if entry.is_dir(follow_symlinks=False):
-                            if entry.name != IGNORED:
-                                folders.append(entry.path)
-                            continue
-                        found_stat = entry.stat(follow_symlinks=False)
+                            inner.append(entry)
+                        else:
+                            is_environment = is_environment or entry.name == 'pyvenv.cfg'
+                            self.look(entry)
                     except OSError:
                         continue
-                    if found_stat.st_ctime_ns >= since_ns and stat.S_ISREG(found_stat.st_mode):
-                        found.append((entry.path, found_stat.st_size))
-                        latest = max(latest, found_stat.st_ctime_ns)
         except PermissionError:
-            is_closed = True  # by the code
+            self.is_closed = True  # by the code
         except OSError:
-            continue  # gone meanwhile
-    found.sort()
-    return found[:MAX_TOLD], is_closed or len(found) > MAX_TOLD, latest
+            return  # gone meanwhile
+        for entry in inner:
+            if entry.name != IGNORED:
+                (set_aside if is_environment or entry.name in NOT_LISTED else folders).append(entry.path)
+
+    def look(self, entry):
+        status = entry.stat(follow_symlinks=False)
+        if status.st_ctime_ns >= self.since_ns and stat.S_ISREG(status.st_mode):
+            self.found.append((entry.path, status.st_size))
+            self.latest = max(self.latest, status.st_ctime_ns)
