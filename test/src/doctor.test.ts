@@ -150,3 +150,19 @@ describe('made false', () => {
     expect(readdirSync(folder)).toEqual(['data']) // it looks, and makes nothing
   })
 })
+
+test('idle agents of a data folder are counted, with those that nothing ends', { timeout: 120_000 }, async () => {
+  const dataDir = join(folder, 'data')
+  const idle = () => doctor(['--data-dir', dataDir]).finding('idle agents')
+  {
+    await using local = await createLocalTheazo({ dataDir })
+    const session = await new Theazo(local).sessions.forUser('doctor')
+    await session.agents.create({ idleTimeout: { seconds: 600, action: 'pause' } })
+    const forgotten = await session.agents.create()
+    expect(idle()).toMatchObject({ state: 'absent', says: expect.stringMatching(/^2, of which 1 without/) }) // it runs
+    await forgotten.terminate()
+  }
+  expect(idle()).toMatchObject({ state: 'ok', says: '1, each with an idleTimeout' })
+  writeFileSync(join(dataDir, 'theazo.db'), 'no database')
+  expect(idle()).toMatchObject({ state: 'absent', says: expect.stringContaining('cannot be read') })
+})

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { IdleTimeout } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AgentStream } from './agent-stream.ts'
@@ -40,10 +41,11 @@ afterEach(async () => {
 })
 
 /** Starts the server on the data folder, after the one before it has ended. */
-async function open(): Promise<void> {
+async function open(idleTimeout?: IdleTimeout): Promise<void> {
   local = await createLocalTheazo({
     dataDir,
     clock,
+    idleTimeout,
     isMetricsPublic: true,
     log: { write: (line) => void (log += line) },
   })
@@ -428,5 +430,36 @@ describe('idleTimeout', () => {
   test.each([60, 604_800])('may be %d seconds', async (seconds) => {
     const path = `/sessions/${await newSession(mocked)}/agents`
     expect((await mocked.post(path, { idleTimeout: { seconds, action: 'terminate' } })).status).toBe(201)
+  })
+})
+
+describe("the server's own idle timeout", () => {
+  test('is that of agents that are created without one; one of their own wins', async () => {
+    await local[Symbol.asyncDispose]()
+    await open({ seconds: 60, action: 'terminate' })
+    const id = await newAgent(mocked, {})
+    const own = await newAgent(mocked, { idleTimeout: { seconds: 900, action: 'pause' } })
+    expect((await agentOf(mocked, id)).idleTimeout).toEqual({ seconds: 60, action: 'terminate' })
+    await expectEndAfterAMinute(mocked, id)
+    expect(await statusOf(mocked, own)).toBe('idle')
+  })
+
+  test('that is out of bounds keeps the server from starting', async () => {
+    const made = createLocalTheazo({ idleTimeout: { seconds: 5, action: 'pause' } })
+    await expect(made).rejects.toMatchObject({ name: 'SetupError', message: expect.stringContaining('60 to 604,800') })
+  })
+
+  test('/metrics counts idle agents without one, of live keys', async () => {
+    const count = async () => {
+      const text = await (await local.fetch(new URL('/metrics', local.baseUrl))).text()
+      return Number(/^theazo_agents_idle_without_timeout (\d+)$/m.exec(text)?.[1])
+    }
+    await newAgent(mocked, {})
+    await newAgent(live, { idleTimeout: toPause })
+    expect(await count()).toBe(0)
+    const id = await newAgent(live, {})
+    expect(await count()).toBe(1)
+    await live.post(`/agents/${id}/terminate`)
+    expect(await count()).toBe(0)
   })
 })

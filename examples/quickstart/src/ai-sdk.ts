@@ -8,7 +8,9 @@ import { aiSdkModel, toolTexts } from './models.ts'
 export async function runAiSdk(context: FrameworkContext): Promise<FrameworkRun> {
   const { theazo, task, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
-  await using agent = await session.agents.create({ signal })
+  // If this program is killed, the server ends the agent.
+  const idleTimeout = { seconds: 900, action: 'terminate' } as const
+  await using agent = await session.agents.create({ idleTimeout, signal })
   const model = aiSdkModel(context.model, task)
   const steps: Step[] = []
 

@@ -9,7 +9,9 @@ import { langChainModel } from './models.ts'
 export async function runLangGraph(context: FrameworkContext): Promise<FrameworkRun> {
   const { theazo, task, model: choice, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
-  await using agent = await session.agents.create({ signal })
+  // If this program is killed, the server ends the agent.
+  const idleTimeout = { seconds: 900, action: 'terminate' } as const
+  await using agent = await session.agents.create({ idleTimeout, signal })
 
   const tools = theazoTools({ agent })
   const model = langChainModel(choice, task).bindTools(tools)

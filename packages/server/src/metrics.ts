@@ -7,6 +7,7 @@ export interface Gauges {
   tasks: () => number
   streams: () => number
   agents: () => Promise<{ status: string; count: number }[]>
+  forgettable: () => Promise<number>
   projects: () => Promise<{ project: string; bytes: number }[]>
 }
 
@@ -21,7 +22,7 @@ export class Metrics {
   /** Finding the labels anew with each request costs more than to count it. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
-  constructor({ execs, tasks, streams, agents, projects }: Gauges) {
+  constructor({ execs, tasks, streams, agents, forgettable, projects }: Gauges) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.#durations = new Histogram({
@@ -72,6 +73,15 @@ export class Metrics {
       },
     })
     this.#registry.registerMetric(byStatus)
+    const withoutTimeout = new Gauge({
+      name: 'theazo_agents_idle_without_timeout',
+      help: 'Idle agents of live keys without an idleTimeout: each is billed until it is terminated.',
+      registers: [],
+      async collect() {
+        this.set(await forgettable())
+      },
+    })
+    this.#registry.registerMetric(withoutTimeout)
     const byProject = new Gauge({
       name: 'theazo_project_stored_bytes',
       help: 'Bytes of the rows that a project stores, of the 20 projects with the most.',

@@ -127,11 +127,13 @@ export const network = closedObject({
     .meta({ description: 'Host names, `*.` and a name, `*`, or public IP addresses; `:port`, or 80 and 443.' }),
 })
 
+/** Seconds that an `idleTimeout` may have. */
+export const idleTimeoutBounds = { min: 60, max: 604_800 } as const
 const idleSeconds = 'must be a whole number of seconds from 60 to 604800 (7 days)'
 
 /** When an agent that nobody uses is ended. */
 export const idleTimeout = closedObject({
-  seconds: z.int(idleSeconds).min(60, idleSeconds).max(604_800, idleSeconds),
+  seconds: z.int(idleSeconds).min(idleTimeoutBounds.min, idleSeconds).max(idleTimeoutBounds.max, idleSeconds),
   action: z.enum(['terminate', 'pause'], "must be 'terminate' or 'pause'"),
 }).meta({
   description:

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { IdleTimeout } from '@theazo/core'
 import { type Logger, pino } from 'pino'
 import { type App, createApp } from './app.ts'
 import { type Clock, every, systemClock } from './clock.ts'
@@ -7,6 +8,7 @@ import { createLocalProvider, type HeldLimits } from './compute/local/local-prov
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
+import { SetupError } from './errors.ts'
 import { scriptedModel } from './engine/scripted-model.ts'
 import { EventLog } from './events/event-log.ts'
 import { EventStreams } from './events/event-streams.ts'
@@ -17,6 +19,7 @@ import type { Plan } from './keys/plan.ts'
 import { RateLimiter } from './limits/rate-limiter.ts'
 import { SessionLimits } from './limits/session-limits.ts'
 import { Metrics } from './metrics.ts'
+import { idleTimeout } from './schemas.ts'
 import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
 import { Executions } from './services/executions.ts'
@@ -64,6 +67,8 @@ export interface ServerOptions {
    * them. Default 4 GiB. A project with more gets 409 (`details.reason: 'store_full'`) for what would store more.
    */
   maxProjectBytes?: number | undefined
+  /** `idleTimeout` of agents that are created without one. Default: none, so that they stay until they are terminated. */
+  idleTimeout?: IdleTimeout | undefined
   /** Where time comes from. Default: the machine. */
   clock?: Clock | undefined
 }
@@ -121,6 +126,9 @@ async function open(
   closeAll: () => Promise<void>,
 ): Promise<Server> {
   const { clock = systemClock, drainTimeoutMs = 0 } = options
+  if (options.idleTimeout && !idleTimeout.safeParse(options.idleTimeout).success) {
+    throw new SetupError("idleTimeout is { seconds, action }: 60 to 604,800 seconds, 'terminate' or 'pause'.")
+  }
   const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
   const onError = backgroundErrors(log)
   const folder = await openDataFolder(options.dataDir)
@@ -137,6 +145,7 @@ async function open(
     tasks: () => runs.count,
     streams: () => streams.count,
     agents: () => agents.countByStatus(),
+    forgettable: () => agents.countForgettable(),
     projects: () => largestProjects(database),
   })
   const network = networkOffer(options.network)
@@ -174,7 +183,7 @@ async function open(
   const shared = { database, events, limits, store, sandboxes, executions, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const runs = new Runs({ ...shared, execs, modelFor })
-  const agents = new Agents({ ...shared, idleClocks, runs, network })
+  const agents = new Agents({ ...shared, idleClocks, runs, network, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs })
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })

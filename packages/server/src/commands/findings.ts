@@ -3,6 +3,7 @@ import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
+import { agentFindings } from './agent-findings.ts'
 import { limitFindings } from './limit-findings.ts'
 
 /** One thing that was looked at. */
@@ -27,6 +28,7 @@ export async function findAll(dataDir: string | undefined, sandbox: SandboxOptio
   return [
     node,
     await dataFinding(dataDir),
+    ...agentFindings(dataDir),
     bubblewrap,
     ...inside,
     ...fixedLimits,

@@ -2,6 +2,7 @@ import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
 import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import { idleTimeoutBounds } from '../schemas.ts'
 import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
@@ -16,6 +17,11 @@ const flags = {
     value: 'N',
     env: 'THEAZO_PROJECT_MIB',
     help: 'records that a project may store, without files of agents (default 4096)',
+  },
+  'idle-timeout': {
+    value: 'SECONDS',
+    env: 'THEAZO_IDLE_TIMEOUT',
+    help: 'terminate agents that nobody uses for so long; SECONDS:pause pauses them (default: none)',
   },
   'drain-seconds': {
     value: 'N',
@@ -54,6 +60,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     dataDir: folderOf(values['data-dir']),
     plan: oneOf('plan', values.plan, plans),
     eventRetentionMs: eventHours === undefined ? undefined : eventHours * hourMs,
+    idleTimeout: idleTimeoutOf(values['idle-timeout']),
     maxProjectBytes: projectMib === undefined ? undefined : projectMib * 1024 ** 2,
     drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
     corsOrigin: values['cors-origin'],
@@ -72,6 +79,16 @@ export async function serve(args: readonly string[]): Promise<void> {
   await stop
   await server[Symbol.asyncDispose]()
   log.flush()
+}
+
+/** SECONDS, or SECONDS and an action. @throws {SetupError} */
+function idleTimeoutOf(text: string | undefined): ServerOptions['idleTimeout'] {
+  if (text === undefined) return undefined
+  const [seconds, action = 'terminate', ...rest] = text.split(':')
+  const { min, max } = idleTimeoutBounds
+  const wanted = { seconds: wholeNumber('idle-timeout', seconds, min, max) ?? min, action }
+  if (rest.length === 0 && (action === 'terminate' || action === 'pause')) return { ...wanted, action }
+  throw new SetupError(`--idle-timeout is SECONDS or SECONDS:pause, not ${text}`)
 }
 
 /** @throws {SetupError} where both are given. */

@@ -3,6 +3,7 @@ import type {
   AgentStatusInfo,
   CreateAgentBody,
   CreateAgentExtensions,
+  IdleTimeout,
   Page,
   WireAgent,
 } from '@theazo/core'
@@ -56,6 +57,8 @@ export interface AgentsOptions {
   idleClocks: IdleClocks
   runs: Runs
   network: NetworkOffer
+  /** Of agents that are created without one. */
+  idleTimeout: IdleTimeout | undefined
   clock: Clock
   onError: (error: unknown) => void
 }
@@ -85,14 +88,15 @@ export class Agents {
     body: CreateAgentBody & CreateAgentExtensions,
     id?: string,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
-    const { database, limits, sandboxes, network, clock } = this.#options
+    const { database, limits, sandboxes, network, idleTimeout, clock } = this.#options
     const offer = offers[principal.mode]
     assertOffered(offer, body)
     if (principal.mode === 'live') assertNetworkOffered(network, sandboxes.of('live'), body)
     const provider = body.compute?.provider ?? offer.providers[0] ?? ''
     const tools = body.tools ?? offer.defaultTools
     const session = await findSession(database, principal, sessionId)
-    const made = { id, session, keyId: principal.keyId, provider, tools, body, now: clock.now() }
+    const withTimeout = { ...body, idleTimeout: body.idleTimeout ?? idleTimeout }
+    const made = { id, session, keyId: principal.keyId, provider, tools, body: withTimeout, now: clock.now() }
     const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made), body)
     if (isToBoot) await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode }))
     else await sandboxes.ready(row.id)
@@ -191,6 +195,19 @@ export class Agents {
     })
     limits.settleSoon(sessionId)
     await Promise.all(agents.map((agent) => this.#release(agent)))
+  }
+
+  /** Idle agents that the server never ends by itself: each is billed until a caller terminates it. */
+  async countForgettable(): Promise<number> {
+    const { count } = await this.#options.database
+      .selectFrom('agents')
+      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .where('agents.status', '=', 'idle')
+      .where('agents.idle_timeout', 'is', null)
+      .where('sessions.mode', '=', 'live')
+      .executeTakeFirstOrThrow()
+    return count
   }
 
   /** Of all projects; those that are terminated aside. */
