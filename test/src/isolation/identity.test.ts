@@ -1,5 +1,5 @@
 // Who the processes of a sandbox are, and that nothing makes more of them.
-import { statSync } from 'node:fs'
+import { readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { onEachServer, say } from './each-server.ts'
@@ -10,11 +10,12 @@ onEachServer((server) => {
     await using agent = await server.newAgent()
     await agent.exec('typescript', '1') // from now on a node waits for the next
     await agent.exec('bash', leave('python3 -m http.server'))
-    const kinds = [/supervisor\.pyc/, /typescript\.mjs/, /^sleep/, /^python3 -m/]
+    const kinds = [/^theazo-init /, /^theazo-waiting \S*\/node/, /^sleep /, /^python3 -m/]
     let processes: SandboxProcess[] = []
     const seen = async (): Promise<boolean[]> => {
       processes = await processesOfAgent(agent)
-      return kinds.map((kind) => processes.some(({ commandLine }) => kind.test(commandLine)))
+      const all = processes.map(({ pid, commandLine }) => `${commandLine} ${programOf(pid)}`)
+      return kinds.map((kind) => all.some((text) => kind.test(text)))
     }
     await expect.poll(seen, { timeout: 20_000 }).toEqual([true, true, true, true])
     expect(processes[0]?.inside).toBe(1)
@@ -134,3 +135,12 @@ attempt(${JSON.stringify(control)})`
     expect(await say(server.agent, 'python', code)).toBe('refused\ndone')
   })
 })
+
+/** Nothing if it is closed to who asks, or gone. */
+function programOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`)
+  } catch {
+    return ''
+  }
+}

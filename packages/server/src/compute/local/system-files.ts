@@ -9,29 +9,47 @@
  */
 import { existsSync, readdirSync } from 'node:fs'
 
-/** Below /etc. */
-const names: readonly string[] = [
-  // Programs and libraries.
-  ...['alternatives', 'ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'localtime', 'timezone', 'locale.alias', 'terminfo'],
-  // Which system it is.
-  ...['os-release', 'debian_version', 'lsb-release', 'redhat-release', 'system-release', 'fedora-release'],
-  // Names of services and formats.
-  ...['services', 'protocols', 'rpc', 'ethertypes', 'mime.types', 'magic', 'magic.mime', 'papersize', 'inputrc'],
-  // Certificates of public authorities, and the settings of libraries that use them.
-  ...['ssl/certs', 'ssl/cert.pem', 'ssl/openssl.cnf', 'crypto-policies', 'pki/ca-trust/extracted', 'pki/java'],
-  ...['pki/tls/certs', 'pki/tls/cert.pem', 'pki/tls/openssl.cnf'],
-  // Settings of programs. Maven's own are without `settings.xml`, and R's without `Renviron.site`: they hold passwords.
-  ...['fonts', 'perl', 'groff', 'X11/rgb.txt', 'xml', 'sgml', 'texmf', 'ghostscript', 'OpenCL', 'vulkan', 'glvnd'],
-  ...[
-    'maven/m2.conf',
-    'maven/logging',
-    'maven/toolchains.xml',
-    'R/ldpaths',
-    'R/Makeconf',
-    'R/Renviron',
-    'R/repositories',
+/** Below /etc, by what they are for. */
+const names = {
+  loader: [
+    'alternatives',
+    'ld.so.cache',
+    'ld.so.conf',
+    'ld.so.conf.d',
+    'localtime',
+    'timezone',
+    'locale.alias',
+    'terminfo',
   ],
-]
+  system: ['os-release', 'debian_version', 'lsb-release', 'redhat-release', 'system-release', 'fedora-release'],
+  formats: ['services', 'protocols', 'rpc', 'ethertypes', 'mime.types', 'magic', 'magic.mime', 'papersize', 'inputrc'],
+  // Of public authorities, and the settings of libraries that use them.
+  certificates: [
+    'ssl/certs',
+    'ssl/cert.pem',
+    'ssl/openssl.cnf',
+    'crypto-policies',
+    'pki/ca-trust/extracted',
+    'pki/java',
+  ],
+  certificatesOfFedora: ['pki/tls/certs', 'pki/tls/cert.pem', 'pki/tls/openssl.cnf'],
+  programs: [
+    'fonts',
+    'perl',
+    'groff',
+    'X11/rgb.txt',
+    'xml',
+    'sgml',
+    'texmf',
+    'ghostscript',
+    'OpenCL',
+    'vulkan',
+    'glvnd',
+  ],
+  // Without Maven's `settings.xml` and R's `Renviron.site`, which hold passwords.
+  maven: ['maven/m2.conf', 'maven/logging', 'maven/toolchains.xml'],
+  r: ['R/ldpaths', 'R/Makeconf', 'R/Renviron', 'R/repositories'],
+}
 
 /** Below /etc, with a version in the name. */
 const versioned = /^(java|java-\d[\w.-]*|python3(\.\d+)?|ImageMagick-\d+|lua(\d[\d.]*)?|php\d?)$/
@@ -56,15 +74,12 @@ const elsewhere: readonly string[] = [
  */
 export function systemFiles(emptyFile: string): string[] {
   const found = readdirSync('/etc').filter((name) => versioned.test(name))
+  const inEtc = [...Object.values(names).flat(), ...found].map((name) => `/etc/${name}`)
   return [
     // Code may go through these two, but not look around in them.
     ['/sys', '/var'].flatMap((path) => ['--perms', '0111', '--dir', path]),
-    [...[...names, ...found].map((name) => `/etc/${name}`), ...elsewhere].flatMap((path) => [
-      '--ro-bind-try',
-      path,
-      path,
-    ]),
-    ofThisMachine.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', emptyFile, path]),
+    [...inEtc, ...elsewhere].flatMap((path) => ['--ro-bind-try', path, path]),
+    ofThisMachine.flatMap((path) => (existsSync(path) ? ['--ro-bind', emptyFile, path] : [])),
     ['--symlink', '/tmp', '/var/tmp'],
   ].flat()
 }
