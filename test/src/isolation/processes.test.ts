@@ -19,7 +19,7 @@ onEachServer((server) => {
     })
 
     test("code's environment is what it is told to be, in every language", async () => {
-      const names = ['HOME', 'LANG', 'PATH', 'PYTHONPATH', 'PYTHONUNBUFFERED', 'TERM', 'USER']
+      const names = 'HOME LANG PATH PIP_BREAK_SYSTEM_PACKAGES PYTHONPATH PYTHONUNBUFFERED TERM USER'.split(' ')
       const own = (text: string): string[] =>
         JSON.parse(text)
           .filter((name: string) => !/^(PWD|OLDPWD|SHLVL|_|LC_CTYPE)$/.test(name))

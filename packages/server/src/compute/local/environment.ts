@@ -1,10 +1,12 @@
 /** What code finds in its environment, before what an exec adds. */
 const defaultEnvironment: Readonly<Record<string, string>> = {
-  PATH: '/opt/node/bin:/usr/local/bin:/usr/bin:/bin', // bash has the node that TypeScript runs on
+  // Bash has the node that TypeScript runs on. What pip installs comes last: nobody can take the name of a program by it.
+  PATH: '/opt/node/bin:/usr/local/bin:/usr/bin:/bin:/home/agent/.local/bin',
   HOME: '/home/agent',
   USER: 'agent',
   LANG: 'C.UTF-8',
   TERM: 'dumb',
+  PIP_BREAK_SYSTEM_PACKAGES: '1', // pip installs below the agent's home, where it breaks nothing (PEP 668)
   PYTHONUNBUFFERED: '1', // of what code starts; its own interpreter writes at once anyway (inside/live_output.py)
   PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
 }

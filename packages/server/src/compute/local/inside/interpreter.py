@@ -51,20 +51,33 @@ def hide_flags():
         api.PyStructSequence_SetItem(flags, ctypes.c_ssize_t(sys.flags.__match_args__.index(name)), off)
 
 
+class LateUserSite:
+    """The last of `sys.meta_path`: finds what the program itself has installed, where the user had nothing before."""
+
+    @staticmethod
+    def find_spec(name, path=None, _target=None):
+        if path is not None or not add_user_site():
+            return None
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(name)
+
+
 def add_user_site():
     """Makes what the user has installed importable, and runs nothing of it: lines of a .pth file that are no folder are left
-    out."""
+    out. True if anything was added."""
     version = f'{sys.version_info.major}.{sys.version_info.minor}'
     base = os.environ.get('PYTHONUSERBASE') or f'{os.environ.get("HOME", "")}/.local'
     folder = f'{base}/lib/python{version}/site-packages'
     if 'PYTHONNOUSERSITE' in os.environ or not os.path.isdir(folder):
-        return
+        return False
     import site
 
     added = [entry for entry in (folder, *_folders_of_pth(folder)) if entry not in sys.path]
     system = site.getsitepackages()  # what the user has installed goes before it
     at = next((at for at, entry in enumerate(sys.path) if entry in system), len(sys.path))
     sys.path[at:at] = dict.fromkeys(added)
+    return bool(added)
 
 
 def _folders_of_pth(folder):

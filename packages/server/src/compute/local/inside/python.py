@@ -190,6 +190,7 @@ def make_main(path, ours):
     sys.orig_argv[:] = [sys.executable, path]
     sys.path[0:0] = [os.path.abspath(entry) for entry in os.environ.get('PYTHONPATH', '').split(':') if entry]
     interpreter.add_user_site()
+    sys.meta_path.append(interpreter.LateUserSite)
     main = type(sys)('__main__')
     main.__file__ = path
     main.__cached__ = None
