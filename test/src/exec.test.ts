@@ -101,6 +101,23 @@ describe('bash', () => {
   })
 })
 
+test('bash runs a script whose lines end as on Windows as one with ends of Unix', async () => {
+  const script = `if [[ a == a ]]; then
+  for n in 1 2; do echo "n $n"; done
+fi
+cat <<END
+here
+END
+case x in x) echo x;; esac
+f() { return 3; }
+f || exit $?`
+  const expected = { stdout: 'n 1\nn 2\nhere\nx\n', stderr: '', exitCode: 3 }
+  for (const end of ['\n', '\r\n']) {
+    expect(await agent.exec('bash', script.replaceAll('\n', end))).toMatchObject(expected)
+    expect(await agent.exec('bash', `${script}\n`.replaceAll('\n', end), { env: { OWN: '1' } })).toMatchObject(expected)
+  }
+})
+
 test('files last from exec to exec, shell state does not', async () => {
   await agent.exec('bash', 'cd /tmp; export X=1; echo kept > /workspace/kept; echo home > ~/home')
   const { stdout } = await agent.exec('bash', 'pwd; echo "[$X]"; cat kept ~/home')

@@ -6,6 +6,7 @@ import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames 
 import type { SandboxProcess } from './launcher.ts'
 import { startFailure } from './start-sandbox.ts'
 import type { Compiled } from './typescript/typescript-compiler.ts'
+import { withUnixLineEnds } from './unix-line-ends.ts'
 
 /** How long to wait for an answer from inside before the sandbox is given up. */
 export interface SupervisorTimes {
@@ -96,7 +97,8 @@ export class Supervisor {
 
   /** See `Sandbox.exec`. @param compiled the same code without types. */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal, compiled?: Compiled): Promise<ExecOutcome> {
-    const { lang, code, cwd = '/workspace', stdin, maxOutputBytes } = request
+    const { lang, cwd = '/workspace', stdin, maxOutputBytes } = request
+    const code = lang === 'bash' ? withUnixLineEnds(request.code) : request.code
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
