@@ -9,6 +9,7 @@ import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { getSystemErrorMessage } from 'node:util'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
+import { resolve } from './resolve.mjs'
 
 const forked = new URL(import.meta.url).searchParams.get('main')
 // Run while nobody waits: the console and the way of a module are loaded by then. Not the compiler, which takes as long as
@@ -23,7 +24,7 @@ registerHooks({
     const url = specifier === rehearsal ? rehearsal : main
     return url === rehearsal || isMain(specifier, context.parentURL)
       ? { url, shortCircuit: true }
-      : next(specifier, context)
+      : resolve(specifier, context, next)
   },
   load: (url, context, next) => {
     if (url === rehearsal && path === undefined) return { format: 'module', source: rehearsed, shortCircuit: true }

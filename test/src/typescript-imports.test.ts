@@ -1,0 +1,68 @@
+// What TypeScript code can import of the user's files, by the names that compilers and bundlers take.
+import { Theazo, type Agent } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+let local: LocalTheazo
+let agent: Agent
+beforeAll(async () => {
+  local = await createLocalTheazo()
+  agent = await (await new Theazo(local).sessions.forUser('imports')).agents.create()
+  const files = {
+    'lib.ts': 'enum Kind { Lib = "lib" }\nexport const name: string = Kind.Lib',
+    'both.ts': 'export const name: string = "both.ts"',
+    'both.js': 'export const name = "both.js"',
+    'folder/index.ts': "export { name } from '../lib'",
+    'deep/part.mts': "import { name as other } from './more.mjs'\nexport const name: string = `part and ${other}`",
+    'deep/more.mts': 'export const name: string = "more"',
+    'plain.js': 'export const name = "plain"',
+    'old.cjs': 'exports.name = "old"',
+    'data.json': '{ "name": "data" }',
+    'with.dots.ts': 'export const name: string = "with dots"',
+    'a b.ts': 'export const name: string = "a space"',
+  }
+  for (const [path, text] of Object.entries(files)) await agent.files.write(path, text)
+})
+afterAll(() => local[Symbol.asyncDispose]())
+
+test.each([
+  ["import { name } from './lib'", 'lib'],
+  ["import { name } from './lib.ts'", 'lib'],
+  ["import { name } from './lib.js'", 'lib'],
+  ["import { name } from '/workspace/lib'", 'lib'],
+  ["import { name } from 'file:///workspace/lib.js'", 'lib'],
+  ["import { name } from './both.js'", 'both.js'],
+  ["import { name } from './both.ts'", 'both.ts'],
+  ["import { name } from './folder'", 'lib'],
+  ["import { name } from './folder/'", 'lib'],
+  ["import { name } from './folder/index'", 'lib'],
+  ["import { name } from './deep/part'", 'part and more'],
+  ["import { name } from './deep/part.mjs'", 'part and more'],
+  ["import { name } from './plain'", 'plain'],
+  ["import { name } from './old'", 'old'],
+  ["import { name } from './with.dots'", 'with dots'],
+  ["import { name } from './a b'", 'a space'],
+  ["import data from './data.json'\nconst { name } = data", 'data'],
+  ["import data from './data.json' with { type: 'json' }\nconst { name } = data", 'data'],
+  ["import data from './data'\nconst { name } = data", 'data'],
+  ["const { name } = await import('./lib')", 'lib'],
+  ["const { name } = (await import('./data.json')).default", 'data'],
+  ["const { name } = require('./lib')", 'lib'],
+  ["const { name } = require('./lib.js')", 'lib'],
+  ["const { name } = require('./folder')", 'lib'],
+  ["const { name } = require('./data.json')", 'data'],
+  ["const { name } = require('./data')", 'data'],
+])('%s', async (code, name) => {
+  const { stdout, stderr, exitCode } = await agent.exec('typescript', `${code}\nconsole.log(name)`)
+  expect([stdout, stderr, exitCode]).toEqual([`${name}\n`, '', 0])
+})
+
+test.each([
+  ["import './nothing'", /Cannot find module '\/workspace\/nothing' imported from .*main\.ts/],
+  ["import './nothing.js'", /Cannot find module '\/workspace\/nothing\.js' imported from .*main\.ts/],
+  ["require('./nothing')", /Cannot find module '\.\/nothing'/],
+  ["import 'nothing'", /Cannot find package 'nothing' imported from .*main\.ts/],
+])('%s says what was not found', async (code, message) => {
+  const { stderr, exitCode } = await agent.exec('typescript', code)
+  expect([stderr, exitCode]).toEqual([expect.stringMatching(message), 1])
+})
