@@ -12,7 +12,10 @@ for (const folder of ['compute/local/inside', 'compute/local/launcher']) {
 
 const from = dirname(fileURLToPath(import.meta.resolve('swagger-ui-dist/package.json')))
 const to = join(here, 'dist/docs-page')
+// Not by their own names: with a LICENSE of Swagger UI in dist, pnpm packs none of this package's own.
+const notices = { LICENSE: 'swagger-ui-license.txt', NOTICE: 'swagger-ui-notice.txt' }
+await rm(to, { recursive: true, force: true })
 await mkdir(to, { recursive: true })
 for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js', 'LICENSE', 'NOTICE']) {
-  await copyFile(join(from, name), join(to, name))
+  await copyFile(join(from, name), join(to, notices[name] ?? name))
 }

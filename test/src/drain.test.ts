@@ -28,7 +28,7 @@ async function start(drainSeconds: number): Promise<void> {
 
 function makeTestKey(): void {
   const args = ['keys', 'create', '--data-dir', dataDir, '--test', '--plan', 'team', '--json']
-  testKey = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).key
+  testKey = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).apiKey
 }
 
 async function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {

@@ -22,7 +22,7 @@ beforeEach(async () => {
   ;[dataDir, filler] = [join(disk, 'data'), join(disk, 'filler')]
   server = await start()
   const args = ['keys', 'create', '--data-dir', dataDir, '--test', '--plan', 'enterprise', '--json']
-  testKey = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).key
+  testKey = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).apiKey
 })
 afterEach(async () => {
   if (!canMount) return

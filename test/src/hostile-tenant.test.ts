@@ -108,8 +108,8 @@ test(
       dataDir,
       '--json',
     ]
-    const { key } = JSON.parse(execFileSync(process.execPath, [bin, ...create], { encoding: 'utf8' })) as {
-      key: string
+    const { apiKey: key } = JSON.parse(execFileSync(process.execPath, [bin, ...create], { encoding: 'utf8' })) as {
+      apiKey: string
     }
     const args = ['--inspect=127.0.0.1:0', bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json']
     await using server = await startServer(process.execPath, args)

@@ -123,7 +123,7 @@ async function begin(dataDir: string, ledger: KillLedger, keys: Record<Mode, str
 
 async function makeTestKey(dataDir: string, keys: Record<Mode, string>): Promise<void> {
   const args = ['keys', 'create', '--data-dir', dataDir, '--test', '--plan', 'team', '--rpm', '1000000', '--json']
-  keys.test = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).key
+  keys.test = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).apiKey
 }
 
 /** All clients at once, until the server is gone. Each starts anew in the next life. */

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root } from './server-process.ts'
 
@@ -86,6 +86,24 @@ const used = {
   mcp: '4',
   server: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/v1$/),
 }
+
+test('each has its licence, its repository, and the sources that its maps name', () => {
+  for (const name of ['ai-sdk', 'core', 'langchain', 'mcp', 'server']) {
+    const path = join(folder, 'node_modules/@theazo', name)
+    expect(readFileSync(join(path, 'LICENSE'), 'utf8')).toContain('Apache License')
+    const { repository } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
+    expect(repository).toMatchObject({ type: 'git', directory: `packages/${name}` })
+    const files = readdirSync(path, { recursive: true, encoding: 'utf8' })
+    const maps = files.filter((file) => file.startsWith('dist/') && file.endsWith('.map'))
+    expect(maps.length).toBeGreaterThan(5)
+    const sources = maps.flatMap((map) => {
+      const named: string[] = JSON.parse(readFileSync(join(path, map), 'utf8')).sources
+      return named.map((source) => join(dirname(map), source))
+    })
+    expect([name, sources.filter((source) => !files.includes(source))]).toEqual([name, []])
+    expect(files.filter((file) => /\.test(-d)?\.ts$/.test(file))).toEqual([])
+  }
+})
 
 test('the packed packages are used together on the pinned Node and peers', async () => {
   expect(JSON.parse(await run(['use-packages.mjs']))).toMatchObject(used)

@@ -170,7 +170,22 @@ describe('errors', () => {
       const agentId = await mocked.agent()
       const exec = await mocked.exec(agentId, 'bash', `# theazo:error=${code}`)
       const run = await mocked.post(`/agents/${agentId}/run`, { task: `theazo:refuse=${code}` })
-      for (const answer of [exec, run]) expectError(answer, status, code)
+      for (const answer of [exec, run]) {
+        expectError(answer, status, code)
+        const { retryAfter } = answer.body.error.details ?? {}
+        expect(answer.headers.get('retry-after')).toBe(code === 'rate_limited' ? String(retryAfter) : null)
+      }
+    })
+
+    test('a directive of a test key that is misspelt is 422 with the nearest, and text on a live key', async () => {
+      const [agentId, liveId] = [await mocked.agent(), await live.agent()]
+      const exec = await mocked.exec(agentId, 'bash', '# theazo:stdot=hi')
+      expectFields(exec, 'code')
+      expect(exec.body.error.message).toContain("did you mean 'theazo:stdout'?")
+      const run = await mocked.post(`/agents/${agentId}/run`, { task: 'theazo:outptu=hi' })
+      expectFields(run, 'task')
+      expect(run.body.error.message).toContain("did you mean 'theazo:output'?")
+      expect((await live.exec(liveId, 'bash', 'echo on # theazo:stdot=hi')).body.stdout).toBe('on\n')
     })
   })
 })

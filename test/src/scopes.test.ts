@@ -243,7 +243,7 @@ describe('theazo-server keys', () => {
     await using server = await serve()
     const made = await keys('create', '--test', '--plan', 'team', '--json')
     expect([made.code, made.err]).toEqual([0, ''])
-    const { key, ...info } = JSON.parse(made.out)
+    const { apiKey: key, ...info } = JSON.parse(made.out)
     expect(key).toMatch(/^th_test_[\w-]{43}$/)
     expect(info).toMatchObject({ mode: 'test', project: 'default', plan: 'team', rpm: 1000 })
     expect(info.scopes).toEqual(['read', 'exec', 'admin'])
@@ -283,7 +283,7 @@ describe('theazo-server keys', () => {
       'read',
       '--json',
     )
-    const { key, ...info } = JSON.parse(made.out)
+    const { apiKey: key, ...info } = JSON.parse(made.out)
     expect(info).toMatchObject({ mode: 'live', project: 'acme.prod-1', plan: 'free', rpm: 3, scopes: ['read'] })
     expect(await statusOf(server.url, key, 'POST')).toBe(403)
     expect(await statusOf(server.url, key)).toBe(200)
@@ -296,11 +296,11 @@ describe('theazo-server keys', () => {
     const [a, b] = await Promise.all(
       [1, 2].map(async () => JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)),
     )
-    for (const { key } of [a, b]) expect(await statusOf(server.url, key)).toBe(200)
+    for (const { apiKey } of [a, b]) expect(await statusOf(server.url, apiKey)).toBe(200)
     const revoked = await keys('revoke', a.keyId)
     expect(revoked).toMatchObject({ code: 0, err: '' })
     expect(revoked.out).toContain(`${a.keyId} is accepted no more`)
-    expect([await statusOf(server.url, a.key), await statusOf(server.url, b.key)]).toEqual([401, 200])
+    expect([await statusOf(server.url, a.apiKey), await statusOf(server.url, b.apiKey)]).toEqual([401, 200])
     const listed = async () => JSON.parse((await keys('list', '--json')).out)
     const first = await listed()
     expect(first).toContainEqual(expect.objectContaining({ keyId: a.keyId, revokedAt: expect.any(String) }))
@@ -310,7 +310,7 @@ describe('theazo-server keys', () => {
 
   test('a key is in no log, no metric and no error, of the server or the program', async () => {
     await using server = await serve()
-    const { key, keyId } = JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)
+    const { apiKey: key, keyId } = JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)
     const wrong = `${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`
     const headers = { authorization: `Bearer ${key}` }
     const answers = await Promise.all([
@@ -342,18 +342,18 @@ describe('theazo-server keys', () => {
 
   test('keys of a folder are there after a restart, and a revoked one stays revoked', async () => {
     let [kept, gone] = [
-      { key: '', keyId: '' },
-      { key: '', keyId: '' },
+      { apiKey: '', keyId: '' },
+      { apiKey: '', keyId: '' },
     ]
     {
       await using server = await serve()
       kept = JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)
       gone = JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)
       await keys('revoke', gone.keyId)
-      expect(await statusOf(server.url, kept.key)).toBe(200)
+      expect(await statusOf(server.url, kept.apiKey)).toBe(200)
     }
     await using server = await serve()
-    expect([await statusOf(server.url, kept.key), await statusOf(server.url, gone.key)]).toEqual([200, 401])
+    expect([await statusOf(server.url, kept.apiKey), await statusOf(server.url, gone.apiKey)]).toEqual([200, 401])
   })
 
   test('the embedded key is not revoked: the answer says what to do instead', async () => {

@@ -159,6 +159,23 @@ test.each([
   expect(stderr).toContain(says)
 })
 
+test('--version tells the version of the package, and --help of a command its options alone', () => {
+  const run = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
+  const { version } = JSON.parse(readFileSync(join(root, 'packages/server/package.json'), 'utf8'))
+  for (const args of [['--version'], ['serve', '--version']]) {
+    const { status, stdout } = run(...args)
+    expect([status, stdout]).toEqual([0, `${version}\n`])
+  }
+  const of = (...args: string[]) => run(...args, '--help').stdout
+  const all = { serve: '--drain-seconds', keys: '--rpm', doctor: 'theazo-server doctor' }
+  for (const [name, own] of Object.entries(all)) {
+    const shown = Object.values(all).filter((text) => of(name).includes(text))
+    expect([name, shown]).toEqual([name, [own]])
+  }
+  for (const text of Object.values(all)) expect(of()).toContain(text)
+  expect(of('keys')).toMatch(/--plan NAME +create, required: free, cloud/)
+})
+
 test('a key may be made before the first start, and others may connect only where there is one', async () => {
   const open = ['serve', '--host', '0.0.0.0', '--port', '0', '--data-dir', dataDir, '--json']
   const refused = spawnSync(process.execPath, [bin, ...open], { encoding: 'utf8', timeout: 30_000 })
@@ -167,7 +184,7 @@ test('a key may be made before the first start, and others may connect only wher
   const fresh = join(dataDir, 'fresh')
   const create = ['keys', 'create', '--test', '--plan', 'team', '--data-dir', fresh, '--json']
   const made = spawnSync(process.execPath, [bin, ...create], { encoding: 'utf8', timeout: 30_000 })
-  const { key } = JSON.parse(made.stdout)
+  const { apiKey: key } = JSON.parse(made.stdout)
   expect(statSync(fresh).mode & 0o777).toBe(0o700)
   await using server = await startServer(process.execPath, [bin, ...open.with(6, fresh)])
   const url = server.url.replace('0.0.0.0', '127.0.0.1')

@@ -147,7 +147,7 @@ export class FileOperations {
 
   async #call<Value>(request: FileRequest, signal: AbortSignal | undefined): Promise<Value> {
     assertPath(request.path)
-    const mark = `theazo:${crypto.randomUUID()}:`
+    const mark = `theazo-file:${crypto.randomUUID()}:` // `theazo:` is for directives of test keys
     const result = await this.#host.exec('python', fileProgram(request, mark), { signal })
     const answer = fileAnswer(result.stdout, mark)
     const { op, path } = request

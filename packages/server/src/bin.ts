@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
 import { SetupError } from './errors.ts'
 
 // Each command is loaded when it is asked for: doctor must run where the server itself cannot even be imported.
@@ -18,15 +19,31 @@ try {
 
 async function main(args: readonly string[]): Promise<void> {
   const [name = '', ...rest] = args
-  if (args.includes('--help')) return void process.stdout.write(`${await help()}\n`)
+  if (args.includes('--help')) return void process.stdout.write(`${await help(name)}\n`)
+  if (args.includes('--version')) return void process.stdout.write(`${version()}\n`)
   const command = await commands[name]?.()
-  if (!command) throw new SetupError(`the commands are ${Object.keys(commands).join(', ')}\n\n${await help()}`)
+  if (!command) throw new SetupError(`the commands are ${Object.keys(commands).join(', ')}\n\n${await help(name)}`)
   await command(rest)
 }
 
-async function help(): Promise<string> {
-  const { serveHelp } = await import('./commands/serve.ts')
-  const { keysHelp } = await import('./commands/keys.ts')
-  const { doctorHelp } = await import('./commands/doctor.ts')
-  return [serveHelp, keysHelp, doctorHelp, 'Log lines go to standard error.'].join('\n\n')
+/** Of one command; of all where none is named. */
+async function help(name: string): Promise<string> {
+  const parts: Record<string, string> = {
+    serve: `${(await import('./commands/serve.ts')).serveHelp}\n\nLog lines go to standard error.`,
+    keys: (await import('./commands/keys.ts')).keysHelp,
+    doctor: (await import('./commands/doctor.ts')).doctorHelp,
+  }
+  return (
+    parts[name] ??
+    [
+      ...Object.values(parts),
+      'theazo-server COMMAND --help       the options of one command\ntheazo-server --version            the version of this program',
+    ].join('\n\n')
+  )
+}
+
+/** Of the package. */
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version // our own file
 }

@@ -7,7 +7,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { cgroupsFile, sweepCgroups } from './compute/local/cgroups.ts'
 import { unmountBelow } from './compute/local/disk-images.ts'
 import { removeTree } from './compute/local/remove-tree.ts'
+import { asSetupError, isSqliteError } from './as-setup-error.ts'
 import { SetupError } from './errors.ts'
+import { makeFolder } from './make-folder.ts'
 
 /** Where a server keeps its things. */
 export interface DataFolder extends AsyncDisposable {
@@ -40,7 +42,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   try {
     const base = await openBase(isRoot)
     const keptPath = dataDir === undefined ? undefined : resolve(dataDir)
-    if (keptPath !== undefined) await mkdir(keptPath, { recursive: true, mode: 0o700 })
+    if (keptPath !== undefined) await makeFolder(keptPath)
     const lock = keptPath === undefined ? undefined : lockFolder(keptPath)
     const kept = keptPath === undefined ? undefined : await keptPaths(keptPath, base, isRoot)
     const temporary = await makeTemporary(base)
@@ -66,26 +68,27 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       },
     }
   } catch (error) {
-    if (error instanceof SetupError || !isSystemError(error)) throw error
-    throw new SetupError(`The data folder cannot be used: ${error.message}. Give another one with --data-dir.`, {
-      cause: error,
-    })
+    throw asSetupError(error, join(dataDir ?? '', lockName))
   }
 }
+
+const lockName = 'lock'
+const sqliteBusy = 5
 
 /**
  * One server a folder: two would each take the other's agents for its own. SQLite's lock goes with its process, however
  * that ends; a server that is closing is waited for.
  */
 function lockFolder(path: string): DatabaseSync {
-  const lockPath = join(path, 'lock')
+  const lockPath = join(path, lockName)
   const lock = new DatabaseSync(lockPath, { timeout: 5000 })
-  chmodSync(lockPath, 0o600) // whoever could open it could lock the server out of its own folder
   try {
+    chmodSync(lockPath, 0o600) // whoever could open it could lock the server out of its own folder
     lock.exec('BEGIN EXCLUSIVE')
     return lock
   } catch (cause) {
     lock.close()
+    if (!isSqliteError(cause) || cause.errcode !== sqliteBusy) throw cause
     throw new SetupError(`${path} is in use by another server. Stop that one, or give this one another folder.`, {
       cause,
     })
@@ -95,7 +98,10 @@ function lockFolder(path: string): DatabaseSync {
 async function openBase(isRoot: boolean): Promise<string> {
   const base = isRoot ? '/var/lib/theazo' : join(tmpdir(), `theazo-${process.getuid?.()}`)
   const mode = isRoot ? 0o711 : 0o700
-  await mkdir(base, { recursive: true, mode })
+  await mkdir(base, { recursive: true, mode }).catch((cause: Error) => {
+    const fix = isRoot ? 'Make it writable: files of agents are kept there' : 'Set TMPDIR to a folder of your own'
+    throw new SetupError(`${base} cannot be used: ${cause.message}. ${fix}.`, { cause })
+  })
   const found = await lstat(base)
   if (!found.isDirectory() || found.uid !== process.getuid?.()) {
     throw new SetupError(`${base} belongs to another user; remove it, or set TMPDIR to a folder of your own.`)
@@ -166,8 +172,4 @@ async function sweep(parent: string): Promise<void> {
 async function startTime(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19]
-}
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'syscall' in error
 }

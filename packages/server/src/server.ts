@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { IdleTimeout } from '@theazo/core'
 import { type Logger, pino } from 'pino'
 import { type App, createApp } from './app.ts'
+import { asSetupError } from './as-setup-error.ts'
 import { type Clock, every, systemClock } from './clock.ts'
 import { Egress } from './compute/local/egress/egress.ts'
 import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
@@ -100,7 +101,8 @@ const lastAnswersMs = 5_000
  * while, kills the rest, waits for the answers and closes what it opened.
  *
  * @param modelFor the models of agents; tests bring their own.
- * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
+ * @throws {SetupError} where the machine cannot isolate sandboxes, or the data folder cannot be used; the message names
+ *   the fix.
  */
 export async function createServer(options: ServerOptions = {}, modelFor: ModelFor = builtInModels): Promise<Server> {
   const opened: AsyncDisposable[] = []
@@ -111,7 +113,7 @@ export async function createServer(options: ServerOptions = {}, modelFor: ModelF
     return await open(options, modelFor, opened, closeAll)
   } catch (error) {
     await closeAll()
-    throw error
+    throw asSetupError(error, join(options.dataDir ?? '', databaseName))
   }
 }
 

@@ -1,21 +1,23 @@
-import { mkdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { asSetupError } from '../as-setup-error.ts'
 import { SetupError } from '../errors.ts'
 import { ApiKeys, type KeyInfo } from '../keys/api-keys.ts'
 import { plans } from '../keys/plan.ts'
 import { scopes } from '../keys/scopes.ts'
+import { makeFolder } from '../make-folder.ts'
 import { databaseName, openDatabase } from '../store/database.ts'
 import { type Flag, flagTable, type FlagValues, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
 
 const flags = {
   'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: "the server's; it may be running" },
-  live: { help: 'create: a key for real sandboxes' },
-  test: { help: 'create: a key for mocked answers' },
-  plan: { value: 'NAME', help: `create: ${plans.join(', ')}` },
+  live: { help: 'create, this or --test required: a key for real sandboxes' },
+  test: { help: 'create, this or --live required: a key for mocked answers' },
+  plan: { value: 'NAME', help: `create, required: ${plans.join(', ')}` },
   project: { value: 'NAME', help: 'create: whose data it sees (default: default)' },
   rpm: { value: 'N', help: "create: requests a minute (default: the plan's)" },
   scopes: { value: 'A,B', help: `create: ${scopes.join(', ')} (default: all)` },
-  json: { help: 'print JSON' },
+  json: { help: 'print JSON; of create with the key as apiKey' },
 } as const satisfies Record<string, Flag>
 
 /** For the help of the program. */
@@ -42,16 +44,27 @@ export async function keys(args: readonly string[]): Promise<void> {
   if (!takes.some(([name, count]) => name === verb && count === rest.length)) {
     throw new SetupError(`keys takes create, list, or revoke ID, not ${positionals.join(' ') || 'nothing'}`)
   }
-  const database = await openDatabase(created ? await newDatabase(dataDir) : await knownDatabase(dataDir))
   try {
-    const apiKeys = new ApiKeys(database)
-    if (created) return print(values, await apiKeys.create(created), createdText)
+    // The first key may come before the first start: without one a server lets nobody else connect.
+    if (created) await makeFolder(resolve(dataDir))
+    else await assertFolder(dataDir)
+    await using opened = await openKeys(dataDir)
+    const { apiKeys } = opened
+    if (created) {
+      const { key, ...info } = await apiKeys.create(created)
+      return print(values, { apiKey: key, ...info }, createdText)
+    }
     if (verb === 'list') return print(values, await apiKeys.list(), listText)
     await apiKeys.revoke(rest[0] ?? '')
     print(values, { ok: true }, () => `${rest[0]} is accepted no more.`)
-  } finally {
-    await database.destroy()
+  } catch (error) {
+    throw asSetupError(error, join(dataDir, databaseName))
   }
+}
+
+async function openKeys(dataDir: string): Promise<AsyncDisposable & { apiKeys: ApiKeys }> {
+  const database = await openDatabase(join(dataDir, databaseName))
+  return { apiKeys: new ApiKeys(database), [Symbol.asyncDispose]: () => database.destroy() }
 }
 
 function creation(values: Values) {
@@ -73,21 +86,12 @@ function creation(values: Values) {
   }
 }
 
-/** The first key may come before the first start: without one a server lets nobody else connect. */
-async function newDatabase(dataDir: string): Promise<string> {
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new SetupError(`The data folder cannot be used: ${reason}. Give another one with --data-dir.`, { cause })
-  }
-  return join(dataDir, databaseName)
-}
-
-/** Only of a folder that is one: a mistyped one has no keys. */
-async function knownDatabase(dataDir: string): Promise<string> {
-  const path = join(dataDir, databaseName)
-  if (await stat(path).catch(() => undefined)) return path
+/** A mistyped folder has no keys. */
+async function assertFolder(dataDir: string): Promise<void> {
+  const found = await stat(join(dataDir, databaseName)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+  })
+  if (found) return
   throw new SetupError(`${dataDir} is not the data folder of a server: name another, or make a key or start one there.`)
 }
 
@@ -95,8 +99,8 @@ function print<Value>(values: Values, value: Value, toText: (value: Value) => st
   process.stdout.write(`${values.json === undefined ? toText(value) : JSON.stringify(value)}\n`)
 }
 
-function createdText(info: KeyInfo & { key: string }): string {
-  return `${line(info)}\n\n  export THEAZO_API_KEY=${info.key}\n\nIt is shown this once and kept nowhere: only its hash is.`
+function createdText(info: KeyInfo & { apiKey: string }): string {
+  return `${line(info)}\n\n  export THEAZO_API_KEY=${info.apiKey}\n\nIt is shown this once and kept nowhere: only its hash is.`
 }
 
 function listText(infos: readonly KeyInfo[]): string {

@@ -10,6 +10,7 @@ import { answer, answerJson, answerText } from './answer.ts'
 import type { Call, Environment } from './environment.ts'
 import { bodyOf, isLarge, resultJson } from './exec-result-json.ts'
 import { answerExecStream, type ExecRun, wantsStream } from './exec-stream.ts'
+import { assertDirectives } from './mock-directives.ts'
 import { readBody, readQuery } from './read-body.ts'
 
 /** What these routes call. */
@@ -41,6 +42,7 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execRequest)
       const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]
+      if (call.principal.mode === 'test') assertDirectives('code', body.code)
       const hold = execs.holdOutput(call.principal)
       try {
         if (wantsStream(request, call)) {
@@ -58,6 +60,7 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     })
     .post('/agents/:id/run', async (c) => {
       const { task } = await readBody(c, runBody)
+      if (c.env.principal.mode === 'test') assertDirectives('task', task)
       const taskId = c.get('reserved') && `task_${c.get('reserved')}`
       return answerJson(c.env, await runs.start(c.env.principal, c.req.param('id'), task, taskId), 202)
     })

@@ -2,6 +2,7 @@ import type { ErrorEnvelope } from '@theazo/core'
 import { answerJson } from './answer.ts'
 import { ApiError } from '../errors.ts'
 import type { Call } from './environment.ts'
+import { tellHeader } from './headers.ts'
 
 /** The one place where an error becomes an answer (contract, Basics). */
 export function answerError(error: unknown, request: Request, call: Call): Response {
@@ -10,6 +11,9 @@ export function answerError(error: unknown, request: Request, call: Call): Respo
     return new Response(null, { status: 499 })
   }
   const told = toldError(error, call)
+  const retryAfter = told.details?.['retryAfter']
+  // On test keys too, whose errors are made up: clients read the header (contract, Basics).
+  if (told.code === 'rate_limited' && retryAfter !== undefined) tellHeader(call, 'retry-after', String(retryAfter))
   return answerJson(call, errorBody(told, call), told.status)
 }
 

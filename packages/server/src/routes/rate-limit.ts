@@ -16,7 +16,6 @@ export function rateLimit(limiter: RateLimiter, call: Call): void {
   tellHeader(call, 'ratelimit-remaining', String(remaining))
   tellHeader(call, 'ratelimit-reset', String(seconds))
   if (isAllowed) return
-  tellHeader(call, 'retry-after', String(seconds))
   const message = `Too many requests: this key may make ${limit} a minute. Retry after ${seconds} seconds.`
   throw new ApiError('rate_limited', message, { details: { retryAfter: seconds } })
 }

@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { type CompiledQuery, Kysely, SqliteDialect, type Transaction } from 'kysely'
+import { type CompiledQuery, Kysely, sql, SqliteDialect, type Transaction } from 'kysely'
 import { Migrator } from 'kysely/migration'
+import { SetupError } from '../errors.ts'
 import { migrations } from './migrations.ts'
 import type { Tables } from './tables.ts'
 
@@ -80,22 +81,58 @@ export async function openDatabase(path: string, isTemporary = false): Promise<D
   // Closed to others also in a folder that is open; SQLite gives the journal the same mode.
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
-  const sqlite = new DatabaseSync(path)
-  // WAL: readers go on while one writes. FULL: what was acknowledged survives a loss of power.
-  const synchronous = isTemporary ? 'OFF' : 'FULL'
-  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`)
-  sqlite.exec('PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')
-  const reader = new DatabaseSync(path, { timeout: 5000 })
-  reader.exec('PRAGMA query_only = ON')
-  const database = new Database(sqlite, reader)
-  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
-  const { error } = await migrator.migrateToLatest()
-  if (error) {
+  const database = connect(path, isTemporary)
+  try {
+    await assertKnown(database, path)
+    const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+    const { error } = await migrator.migrateToLatest()
+    if (error) throw error
+    return database
+  } catch (error) {
     await database.destroy()
     throw error
   }
-  return database
 }
+
+function connect(path: string, isTemporary: boolean): Database {
+  const opened: DatabaseSync[] = []
+  try {
+    const sqlite = new DatabaseSync(path)
+    opened.push(sqlite)
+    // WAL: readers go on while one writes. FULL: what was acknowledged survives a loss of power.
+    const synchronous = isTemporary ? 'OFF' : 'FULL'
+    sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`)
+    sqlite.exec('PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')
+    const reader = new DatabaseSync(path, { timeout: 5000 })
+    opened.push(reader)
+    reader.exec('PRAGMA query_only = ON')
+    return new Database(sqlite, reader)
+  } catch (error) {
+    for (const connection of opened) connection.close()
+    throw error
+  }
+}
+
+/** @throws {SetupError} where a newer version has changed the tables: this one would read them wrongly. */
+async function assertKnown(database: Database, path: string): Promise<void> {
+  const tables = await database.introspection.getTables({ withInternalKyselyTables: true })
+  if (!tables.some(({ name }) => name === migrationTable)) {
+    if (tables.length === 0) return
+    throw new SetupError(`${path} is a database of another program. Give another folder with --data-dir.`)
+  }
+  const { rows } = await sql<{ name: string }>`select name from ${sql.table(migrationTable)} order by name`.execute(
+    database,
+  )
+  const unknown = rows.find(({ name }) => !Object.hasOwn(migrations, name))
+  if (!unknown) return
+  throw new SetupError(
+    `${path} was written by a newer version of theazo-server (its tables have ${unknown.name}). ` +
+      'Start that version, or give another folder with --data-dir.',
+  )
+}
+
+/** Where Kysely's migrator notes what it has done. */
+const migrationTable = 'kysely_migration'
 
 const maxCached = 10_000
 const maxCachedChars = 16_384

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest'
+import type { ApiError } from '../errors.ts'
+import { assertDirectives } from './mock-directives.ts'
+
+function faultOf(field: 'code' | 'task', text: string): string | undefined {
+  try {
+    assertDirectives(field, text)
+    return undefined
+  } catch (error) {
+    return (error as ApiError).message
+  }
+}
+
+describe('directives that would do nothing are refused, with the nearest one', () => {
+  test.each<['code' | 'task', string, string]>([
+    ['code', '# theazo:stdot=hi', "no directive 'theazo:stdot'; did you mean 'theazo:stdout'?"],
+    ['code', '# theazo:Stdout=hi', "did you mean 'theazo:stdout'?"],
+    ['code', '# theazo:std-out=hi', "did you mean 'theazo:stdout'?"],
+    ['code', '# THEAZO:stderrr=hi', "did you mean 'theazo:stderr'?"],
+    ['code', '# theazo:stdout=a theazo:exti=3', "did you mean 'theazo:exit'?"],
+    ['code', '# theazo:steps=3', 'that one belongs into the task'],
+    ['code', '# theazo:exit=three', "'theazo:exit' takes a whole number"],
+    ['code', '# theazo:exit', "'theazo:exit' takes a whole number"],
+    ['code', '# theazo:delay=1.5', "'theazo:delay' takes a whole number"],
+    ['code', '# theazo:stdout', "'theazo:stdout' takes a value"],
+    ['code', '# theazo:__proto__=1', 'did you mean'],
+    ['task', 'Do it. theazo:hangs', "did you mean 'theazo:hang'?"],
+    ['task', 'theazo:outputbytes=3', "did you mean 'theazo:output_bytes'?"],
+    ['task', 'theazo:stdout=3', 'that one belongs into the code'],
+    ['task', 'theazo:refuse', "'theazo:refuse' takes a value"],
+  ])('%s: %s', (field, text, says) => {
+    expect(faultOf(field, text)).toContain(says)
+  })
+})
+
+describe('what is none, or is right, passes', () => {
+  test.each<['code' | 'task', string]>([
+    ['code', 'print(1)  # theazo:timeout'],
+    ['code', '# theazo:stdout="see theazo:stdot" theazo:exit=3 theazo:truncated'],
+    ['code', '# theazo:stdout="a \\" theazo:nope"'],
+    ['code', '# theazo:stdout="" theazo:delay=10 theazo:error=timeout'],
+    ['code', 'curl http://theazo:4020/ # xtheazo:stdot'],
+    ['code', 'theazo: a sentence'],
+    ['task', 'theazo:output="two words" theazo:steps=2, and so on'.replace(',', '')],
+    ['task', 'Wait with theazo:hang.'],
+  ])('%s: %s', (field, text) => {
+    expect(faultOf(field, text)).toBeUndefined()
+  })
+
+  test('megabytes of text', () => {
+    const long = 'word \\n'.repeat(1_500_000)
+    for (const text of [
+      `theazo:stdout="${long}"`,
+      `theazo:stdout="${long}`,
+      `theazo:stdout=${'x'.repeat(9_000_000)}`,
+    ]) {
+      expect(faultOf('code', text)).toBeUndefined()
+    }
+  })
+})
