@@ -40,8 +40,13 @@ function unusable(what: string, cause: Error, advice: string | undefined): Setup
 }
 
 /** SQLite's own error, as node:sqlite throws it. */
-export function isSqliteError(error: unknown): error is Error & { errcode: number } {
+function isSqliteError(error: unknown): error is Error & { errcode: number } {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
+}
+
+/** True if another process holds the lock that was asked for. */
+export function isBusy(error: unknown): boolean {
+  return isSqliteError(error) && error.errcode === 5 // SQLITE_BUSY
 }
 
 /** Of the file system. Sockets and processes have system errors too. */
@@ -50,7 +55,9 @@ function isFileError(error: Error): error is NodeJS.ErrnoException {
   return syscall !== undefined && fileCalls.has(syscall)
 }
 
-const fileCalls: ReadonlySet<string> = new Set([
-  ...['open', 'read', 'write', 'close', 'fsync', 'stat', 'lstat', 'fstat', 'access', 'chmod', 'fchmod', 'chown'],
-  ...['mkdir', 'mkdtemp', 'rmdir', 'scandir', 'opendir', 'rename', 'link', 'unlink', 'symlink', 'readlink', 'copyfile'],
-])
+const fileCalls: ReadonlySet<string> = new Set(
+  (
+    'open read write close fsync stat lstat fstat access chmod fchmod chown mkdir mkdtemp rmdir scandir opendir rename ' +
+    'link unlink symlink readlink copyfile realpath'
+  ).split(' '),
+)

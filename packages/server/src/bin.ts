@@ -7,6 +7,8 @@ const commands: Record<string, () => Promise<(args: readonly string[]) => Promis
   serve: async () => (await import('./commands/serve.ts')).serve,
   keys: async () => (await import('./commands/keys.ts')).keys,
   doctor: async () => (await import('./commands/doctor.ts')).doctor,
+  backup: async () => (await import('./commands/backup.ts')).backup,
+  restore: async () => (await import('./commands/backup.ts')).restore,
 }
 
 try {
@@ -32,6 +34,8 @@ async function help(name: string): Promise<string> {
     serve: `${(await import('./commands/serve.ts')).serveHelp}\n\nLog lines go to standard error.`,
     keys: (await import('./commands/keys.ts')).keysHelp,
     doctor: (await import('./commands/doctor.ts')).doctorHelp,
+    backup: (await import('./commands/backup.ts')).backupHelp,
+    restore: (await import('./commands/backup.ts')).restoreHelp,
   }
   return (
     parts[name] ??

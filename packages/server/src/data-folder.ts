@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync } from 'node:fs'
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rmdir, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { join, resolve } from 'node:path'
+import { openAgentsFolder } from './agents-folder.ts'
 import { cgroupsFile, sweepCgroups } from './compute/local/cgroups.ts'
 import { unmountBelow } from './compute/local/disk-images.ts'
 import { removeTree } from './compute/local/remove-tree.ts'
-import { asSetupError, isSqliteError } from './as-setup-error.ts'
+import { asSetupError } from './as-setup-error.ts'
 import { SetupError } from './errors.ts'
+import { lockDataFolder, lockName } from './folder-lock.ts'
 import { makeFolder } from './make-folder.ts'
 
 /** Where a server keeps its things. */
@@ -27,6 +27,8 @@ export interface DataFolder extends AsyncDisposable {
   scratchPath: string
   /** Nobody opens it again. */
   isTemporary: boolean
+  /** It was copied from another one, which keeps the files of its agents. */
+  isCopy: boolean
 }
 
 /**
@@ -43,11 +45,13 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
     const base = await openBase(isRoot)
     const keptPath = dataDir === undefined ? undefined : resolve(dataDir)
     if (keptPath !== undefined) await makeFolder(keptPath)
-    const lock = keptPath === undefined ? undefined : lockFolder(keptPath)
-    const kept = keptPath === undefined ? undefined : await keptPaths(keptPath, base, isRoot)
+    const lock = keptPath === undefined ? undefined : lockDataFolder(keptPath)
+    const outside =
+      keptPath === undefined || !isRoot ? undefined : await openAgentsFolder(keptPath, join(base, 'agents'))
     const temporary = await makeTemporary(base)
     const nodePath = isRoot ? await reachableNode(base, temporary) : process.execPath
-    const { path, agentsPath } = kept ?? { path: join(temporary, 'data'), agentsPath: join(temporary, 'agents') }
+    const path = keptPath ?? join(temporary, 'data')
+    const agentsPath = outside?.path ?? join(keptPath ?? temporary, 'agents')
     const scratchPath = join(temporary, 'scratch')
     await mkdir(path, { recursive: true, mode: 0o700 })
     await mkdir(scratchPath, { mode: 0o700 })
@@ -61,10 +65,11 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       egressPath: join(temporary, 'egress'),
       sharedPath: base,
       isTemporary: keptPath === undefined,
+      isCopy: outside?.isCopy ?? false,
       async [Symbol.asyncDispose]() {
-        lock?.close()
         await removeTree(temporary)
-        await rmdir(agentsPath).catch(() => {}) // not empty: agents are kept there
+        await outside?.[Symbol.asyncDispose]()
+        lock?.close()
       },
     }
   } catch (error) {
@@ -72,30 +77,8 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   }
 }
 
-const lockName = 'lock'
-const sqliteBusy = 5
-
-/**
- * One server a folder: two would each take the other's agents for its own. SQLite's lock goes with its process, however
- * that ends; a server that is closing is waited for.
- */
-function lockFolder(path: string): DatabaseSync {
-  const lockPath = join(path, lockName)
-  const lock = new DatabaseSync(lockPath, { timeout: 5000 })
-  try {
-    chmodSync(lockPath, 0o600) // whoever could open it could lock the server out of its own folder
-    lock.exec('BEGIN EXCLUSIVE')
-    return lock
-  } catch (cause) {
-    lock.close()
-    if (!isSqliteError(cause) || cause.errcode !== sqliteBusy) throw cause
-    throw new SetupError(`${path} is in use by another server. Stop that one, or give this one another folder.`, {
-      cause,
-    })
-  }
-}
-
-async function openBase(isRoot: boolean): Promise<string> {
+/** Where servers of this user keep what is not in a data folder. */
+export async function openBase(isRoot: boolean): Promise<string> {
   const base = isRoot ? '/var/lib/theazo' : join(tmpdir(), `theazo-${process.getuid?.()}`)
   const mode = isRoot ? 0o711 : 0o700
   await mkdir(base, { recursive: true, mode }).catch((cause: Error) => {
@@ -114,14 +97,6 @@ async function openBase(isRoot: boolean): Promise<string> {
   return base
 }
 
-async function keptPaths(
-  path: string,
-  base: string,
-  isRoot: boolean,
-): Promise<Pick<DataFolder, 'path' | 'agentsPath'>> {
-  return { path, agentsPath: isRoot ? join(base, 'agents', await instanceId(path)) : join(path, 'agents') }
-}
-
 /** Copies Node's binary once; a second server finds it there. */
 async function reachableNode(base: string, temporary: string): Promise<string> {
   const { size } = await stat(process.execPath)
@@ -132,17 +107,6 @@ async function reachableNode(base: string, temporary: string): Promise<string> {
   await chmod(partial, 0o755)
   await rename(partial, path) // in one step: nobody sees half a binary
   return path
-}
-
-/** Ties agents' files to a data folder by a name of its own, which a move of the folder does not change. */
-async function instanceId(path: string): Promise<string> {
-  const file = join(path, 'instance-id')
-  const known = await readFile(file, 'utf8').catch(() => undefined)
-  if (known) return basename(known.trim())
-  const id = randomBytes(8).toString('hex')
-  await writeFile(`${file}.partial`, `${id}\n`, { mode: 0o600 })
-  await rename(`${file}.partial`, file) // in one step: a kill leaves no empty name, with which no server would start
-  return id
 }
 
 /** A folder for as long as this process lives. */

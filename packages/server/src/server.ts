@@ -135,6 +135,7 @@ async function open(
   const onError = backgroundErrors(log)
   const folder = await openDataFolder(options.dataDir)
   opened.push(folder)
+  if (folder.isCopy) log.warn(copiedFolder)
   const database = await openDatabase(join(folder.path, databaseName), folder.isTemporary)
   opened.push(closing(() => database.destroy()))
   const keys = new ApiKeys(database)
@@ -252,6 +253,10 @@ async function open(
     [Symbol.asyncDispose]: closeAll,
   }
 }
+
+const copiedFolder =
+  'This data folder is a copy: the files of its agents stay with the original, and its agents fail. ' +
+  'To copy files too, use theazo-server backup and restore.'
 
 function closing(close: () => Promise<void>): AsyncDisposable {
   return { [Symbol.asyncDispose]: close }

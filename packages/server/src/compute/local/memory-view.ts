@@ -9,7 +9,17 @@ export function meminfo(limitBytes: number): string {
   return lines(total, ['MemTotal', 'MemFree', 'MemAvailable']) + lines(0, unused)
 }
 
-const unused = ['Buffers', 'Cached', 'SwapCached', 'Active', 'Inactive', 'SwapTotal', 'SwapFree', 'Shmem', 'SReclaimable']
+const unused = [
+  'Buffers',
+  'Cached',
+  'SwapCached',
+  'Active',
+  'Inactive',
+  'SwapTotal',
+  'SwapFree',
+  'Shmem',
+  'SReclaimable',
+]
 
 function lines(kibibytes: number, names: readonly string[]): string {
   return names.map((name) => `${`${name}:`.padEnd(16)}${String(kibibytes).padStart(8)} kB\n`).join('')
