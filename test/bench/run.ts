@@ -6,26 +6,41 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { clientRows } from './client.ts'
-import { manyAgentsRows } from './many-agents.ts'
+import { burstRow, busyRow, idleRow } from './many-agents.ts'
+import type { Row } from './measure.ts'
 import { sandboxRows } from './sandbox.ts'
 import { sizeRows } from './size.ts'
 import { serverRows } from './server.ts'
 import { bridgeRows, concurrentRows } from './streams.ts'
 
-const rows = [
-  ...(await clientRows()),
-  ...(await bridgeRows()),
-  ...(await concurrentRows()),
-  ...(await sizeRows()),
-  ...(await sandboxRows()),
-  ...(await manyAgentsRows()),
-  ...(await serverRows()),
-]
+const groups: Record<string, () => Promise<Row[]>> = {
+  client: clientRows,
+  bridge: bridgeRows,
+  streams: concurrentRows,
+  size: sizeRows,
+  sandbox: sandboxRows,
+  'idle agents': async () => [await idleRow()],
+  'busy agents': async () => [await busyRow()],
+  'a burst of agents': async () => [await burstRow()],
+  server: serverRows,
+}
+const rows: Row[] = []
+for (const [name, measure] of Object.entries(groups)) {
+  try {
+    rows.push(...(await measure()))
+  } catch (error) {
+    // The others are worth their time all the same.
+    console.error(`${name}:`, error)
+    process.exitCode = 1
+    const says = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+    rows.push({ what: name, ours: `failed: ${says.replaceAll('|', '/')}`, peer: '', theirs: '', ratio: Number.NaN })
+  }
+}
 const table = [
   '| what | ours | beside | its | ratio | goal |',
   '|---|---|---|---|---|---|',
   ...rows.map(({ what, ours, peer, theirs, ratio, goal = '' }) => {
-    return `| ${what} | ${ours} | ${peer} | ${theirs} | ${ratio.toFixed(2)} | ${goal} |`
+    return `| ${what} | ${ours} | ${peer} | ${theirs} | ${Number.isNaN(ratio) ? '' : ratio.toFixed(2)} | ${goal} |`
   }),
 ].join('\n')
 console.log(table)

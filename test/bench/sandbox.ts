@@ -34,9 +34,12 @@ export async function sandboxRows(): Promise<Row[]> {
   const data = await openDataFolder(undefined)
   const provider = await createLocalProvider({ ...data, onError: console.error })
   try {
-    const sandbox = await provider.create({ id: 'bench' })
+    const sandbox = await provider.create({ project: 'bench', id: 'bench' })
     const rows = [...(await machineRows(folder)), ...(await warmRows(sandbox, folder))]
-    rows.push(await throughputRow(sandbox, folder), await filesRow(await provider.create({ id: 'files' }), sandbox))
+    rows.push(
+      await throughputRow(sandbox, folder),
+      await filesRow(await provider.create({ project: 'bench', id: 'files' }), sandbox),
+    )
     for (const peer of [await otherSandboxRow(sandbox), await dockerRow(sandbox)]) if (peer) rows.push(peer)
     return [...rows, ...(await overHttpRows())]
   } finally {

@@ -1,5 +1,5 @@
 // An exec that something else ends: its error carries the output so far (contract, exec).
-import { ServerTimeoutError, Theazo, TheazoError, type Agent } from '@theazo/core'
+import { Theazo, TheazoError, type Agent } from '@theazo/core'
 import { runCode } from '@theazo/core/tools'
 import { listenTheazo, type ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -7,11 +7,14 @@ import { collect } from './collect.ts'
 import { processesOf } from './host-processes.ts'
 import { root, startServer } from './server-process.ts'
 import { endSandbox, firstProcessesOf, slowBubblewrap } from './slow-bubblewrap.ts'
+import { StepClock } from './step-clock.ts'
 
 let server: ListeningTheazo
 let theazo: Theazo
+/** Time of the server: deadlines come when a test says so. */
+const clock = new StepClock()
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0, sandbox: { memoryBytes: 256 * 1024 * 1024 } })
+  server = await listenTheazo({ port: 0, clock })
   theazo = new Theazo({ baseUrl: server.url, apiKey: server.apiKey, maxRetries: 0 })
 })
 afterAll(() => server[Symbol.asyncDispose]())
@@ -29,13 +32,15 @@ async function endedBy(
   agent: Agent,
   lang: keyof typeof programs,
   isStreamed: boolean,
-  end: (agent: Agent) => unknown,
+  end: () => unknown,
+  code: string = programs[lang],
 ): Promise<unknown> {
+  const options = { timeoutMs: 30_000 }
   const exec = isStreamed
-    ? collect(agent.execStream(lang, programs[lang])).catch((error: unknown) => error)
-    : agent.exec(lang, programs[lang]).catch((error: unknown) => error)
+    ? collect(agent.execStream(lang, code, options)).catch((error: unknown) => error)
+    : agent.exec(lang, code, options).catch((error: unknown) => error)
   await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
-  await end(agent)
+  await end()
   return await exec
 }
 
@@ -47,12 +52,8 @@ describe.each([
 ])('the error of an exec, answered %s', (_how, isStreamed) => {
   test.each(['bash', 'typescript'] as const)('has the output until its deadline: %s', async (lang) => {
     await using agent = await newAgent()
-    const exec = isStreamed
-      ? collect(agent.execStream(lang, programs[lang], { timeoutMs: 3000 }))
-      : agent.exec(lang, programs[lang], { timeoutMs: 3000 })
-    const error = await exec.catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, details: output })
-    expect(ServerTimeoutError.isInstance(error) && Number(error.details?.['durationMs'])).toBeGreaterThanOrEqual(3000)
+    const error = await endedBy(agent, lang, isStreamed, () => clock.advance(30_000))
+    expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, details: { ...output, durationMs: 30_000 } })
   })
 
   test.each(['bash', 'typescript'] as const)('has the output until its agent was terminated: %s', async (lang) => {
@@ -80,8 +81,8 @@ describe.each([
 
 test('long output is cut to its head and its tail, at whole characters', async () => {
   await using agent = await newAgent()
-  const code = 'echo first; for i in $(seq 60000); do printf é; done; echo last; sleep 60'
-  const error = await agent.exec('bash', code, { timeoutMs: 5000 }).catch((thrown: unknown) => thrown)
+  const code = 'echo first; for i in $(seq 60000); do printf é; done; echo last; touch begun; sleep 60'
+  const error = await endedBy(agent, 'bash', false, () => clock.advance(30_000), code)
   const stdout = TheazoError.isInstance(error) ? String(error.details?.['stdout']) : ''
   expect(stdout).toMatch(/^first\né+\n\[… \d+ of 120011 bytes cut …\]\né+last\n$/)
   expect(Buffer.byteLength(stdout)).toBeLessThanOrEqual(64 * 1024)
@@ -98,10 +99,12 @@ test('code that did not run has no output in its error', async () => {
 
 test('a model that runs code for too long reads what it printed, and names no route', async () => {
   await using agent = await newAgent()
-  const code = 'echo Hello; echo odd >&2; sleep 10'
-  const result = await runCode.run({ language: 'bash', code, timeoutSeconds: 1 }, { sandbox: agent })
+  const running = runCode.run({ language: 'bash', code: programs.bash, timeoutSeconds: 30 }, { sandbox: agent })
+  await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
+  clock.advance(30_000)
+  const result = await running
   expect(result.isError).toBe(true)
-  expect(result.text).toMatch(/^Hello\n\[stderr\]\nodd\nServerTimeoutError \(timeout\): The code ran longer than 1 s/)
+  expect(result.text).toMatch(/^Hello\n\[stderr\]\nodd\nServerTimeoutError \(timeout\): The code ran longer than 30 s/)
   expect(result.text).not.toContain('/exec')
 })
 

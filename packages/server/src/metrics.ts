@@ -4,6 +4,8 @@ import type { EgressRecord } from './compute/local/egress/egress-record.ts'
 /** What is measured at the moment it is asked for. */
 export interface Gauges {
   execs: () => number
+  waitingExecs: () => number
+  waitingStarts: () => number
   tasks: () => number
   streams: () => number
   agents: () => Promise<{ status: string; count: number }[]>
@@ -22,7 +24,7 @@ export class Metrics {
   /** Finding the labels anew with each request costs more than to count it. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
-  constructor({ execs, tasks, streams, agents, forgettable, projects }: Gauges) {
+  constructor({ execs, waitingExecs, waitingStarts, tasks, streams, agents, forgettable, projects }: Gauges) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.#durations = new Histogram({
@@ -60,6 +62,8 @@ export class Metrics {
         },
       })
     gauge('theazo_execs_running', 'Execs that run now.', execs)
+    gauge('theazo_execs_waiting', 'Execs that wait for the machine before they begin.', waitingExecs)
+    gauge('theazo_sandbox_starts_waiting', 'Starts of sandboxes that wait for the machine.', waitingStarts)
     gauge('theazo_tasks_running', 'Tasks that are worked on now.', tasks)
     gauge('theazo_streams_open', 'Event streams that are open.', streams)
     const byStatus = new Gauge({

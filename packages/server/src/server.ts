@@ -145,6 +145,8 @@ async function open(
   opened.push(closing(() => inFlight.drained(lastAnswersMs)))
   const metrics = new Metrics({
     execs: () => executions.count,
+    waitingExecs: () => execs.waiting,
+    waitingStarts: () => local.waitingStarts,
     tasks: () => runs.count,
     streams: () => streams.count,
     agents: () => agents.countByStatus(),

@@ -5,6 +5,8 @@ export interface ComputeProvider extends AsyncDisposable {
   readonly name: string
   /** False where `network` of a spec would be ignored. */
   readonly hasNetwork: boolean
+  /** Starts of sandboxes that wait for the machine. */
+  readonly waitingStarts: number
   /**
    * Makes a sandbox that is ready for exec.
    *
@@ -25,6 +27,8 @@ export interface ComputeProvider extends AsyncDisposable {
 export interface SandboxSpec {
   /** The agent's id; a sandbox has the same. */
   id: string
+  /** Whose it is: starts of sandboxes wait in turns of these. */
+  project: string
   /** Default: nothing can be reached. */
   network?: NetworkPolicy | undefined
 }

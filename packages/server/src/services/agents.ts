@@ -98,7 +98,8 @@ export class Agents {
     const withTimeout = { ...body, idleTimeout: body.idleTimeout ?? idleTimeout }
     const made = { id, session, keyId: principal.keyId, provider, tools, body: withTimeout, now: clock.now() }
     const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made), body)
-    if (isToBoot) await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode }))
+    if (isToBoot)
+      await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode, project: principal.project }))
     else await sandboxes.ready(row.id)
     limits.settleSoon(sessionId)
     return { agent: this.get(principal, row.id), isNew }

@@ -1,8 +1,10 @@
+import { availableParallelism } from 'node:os'
 import type { ExecBody, ExecExtensions, ExecResult } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import type { Sandbox } from '../compute/compute-provider.ts'
 import { ApiError, asApiError, ClientGoneError } from '../errors.ts'
 import type { EventLog } from '../events/event-log.ts'
+import { FairQueue } from '../fair-queue.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
@@ -22,6 +24,9 @@ const maxOutputBytes = 10 * 1024 * 1024
 
 /** Bytes of output that are held for all execs at a time. */
 const maxHeldBytes = 512 * 1024 * 1024
+
+/** How long an exec takes part in the turns of those that begin. */
+const beginningMs = 100
 
 /** Takes what code prints, piece by piece. */
 export type OnOutput = (stream: 'stdout' | 'stderr', text: string) => void
@@ -53,6 +58,7 @@ export interface ExecsOptions {
 export class Execs {
   readonly #options: ExecsOptions
   readonly #output = new OutputBudget(maxHeldBytes)
+  readonly #beginnings = new FairQueue(8 * availableParallelism())
 
   constructor(options: ExecsOptions) {
     this.#options = options
@@ -90,9 +96,14 @@ export class Execs {
     const { stdin, timeoutMs = execTimeoutMs, ...request } = body
     const sandbox = await this.#sandbox(agent)
     await this.#prepare(sandbox, signal)
+    using turn = await this.#turn(agent, signal)
     const startedAt = clock.monotonic()
     const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)), hold)
     const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)), hold)
+    const take = (stream: CapturedOutput) => (chunk: Uint8Array) => {
+      turn.leave()
+      stream.push(chunk)
+    }
     const deadline = new AbortController()
     const limitMs = Math.min(timeoutMs, execTimeoutMs)
     const after = `${limitMs / 1000} s`
@@ -101,7 +112,7 @@ export class Execs {
     try {
       const outcome = await sandbox.exec(
         { ...request, stdin: bytesOf(stdin), maxOutputBytes },
-        { stdout: (chunk) => stdout.push(chunk), stderr: (chunk) => stderr.push(chunk) },
+        { stdout: take(stdout), stderr: take(stderr) },
         AbortSignal.any([signal, deadline.signal]),
       )
       const { exitCode, durationMs, files, filesTruncated } = outcome
@@ -122,6 +133,30 @@ export class Execs {
     } finally {
       stopDeadline()
       if (agent.mode === 'live') metering.noteFiles(agent.id)
+    }
+  }
+
+  /** Execs that wait for the machine. */
+  get waiting(): number {
+    return this.#beginnings.length
+  }
+
+  /** A turn to begin, until the code prints or ends, or some time has passed: then it is the kernel that shares the CPUs. */
+  async #turn({ project, mode }: AgentRecord, signal: AbortSignal): Promise<Disposable & { leave: () => void }> {
+    if (mode === 'test') return { leave() {}, [Symbol.dispose]() {} }
+    let leave: () => void
+    try {
+      leave = await this.#beginnings.enter(project, signal)
+    } catch (error) {
+      throw asError(error)
+    }
+    const timer = setTimeout(leave, beginningMs)
+    return {
+      leave,
+      [Symbol.dispose]() {
+        clearTimeout(timer)
+        leave()
+      },
     }
   }
 

@@ -117,7 +117,7 @@ export class Pauses {
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-      .select(['agents.id', 'agents.network', 'sessions.mode'])
+      .select(['agents.id', 'agents.network', 'sessions.mode', 'sessions.project'])
       .where('session_id', '=', sessionId)
       .where('agents.status', 'in', ['idle', 'running'])
       .execute()

@@ -2,7 +2,7 @@ import type { ComputeProvider, NetworkPolicy, Sandbox } from '../compute/compute
 import type { AgentRow, Mode } from '../store/tables.ts'
 
 /** What is to be known of an agent to find its sandbox. */
-export type SandboxOwner = Pick<AgentRow, 'id' | 'network'> & { mode: Mode }
+export type SandboxOwner = Pick<AgentRow, 'id' | 'network'> & { mode: Mode; project: string }
 
 /** Where the sandboxes of each mode run, and which are being made. */
 export class Sandboxes {
@@ -18,13 +18,13 @@ export class Sandboxes {
   }
 
   /** The sandbox of an agent; undefined where it is gone. */
-  async attach({ id, mode, network }: SandboxOwner): Promise<Sandbox | undefined> {
-    return await this.of(mode).attach({ id, network: networkOf(network) })
+  async attach({ id, mode, project, network }: SandboxOwner): Promise<Sandbox | undefined> {
+    return await this.of(mode).attach({ id, project, network: networkOf(network) })
   }
 
   /** Makes it. @throws {SandboxStartError} where it cannot be had. */
-  async create({ id, mode, network }: SandboxOwner): Promise<Sandbox> {
-    return await this.of(mode).create({ id, network: networkOf(network) })
+  async create({ id, mode, project, network }: SandboxOwner): Promise<Sandbox> {
+    return await this.of(mode).create({ id, project, network: networkOf(network) })
   }
 
   /** Whoever wants to use the agent's sandbox waits until this has ended. */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { SandboxStartError, SetupError } from '../../errors.ts'
+import { FairQueue } from '../../fair-queue.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
 import { DiskImages, removeFiles, sizeOfFiles, unmountBelow, userOfFiles } from './disk-images.ts'
@@ -10,7 +12,7 @@ import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
 import { Launcher } from './launcher.ts'
-import { type AgentNetwork, LocalSandbox } from './local-sandbox.ts'
+import { type AgentNetwork, aheadOwner, LocalSandbox } from './local-sandbox.ts'
 import { checkOwnLimits } from './own-limits.ts'
 import { type SandboxOptions, type SandboxSettings, sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -60,6 +62,8 @@ export interface LocalHost extends LocalProviderOptions {
   supervisorPath: string
   settings: SandboxSettings
   cgroups: Cgroups
+  /** Starts beyond what the machine can do at a time wait. */
+  starts: FairQueue
   /** Where each agent can have a disk of its own. */
   diskImages: DiskImages | undefined
   /** A name that no other sandbox of this server has had. */
@@ -116,14 +120,19 @@ export class LocalProvider implements ComputeProvider {
   #lastNumber = 0
   #isClosed = false
 
-  constructor(host: Omit<LocalHost, 'nextName' | 'forget'>, userOf: HostUserOf) {
+  constructor(host: Omit<LocalHost, 'nextName' | 'forget' | 'starts'>, userOf: HostUserOf) {
     this.#host = {
       ...host,
+      starts: new FairQueue(Math.max(4, 2 * availableParallelism())),
       nextName: () => `sandbox-${(this.#lastNumber += 1)}`,
       forget: (sandbox) => this.#sandboxes.delete(sandbox.id),
     }
     this.#userOf = userOf
     this.#watcher = new Watcher(this.#host, () => this.#sandboxes.values())
+  }
+
+  get waitingStarts(): number {
+    return this.#host.starts.length
   }
 
   /** What holds the limits of sandboxes here. */
@@ -152,11 +161,12 @@ export class LocalProvider implements ComputeProvider {
     this.#watcher.start()
   }
 
-  async create({ id, network }: SandboxSpec): Promise<Sandbox> {
+  async create({ id, project, network }: SandboxSpec): Promise<Sandbox> {
     try {
       // Those made ahead run without a way out, which is bound in at the start.
       const ready = network ? undefined : await this.#takeReady()
-      const sandbox = ready ?? (await this.#make(network && { agentId: id, ...network }))
+      const sandbox = ready ?? (await this.#make(project, network && { agentId: id, ...network }))
+      sandbox.project = project
       try {
         const made = sandbox.id
         this.#sandboxes.set(id, sandbox) // before its folder is renamed: prune removes unknown folders
@@ -174,7 +184,7 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async attach({ id, network }: SandboxSpec): Promise<Sandbox | undefined> {
+  async attach({ id, project, network }: SandboxSpec): Promise<Sandbox | undefined> {
     const user = userOfFiles(join(this.#host.agentsPath, id))
     if (!user) {
       const known = this.#sandboxes.get(id)
@@ -186,6 +196,7 @@ export class LocalProvider implements ComputeProvider {
     const sandbox = this.#sandboxes.get(id) ?? new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox)
     sandbox.network ??= network && { agentId: id, ...network }
+    sandbox.project = project
     return sandbox
   }
 
@@ -238,7 +249,9 @@ export class LocalProvider implements ComputeProvider {
 
   /** In the background. What fails here is told when an agent is to have one. */
   #workAhead(): void {
-    const { poolSize } = this.#host.settings
+    const { settings, starts } = this.#host
+    if (starts.isBusy) return this.#ahead.ask() // it would take the machine from those who wait
+    const { poolSize } = settings
     while (!this.#isClosed && this.#pool.length < poolSize) {
       const making = this.#make()
       this.#pool.push(making)
@@ -265,11 +278,12 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async #make(network?: AgentNetwork): Promise<LocalSandbox> {
-    const made = this.#folders ?? this.#makeFolders()
+  async #make(project?: string, network?: AgentNetwork): Promise<LocalSandbox> {
+    const made = this.#folders ?? this.#makeFolders(project)
     this.#folders = undefined // before anything is waited for: no two take the same
     this.#ahead.ask()
     const sandbox = await made
+    sandbox.project = project
     sandbox.network = network
     try {
       await sandbox.start()
@@ -280,12 +294,12 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async #makeFolders(): Promise<LocalSandbox> {
+  async #makeFolders(project = aheadOwner): Promise<LocalSandbox> {
     const { id, user } = this.#newcomer()
     const sandbox = new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox) // no prune may take it
     try {
-      await sandbox.makeFolders()
+      await this.#host.starts.run(project, () => sandbox.makeFolders())
       return sandbox
     } catch (error) {
       await sandbox.terminate()

@@ -11,6 +11,9 @@ import type { LocalHost } from './local-provider.ts'
 import { meminfo } from './memory-view.ts'
 import { RunningSandbox } from './running-sandbox.ts'
 
+/** Has turns like a project: sandboxes that are made ahead belong to none. */
+export const aheadOwner = ' ahead'
+
 /** What an agent's sandbox may reach, with whose that is. */
 export interface AgentNetwork extends NetworkPolicy {
   agentId: string
@@ -22,6 +25,8 @@ export class LocalSandbox implements Sandbox {
   readonly #host: LocalHost
   /** Whom its processes and files belong to. */
   readonly user: HostUser
+  /** Whose it is; undefined until it is an agent's. */
+  project: string | undefined
   /** What it is started with. */
   network: AgentNetwork | undefined
   #running: Promise<RunningSandbox> | undefined
@@ -78,7 +83,8 @@ export class LocalSandbox implements Sandbox {
       await running.ended // what comes now has no part in how that one broke down
     }
     this.#ended.signal.throwIfAborted()
-    const running = this.#launch()
+    const launch = (): Promise<RunningSandbox> => this.#launch()
+    const running = this.#host.starts.run(this.project ?? aheadOwner, launch, this.#ended.signal)
     this.#running = running
     const forget = (): void => {
       if (this.#running === running) this.#running = undefined

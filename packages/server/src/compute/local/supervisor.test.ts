@@ -27,9 +27,9 @@ def take(kind=1):
         if found == 3: say(0, PONG)
 `
 
-const short: SupervisorTimes = { startMs: 500, pingMs: 50, answerMs: 500 }
+const short: SupervisorTimes = { startMs: 500, pingMs: 50, answerMs: 500, maxMs: 1_000 }
 /** Long enough that nothing is given up for want of an answer. */
-const patient: SupervisorTimes = { startMs: 30_000, pingMs: 20, answerMs: 30_000 }
+const patient: SupervisorTimes = { startMs: 30_000, pingMs: 20, answerMs: 30_000, maxMs: 30_000 }
 const request: ExecRequest = { lang: 'bash', code: 'echo', maxOutputBytes: 1000 }
 
 /** A supervisor that runs this program. */
@@ -85,6 +85,8 @@ test.each([
   ['an end that nobody asked for', 'say(n, GONE)', /nobody told/],
   ['half a frame', 'os.write(1, struct.pack("<IBH", n, STDOUT, 9)); time.sleep(60)', /does not answer/],
   ['nothing any more', 'time.sleep(60)', /does not answer/],
+  ['nothing, and is busy for ever', 'any(iter(int, 1))', /does not answer/],
+  ['nothing, and is stopped', 'os.kill(os.getpid(), 19)', /does not answer/],
   ['that it has ended', 'os._exit(0)', /broke down while the code ran/],
 ])('code under way fails as a sandbox that is lost where the supervisor says %s', async (_what, program, why) => {
   // The control: the exec before it is answered.
@@ -145,11 +147,26 @@ test('a supervisor that is frozen between two execs, with a question open, is no
 say(0, READY); n = take()
 while struct.unpack('<IBI', read(9))[1] != 3: pass
 done(n); os.write(2, b''); m = take(); done(m); take(9)`
-  await using sandbox = speaking(program, { startMs: 30_000, pingMs: 20, answerMs: 400 })
+  await using sandbox = speaking(program, { startMs: 30_000, pingMs: 20, answerMs: 400, maxMs: 400 })
   await sandbox.supervisor.ready()
   await sandbox.exec()
   // As long as an answer may take, and then some: nothing tells of a timer that does not fire.
   await new Promise((resolve) => setTimeout(resolve, 800))
   expect(sandbox.supervisor.isLost).toBe(false)
   expect(await sandbox.exec()).toMatchObject({ exitCode: 0 })
+})
+
+test('a supervisor that has no CPU for a while is not given up, nor one whose words fill the pipe', async () => {
+  const program = `
+say(0, READY)
+n = take(); until = time.time() + 1.5
+while time.time() < until: pass
+done(n, 5)
+n = take(); until = time.time() + 1.5
+while time.time() < until: say(n, STDOUT, b'.'); time.sleep(0.05)
+done(n, 6); take(9)`
+  await using sandbox = speaking(program, { ...short, maxMs: 30_000 })
+  await sandbox.supervisor.ready()
+  expect(await sandbox.exec()).toMatchObject({ exitCode: 5 }) // three times as long as an answer may take
+  expect(await sandbox.exec()).toMatchObject({ exitCode: 6 })
 })

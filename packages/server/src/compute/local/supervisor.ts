@@ -4,6 +4,7 @@ import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.t
 import { environmentOf } from './environment.ts'
 import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
 import type { SandboxProcess } from './launcher.ts'
+import { afterSilence } from './silence.ts'
 import { startFailure } from './start-sandbox.ts'
 import type { Compiled } from './typescript/typescript-compiler.ts'
 import { withUnixLineEnds } from './unix-line-ends.ts'
@@ -15,9 +16,11 @@ export interface SupervisorTimes {
   pingMs: number
   /** For the answer. Longer than what the supervisor gives a kill. */
   answerMs: number
+  /** For any of these, if the machine has no time for the supervisor. */
+  maxMs: number
 }
 
-const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000 }
+const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000, maxMs: 180_000 }
 
 /** An exec under way. */
 interface Running {
@@ -31,20 +34,6 @@ interface Running {
 }
 
 const maxFiles = 100
-
-/** A timer that fires this much late says that this process was busy or stopped itself. */
-const lateMs = 50
-
-/** Calls once after so much silence; again from the start if the answer may only wait to be read. */
-function afterSilence(ms: number, run: () => void): () => void {
-  let timer: NodeJS.Timeout
-  const wait = (): void => {
-    const dueAt = performance.now() + ms
-    timer = setTimeout(() => (performance.now() - dueAt > lateMs ? wait() : run()), ms)
-  }
-  wait()
-  return () => clearTimeout(timer)
-}
 
 const closedFolder =
   'The code did not start: other code in the sandbox keeps closing the folders that code is read from (/run/theazo). ' +
@@ -64,6 +53,8 @@ export class Supervisor {
   readonly #ready = Promise.withResolvers<void>()
   readonly #frames = new UpFrames()
   #lastId = 0
+  /** When it said something last. */
+  #heardAt = 0
   #lost: string | undefined
   #pinging: NodeJS.Timeout | undefined
   /** Stops waiting for an answer. */
@@ -107,7 +98,9 @@ export class Supervisor {
       const kill = (): void => {
         this.#process.down.write(killFrame(execId))
         const reason = 'The sandbox broke down: it did not end what it was told to.'
-        stopWaiting = afterSilence(this.#times.answerMs, () => this.#giveUp(reason))
+        // What other execs print says nothing of this one.
+        const { answerMs: ms, maxMs } = this.#times
+        stopWaiting = afterSilence({ ms, maxMs, pid: () => this.firstPid }, () => this.#giveUp(reason))
       }
       const end = <Value>(settle: (value: Value) => void) => {
         return (value: Value): void => {
@@ -135,6 +128,7 @@ export class Supervisor {
 
   #read(chunk: Buffer): void {
     if (this.#lost !== undefined) return // it may go on for a moment, with what was lost missing
+    this.#heardAt = performance.now()
     try {
       for (const frame of this.#frames.push(chunk)) this.#take(frame)
     } catch (error) {
@@ -196,7 +190,9 @@ export class Supervisor {
   }
 
   #expectAnswer(withinMs: number = this.#times.answerMs): void {
-    this.#silence ??= afterSilence(withinMs, () => {
+    const { maxMs } = this.#times
+    const options = { ms: withinMs, maxMs, pid: () => this.firstPid, heardAt: () => this.#heardAt }
+    this.#silence ??= afterSilence(options, () => {
       this.#giveUp('The sandbox broke down: its supervisor does not answer.')
     })
   }

@@ -13,6 +13,7 @@ export function createMockProvider(): ComputeProvider {
   return {
     name: 'mock',
     hasNetwork: true, // as much as anything here
+    waitingStarts: 0,
     create: async ({ id }) => mockSandbox(id),
     // There is nothing that could be gone, whatever server asks.
     attach: async ({ id }) => mockSandbox(id),
