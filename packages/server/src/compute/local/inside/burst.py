@@ -3,8 +3,9 @@ import time
 
 #: Pieces that are passed on as they come; beyond them one in GATHER_MS, which holds what was written until then.
 PIECES, GATHER_MS = 32, 5
-#: What ends amid a line is held so long, for its rest: many programs write the end of a line by itself.
-LINE_MS = 1
+#: What ends amid a line is held so long for its rest, as many programs write the end of a line by itself, and a busy machine
+#: lets others run in between. Not where the program ends.
+LINE_MS = 50
 #: A piece of this length costs no more than its bytes do.
 LARGE_BYTES = 4096
 

@@ -19,7 +19,7 @@ import processes
 import spawn
 import wire
 import worker
-from burst import GATHER_MS, LINE_MS, Burst
+from burst import GATHER_MS, LARGE_BYTES, LINE_MS, Burst
 from job import remove, was_read
 
 READ_BYTES = 65536
@@ -192,7 +192,7 @@ class Reaper:
             self.ending.poll(GATHER_MS)
 
     def pass_on(self, fd, line_ms=0):
-        """Sends one piece of output, with more of its last line if that follows so soon. False where there is none now."""
+        """Sends one piece of output, with the rest of its last line if that follows so soon. False where there is none now."""
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
@@ -200,9 +200,9 @@ class Reaper:
         if not data:
             self.close(fd)
             return False
-        if line_ms and data[-1:] != b'\n' and fd in dict(self.waiting.poll(line_ms)):
-            data += os.read(fd, READ_BYTES)
         self.burst.add(len(data))
+        if line_ms:
+            data += self.rest_of_line(fd, data, line_ms)
         kind = self.streams[fd]
         room = max(self.cap - self.sent[kind], 0)
         if len(data) > room:
@@ -212,6 +212,17 @@ class Reaper:
         for start in range(0, len(data), wire.MAX_PAYLOAD):
             wire.send(self.exec_id, kind, data[start : start + wire.MAX_PAYLOAD])
         return True
+
+    def rest_of_line(self, fd, data, line_ms):
+        rest = b''
+        until = time.monotonic() + line_ms / 1000
+        while not (rest or data).endswith(b'\n') and len(data) + len(rest) < LARGE_BYTES and not self.burst.is_over:
+            left_ms = (until - time.monotonic()) * 1000
+            if left_ms <= 0 or fd not in dict(self.waiting.poll(left_ms)) or not (more := os.read(fd, READ_BYTES)):
+                break
+            self.burst.add(len(more))
+            rest += more
+        return rest
 
     def close(self, fd):
         self.waiting.unregister(fd)
