@@ -53,7 +53,9 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: 
     systemFiles(`${folders.etc}/empty`),
     ownEtcFiles.flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
     ['--ro-bind', folders.node, '/opt/node/bin/node', '--ro-bind', folders.supervisor, '/opt/theazo'],
-    existsSync('/usr/bin/java') ? ['--symlink', '/opt/theazo/java.sh', '/opt/node/bin/java'] : [],
+    ['/usr/local/bin/java', '/usr/bin/java'].some((path) => existsSync(path))
+      ? ['--symlink', '/opt/theazo/java.sh', '/opt/node/bin/java']
+      : [],
     Object.entries(folders.mounts).flatMap(([inside, outside]) => ['--ro-bind', outside, inside]),
 
     ['--proc', '/proc', '--ro-bind', `${folders.etc}/meminfo`, '/proc/meminfo', '--tmpfs', '/dev'],

@@ -14,6 +14,7 @@ def start(python_path, path):
     sys.path.insert(0, folder)  # PYTHONSAFEPATH leaves it out
     import interpreter
     import live_output
+    import outcome
     import python
     import worker
 
@@ -29,8 +30,8 @@ def start(python_path, path):
         os.environ['PYTHONPATH'] = python_path
     with open(worker.JOB_FD, 'rb') as file:
         code = file.read()
-    status = python.execute(path, code, python.make_main(path, ours))
-    if status == python.INTERRUPTED:
+    status = outcome.execute(path, code, python.make_main(path, ours))
+    if status == outcome.INTERRUPTED:
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)
     sys.exit(status)

@@ -10,6 +10,7 @@ from _signal import signal as handle
 import dispositions
 import interpreter
 import live_output
+import outcome
 import titles
 import worker
 from changed_files import ROOT
@@ -19,75 +20,7 @@ def run(path, code, cwd, env):
     """Never returns."""
     main = become(path, cwd, env)
     del cwd, env
-    end(execute(path, code, main), main)
-
-
-def execute(path, code, main):
-    """The status that the code of a file ends with."""
-    try:
-        exec(compile(code, path, 'exec', dont_inherit=True), main.__dict__)
-    except BaseException as error:
-        failed = error
-    else:
-        failed = None
-    return status_after(failed)
-
-
-#: A status that no code can have asked for.
-INTERRUPTED = -1
-
-
-def status_after(failed):
-    """Outside of the handler: code that runs from here on is handling no exception."""
-    if failed is None:
-        return 0
-    if isinstance(failed, SystemExit):
-        return status_of(failed.code)
-    try:
-        tell(failed)
-    except SystemExit as error:
-        return status_of(error.code)
-    return INTERRUPTED if isinstance(failed, KeyboardInterrupt) else 1
-
-
-def tell(error):
-    """As the interpreter does at its end, without our own frames. A hook of the user's may fail."""
-    trace = without_ours(error.__traceback__.tb_next)
-    try:
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
-    except SystemExit:
-        raise
-    except BaseException as failure:
-        for title, shown in ('Error in sys.excepthook', failure), ('\nOriginal exception was', error):
-            if sys.stderr:
-                sys.stderr.write(f'{title}:\n')
-            trace = shown.__traceback__ and shown.__traceback__.tb_next if shown is failure else shown.__traceback__
-            sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
-
-
-def without_ours(trace):
-    """What print calls in live_output.py is no business of code either."""
-    first = last = None
-    while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith('/opt/theazo/'):
-            first = first or trace
-            if last is not None:
-                last.tb_next = trace
-            last = trace
-        trace = trace.tb_next
-    if last is not None:
-        last.tb_next = None
-    return first
-
-
-def status_of(code):
-    """As the interpreter takes what `sys.exit` was given."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
-    print(code, file=sys.stderr)
-    return 1
+    end(outcome.execute(path, code, main), main)
 
 
 def end(status, main):
@@ -99,7 +32,7 @@ def end(status, main):
     destroy(main)
     if not (is_told and flush()):
         status = OUTPUT_LOST
-    if status == INTERRUPTED:
+    if status == outcome.INTERRUPTED:
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)
     c_exit(status)  # and what C code has left
@@ -112,7 +45,9 @@ def destroy(main):
         empty(module.__dict__)
     gc.collect()
     for left in gc.get_objects():  # by a module that is not emptied
-        if type(left) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom) and left not in (sys.stdout, sys.stderr):
+        # Not by isinstance, which may ask an object of the code for its class.
+        is_file = issubclass(type(left), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
+        if is_file and left is not sys.stdout and left is not sys.stderr:
             try:
                 left.flush()
             except (OSError, ValueError):
@@ -272,7 +207,7 @@ def rehearse(env):
         sys.modules['__rehearsal__'] = main
         main.out = out
         exec(compile(REHEARSAL, '', 'exec', dont_inherit=True), main.__dict__)
-        status_after(None)
+        outcome.status_after(None)
         out.flush()
         destroy(main)
     del sys.modules['__rehearsal__']

@@ -9,7 +9,6 @@ import gc
 import marshal
 import mmap
 import os
-import resource
 import stat
 import sys
 import time
@@ -282,13 +281,7 @@ def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_fi
     kernel.close_to_others()
     titles.set_title(titles.INIT)
     dispositions.ignore_signals()  # for all that is forked from here, too
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, int(max_files)),
-        (resource.RLIMIT_NPROC, int(max_processes) + worker.SPARE_PROCESSES),
-        (resource.RLIMIT_FSIZE, int(max_file_bytes)),
-    ):
-        resource.setrlimit(limit, (value, value))
+    worker.set_limits(int(max_files), int(max_processes), int(max_file_bytes))
     nothing = os.open('/dev/null', os.O_RDWR)
     for fd in (wire.FENCE_FD, wire.LINE_FD):
         os.dup2(nothing, fd)  # taken, so that nothing else gets these numbers

@@ -34,6 +34,17 @@ node_command = []
 LIMITED = f'ulimit -u "$0"; {{ echo {OOM_SCORE.decode()} > /proc/self/oom_score_adj; }} 2> /dev/null; exec "$@"'
 
 
+def set_limits(max_files, max_processes, max_file_bytes):
+    """Of the supervisor, for all that it starts. Code has less of processes; see process_limit."""
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, max_files),
+        (resource.RLIMIT_NPROC, max_processes + SPARE_PROCESSES),
+        (resource.RLIMIT_FSIZE, max_file_bytes),
+    ):
+        resource.setrlimit(limit, (value, value))
+
+
 def process_limit():
     return resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
 
