@@ -171,7 +171,7 @@ test('code that interrupts everything, pid 1 too, ends itself alone, and does no
   await using local = await createLocalTheazo()
   const own = await ExecStreams.open(local)
   const key = { 'idempotency-key': 'interrupts', accept: 'application/json' }
-  const code = 'echo x >> runs; kill -INT 1; kill -INT -1; sleep 60'
+  const code = 'echo x >> runs; kill -INT 1; kill -INT -1; kill -INT $$; sleep 60'
   for (const _ of [1, 2]) {
     const answer = await own.post(code, key)
     expect([answer.status, (await answer.json()).exitCode]).toEqual([200, 130])
