@@ -40,7 +40,9 @@ describe('programs find their settings', () => {
   })
 
   test.runIf(existsSync('/usr/bin/fc-match'))('fontconfig finds the fonts of the system', async () => {
-    expect(await said('bash', 'fc-match sans')).toBe(execFileSync('fc-match', ['sans'], { encoding: 'utf8' }).trim())
+    expect(await said('bash', 'fc-match sans')).toBe(
+      execFileSync('/usr/bin/fc-match', ['sans'], { encoding: 'utf8' }).trim(),
+    )
   })
 
   test.runIf(existsSync('/etc/services'))('services and protocols have their numbers', async () => {
@@ -64,7 +66,7 @@ describe('programs find their settings', () => {
 
   test.runIf(existsSync('/usr/bin/lscpu'))('the processors are there to count', async () => {
     const count = /^CPU\(s\): +(\d+)$/m
-    const cpus = count.exec(execFileSync('lscpu', { encoding: 'utf8', env: { LANG: 'C.UTF-8' } }))?.[1]
+    const cpus = count.exec(execFileSync('/usr/bin/lscpu', { encoding: 'utf8', env: { LANG: 'C.UTF-8' } }))?.[1]
     expect(cpus).toBeDefined()
     expect(count.exec(await said('bash', 'lscpu'))?.[1]).toBe(cpus)
   })
