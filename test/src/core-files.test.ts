@@ -591,6 +591,45 @@ mkdir -p json; cp json.py json/__init__.py`,
     await expect(ownFiles.read('none')).rejects.toMatchObject({ code: 'file_not_found' })
   })
 
+  test.each([
+    ['by standard input where the server takes it', 'exec-stdin'],
+    ['in the code where it does not', 'exec-stdio'],
+  ])('megabytes go %s', async (_, feature) => {
+    const requests: { codeChars: number; hasStdin: boolean }[] = []
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const body = typeof init?.body === 'string' ? JSON.parse(init.body) : {}
+      if (body.code !== undefined) requests.push({ codeChars: body.code.length, hasStdin: body.stdin !== undefined })
+      const response = await local.fetch(input, init)
+      const headers = new Headers(response.headers)
+      headers.set('theazo-features', (headers.get('theazo-features') ?? '').replace('exec-stdin', feature))
+      return new Response(response.body, { status: response.status, headers })
+    }
+    const session = await new Theazo({ ...local, fetch }).sessions.forUser('by-stdin')
+    await using own = await session.agents.create()
+    const content = new Uint8Array(9_000_000).map((_byte, index) => index * 31)
+    await own.files.write('large', content)
+    const isByStdin = feature === 'exec-stdin'
+    const large = requests.filter(({ hasStdin, codeChars }) => hasStdin || codeChars > 500_000)
+    expect(large.map(({ hasStdin }) => hasStdin)).toEqual(Array(isByStdin ? 2 : 3).fill(isByStdin))
+    expect(await own.files.read('large')).toEqual(content)
+  })
+
+  test('a pipe, a socket and a device are not written, nor replaced', async () => {
+    await bash('mkfifo target; ln -s target link-to-pipe')
+    await agent.exec('python', 'import socket; socket.socket(socket.AF_UNIX).bind("written-socket")')
+    for (const path of ['target', 'link-to-pipe', 'written-socket', '/dev/null', '/dev/full', '/dev/stdout']) {
+      for (const size of [3, 20 * 1024 * 1024]) {
+        const refused = files.write(path, new Uint8Array(size))
+        await expect(refused, path).rejects.toMatchObject({ name: 'FileError', details: { path } })
+      }
+    }
+    const said = await files.write('target', 'x').catch(String)
+    expect(said).toContain('write of target: it is neither a file nor a folder: a pipe, a socket or a device')
+    expect((await files.stat('target')).type).toBe('other')
+    const left = await bash('ls -A | grep theazo || true')
+    expect(left).not.toContain('.theazo-')
+  })
+
   test('a pipe, a socket and a device are refused at once', async () => {
     await bash('mkfifo pipe')
     await agent.exec('python', 'import socket; socket.socket(socket.AF_UNIX).bind("socket")')

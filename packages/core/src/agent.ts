@@ -41,7 +41,10 @@ export class Agent implements AsyncDisposable {
     this.#data = data
     this.isNew = isNew
     // A server that tells its extensions is of our kind, and hands code to its interpreter in a file.
-    this.files = new SandboxFiles(this, { hasLargeCode: () => transport.features.areTold })
+    this.files = new SandboxFiles(this, {
+      hasLargeCode: () => transport.features.areTold,
+      hasStdin: () => transport.features.has('exec-stdin'),
+    })
     this.tasks = new AgentTasks(transport, id)
   }
 

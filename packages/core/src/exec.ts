@@ -1,4 +1,5 @@
 import { abortable } from './abortable.ts'
+import { toBase64 } from './base64.ts'
 import { type ByteContent, bytesOf } from './byte-content.ts'
 import { isEventStream, parseJson, readText } from './answers.ts'
 import type { Transport } from './transport.ts'
@@ -90,11 +91,4 @@ export async function told(pending: unknown, signal: AbortSignal): Promise<void>
   if (typeof pending === 'object' && pending !== null && 'then' in pending)
     await abortable(Promise.resolve(pending), signal)
   signal.throwIfAborted()
-}
-
-/** Of any size: `String.fromCharCode` takes only so many arguments. */
-export function toBase64(bytes: Uint8Array): string {
-  let text = ''
-  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000))
-  return btoa(text)
 }

@@ -12,7 +12,7 @@ export interface FileRequest {
   path: string
   /** rename: the new path; append, commit, discard: the name of the temporary file beside the target. */
   to?: string
-  /** write, append: base64. */
+  /** write, append: base64; without it the bytes come as standard input. */
   data?: string
   /** read: where the piece begins; append: what the temporary file must hold already. */
   offset?: number
@@ -53,8 +53,12 @@ def describe(path, name, folder=None):
     return {'name': name, 'type': kind, 'sizeBytes': s.st_size,
             'modifiedAt': s.st_mtime_ns // 1000000, 'mode': stat.S_IMODE(m)}
 
-def fail(code, path):
-    raise OSError(code, os.strerror(code), path)
+def fail(code, path, message=None):
+    raise OSError(code, message or os.strerror(code), path)
+
+def fail_special(path):
+    # Of a pipe or a socket a read or a write may never end.
+    fail(errno.EINVAL, path, 'it is neither a file nor a folder: a pipe, a socket or a device')
 
 def open_real(path):
     # A path that had no link in it.
@@ -72,11 +76,17 @@ def target_of(path):
     except FileExistsError: fail(errno.ENOTDIR, folder)
     return open_real(folder), name
 
-def commit(folder, source, name):
+def replaced(folder, name):
+    # What is there already, if it may be replaced.
     try: s = os.lstat(name, dir_fd=folder)
-    except FileNotFoundError: s = None
-    if s and stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, name)
-    if s and stat.S_ISLNK(s.st_mode): fail(errno.ELOOP, name) # a circle, or put there now
+    except FileNotFoundError: return None
+    if stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, name)
+    if stat.S_ISLNK(s.st_mode): fail(errno.ELOOP, name) # a circle, or put there now
+    if not stat.S_ISREG(s.st_mode): fail_special(name)
+    return s
+
+def commit(folder, source, name):
+    s = replaced(folder, name)
     if not stat.S_ISREG(os.lstat(source, dir_fd=folder).st_mode): fail(errno.EIO, source)
     if s:
         fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
@@ -89,9 +99,12 @@ def append(folder, source, data, offset):
     fd = os.open(source, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | new, 0o666, dir_fd=folder)
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode) or os.lseek(fd, 0, os.SEEK_END) != offset: fail(errno.EIO, source)
-        left = memoryview(binascii.a2b_base64(data))
+        left = memoryview(data)
         while left: left = left[os.write(fd, left):]
     finally: os.close(fd)
+
+def given(q):
+    return binascii.a2b_base64(q['data']) if 'data' in q else sys.stdin.buffer.read()
 
 def place(text):
     path = os.path.join('/workspace', text)
@@ -178,7 +191,7 @@ def main(q):
         try:
             s = os.fstat(fd)
             if stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, path)
-            if not stat.S_ISREG(s.st_mode): fail(errno.EINVAL, path)
+            if not stat.S_ISREG(s.st_mode): fail_special(path)
             data, at, end = [], q['offset'], q['offset'] + q['length']
             if s.st_size > q['limit']: end = at # refused by its size: nothing need be moved
             while at < end:
@@ -197,7 +210,9 @@ def main(q):
             except FileNotFoundError: pass
             return None
         try:
-            if op != 'commit': append(folder, source, q['data'], q.get('offset', 0))
+            if op != 'commit':
+                if not q.get('offset'): replaced(folder, name) # before much is sent
+                append(folder, source, given(q), q.get('offset', 0))
             if op != 'append': commit(folder, source, name)
         except BaseException:
             try: os.unlink(source, dir_fd=folder)

@@ -9,7 +9,7 @@ export interface FileHost {
   exec(
     lang: Language,
     code: string,
-    options?: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined },
+    options?: { signal?: AbortSignal | undefined; timeoutMs?: number | undefined; stdin?: Uint8Array | undefined },
   ): Promise<ExecResult>
 }
 
@@ -17,6 +17,8 @@ export interface FileHost {
 export interface SandboxFilesOptions {
   /** True where code may be megabytes long; a server that gives it as an argument takes 128 KiB. Default: it may not. */
   hasLargeCode?: () => boolean
+  /** True where exec takes standard input (extension `exec-stdin`): content goes by that, and not in code. Default false. */
+  hasStdin?: () => boolean
 }
 
 /** What is at a path. */

@@ -1,6 +1,7 @@
 import { SessionAgents } from './agents.ts'
 import { configurationError } from './errors.ts'
 import { itemsOf, type ListOptions, PagedList } from './pages.ts'
+import { encodeSegment, isDotSegment } from './request-parts.ts'
 import type { Transport, TransportRequest } from './transport.ts'
 import { setTransport } from './transport-of.ts'
 import type { CallOptions } from './transport-options.ts'
@@ -99,10 +100,12 @@ export class Sessions {
   /**
    * Creates a session, also where the user has one already.
    *
-   * @throws {UnprocessableEntityError} e.g. for a `userId` that is empty or longer than 256 characters.
+   * @throws {TheazoError} `UnprocessableEntityError` e.g. for a `userId` that is empty or longer than 256 characters;
+   *   `ConfigurationError` for `.` and `..`, which {@link Sessions.forUser} cannot name.
    */
-  create({ signal, timeoutMs, idempotencyKey, ...body }: CreateSessionOptions): Promise<Session> {
-    return this.#session({ method: 'POST', path: ['sessions'], body, signal, timeoutMs, idempotencyKey })
+  async create({ signal, timeoutMs, idempotencyKey, ...body }: CreateSessionOptions): Promise<Session> {
+    if (isDotSegment(body.userId)) encodeSegment(body.userId) // for its error
+    return await this.#session({ method: 'POST', path: ['sessions'], body, signal, timeoutMs, idempotencyKey })
   }
 
   /**

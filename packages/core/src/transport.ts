@@ -5,7 +5,7 @@ import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
 import { assertTimeout, Lifetime } from './lifetime.ts'
-import { assertHeader, encodeSegment, queryString } from './request-parts.ts'
+import { assertHeader, encodeSegment, jsonBody, queryString } from './request-parts.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
 import type { Feature } from './wire.ts'
@@ -172,7 +172,7 @@ export class Transport {
       headers: all,
       signal,
       redirect: 'manual' as const, // a redirect would carry the key to another host
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(body !== undefined && { body: jsonBody(body) }),
     }
     return { url, init }
   }

@@ -49,7 +49,11 @@ const storedText = z
   .string()
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: half a surrogate pair cannot be stored')
 
-export const userId = storedText.min(1, 'must not be empty').max(256, 'must be at most 256 characters')
+export const userId = storedText
+  .min(1, 'must not be empty')
+  .max(256, 'must be at most 256 characters')
+  // As a part of a path they walk it in every encoding (WHATWG URL, 4.4): the user's session could not be asked for.
+  .refine((id) => !/^\.{1,2}$/.test(id), "must not be '.' or '..': no path can name it")
 
 export const sessionForUserBody = z.object({ limits: limits.optional(), metadata: metadata.optional() })
 

@@ -39,7 +39,10 @@ export class PooledSandbox {
     this.#agent = agent
     const transport = transportOf(agent)
     if (transport) setTransport(this, transport)
-    this.files = new SandboxFiles(this, { hasLargeCode: () => transport?.features.areTold ?? false })
+    this.files = new SandboxFiles(this, {
+      hasLargeCode: () => transport?.features.areTold ?? false,
+      hasStdin: () => transport?.features.has('exec-stdin') ?? false,
+    })
   }
 
   get id(): string {
