@@ -86,7 +86,7 @@ export class ApiSchema {
   /** Of the template that says most of the path by itself; undefined where the document has none with this method. */
   operationOf(method: string, path: string): Operation | undefined {
     const template = Object.keys(this.document.paths)
-      .filter((candidate) => new RegExp(`^${candidate.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path))
+      .filter((candidate) => new RegExp(`^${candidate.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`).test(path))
       .toSorted((a, b) => b.indexOf('{') - a.indexOf('{'))[0]
     return template === undefined ? undefined : this.document.paths[template]?.[method.toLowerCase()]
   }

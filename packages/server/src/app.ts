@@ -121,7 +121,7 @@ export function createApp(options: AppOptions): App {
       const startedAt = performance.now()
       const requestId = newId('req')
       const told = { 'x-request-id': requestId, ...headers }
-      const path = getPath(request)
+      const path = withoutSlash(getPath(request))
       const pattern = patternOf(request.method, path)
       const call: Call = {
         incoming: connection?.incoming,
@@ -139,6 +139,11 @@ export function createApp(options: AppOptions): App {
       return answered(response, request, call, startedAt)
     },
   }
+}
+
+/** A slash at the end of a path says nothing here. */
+function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
 type Answering = (request: Request, call: Call) => Response | Promise<Response>

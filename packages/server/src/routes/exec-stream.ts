@@ -2,6 +2,7 @@ import type { ExecResult } from '@theazo/core'
 import { type Clock, every } from '../clock.ts'
 import { ApiError, ClientGoneError } from '../errors.ts'
 import type { OnOutput } from '../services/execs.ts'
+import { prefers } from './accepts.ts'
 import { answer } from './answer.ts'
 import { errorBody, toldError } from './answer-error.ts'
 import type { Call, Ending } from './environment.ts'
@@ -17,7 +18,7 @@ const heartbeatMs = 15_000
 
 /** True where the client reads output as it comes. */
 export function wantsStream(request: Request, call: Call): boolean {
-  return readHeader(request, call, 'accept')?.toLowerCase().includes(type) ?? false
+  return prefers(readHeader(request, call, 'accept'), type, 'application/json')
 }
 
 /**

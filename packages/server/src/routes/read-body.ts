@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { ApiError } from '../errors.ts'
+import { bodyEncoding, decodeBody } from './body-encoding.ts'
 import { crowdedField, maxNameChars, shapeFault } from './body-shape.ts'
 import type { Environment } from './environment.ts'
 import { readHeader, tellHeader } from './headers.ts'
@@ -46,6 +47,7 @@ export async function readText(c: Context<Environment>): Promise<string> {
   if (known !== undefined) return known
   const maxMiB = c.env.pattern.endsWith('/exec') ? maxExecBodyMiB : maxBodyMiB
   const maxBodyBytes = maxMiB * 1024 * 1024
+  const encoding = bodyEncoding(readHeader(c.req.raw, c.env, 'content-encoding'))
   const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
@@ -55,8 +57,12 @@ export async function readText(c: Context<Environment>): Promise<string> {
     if (sizeBytes <= maxBodyBytes) chunks.push(chunk)
   }
   if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
-  if (sizeBytes > maxBodyBytes) throw ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] })
-  const text = decoded(Buffer.concat(chunks))
+  const tooLarge = ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] })
+  if (sizeBytes > maxBodyBytes) throw tooLarge
+  const sent = Buffer.concat(chunks)
+  const bytes = encoding ? await decodeBody(sent, encoding, maxBodyBytes) : sent
+  if (!bytes) throw tooLarge
+  const text = decoded(bytes)
   c.set('bodyText', text)
   return text
 }
