@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
+import { boundConnections, defaultMaxConnections } from './connections.ts'
 import { SetupError } from './errors.ts'
 import type { ApiKeys } from './keys/api-keys.ts'
 import { isLoopback } from './network/loopback.ts'
@@ -18,6 +19,13 @@ export interface ListenOptions extends ServerOptions {
    * second. Default false, for a server within somebody's program; `theazo-server serve` does it.
    */
   replaceGlobals?: boolean | undefined
+  /**
+   * Milliseconds that a connection is kept for the next request. Default 75,000: longer than load balancers keep theirs, so
+   * that they do not send a request into a connection that is being closed.
+   */
+  keepAliveTimeoutMs?: number | undefined
+  /** Open connections at most; beyond, the longest idle is closed. Default: three quarters of the open files allowed. */
+  maxConnections?: number | undefined
 }
 
 /** A server that listens. */
@@ -38,6 +46,7 @@ const headersTimeoutMs = 15_000
 const requestTimeoutMs = 120_000
 /** A connection on which nothing moves is dropped; an exec is silent for 120 s, a stream never for more than 15. */
 const silentTimeoutMs = 150_000
+const defaultKeepAliveTimeoutMs = 75_000
 const serverOptions = {
   headersTimeout: headersTimeoutMs,
   requestTimeout: requestTimeoutMs,
@@ -52,16 +61,20 @@ const serverOptions = {
  */
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
   const { host = '127.0.0.1', port = defaultPort, replaceGlobals = false } = options
+  const { keepAliveTimeoutMs = defaultKeepAliveTimeoutMs, maxConnections = defaultMaxConnections() } = options
   const server = await createServer(options)
   try {
     if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
-    const http = await listening({
-      fetch: server.answer,
-      hostname: host,
-      port,
-      overrideGlobalObjects: replaceGlobals,
-      serverOptions,
-    })
+    const http = await listening(
+      {
+        fetch: server.answer,
+        hostname: host,
+        port,
+        overrideGlobalObjects: replaceGlobals,
+        serverOptions: { ...serverOptions, keepAliveTimeout: keepAliveTimeoutMs },
+      },
+      maxConnections,
+    )
     // An address of a listening TCP server is never a string or null.
     const address = http.address() as AddressInfo
     const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
@@ -90,10 +103,11 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
   }
 }
 
-async function listening(options: Parameters<typeof serve>[0]): Promise<HttpServer> {
+async function listening(options: Parameters<typeof serve>[0], maxConnections: number): Promise<HttpServer> {
   // The cast: without options for another one it is HTTP/1.
   const http = serve(options) as HttpServer
   http.setTimeout(silentTimeoutMs)
+  boundConnections(http, maxConnections)
   try {
     await once(http, 'listening')
     return http
