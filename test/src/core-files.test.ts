@@ -620,7 +620,7 @@ mkdir -p json; cp json.py json/__init__.py`,
     for (const path of ['target', 'link-to-pipe', 'written-socket', '/dev/null', '/dev/full', '/dev/stdout']) {
       for (const size of [3, 20 * 1024 * 1024]) {
         const refused = files.write(path, new Uint8Array(size))
-        await expect(refused, path).rejects.toMatchObject({ name: 'FileError', details: { path } })
+        await expect(refused).rejects.toMatchObject({ name: 'FileError', details: { path } })
       }
     }
     const said = await files.write('target', 'x').catch(String)

@@ -1,6 +1,6 @@
 // What the program says of a data folder that it cannot use: one line, with the fix, and no stack trace.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -64,7 +64,7 @@ describe('a database', () => {
 
   test('that was cut', () => {
     const { path, database } = usedFolder()
-    spawnSync('truncate', ['-s', '9000', database])
+    truncateSync(database, 9000)
     expectRefusal(path, /theazo\.db cannot be used: .*restore it from a backup/)
   })
 
