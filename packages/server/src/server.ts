@@ -5,7 +5,8 @@ import { type App, createApp } from './app.ts'
 import { asSetupError } from './as-setup-error.ts'
 import { type Clock, every, systemClock } from './clock.ts'
 import { Egress } from './compute/local/egress/egress.ts'
-import { createLocalProvider, type HeldLimits } from './compute/local/local-provider.ts'
+import type { HeldLimits } from './compute/local/local-host.ts'
+import { createLocalProvider } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
@@ -21,6 +22,7 @@ import { RateLimiter } from './limits/rate-limiter.ts'
 import { SessionLimits } from './limits/session-limits.ts'
 import { Metrics } from './metrics.ts'
 import { idleTimeout } from './schemas.ts'
+import { agentsByStatus, idleAgentsWithoutTimeout } from './services/agent-counts.ts'
 import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
 import { Executions } from './services/executions.ts'
@@ -149,8 +151,8 @@ async function open(
     waitingStarts: () => local.waitingStarts,
     tasks: () => runs.count,
     streams: () => streams.count,
-    agents: () => agents.countByStatus(),
-    forgettable: () => agents.countForgettable(),
+    agents: () => agentsByStatus(database),
+    forgettable: () => idleAgentsWithoutTimeout(database),
     projects: () => largestProjects(database),
   })
   const network = networkOffer(options.network)
@@ -214,7 +216,7 @@ async function open(
   const drained = Promise.withResolvers<void>()
   const unreadyBecause = async (): Promise<string | undefined> => {
     if (isClosing) return 'the server is shutting down'
-    return await agents.countByStatus().then(
+    return await agentsByStatus(database).then(
       () => undefined,
       () => 'the database does not answer',
     )

@@ -1,4 +1,4 @@
-import type { HeldLimits } from '../compute/local/local-provider.ts'
+import type { HeldLimits } from '../compute/local/local-host.ts'
 import type { Finding } from './findings.ts'
 
 const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'

@@ -198,29 +198,6 @@ export class Agents {
     await Promise.all(agents.map((agent) => this.#release(agent)))
   }
 
-  /** Idle agents that the server never ends by itself: each is billed until a caller terminates it. */
-  async countForgettable(): Promise<number> {
-    const { count } = await this.#options.database
-      .selectFrom('agents')
-      .innerJoin('sessions', 'sessions.id', 'agents.session_id')
-      .select(({ fn }) => fn.countAll<number>().as('count'))
-      .where('agents.status', '=', 'idle')
-      .where('agents.idle_timeout', 'is', null)
-      .where('sessions.mode', '=', 'live')
-      .executeTakeFirstOrThrow()
-    return count
-  }
-
-  /** Of all projects; those that are terminated aside. */
-  async countByStatus(): Promise<{ status: string; count: number }[]> {
-    return await this.#options.database
-      .selectFrom('agents')
-      .select(({ fn }) => ['status', fn.countAll<number>().as('count')])
-      .where('status', '!=', 'terminated')
-      .groupBy('status')
-      .execute()
-  }
-
   async #terminate(unit: Unit, agent: AgentRecord, why?: string): Promise<void> {
     const { executions, runs } = this.#options
     await runs.terminateTask(unit, agent)

@@ -7,7 +7,7 @@ import type { SandboxFolders } from './bubblewrap-options.ts'
 import { filesPath, mountDisk, removeFiles, unmountDisk } from './disk-images.ts'
 import type { OpenEgress } from './egress/egress.ts'
 import type { HostUser } from './host-uid.ts'
-import type { LocalHost } from './local-provider.ts'
+import type { LocalHost } from './local-host.ts'
 import { meminfo } from './memory-view.ts'
 import { RunningSandbox } from './running-sandbox.ts'
 

@@ -3,7 +3,7 @@ import { bubblewrapOptions, type SandboxFolders } from './bubblewrap-options.ts'
 import type { Cgroup } from './cgroups.ts'
 import type { HostUser } from './host-uid.ts'
 import { launchedFds, type SandboxProcess } from './launcher.ts'
-import type { LocalHost } from './local-provider.ts'
+import type { LocalHost } from './local-host.ts'
 
 /** What one sandbox is started from. */
 export interface SandboxLaunch {

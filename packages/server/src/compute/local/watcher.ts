@@ -1,7 +1,7 @@
 import { readFile, statfs } from 'node:fs/promises'
 import { filesPath } from './disk-images.ts'
 import { type HostProcess, shareBytes } from './host-processes.ts'
-import type { LocalHost } from './local-provider.ts'
+import type { LocalHost } from './local-host.ts'
 import type { LocalSandbox } from './local-sandbox.ts'
 import { locksByPid } from './record-locks.ts'
 import { sizeOfTree } from './size-of-tree.ts'
