@@ -94,6 +94,45 @@ test.each(
   expect([result.stdout.trimEnd(), result.exitCode]).toEqual(['begun', exitCode])
 })
 
+test('a signal handler of python may print while the program prints', async () => {
+  const code = `
+import signal
+ticks = 0
+def tick(*_):
+    global ticks
+    ticks += 1
+    print('tick')
+signal.signal(signal.SIGALRM, tick)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+lines = 0
+while lines < 1000 or ticks < 100:
+    print('line')
+    lines += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+import sys
+print(lines, ticks, file=sys.stderr)`
+  const { stdout, stderr, exitCode } = await agent.exec('python', code)
+  const count = (word: string): number => stdout.split(word).length - 1
+  expect([`${count('line')} ${count('tick')}\n`, exitCode]).toEqual([stderr, 0])
+})
+
+test('output of python is kept whole if its pipe takes no more for a while', async () => {
+  const code = `
+import fcntl, os, sys
+read, write = os.pipe()
+kept, size = os.dup(1), fcntl.fcntl(write, 1032)
+os.dup2(write, 1)
+os.set_blocking(1, False)
+for text in 'x' * size, 'y', 'z\\n': print(text, end='')
+fits = os.read(read, size)
+print('end')
+os.dup2(kept, 1)
+rest = os.read(read, size)
+print(len(fits) == size, rest)`
+  const { stdout, stderr } = await agent.exec('python', code)
+  expect([stdout, stderr]).toEqual(["True b'yz\\nend\\n'\n", ''])
+})
+
 test('output of python is buffered if its environment says so', async () => {
   const code = 'import os; print("begun"); os._exit(0)'
   expect((await agent.exec('python', code, { env: { PYTHONUNBUFFERED: '' } })).stdout).toBe('')

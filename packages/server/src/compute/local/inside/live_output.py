@@ -28,13 +28,41 @@ class TextIOWrapper(io.TextIOWrapper):
 
 
 class BufferedWriter(io.BufferedWriter):
+    """It writes past its base's buffer, which a signal handler that prints could not use while it is written."""
+
+    #: What could not be written is in the buffer.
+    has_rest = False
+
     def write(self, data):
-        length = _write_bytes(self, data)
+        written = 0 if self.has_rest else self._write_now(data)
+        if written is None:
+            return _write_bytes(self, data)  # it says best what is wrong
+        rest = memoryview(data).cast('B')[written:]
+        if rest:
+            self.has_rest = True
+            _write_bytes(self, rest)
+            try:
+                _flush_bytes(self)
+                self.has_rest = False
+            except OSError:
+                pass  # see above
+        return written + len(rest)
+
+    def _write_now(self, data):
+        """How many bytes are written. None if this is no data, or a closed file."""
+        written = 0
         try:
-            _flush_bytes(self)
+            with memoryview(data).cast('B') as view:
+                while written < len(view):
+                    count = self.raw.write(view[written:])
+                    if count is None:  # it would have to wait
+                        break
+                    written += count
         except OSError:
-            pass  # see above
-        return length
+            pass
+        except (TypeError, ValueError):
+            return None
+        return written
 
 
 def live(raw, encoding, errors, line_buffering):
