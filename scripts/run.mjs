@@ -1,7 +1,7 @@
 // What `npm start`, `npm run serve` and `npm test` run: the set-up where it is needed, then the program.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { run } from './run-process.mjs'
 import { node, pnpm, root, SetupFailure, setUp } from './setup.mjs'
 
@@ -45,11 +45,21 @@ async function runTests(args) {
       numFailedTests,
       numPendingTests,
       numTodoTests,
+      testResults,
     } = JSON.parse(readFileSync(path, 'utf8'))
+    printSlowest(testResults)
     // An error outside every test (a file that does not load) fails the run without failing a test.
     const failed = exitCode !== 0 && numFailedTests === 0 ? 1 : numFailedTests
     return { passed, failed, skipped: numPendingTests + numTodoTests }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Where the time went: a new test pays for its seconds. */
+function printSlowest(files) {
+  const timed = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
+  const slowest = timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10)
+  console.log('\nThe slowest test files:')
+  for (const { name, seconds } of slowest) console.log(`${seconds.toFixed(0).padStart(6)} s  ${relative(root, name)}`)
 }

@@ -35,6 +35,7 @@ export async function busyRow(): Promise<Row> {
   const session = await new Theazo(local).sessions.forUser('bench')
   const agents: Agent[] = []
   for (let n = 0; n < busyCount; n += 1) agents.push(await session.agents.create())
+  for (const agent of agents) await agent.exec('python', 'print(1)') // as any agent at work has
   const times: number[] = []
   const execOnce = async (agent: Agent): Promise<void> => {
     const from = performance.now()

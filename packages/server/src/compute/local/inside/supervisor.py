@@ -37,6 +37,9 @@ QUIET_SECONDS, BUSY_SECONDS, PREPARE_SECONDS = QUIET_MS / 1000, 0.1, 0.3
 READ_BYTES = 65536
 #: After this a process is started ahead again where none could be, or was killed: code may have taken them all.
 AGAIN_SECONDS = 1.0
+#: How long after its start a sandbox makes nothing ahead if more processes want to run than RUNNABLE for each CPU: then
+#: many sandboxes start at once, and what is made ahead in one delays the others.
+PATIENT_SECONDS, RUNNABLE = 30.0, 2
 #: A frame as the server sends them.
 REHEARSAL = wire.frame(0, wire.EXEC, wire.EXEC_BODY.pack(BASH, 0, 1, 1, 0), ROOT.encode(), b'', b'echo', b'', b'NAME=value')
 
@@ -55,6 +58,7 @@ class Supervisor:
         self.egress = find_egress()
         self.quiet_at = time.monotonic() + BUSY_SECONDS  # the first exec may be on its way
         self.prepare_by = time.monotonic() + PREPARE_SECONDS
+        self.patient_until = time.monotonic() + PATIENT_SECONDS
         #: When processes are started ahead again: not beside an exec that has just begun, unless it takes its time.
         self.ahead_at = 0.0
         self.is_prepared = False
@@ -195,6 +199,9 @@ class Supervisor:
         now = time.monotonic()
         self.hands.has_forked |= self.egress.start()
         self.hands.let_go_of_spares()
+        if min(self.quiet_at, self.ahead_at) <= now < self.patient_until and is_crowded():
+            self.quiet_at = self.ahead_at = self.prepare_by = now + BUSY_SECONDS
+            return None
         if now >= self.ahead_at and (kind := self.kinds.missing(self.is_prepared)):
             return self.start_ahead(kind)
         if not self.is_prepared:
@@ -275,6 +282,13 @@ class Supervisor:
         for pid, (parent, _session) in processes.table().items():
             if parent == 1 and pid not in self.hands.by_pid and pid != self.egress.pid:
                 processes.kill_tree(pid)
+
+
+def is_crowded():
+    """Of the whole machine (proc(5), loadavg): which processes want to run now."""
+    with open('/proc/loadavg') as file:
+        runnable = int(file.read().split()[3].partition('/')[0])
+    return runnable > RUNNABLE * len(os.sched_getaffinity(0))
 
 
 def start(warm_count, warm_nodes, warm_seconds, max_files, max_processes, max_file_bytes, *node_flags):
