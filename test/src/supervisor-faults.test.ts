@@ -25,7 +25,16 @@ test.runIf(process.getuid?.() === 0)(
     const chance = new Chance()
     console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
     const folder = lyingBubblewrap()
-    const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json']
+    // Its connections are counted among what is left: they end soon.
+    const args = [
+      join(root, 'packages/server/dist/bin.js'),
+      'serve',
+      '--port',
+      '0',
+      '--keep-alive-seconds',
+      '5',
+      '--json',
+    ]
     const server = await startServer(process.execPath, args, { PATH: `${folder}:${process.env['PATH']}` })
     const counts = new Map<string, number>()
     const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
