@@ -365,6 +365,17 @@ describe('backoff', () => {
     expect(await errorOf(agent.exec('bash', 'true'))).toMatchObject({ name: 'ProviderError', status: 502 })
   })
 
+  test('that finds no server any more tells what the first answer was', async () => {
+    await using setting = await start()
+    const { server, agent } = setting
+    const details = { stdout: 'so far' }
+    server.fault(envelope(502, 'provider_error', { details }))
+    server.fault(resetBeforeAnswer, { times: 2 })
+    const error = await errorOf(agent.exec('bash', 'true'))
+    expect(error).toMatchObject({ name: 'ProviderError', status: 502, details })
+    expect(server.requests).toHaveLength(3)
+  })
+
   test('there is none with maxRetries 0', async () => {
     await using setting = await start(allFeatures, { maxRetries: 0 })
     const { server, theazo, agent } = setting

@@ -2,6 +2,7 @@ import { abortable } from './abortable.ts'
 import { toBase64 } from './base64.ts'
 import { type ByteContent, bytesOf } from './byte-content.ts'
 import { isEventStream, parseJson, readText } from './answers.ts'
+import { assertTimeout } from './lifetime.ts'
 import type { Transport } from './transport.ts'
 import type { CallOptions } from './transport-options.ts'
 import type { ExecBody, ExecExtensions, ExecResult, Feature, Language } from './wire.ts'
@@ -49,7 +50,8 @@ export async function exec(
   options: ExecOptions,
 ): Promise<ExecResult> {
   const { signal, timeoutMs, idempotencyKey, onStdout, onStderr, stdin, env, cwd } = options
-  const isServers = timeoutMs === undefined || (timeoutMs > 0 && transport.features.has('exec-options'))
+  if (timeoutMs !== undefined) assertTimeout(timeoutMs)
+  const isServers = timeoutMs === undefined || transport.features.has('exec-options')
   const needs: [Feature, string][] = []
   if (stdin !== undefined) needs.push(['exec-stdin', 'exec with stdin'])
   if (env !== undefined) needs.push(['exec-options', 'exec with env'])

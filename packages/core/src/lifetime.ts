@@ -10,7 +10,7 @@ export function timer(work: () => void, ms: number): ReturnType<typeof setTimeou
 
 /** @throws {ConfigurationError} for what is no time to wait. */
 export function assertTimeout(timeoutMs: number): void {
-  if (timeoutMs > 0) return
+  if (typeof timeoutMs === 'number' && timeoutMs > 0) return
   const message = `timeoutMs must be a number of milliseconds above 0, not ${timeoutMs}.`
   throw configurationError(message)
 }

@@ -153,8 +153,8 @@ export class Transport {
         fault = { error: lost, cause: retryCause(lost, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
-      // That the first attempt is not done again says less than how it failed.
-      if (delayMs === undefined) throw told && isInterrupted(fault.error) ? told : fault.error
+      // Report the first answer, not that the retry was refused or found no server: the work may have been done.
+      if (delayMs === undefined) throw told && saysLess(fault.error) ? told : fault.error
       if (fault.error.status !== undefined) told = fault.error
       this.#tell('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))
       await this.clock.sleep(delayMs, attempt.signal)
@@ -263,6 +263,6 @@ function environment(name: string): string | undefined {
   return runtime.process?.env?.[name] || undefined
 }
 
-function isInterrupted({ code, details }: TheazoError): boolean {
-  return code === 'conflict' && details?.['reason'] === 'interrupted'
+function saysLess({ code, details }: TheazoError): boolean {
+  return code === 'connection_error' || (code === 'conflict' && details?.['reason'] === 'interrupted')
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { openAgentsFolder, renewInstanceId } from '../agents-folder.ts'
 import { asSetupError } from '../as-setup-error.ts'
 import { unmountBelow } from '../compute/local/disk-images.ts'
@@ -34,13 +35,16 @@ const [dataMember, agentsMember] = ['data', 'agents'] as const
 /** Writes a data folder, with the files of its agents, to an archive. */
 export async function backup(args: readonly string[]): Promise<void> {
   const { dataDir, file } = read(readFlags(args, backupFlags, process.env), 'to', 'backup')
-  if (!existsSync(join(dataDir, databaseName))) throw new SetupError(`${dataDir} is not the data folder of a server`)
+  const databasePath = join(dataDir, databaseName)
+  if (!existsSync(databasePath)) throw new SetupError(`${dataDir} is not the data folder of a server`)
+  const found = await stat(file).catch(() => undefined)
+  if (found && !found.isFile()) throw new SetupError(`--to ${file} is there, and is not a file`)
   const partial = `${file}.partial`
   try {
     const lock = lockDataFolder(dataDir) // what changes while it is read would not fit together
     try {
-      await writeFile(partial, '', { mode: 0o600 })
-      await chmod(partial, 0o600)
+      assertWhole(databasePath) // or the last good archive would be replaced by a damaged one
+      await writePrivate(partial)
       await add(partial, '--create', dataDir, dataMember, [`--exclude=./${lockName}*`])
       if (isRoot) {
         await using agents = await openAgentsFolder(dataDir, join(await openBase(true), 'agents'))
@@ -54,7 +58,7 @@ export async function backup(args: readonly string[]): Promise<void> {
     }
   } catch (error) {
     await rm(partial, { force: true })
-    throw asSetupError(error, join(dataDir, databaseName))
+    throw asSetupError(error, databasePath)
   }
   process.stdout.write(`${dataDir} is in ${file}, ${Math.ceil((await stat(file)).size / 1024 ** 2)} MiB.\n`)
 }
@@ -66,7 +70,9 @@ export async function restore(args: readonly string[]): Promise<void> {
   try {
     await makeFolder(dataDir)
     if ((await readdir(dataDir)).length > 0) throw new SetupError(`${dataDir} is not empty: restore takes a new folder`)
-    const members = await membersOf(file)
+    const members = await membersOf(file).catch((cause: unknown) => {
+      throw new SetupError(`${file} cannot be read as an archive of theazo-server backup: ${String(cause)}`, { cause })
+    })
     if (!members.includes(dataMember)) throw new SetupError(`${file} is not an archive of theazo-server backup`)
     if (members.includes(agentsMember) && !isRoot) {
       throw new SetupError(`${file} was made by root, whose agents have users of their own: restore it as root`)
@@ -90,6 +96,28 @@ export async function restore(args: readonly string[]): Promise<void> {
     throw asSetupError(error, join(dataDir, databaseName))
   }
   process.stdout.write(`${dataDir} is restored: theazo-server serve --data-dir ${dataDir}\n`)
+}
+
+/** @throws {SetupError} if SQLite finds a fault in it; SQLite's own error if it is no database. */
+function assertWhole(path: string): void {
+  const database = new DatabaseSync(path)
+  try {
+    const [row] = database.prepare('pragma quick_check(1)').all()
+    const says = String(row?.['quick_check'])
+    if (says !== 'ok') throw new SetupError(`The database ${path} is damaged, and was not backed up: ${says}`)
+    database.prepare('select count(*) from sessions').get()
+  } finally {
+    database.close()
+  }
+}
+
+async function writePrivate(path: string): Promise<void> {
+  try {
+    await writeFile(path, '', { mode: 0o600 })
+    await chmod(path, 0o600)
+  } catch (cause) {
+    throw new SetupError(`--to ${path} cannot be written: ${(cause as Error).message}`, { cause })
+  }
 }
 
 type Read = { values: Partial<Record<string, string>>; positionals: string[] }
@@ -124,6 +152,6 @@ async function tar(args: string[]): Promise<string> {
   try {
     return await runTool('tar', args)
   } catch (cause) {
-    throw new SetupError(`tar failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    throw new SetupError(cause instanceof Error ? cause.message : String(cause), { cause })
   }
 }

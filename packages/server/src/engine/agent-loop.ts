@@ -17,7 +17,7 @@ export interface LoopOptions {
 }
 
 /** More turns than this is a model that goes in circles. */
-const maxModelSteps = 200
+const maxModelSteps = 1_100
 
 /**
  * Model, tools, model, until the answer: each step is kept before the next begins, so it can stop between any two and
