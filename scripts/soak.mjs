@@ -16,6 +16,9 @@ const names =
         'sandbox-endurance',
         'pause-freeze',
         'hostile-tenant',
+        'languages',
+        'core-files',
+        'core-exec-time',
         'egress/hostile-proxy',
         'egress/proxy-process',
       ]
