@@ -11,6 +11,8 @@ const maxExecBodyMiB = 10
 const maxBodyMiB = 1
 /** Bytes that are read of a body which is refused; a client that sends more loses its connection. */
 const maxDroppedBytes = 100 * 1024 * 1024
+/** Bytes after which the values of a body are counted for the first time. */
+const earlyBytes = 128 * 1024
 /** Faults that one answer names. */
 const maxFaults = 20
 
@@ -51,12 +53,19 @@ export async function readText(c: Context<Environment>): Promise<string> {
   const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
   const chunks: Uint8Array[] = []
   let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
+  let early: string | undefined
+  let isLookedAt = false
   for await (const chunk of sizeBytes > 0 ? [] : (c.req.raw.body ?? [])) {
     sizeBytes += chunk.length
     if (sizeBytes > maxDroppedBytes) break
-    if (sizeBytes <= maxBodyBytes) chunks.push(chunk)
+    if (early === undefined && sizeBytes <= maxBodyBytes) chunks.push(chunk)
+    if (isLookedAt || encoding !== undefined || sizeBytes < earlyBytes) continue
+    // What the beginning has too much of, the whole has too: then the rest is neither kept nor decoded.
+    isLookedAt = true
+    early = shapeFault(Buffer.concat(chunks).toString('latin1'))
   }
   if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
+  if (early !== undefined) throw ApiError.invalid({ body: [early] })
   const tooLarge = ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] })
   if (sizeBytes > maxBodyBytes) throw tooLarge
   const sent = Buffer.concat(chunks)
