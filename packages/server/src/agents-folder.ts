@@ -21,8 +21,7 @@ export interface AgentsFolder extends AsyncDisposable {
 export async function openAgentsFolder(dataPath: string, parent: string): Promise<AgentsFolder> {
   const first = await tryOpen(dataPath, join(parent, await instanceId(dataPath)))
   if (first) return { ...first, isCopy: false }
-  await renewInstanceId(dataPath)
-  const own = await tryOpen(dataPath, join(parent, await instanceId(dataPath)))
+  const own = await tryOpen(dataPath, join(parent, await renewInstanceId(dataPath)))
   if (own) return { ...own, isCopy: true }
   throw new Error('a new name of a folder is taken already') // 64 random bits
 }

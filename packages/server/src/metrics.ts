@@ -52,13 +52,13 @@ export class Metrics {
       help: 'Times that the process of the egress proxy has ended by itself and was started again.',
       registers,
     })
-    const gauge = (name: string, help: string, value: () => number): Gauge =>
+    const gauge = (name: string, help: string, value: () => number | Promise<number>): Gauge =>
       new Gauge({
         name,
         help,
         registers,
-        collect() {
-          this.set(value())
+        async collect() {
+          this.set(await value())
         },
       })
     gauge('theazo_execs_running', 'Execs that run now.', execs)
@@ -66,6 +66,11 @@ export class Metrics {
     gauge('theazo_sandbox_starts_waiting', 'Starts of sandboxes that wait for the machine.', waitingStarts)
     gauge('theazo_tasks_running', 'Tasks that are worked on now.', tasks)
     gauge('theazo_streams_open', 'Event streams that are open.', streams)
+    gauge(
+      'theazo_agents_idle_without_timeout',
+      'Idle agents of live keys without an idleTimeout: each is billed until it is terminated.',
+      forgettable,
+    )
     const byStatus = new Gauge({
       name: 'theazo_agents',
       help: 'Agents that are not terminated, by status.',
@@ -77,15 +82,6 @@ export class Metrics {
       },
     })
     this.#registry.registerMetric(byStatus)
-    const withoutTimeout = new Gauge({
-      name: 'theazo_agents_idle_without_timeout',
-      help: 'Idle agents of live keys without an idleTimeout: each is billed until it is terminated.',
-      registers: [],
-      async collect() {
-        this.set(await forgettable())
-      },
-    })
-    this.#registry.registerMetric(withoutTimeout)
     const byProject = new Gauge({
       name: 'theazo_project_stored_bytes',
       help: 'Bytes of the rows that a project stores, of the 20 projects with the most.',

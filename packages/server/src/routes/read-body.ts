@@ -66,11 +66,11 @@ export async function readText(c: Context<Environment>): Promise<string> {
   }
   if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
   if (early !== undefined) throw ApiError.invalid({ body: [early] })
-  const tooLarge = ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] })
-  if (sizeBytes > maxBodyBytes) throw tooLarge
+  const tooLarge = (): ApiError => ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] }) // an error costs a stack trace
+  if (sizeBytes > maxBodyBytes) throw tooLarge()
   const sent = Buffer.concat(chunks)
   const bytes = encoding ? await decodeBody(sent, encoding, maxBodyBytes) : sent
-  if (!bytes) throw tooLarge
+  if (!bytes) throw tooLarge()
   const text = decoded(bytes)
   c.set('bodyText', text)
   return text
