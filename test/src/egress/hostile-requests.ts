@@ -11,6 +11,7 @@ export interface HostileRequest {
 const url = 'http://one.example.org/'
 const get = `GET ${url} HTTP/1.1\r\nHost: x\r\n`
 const post = `POST ${url} HTTP/1.1\r\nHost: x\r\n`
+const refused = /^HTTP\/1\.1 403 /
 const close = 'Connection: close\r\n\r\n'
 const invalid = /^HTTP\/1\.1 400 /
 const invalidOrClosed = /^(HTTP\/1\.1 400 |$)/
@@ -105,6 +106,17 @@ const headers: HostileRequest[] = [
 ]
 
 const bodies: HostileRequest[] = [
+  row(
+    'a body of 2 MiB to a host that is not allowed',
+    `POST http://two.example.org/ HTTP/1.1\r\nHost: x\r\nContent-Length: ${2 << 20}\r\n${close}${'a'.repeat(2 << 20)}`,
+    refused,
+  ),
+  row(
+    '2 MiB behind a CONNECT that is refused',
+    `CONNECT two.example.org:443 HTTP/1.1\r\n\r\n${'a'.repeat(2 << 20)}`,
+    refused,
+  ),
+  row('2 MiB that are no request', 'a'.repeat(2 << 20), invalid),
   row('a negative length', `${post}Content-Length: -1\r\n${close}`, invalid),
   row('a length of 2^80', `${post}Content-Length: 1208925819614629174706176\r\n${close}`, invalid),
   row('two lengths', `${post}Content-Length: 5\r\nContent-Length: 6\r\n${close}hello`, invalid),

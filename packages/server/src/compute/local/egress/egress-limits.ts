@@ -10,6 +10,8 @@ export const egressLimits = {
   connectTimeoutMs: 10_000,
   /** A connection on which nothing moves for so long is closed. */
   idleMs: 300_000,
+  /** After a refusal: for a client that still sends, until the connection is closed. */
+  lingerMs: 5_000,
   /** Of an error that the proxy's process reports. */
   maxReasonChars: 200,
 } as const

@@ -6,7 +6,7 @@ import { egressLimits } from './egress-limits.ts'
 import { type EgressRecord, OpenRecord } from './egress-record.ts'
 import { forwardRequest, headersToSend } from './forward-request.ts'
 import { listenAt } from './listen-at.ts'
-import { answerRefused, asRefusal, EgressRefusal, endRefused } from './refusal.ts'
+import { answerRefused, asRefusal, EgressRefusal, endRefused, isRefused } from './refusal.ts'
 import { type Target, targetOfConnect, targetOfUrl } from './target.ts'
 import { tunnel } from './tunnel.ts'
 
@@ -109,7 +109,6 @@ export class EgressProxy implements AsyncDisposable {
       const refusal = asRefusal(error)
       record.end(refusal.outcome)
       endRefused(client, refusal)
-      client.resume() // what it sends meanwhile is dropped, or its end would not be seen
     }
   }
 
@@ -133,12 +132,14 @@ export class EgressProxy implements AsyncDisposable {
       if (client.destroyed) return record.end('abandoned')
       const refusal = asRefusal(error)
       record.end(refusal.outcome)
-      answerRefused(response, refusal, request.complete && !this.#turnedAway.has(client))
+      if (this.#turnedAway.has(client)) response.setHeader('connection', 'close')
+      answerRefused(request, response, refusal)
     }
   }
 
   /** Bytes that are not an HTTP request, headers that take too long, or a connection that broke. */
   #refuseBytes({ code }: NodeJS.ErrnoException, client: Socket): void {
+    if (isRefused(client)) return // the rest of a request that is already answered
     const outcome = code === 'ECONNRESET' || code === 'HPE_INVALID_EOF_STATE' ? 'abandoned' : 'invalid'
     const underWay = this.#busy.get(client)
     if (underWay || !client.writable) {

@@ -84,7 +84,6 @@ export class EgressSocket implements AsyncDisposable {
     } catch {
       record.end(client.destroyed ? 'abandoned' : 'unavailable')
       endRefused(client, new EgressRefusal('unavailable', 'the egress proxy is not running: try again in a moment'))
-      client.resume() // what it sends meanwhile is dropped, or its end would not be seen
     } finally {
       clearTimeout(late)
     }

@@ -1,6 +1,8 @@
-import { STATUS_CODES, type ServerResponse } from 'node:http'
+import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { TheazoServerError } from '../../../errors.ts'
+import { egressLimits } from './egress-limits.ts'
 
 /** How one request of code ended, in logs and metrics. */
 export const egressOutcomes = [
@@ -55,31 +57,54 @@ export function asRefusal(error: unknown): EgressRefusal {
   return error instanceof EgressRefusal ? error : new EgressRefusal('unreachable', 'the connection failed')
 }
 
+/** Sockets whose last answer is written. What their clients still send is dropped. */
+const refused = new WeakSet<Duplex>()
+
+/** Whether {@link endRefused} has answered on this socket. */
+export const isRefused = (socket: Duplex): boolean => refused.has(socket)
+
 /**
- * The whole answer, for a socket without a response object. Clients rarely show the body of a refused CONNECT, but many
- * show the reason after the status (Python does), so the message is there too.
+ * Writes the whole answer to a socket without a response object, and closes it. Clients rarely show the body of a refused
+ * CONNECT, but many show the reason after the status (Python does), so the message stands in both.
+ *
+ * A client that still sends its request reads the answer afterwards. If the socket were closed with unread bytes, the
+ * client would get a reset in place of the answer. So the rest is read and dropped until the client closes, but for
+ * at most {@link egressLimits.lingerMs}.
  */
 export function endRefused(socket: Socket, { status, message }: EgressRefusal): void {
+  if (refused.has(socket)) return
+  refused.add(socket)
   const body = `${message}\n`
   const reason = /^[ -~]*$/.test(message) ? message : STATUS_CODES[status]
-  socket.once('finish', () => socket.destroy())
+  const timer = setTimeout(() => socket.destroy(), egressLimits.lingerMs)
+  socket.once('close', () => clearTimeout(timer))
+  socket.once('end', () => socket.destroySoon())
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
+  socket.resume()
+  if (socket.readableEnded) socket.destroySoon()
 }
 
 /** The whole answer to a plain request, unless one has begun: then the connection is closed. */
-export function answerRefused(response: ServerResponse, { status, message }: EgressRefusal, keepsOpen: boolean): void {
+export function answerRefused(request: IncomingMessage, response: ServerResponse, refusal: EgressRefusal): void {
+  const { status, message } = refusal
   if (response.headersSent) {
     response.destroy()
+    return
+  }
+  const isNext = response.socket !== null // no other answer is being written to this connection
+  if (!request.complete && isNext) {
+    request.resume()
+    endRefused(request.socket, refusal)
     return
   }
   const body = Buffer.from(`${message}\n`)
   response.writeHead(status, {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': body.length,
-    ...(!keepsOpen && { connection: 'close' }),
+    ...(!request.complete && { connection: 'close' }),
   })
   response.end(body)
 }
