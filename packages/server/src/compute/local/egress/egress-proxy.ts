@@ -40,6 +40,8 @@ export class EgressProxy implements AsyncDisposable {
   readonly #upstreams = new Set<Socket>()
   /** Connections beyond the limit, which get a 503. */
   readonly #turnedAway = new WeakSet<Duplex>()
+  /** Uses of the network that have not ended. */
+  readonly #open = new Set<OpenRecord>()
   /** Connections with a request under way. */
   readonly #busy = new WeakMap<Duplex, OpenRecord>()
 
@@ -78,6 +80,7 @@ export class EgressProxy implements AsyncDisposable {
     const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
     for (const socket of [...this.#clients, ...this.#upstreams]) socket.destroy()
     await closed
+    await Promise.all([...this.#open].map(({ ended }) => ended)) // or the last records would come after the end
   }
 
   #take(client: Socket): void {
@@ -176,6 +179,9 @@ export class EgressProxy implements AsyncDisposable {
   }
 
   #begin(): OpenRecord {
-    return new OpenRecord(this.#options.onEnd)
+    const record = new OpenRecord(this.#options.onEnd)
+    this.#open.add(record)
+    void record.ended.then(() => this.#open.delete(record))
+    return record
   }
 }

@@ -20,10 +20,16 @@ export class OpenRecord {
   upstream: Socket | undefined
   readonly #onEnd: (record: EgressRecord) => void
   readonly #startedAt = performance.now()
+  readonly #ended = Promise.withResolvers<void>()
   #isEnded = false
 
   constructor(onEnd: (record: EgressRecord) => void) {
     this.#onEnd = onEnd
+  }
+
+  /** Resolves when the outcome is reported. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
   }
 
   /** Reports the first outcome; later calls do nothing. */
@@ -33,5 +39,6 @@ export class OpenRecord {
     const { bytesWritten: bytesUp = 0, bytesRead: bytesDown = 0 } = this.upstream ?? {}
     const durationMs = Math.round(performance.now() - this.#startedAt)
     this.#onEnd({ target: this.target, outcome, bytesUp, bytesDown, durationMs })
+    this.#ended.resolve()
   }
 }

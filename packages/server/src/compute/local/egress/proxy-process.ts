@@ -75,9 +75,10 @@ export class ProxyProcess implements AsyncDisposable {
   async close(number: number): Promise<void> {
     const way = this.#ways.get(number)
     if (!way) return
-    way.isClosing = true
     if (this.#child) {
-      this.#child.say({ kind: 'close', number })
+      // Once: the proxy would answer a second order at once, before the records of the first.
+      if (!way.isClosing) this.#child.say({ kind: 'close', number })
+      way.isClosing = true
       await Promise.race([way.closed.promise, sleep(closeMs, undefined, { ref: false })])
     }
     this.#ways.delete(number)
