@@ -1,7 +1,12 @@
 import type { Agent, Feature, Session, Theazo } from '@theazo/core'
 import { describe, expect, test } from 'vitest'
 import { collect } from './collect.ts'
-import type { ReferencePart } from './client-suite.ts'
+
+/**
+ * Parts of the reference that a server may lack: `code` where it mocks what it is given to run (test keys), and `run`
+ * where its agents have no model that reads the directives of test keys.
+ */
+export type ReferencePart = 'code' | 'run'
 
 /** The server under test; what is opened before the tests is reached by a call. */
 interface Subject {

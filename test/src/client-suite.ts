@@ -1,17 +1,11 @@
 import { type Agent, ConfigurationError, type Feature, type Session, Theazo, type TheazoOptions } from '@theazo/core'
 import { collect } from './collect.ts'
-import { describeParts, leaveOut } from './client-suite-extensions.ts'
+import { describeParts, leaveOut, type ReferencePart } from './client-suite-extensions.ts'
 import { describeRuns } from './client-suite-runs.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 /** A server to test, and how the client reaches it. */
 export type OpenServer = () => Promise<TheazoOptions & { baseUrl: string; apiKey: string } & AsyncDisposable>
-
-/**
- * Parts of the reference that a server may lack: `code` where it mocks what it is given to run (test keys), and `run`
- * where its agents have no model that reads the directives of test keys.
- */
-export type ReferencePart = 'code' | 'run'
 
 /**
  * What the client does against any server of the contract. Parts that need an extension are chosen by what the server

@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import { type ApiAnswer, errorAnswer } from './api-answer.ts'
-import type { RecordedRequest } from './fault-server.ts'
+import type { ApiRequest } from './fake-api.ts'
 
 /** What a fault has in its hands. */
 interface Exchange {
-  request: RecordedRequest
+  request: ApiRequest
   response: ServerResponse
   /** What every answer carries: the request id, and the features where the server tells them. */
   headers: Record<string, string>

@@ -1,16 +1,17 @@
-import type { AgentEvent } from './agent-events.ts'
-import { batchIterator } from './batch-iterator.ts'
+import type { AgentEvent } from './streams/agent-events.ts'
+import { batchIterator } from './streams/batch-iterator.ts'
 import { configurationError } from './errors.ts'
-import type { EventStream } from './event-stream.ts'
-import type { EventStreamOptions } from './event-stream-options.ts'
-import { exec, type ExecChunk, type ExecOptions, type ExecStreamOptions } from './exec.ts'
-import { SandboxFiles } from './files.ts'
-import { Run } from './run.ts'
-import type { AttachOptions, RunOptions } from './run-source.ts'
-import { AgentTasks } from './tasks.ts'
-import type { Transport, TransportRequest } from './transport.ts'
-import { setTransport } from './transport-of.ts'
-import type { CallOptions } from './transport-options.ts'
+import type { EventStream } from './streams/event-stream.ts'
+import type { EventStreamOptions } from './streams/event-stream-options.ts'
+import { exec } from './exec/exec.ts'
+import type { ExecChunk, ExecOptions, ExecStreamOptions } from './exec/exec-options.ts'
+import { SandboxFiles } from './files/files.ts'
+import { Run } from './runs/run.ts'
+import type { AttachOptions, RunOptions } from './runs/run-source.ts'
+import { AgentTasks } from './runs/tasks.ts'
+import type { Transport, TransportRequest } from './transport/transport.ts'
+import { setTransport } from './transport/transport-of.ts'
+import type { CallOptions } from './transport/transport-options.ts'
 import type { ExecResult, Language, OkBody, Agent as WireAgent } from './wire.ts'
 
 /**
@@ -91,7 +92,7 @@ export class Agent implements AsyncDisposable {
     code: string,
     { signal, ...options }: ExecStreamOptions = {},
   ): AsyncGenerator<ExecChunk, void, undefined> {
-    const { execChunks } = await import('./exec-stream.ts')
+    const { execChunks } = await import('./exec/exec-stream.ts')
     yield* execChunks((callbacks) => this.exec(lang, code, { ...options, ...callbacks }), signal)
   }
 
@@ -111,7 +112,7 @@ export class Agent implements AsyncDisposable {
     let stream: EventStream | undefined
     const next = async (): Promise<AgentEvent[] | undefined> => {
       if (!stream) {
-        const { EventStream } = await import('./event-stream.ts')
+        const { EventStream } = await import('./streams/event-stream.ts')
         if (isLeft) return undefined
         stream = new EventStream(this.#transport, this.id, options)
         await stream.open()

@@ -1,11 +1,11 @@
 import { Agent } from './agent.ts'
-import { parseJson, readText } from './answers.ts'
+import { parseJson, readText } from './transport/answers.ts'
 import { ConflictError, TimeoutError } from './errors.ts'
-import { itemsOf, type ListOptions, PagedList } from './pages.ts'
-import type { Transport } from './transport.ts'
-import type { CallOptions } from './transport-options.ts'
+import { itemsOf, type ListOptions, PagedList } from './transport/pages.ts'
+import type { Transport } from './transport/transport.ts'
+import type { CallOptions } from './transport/transport-options.ts'
 import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Feature, Page, Agent as WireAgent } from './wire.ts'
-import { errorOf } from './wire-error.ts'
+import { errorOf } from './transport/wire-error.ts'
 
 /** What a new agent is given. */
 export interface CreateAgentOptions extends CallOptions, CreateAgentExtensions {

@@ -1,9 +1,9 @@
 import { Agent } from './agent.ts'
 import { Agents } from './agents.ts'
 import { Session, Sessions } from './sessions.ts'
-import { Transport } from './transport.ts'
-import { setTransport } from './transport-of.ts'
-import type { TransportOptions } from './transport-options.ts'
+import { Transport } from './transport/transport.ts'
+import { setTransport } from './transport/transport-of.ts'
+import type { TransportOptions } from './transport/transport-options.ts'
 import { Usage } from './usage.ts'
 
 /** Options of the client; all have a default. */

@@ -15,11 +15,11 @@ export type {
   ToolResultEvent,
   UnknownEvent,
   UnreadableEvent,
-} from './agent-events.ts'
+} from './streams/agent-events.ts'
 export { Agents, SessionAgents, type CreateAgentOptions, type ListAgentsOptions } from './agents.ts'
 export { Theazo, type TheazoOptions } from './client.ts'
-export type { ByteContent, StreamContent } from './byte-content.ts'
-export type { Clock } from './clock.ts'
+export type { ByteContent, StreamContent } from './files/byte-content.ts'
+export type { Clock } from './transport/clock.ts'
 export {
   ConfigurationError,
   ConflictError,
@@ -44,23 +44,23 @@ export {
   type TheazoErrorCode,
   type TheazoErrorOptions,
 } from './errors.ts'
-export type { EventStreamOptions } from './event-stream-options.ts'
-export type { ExecChunk, ExecOptions, ExecStreamOptions } from './exec.ts'
-export {
-  SandboxFiles,
-  type FileEntry,
-  type FileHost,
-  type FileOptions,
-  type ListFilesOptions,
-  type ReadFileOptions,
-  type RemoveFileOptions,
-  type SandboxFilesOptions,
-} from './files.ts'
-export type { RunCallbacks } from './forward.ts'
-export { PagedList, type ListOptions } from './pages.ts'
-export { Run } from './run.ts'
-export type { RunResult } from './run-outcome.ts'
-export type { AttachOptions, RunOptions } from './run-source.ts'
+export type { EventStreamOptions } from './streams/event-stream-options.ts'
+export type { ExecChunk, ExecOptions, ExecStreamOptions } from './exec/exec-options.ts'
+export { SandboxFiles } from './files/files.ts'
+export type {
+  FileEntry,
+  FileHost,
+  FileOptions,
+  ListFilesOptions,
+  ReadFileOptions,
+  RemoveFileOptions,
+  SandboxFilesOptions,
+} from './files/file-options.ts'
+export type { RunCallbacks } from './runs/forward.ts'
+export { PagedList, type ListOptions } from './transport/pages.ts'
+export { Run } from './runs/run.ts'
+export type { RunResult } from './runs/run-outcome.ts'
+export type { AttachOptions, RunOptions } from './runs/run-source.ts'
 export {
   Session,
   Sessions,
@@ -69,8 +69,8 @@ export {
   type SessionForUserOptions,
   type UpdateSessionOptions,
 } from './sessions.ts'
-export { AgentTasks } from './tasks.ts'
-export type { AttemptEvent, CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
+export { AgentTasks } from './runs/tasks.ts'
+export type { AttemptEvent, CallOptions, RequestHooks, TransportOptions } from './transport/transport-options.ts'
 export { Usage, type UsageSummaryOptions } from './usage.ts'
 export type {
   Agent as WireAgent,

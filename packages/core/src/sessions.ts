@@ -1,10 +1,10 @@
 import { SessionAgents } from './agents.ts'
 import { configurationError } from './errors.ts'
-import { itemsOf, type ListOptions, PagedList } from './pages.ts'
-import { encodeSegment, isDotSegment } from './request-parts.ts'
-import type { Transport, TransportRequest } from './transport.ts'
-import { setTransport } from './transport-of.ts'
-import type { CallOptions } from './transport-options.ts'
+import { itemsOf, type ListOptions, PagedList } from './transport/pages.ts'
+import { encodeSegment, isDotSegment } from './transport/request-parts.ts'
+import type { Transport, TransportRequest } from './transport/transport.ts'
+import { setTransport } from './transport/transport-of.ts'
+import type { CallOptions } from './transport/transport-options.ts'
 import type {
   CreateSessionBody,
   Feature,

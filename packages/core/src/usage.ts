@@ -1,6 +1,6 @@
 import { configurationError } from './errors.ts'
-import type { Transport } from './transport.ts'
-import type { CallOptions } from './transport-options.ts'
+import type { Transport } from './transport/transport.ts'
+import type { CallOptions } from './transport/transport-options.ts'
 import type { Feature, UsageSummary } from './wire.ts'
 
 /** Which usage is summed. */

@@ -2,7 +2,7 @@ import type { Agent } from '../agent.ts'
 import type { CreateAgentOptions } from '../agents.ts'
 import { configurationError } from '../errors.ts'
 import type { Session } from '../sessions.ts'
-import type { CallOptions } from '../transport-options.ts'
+import type { CallOptions } from '../transport/transport-options.ts'
 
 /** How a pool makes and keeps sandboxes. */
 export interface SandboxPoolOptions {

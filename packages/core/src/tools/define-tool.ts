@@ -1,5 +1,5 @@
 import type { z } from 'zod/v4'
-import { abortable } from '../abortable.ts'
+import { abortable } from '../transport/abortable.ts'
 import { NotSupportedError, TheazoError } from '../errors.ts'
 import { cleanData, cleanText, modelText } from './model-text.ts'
 import type { ToolImage } from './tool-images.ts'

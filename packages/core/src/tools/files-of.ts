@@ -1,4 +1,4 @@
-import { SandboxFiles } from '../files.ts'
+import { SandboxFiles } from '../files/files.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
 /** The sandbox's files, whatever kind of sandbox it is. */

@@ -1,5 +1,5 @@
 import { TheazoError } from '../errors.ts'
-import { toBase64 } from '../base64.ts'
+import { toBase64 } from '../files/base64.ts'
 import type { ExecFile } from '../wire.ts'
 import { filesOf, sizeText } from './files-of.ts'
 import { type ImageInfo, imageInfo } from './image-info.ts'

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { databaseName } from '../store/database.ts'
-import type { Finding } from './findings.ts'
+import type { Finding } from './finding.ts'
 
 /** Idle agents in a data folder, whether or not a server runs on it: each is billed until something ends it. */
 export function agentFindings(dataDir: string | undefined): Finding[] {

@@ -1,5 +1,5 @@
 import { type Flag, flagTable, folderOf, readFlags } from './flags.ts'
-import type { Finding } from './findings.ts'
+import type { Finding } from './finding.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {

@@ -4,17 +4,8 @@ import { resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
 import { agentFindings } from './agent-findings.ts'
+import type { Finding } from './finding.ts'
 import { limitFindings } from './limit-findings.ts'
-
-/** One thing that was looked at. */
-export interface Finding {
-  name: string
-  /** `absent` the server can do without; with anything `missing` it does not start. */
-  state: 'ok' | 'absent' | 'missing'
-  says: string
-  /** What to do about it, where it is not there. */
-  fix?: string
-}
 
 const run = promisify(execFile)
 const oldestNode = [22, 18] as const

@@ -1,5 +1,5 @@
 import type { HeldLimits } from '../compute/local/local-host.ts'
-import type { Finding } from './findings.ts'
+import type { Finding } from './finding.ts'
 
 const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'
 

@@ -3,7 +3,6 @@ import type { DiskImages } from './disk-images.ts'
 import type { Egress } from './egress/egress.ts'
 import type { FairQueue } from '../../fair-queue.ts'
 import type { Launcher } from './launcher.ts'
-import type { LocalSandbox } from './local-sandbox.ts'
 import type { SandboxOptions, SandboxSettings } from './sandbox-options.ts'
 import type { TypeScriptCompiler } from './typescript/typescript-compiler.ts'
 
@@ -54,6 +53,6 @@ export interface LocalHost extends LocalProviderOptions {
   diskImages: DiskImages | undefined
   /** A name that no other sandbox of this server has had. */
   nextName: () => string
-  /** Is told when a sandbox is gone for good. */
-  forget: (sandbox: LocalSandbox) => void
+  /** Called with the id of a sandbox when it is gone for good. */
+  forget: (id: string) => void
 }

@@ -11,8 +11,9 @@ import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
 import { Launcher } from './launcher.ts'
+import type { AgentNetwork } from './agent-network.ts'
 import type { HeldLimits, LocalHost, LocalProviderOptions } from './local-host.ts'
-import { type AgentNetwork, aheadOwner, LocalSandbox } from './local-sandbox.ts'
+import { aheadOwner, LocalSandbox } from './local-sandbox.ts'
 import { checkOwnLimits } from './own-limits.ts'
 import { sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
@@ -74,7 +75,7 @@ export class LocalProvider implements ComputeProvider {
       ...host,
       starts: new FairQueue(Math.max(4, 2 * availableParallelism())),
       nextName: () => `sandbox-${(this.#lastNumber += 1)}`,
-      forget: (sandbox) => this.#sandboxes.delete(sandbox.id),
+      forget: (id) => this.#sandboxes.delete(id),
     }
     this.#userOf = userOf
     this.#watcher = new Watcher(this.#host, () => this.#sandboxes.values())

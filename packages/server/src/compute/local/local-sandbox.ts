@@ -2,7 +2,8 @@ import { chmod, chown, mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SandboxEndedError, SandboxStartError } from '../../errors.ts'
 import { orAbort } from '../../or-abort.ts'
-import type { ExecOutcome, ExecRequest, NetworkPolicy, OutputSink, Sandbox } from '../compute-provider.ts'
+import type { ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
+import type { AgentNetwork } from './agent-network.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
 import { filesPath, mountDisk, removeFiles, unmountDisk } from './disk-images.ts'
 import type { OpenEgress } from './egress/egress.ts'
@@ -13,11 +14,6 @@ import { RunningSandbox } from './running-sandbox.ts'
 
 /** Has turns like a project: sandboxes that are made ahead belong to none. */
 export const aheadOwner = ' ahead'
-
-/** What an agent's sandbox may reach, with whose that is. */
-export interface AgentNetwork extends NetworkPolicy {
-  agentId: string
-}
 
 /** One agent's folders, and its processes while there are any: they start with the first exec, or before it. */
 export class LocalSandbox implements Sandbox {
@@ -106,7 +102,7 @@ export class LocalSandbox implements Sandbox {
     try {
       await removeFiles(this.#host.launcher.run, this.path)
     } finally {
-      this.#host.forget(this) // prune removes the files that are left
+      this.#host.forget(this.#id) // prune removes the files that are left
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ConnectionError, RateLimitedError, TheazoError, TimeoutError } from './errors.ts'
+import { ConnectionError, RateLimitedError, TheazoError, TimeoutError } from '../errors.ts'
 
 /** Why an attempt failed, as far as sending it again is concerned. */
 export type RetryCause =

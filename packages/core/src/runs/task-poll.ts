@@ -1,7 +1,7 @@
-import { StreamError, TheazoError } from './errors.ts'
-import { backoffMs } from './retry.ts'
-import type { Transport } from './transport.ts'
-import type { Agent as WireAgent, Task } from './wire.ts'
+import { StreamError, TheazoError } from '../errors.ts'
+import { backoffMs } from '../transport/retry.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { Agent as WireAgent, Task } from '../wire.ts'
 
 /** The task as the server last knew it; undefined where it keeps none of that id. */
 async function findTask(

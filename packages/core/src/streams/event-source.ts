@@ -1,6 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import { BodyFault } from './answers.ts'
-import { StreamError } from './errors.ts'
+import { BodyFault } from '../transport/answers.ts'
+import { StreamError } from '../errors.ts'
 
 /** Bytes without the end of a message; more is not buffered. The API's largest are outputs of 10 MiB. */
 const maxPendingBytes = 32 * 1024 * 1024

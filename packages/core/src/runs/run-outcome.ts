@@ -1,8 +1,8 @@
-import type { AgentEvent } from './agent-events.ts'
-import type { Clock } from './clock.ts'
-import type { TheazoError } from './errors.ts'
-import type { Money, Task } from './wire.ts'
-import { errorOf } from './wire-error.ts'
+import type { AgentEvent } from '../streams/agent-events.ts'
+import type { Clock } from '../transport/clock.ts'
+import type { TheazoError } from '../errors.ts'
+import type { Money, Task } from '../wire.ts'
+import { errorOf } from '../transport/wire-error.ts'
 
 /** What a run gave. */
 export interface RunResult {

@@ -1,14 +1,14 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { type AgentEvent, EventNormalizer } from './agent-events.ts'
-import { BodyFault, invalidResponse, isEventStream } from './answers.ts'
-import { StreamError, TimeoutError } from './errors.ts'
+import { BodyFault, invalidResponse, isEventStream } from '../transport/answers.ts'
+import { StreamError, TimeoutError } from '../errors.ts'
 import { eventNumber } from './event-number.ts'
 import { EventSourceReader } from './event-source.ts'
 import type { FollowOptions } from './event-stream-options.ts'
-import { backoffMs, isPassing, maxRetryAfterMs } from './retry.ts'
-import { Lifetime, timer } from './lifetime.ts'
-import type { Transport } from './transport.ts'
-import type { Agent as WireAgent } from './wire.ts'
+import { backoffMs, isPassing, maxRetryAfterMs } from '../transport/retry.ts'
+import { Lifetime, timer } from '../transport/lifetime.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { Agent as WireAgent } from '../wire.ts'
 
 const heartbeatIdleMs = 45_000
 const silentIdleMs = 300_000

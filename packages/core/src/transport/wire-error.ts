@@ -12,10 +12,10 @@ import {
   type TheazoErrorOptions,
   UnauthorizedError,
   UnprocessableEntityError,
-} from './errors.ts'
+} from '../errors.ts'
 import { isRecord } from './is-record.ts'
 import { redactedData } from './redaction.ts'
-import type { WireErrorCode } from './wire.ts'
+import type { WireErrorCode } from '../wire.ts'
 
 type WireErrorClass = new (message: string, options: TheazoErrorOptions) => TheazoError
 

@@ -1,5 +1,5 @@
-import { InvalidResponseError } from './errors.ts'
-import type { Page } from './wire.ts'
+import { InvalidResponseError } from '../errors.ts'
+import type { Page } from '../wire.ts'
 
 /** Which part of a list, and how much at once. */
 export interface ListOptions {

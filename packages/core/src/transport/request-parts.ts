@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { configurationError } from './errors.ts'
+import { configurationError } from '../errors.ts'
 
 /** @throws {ConfigurationError} for what no path can carry: `.` and `..` walk it in every encoding (WHATWG URL, 4.4). */
 export function encodeSegment(segment: unknown): string {

@@ -1,6 +1,6 @@
-import type { EventStreamOptions } from './event-stream-options.ts'
-import type { Transport } from './transport.ts'
-import type { CallOptions } from './transport-options.ts'
+import type { EventStreamOptions } from '../streams/event-stream-options.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { CallOptions } from '../transport/transport-options.ts'
 
 /** How a run is started and followed. `timeoutMs` is the whole run's; default none. */
 export interface RunOptions extends Omit<EventStreamOptions, 'lastEventId'>, Pick<CallOptions, 'idempotencyKey'> {}

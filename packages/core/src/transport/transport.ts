@@ -1,6 +1,7 @@
 import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './answers.ts'
+import type { Attempt } from './attempt.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { configurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from './errors.ts'
+import { configurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from '../errors.ts'
 import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
@@ -8,7 +9,7 @@ import { assertTimeout, Lifetime } from './lifetime.ts'
 import { assertHeader, encodeSegment, jsonBody, queryString } from './request-parts.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
-import type { Feature } from './wire.ts'
+import type { Feature } from '../wire.ts'
 import { wireFault } from './wire-error.ts'
 
 /** One call, as the resources of the client make it. */
@@ -29,18 +30,6 @@ export interface TransportRequest extends CallOptions {
 
 /** Reads an answer that is 2xx. */
 type ReadAnswer<T> = (response: Response, attempt: Attempt) => Promise<T>
-
-/** What a reader may say of the attempt it reads. */
-export interface Attempt {
-  /** Method and path, for messages. */
-  readonly call: string
-  /** Fires at the deadline and at the caller's abort. */
-  readonly signal: AbortSignal
-  /** Takes the key out of a text: a server may send back what it was sent. */
-  readonly redact: (text: string) => string
-  /** Set once something of the answer has been given on: it is then not asked for again. */
-  isFinal: boolean
-}
 
 const defaultBaseUrl = 'https://api.theazo.com/v1'
 const defaultTimeoutMs = 30_000

@@ -1,11 +1,12 @@
-import { parseJson, requestIdOf } from './answers.ts'
-import { ConnectionError, type TheazoError } from './errors.ts'
-import { EventSourceReader } from './event-source.ts'
-import { type ExecChunk, type ExecOptions, told } from './exec.ts'
-import { redactedData } from './redaction.ts'
-import type { Attempt } from './transport.ts'
-import type { ExecResult } from './wire.ts'
-import { errorOf } from './wire-error.ts'
+import { parseJson, requestIdOf } from '../transport/answers.ts'
+import { ConnectionError, type TheazoError } from '../errors.ts'
+import { EventSourceReader } from '../streams/event-source.ts'
+import { awaitCallback } from './await-callback.ts'
+import type { ExecChunk, ExecOptions } from './exec-options.ts'
+import { redactedData } from '../transport/redaction.ts'
+import type { Attempt } from '../transport/attempt.ts'
+import type { ExecResult } from '../wire.ts'
+import { errorOf } from '../transport/wire-error.ts'
 
 /** What travels as one event of a streamed exec, by its name: output, the result, an error in its place. */
 type Piece = { text: string; code: string; message: string; details?: Record<string, unknown> } & ExecResult
@@ -24,8 +25,8 @@ export async function readExecStream(
         attempt.signal.throwIfAborted()
         if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // of a newer server
         const piece = parseJson<Piece>(response, data, attempt)
-        if (event === 'stdout') await told(onStdout?.(piece.text), attempt.signal)
-        else if (event === 'stderr') await told(onStderr?.(piece.text), attempt.signal)
+        if (event === 'stdout') await awaitCallback(onStdout?.(piece.text), attempt.signal)
+        else if (event === 'stderr') await awaitCallback(onStderr?.(piece.text), attempt.signal)
         else if (event === 'exit') return piece
         else if (event === 'error') throw streamedError(response, piece, attempt)
       }

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
-import { Theazo } from './client.ts'
+import { Theazo } from '../client.ts'
 
 const apiKey = 'th_live_0123456789abcdef'
 /** The key as JSON may also write it: no text search finds it before it is parsed. */

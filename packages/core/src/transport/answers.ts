@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ConnectionError, InvalidResponseError } from './errors.ts'
+import { ConnectionError, InvalidResponseError } from '../errors.ts'
 import { isRecord } from './is-record.ts'
-import type { Attempt } from './transport.ts'
+import type { Attempt } from './attempt.ts'
 
 /** What a message says of the call, and what it must not hold. */
 type AnswerContext = Pick<Attempt, 'call' | 'redact'>

@@ -7,7 +7,7 @@ import type {
   ThinkingEvent,
   ToolCallEvent,
   ToolResultEvent,
-} from './agent-events.ts'
+} from '../streams/agent-events.ts'
 
 type Callback<Event> = (event: Event) => unknown
 

@@ -1,6 +1,6 @@
-import { TheazoError } from './errors.ts'
+import { TheazoError } from '../errors.ts'
 import type { CallOptions } from './transport-options.ts'
-import type { Feature } from './wire.ts'
+import type { Feature } from '../wire.ts'
 
 /**
  * What the server at the base URL can do beyond the reference (contract, Basics): told by the header `Theazo-Features`

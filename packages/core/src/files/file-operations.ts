@@ -1,6 +1,6 @@
 import { toBase64 } from './base64.ts'
 import { byteChunks, knownSize } from './byte-content.ts'
-import { configurationError, FileError, type FileErrorCode } from './errors.ts'
+import { configurationError, FileError, type FileErrorCode } from '../errors.ts'
 import type {
   FileEntry,
   FileHost,
@@ -9,7 +9,7 @@ import type {
   ReadFileOptions,
   RemoveFileOptions,
   SandboxFilesOptions,
-} from './files.ts'
+} from './file-options.ts'
 import { fileAnswer, fileProgram, type FileRequest } from './files-program.ts'
 
 /** Bytes of the largest file that is read or written. */

@@ -1,6 +1,6 @@
-import type { Transport } from './transport.ts'
-import type { CallOptions } from './transport-options.ts'
-import type { OkBody, Task } from './wire.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { CallOptions } from '../transport/transport-options.ts'
+import type { OkBody, Task } from '../wire.ts'
 
 /** The tasks of one agent. They need the extension `tasks`. */
 export class AgentTasks {

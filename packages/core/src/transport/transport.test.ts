@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import packageJson from '../package.json' with { type: 'json' }
-import { Theazo } from './client.ts'
-import { ConfigurationError } from './errors.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { Theazo } from '../client.ts'
+import { ConfigurationError } from '../errors.ts'
 import { version } from './version.ts'
 
 const apiKey = 'th_live_secret-of-the-test'

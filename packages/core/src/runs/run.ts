@@ -1,18 +1,18 @@
-import { abortable } from './abortable.ts'
-import type { AgentEvent } from './agent-events.ts'
-import { batchIterator } from './batch-iterator.ts'
-import { Broadcast, type Cursor } from './broadcast.ts'
-import { StreamError, TheazoError, TimeoutError } from './errors.ts'
-import type { EventStream } from './event-stream.ts'
+import { abortable } from '../transport/abortable.ts'
+import type { AgentEvent } from '../streams/agent-events.ts'
+import { batchIterator } from '../streams/batch-iterator.ts'
+import { Broadcast, type Cursor } from '../streams/broadcast.ts'
+import { StreamError, TheazoError, TimeoutError } from '../errors.ts'
+import type { EventStream } from '../streams/event-stream.ts'
 import { deliver, type RunCallbacks } from './forward.ts'
-import { Lifetime } from './lifetime.ts'
+import { Lifetime } from '../transport/lifetime.ts'
 import { finalEvent, outcomeOf, soon, type RunOutcome, type RunResult } from './run-outcome.ts'
 import type { RunSource } from './run-source.ts'
 import { finishedTask, pollTask } from './task-poll.ts'
 import { AgentTasks } from './tasks.ts'
-import type { CallOptions } from './transport-options.ts'
-import type { RunAccepted, Task } from './wire.ts'
-import { errorOf } from './wire-error.ts'
+import type { CallOptions } from '../transport/transport-options.ts'
+import type { RunAccepted, Task } from '../wire.ts'
+import { errorOf } from '../transport/wire-error.ts'
 
 /** For telling the server that an aborted task is to end; nobody waits for it. */
 const cancelTimeoutMs = 10_000
@@ -171,7 +171,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   async #open(): Promise<void> {
     const { transport, agentId, taskId, options } = this.#source
     // What reads streams is loaded with the first one.
-    const { EventStream } = await import('./event-stream.ts')
+    const { EventStream } = await import('../streams/event-stream.ts')
     if (this.#over) return
     this.#stream = new EventStream(transport, agentId, {
       ...options,

@@ -1,4 +1,4 @@
-import { configurationError } from './errors.ts'
+import { configurationError } from '../errors.ts'
 
 /** The longest that a timer waits; beyond it would fire at once. */
 const maxTimerMs = 2 ** 31 - 1

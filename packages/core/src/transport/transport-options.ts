@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import type { TheazoError } from './errors.ts'
+import type { TheazoError } from '../errors.ts'
 
 /** How calls reach the API. */
 export interface TransportOptions {

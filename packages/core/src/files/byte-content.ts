@@ -1,5 +1,5 @@
-import { abortable } from './abortable.ts'
-import { ConfigurationError, configurationError } from './errors.ts'
+import { abortable } from '../transport/abortable.ts'
+import { ConfigurationError, configurationError } from '../errors.ts'
 
 /** Content of a file or of standard input, in every form that the platform has for bytes and text. */
 export type ByteContent = string | ArrayBuffer | SharedArrayBuffer | ArrayBufferView | Blob

@@ -1,7 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser'
-import { StreamError } from './errors.ts'
-import { isRecord } from './is-record.ts'
-import type { AgentStatus, Money } from './wire.ts'
+import { StreamError } from '../errors.ts'
+import { isRecord } from '../transport/is-record.ts'
+import type { AgentStatus, Money } from '../wire.ts'
 
 /** What every event carries. */
 interface EventBase {
