@@ -10,15 +10,15 @@ const names =
   process.argv.length > 2
     ? process.argv.slice(2)
     : [
-        'kill',
-        'api-fuzz',
-        'supervisor-faults',
-        'sandbox-endurance',
-        'pause-freeze',
-        'hostile-tenant',
-        'languages',
-        'core-files',
-        'core-exec-time',
+        'faults/kill',
+        'contract/api-fuzz',
+        'faults/supervisor-faults',
+        'sandbox/sandbox-endurance',
+        'sandbox/pause-freeze',
+        'faults/hostile-tenant',
+        'sandbox/languages',
+        'client/files',
+        'client/exec-time',
         'egress/hostile-proxy',
         'egress/proxy-process',
       ]

@@ -6,7 +6,7 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { generateText, isStepCount } from 'ai'
 import { createAgent } from 'langchain'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ModelServer, startModelServer } from '../model-server.ts'
+import { type ModelServer, startModelServer } from '../support/model-server.ts'
 import { aiSdkModels, langChainModels } from './provider-models.ts'
 
 /** An image of one pixel. */

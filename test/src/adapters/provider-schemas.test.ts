@@ -10,7 +10,7 @@ import { Ajv } from 'ajv'
 import { createAgent, providerStrategy } from 'langchain'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod/v4'
-import { type ModelServer, startModelServer } from '../model-server.ts'
+import { type ModelServer, startModelServer } from '../support/model-server.ts'
 import { aiSdkModels, langChainModels } from './provider-models.ts'
 
 /** Any part of a JSON Schema. */

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { say } from '../isolation/each-server.ts'
+import { say } from '../support/each-server.ts'
 import { hostileAnswers } from './hostile-answers.ts'
 import { hostileRequests } from './hostile-requests.ts'
 import { proxyPids } from './proxy-pids.ts'

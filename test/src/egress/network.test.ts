@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { processesOf, statusOf } from '../host-processes.ts'
-import { say } from '../isolation/each-server.ts'
+import { processesOf, statusOf } from '../support/host-processes.ts'
+import { say } from '../support/each-server.ts'
 import { canMakeWorlds, createWorld, type Seen, type World, type WorldServer } from './world.ts'
 
 let world: World

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { commandOf, statusOf } from '../host-processes.ts'
+import { commandOf, statusOf } from '../support/host-processes.ts'
 
 /** Processes of the egress proxy, of one server or of all. */
 export function proxyPids(serverPid?: number): number[] {

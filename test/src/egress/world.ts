@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { type Agent, Theazo } from '@theazo/core'
-import { userOf } from '../isolation/each-server.ts'
-import { selfSigned } from '../self-signed.ts'
-import { root, type ServerProcess, startServer } from '../server-process.ts'
+import { userOf } from '../support/each-server.ts'
+import { selfSigned } from '../support/self-signed.ts'
+import { root, type ServerProcess, startServer } from '../support/server-process.ts'
 
 /** A request that reached a target. */
 export interface Seen {

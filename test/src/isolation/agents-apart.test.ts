@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 onEachServer((server) => {
   describe('shared memory', () => {

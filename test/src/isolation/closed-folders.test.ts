@@ -1,7 +1,7 @@
 // Code that closes again and again what other execs of its agent need: they run, or are refused in plain words.
 import { expect, test } from 'vitest'
 import type { Agent, Language } from '@theazo/core'
-import { allUsable, onEachServer, usable } from './each-server.ts'
+import { allUsable, onEachServer, usable } from '../support/each-server.ts'
 
 /** Goes on in the background. */
 const closing = (paths: string): string => `

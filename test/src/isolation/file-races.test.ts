@@ -1,7 +1,7 @@
 // Code that swaps folders for links while the tools work on files.
 import { type Agent, SandboxFiles } from '@theazo/core'
 import { expect, test } from 'vitest'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 /** Before the program enters the folder `a`, as code beside it might: a link takes its place. */
 const swap = (target: string): string => `

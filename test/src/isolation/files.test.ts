@@ -3,8 +3,8 @@ import { existsSync, linkSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { errorOf } from '../error-of.ts'
-import { onEachServer, say } from './each-server.ts'
+import { errorOf } from '../support/error-of.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 onEachServer((server) => {
   test.each(

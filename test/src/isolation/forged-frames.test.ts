@@ -1,6 +1,6 @@
 // Code that speaks the supervisor's own protocol (packages/server/src/compute/local/inside/wire.py) changes no exec.
 import { expect, test } from 'vitest'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 /**
  * Opens every descriptor of every process it can see, until told to stop, and writes whole, valid frames to what is a

@@ -20,7 +20,7 @@
 // | python3, node or bash that code itself starts         | accepted: their start is as anywhere, PYTHONPATH included        |
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 const forged = 'console.log("FORGED")'
 

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { allUsable, onEachServer, say, usable } from './each-server.ts'
+import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
 
 const calls = `
 import ctypes, errno, socket, struct

@@ -2,7 +2,7 @@
 import { readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 import { hostProcess, leave, processesOfAgent, type SandboxProcess } from './sandbox-processes.ts'
 
 onEachServer((server) => {

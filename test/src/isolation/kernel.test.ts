@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, say } from './each-server.ts'
+import { onEachServer, say } from '../support/each-server.ts'
 
 /** Calls by number in Python, and prints the error's name or `ok`. */
 const syscall = (number: number, args: string): string => `

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { allUsable, onEachServer, say, usable } from './each-server.ts'
+import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
 
 /** Bash that fills a folder up, and fails where it is not full then. */
 const full = (folder: string): string =>

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, userOf, say } from './each-server.ts'
+import { onEachServer, userOf, say } from '../support/each-server.ts'
 
 /** 169.254.169.254 is where clouds keep the machine's credentials; the others stand for a private network. */
 const addresses = ['127.0.0.1', '169.254.169.254', '10.13.13.13', '192.168.77.1', '::1', 'fd00:ec2::254']

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { root } from '../server-process.ts'
+import { root } from '../support/server-process.ts'
 
 test.each([
   ['-Hn 2000', 'The hard limit of open files is 2000 for this process, and sandboxes need 4096. Raise it'],

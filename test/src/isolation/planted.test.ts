@@ -1,7 +1,7 @@
 // Files that code leaves for interpreters to find: they run where their own language looks for them, and nowhere else.
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
-import { allUsable, onEachServer, say, usable } from './each-server.ts'
+import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
 import { processesOfAgent } from './sandbox-processes.ts'
 
 /** Writes down which process runs it, and says so where it can be heard. */

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { allUsable, inheritedText, onEachServer, say, serverSecret, usable } from './each-server.ts'
+import { allUsable, inheritedText, onEachServer, say, serverSecret, usable } from '../support/each-server.ts'
 import { hostProcess, leave, processesOfAgent } from './sandbox-processes.ts'
 
 onEachServer((server) => {

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
-import { statusOf } from '../host-processes.ts'
+import { statusOf } from '../support/host-processes.ts'
 
 /** A process of a sandbox, as the host sees it. */
 export interface SandboxProcess {

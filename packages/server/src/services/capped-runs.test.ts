@@ -1,8 +1,8 @@
 // Tasks of live keys, whose model says what the test lets it say, when it lets it.
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { AgentStream } from '../../../../test/src/agent-stream.ts'
-import { ApiCaller } from '../../../../test/src/api-caller.ts'
-import { StepClock } from '../../../../test/src/step-clock.ts'
+import { AgentStream } from '../../../../test/src/support/agent-stream.ts'
+import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
+import { StepClock } from '../../../../test/src/support/step-clock.ts'
 import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
 import { microCents } from '../pricing.ts'
 import { createServer, type Server } from '../server.ts'

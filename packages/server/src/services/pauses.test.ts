@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { ApiCaller } from '../../../../test/src/api-caller.ts'
+import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
 import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
 import { createServer, type Server } from '../server.ts'
 

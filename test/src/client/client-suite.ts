@@ -1,0 +1,246 @@
+import { type Agent, ConfigurationError, type Feature, type Session, Theazo, type TheazoOptions } from '@theazo/core'
+import { collect } from '../support/collect.ts'
+import { describeParts, leaveOut, type ReferencePart } from './client-suite-extensions.ts'
+import { describeRuns } from './client-suite-runs.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+/** A server to test, and how the client reaches it. */
+export type OpenServer = () => Promise<TheazoOptions & { baseUrl: string; apiKey: string } & AsyncDisposable>
+
+/**
+ * What the client does against any server of the contract. Parts that need an extension are chosen by what the server
+ * shows in `Theazo-Features`; where it lacks one, the client's refusal is tested in its place.
+ *
+ * @param lacks what of the reference itself is not there: its tests are left out.
+ */
+export function describeClient(name: string, open: OpenServer, lacks: ReferencePart[] = []): void {
+  describe(`the client on ${name}`, () => {
+    let server: Awaited<ReturnType<OpenServer>>
+    let theazo: Theazo
+    let session: Session
+    let agent: Agent
+    let features: Set<string>
+    const requests: string[] = []
+
+    const has = (feature: Feature): boolean => features.has(feature)
+    /** What is sent while the work runs. */
+    const sentBy = async (work: () => Promise<unknown>): Promise<string[]> => {
+      const from = requests.length
+      await work()
+      return requests.slice(from)
+    }
+
+    beforeAll(async () => {
+      server = await open()
+      const ask = server.fetch ?? fetch
+      const { headers } = await ask(`${server.baseUrl}/agents/agt_none`, {
+        headers: { authorization: `Bearer ${server.apiKey}` },
+      })
+      features = new Set((headers.get('theazo-features') ?? '').split(',').map((feature) => feature.trim()))
+      const onRequest = ({ method, url }: { method: string; url: string }) =>
+        requests.push(`${method} ${url.slice(server.baseUrl.length)}`)
+      theazo = new Theazo({ ...server, hooks: { onRequest } })
+      session = await theazo.sessions.forUser('suite')
+      agent = await session.agents.create()
+    })
+    afterAll(() => server[Symbol.asyncDispose]())
+
+    describe('sessions', () => {
+      test('create makes a new one each time, with limits and metadata', async () => {
+        const options = { userId: 'created', limits: { maxAgents: 3 }, metadata: { plan: 'pro', n: [1, null] } }
+        const [a, b] = [await theazo.sessions.create(options), await theazo.sessions.create(options)]
+        expect(a.data).toMatchObject({ ...options, id: a.id, status: 'active' })
+        expect(a.id).toMatch(/^ses_/)
+        expect(b.id).not.toBe(a.id)
+        expect((await theazo.sessions.forUser('created')).id).toBe(b.id)
+      })
+
+      test('forUser gives one session, also to concurrent calls, and its options count only the first time', async () => {
+        const first = await theazo.sessions.forUser('one', { metadata: { first: true } })
+        const calls = Array.from({ length: 10 }, () => theazo.sessions.forUser('one', { metadata: { first: false } }))
+        const again = await Promise.all(calls)
+        expect(new Set(again.map(({ id }) => id))).toEqual(new Set([first.id]))
+        expect(again[0]?.data.metadata).toEqual({ first: true })
+        const fresh = await Promise.all(Array.from({ length: 10 }, () => theazo.sessions.forUser('another')))
+        expect(new Set(fresh.map(({ id }) => id)).size).toBe(1)
+      })
+
+      test.each(['a/b', 'a b?c#d', '%2F', 'é漢😀', 'user@example.com', '...', ' x ', '+', '"', 'x'.repeat(256)])(
+        'a user may be called %j',
+        async (userId) => {
+          expect((await theazo.sessions.forUser(userId)).data.userId).toBe(userId)
+        },
+      )
+
+      test.each(['.', '..'])('a user called %j reaches no other route', async (userId) => {
+        // No URL can carry such a segment (WHATWG URL, 4.4): a server with its own encoding may; else it is refused.
+        const result = await theazo.sessions.forUser(userId).catch((error: unknown) => error)
+        const isRefused = ConfigurationError.isInstance(result)
+        expect(result).toMatchObject(isRefused ? { code: 'configuration_error' } : { data: { userId } })
+      })
+
+      test('a session that does not validate is told field by field', async () => {
+        const error = await theazo.sessions.create({ userId: '' }).catch((thrown: unknown) => thrown)
+        expect(error).toMatchObject({ name: 'UnprocessableEntityError', status: 422, requestId: expect.any(String) })
+        expect(error).toHaveProperty('fields.userId')
+      })
+
+      test('a session is found by its id', async ({ skip }) => {
+        const found = await theazo.sessions.get(session.id).catch((error: unknown) => error)
+        skip(!has('sessions') && found instanceof Error, 'no sessions')
+        expect(found).toMatchObject({ id: session.id, data: { userId: 'suite' } })
+        expect((await theazo.session(session.id).refresh()).data.userId).toBe('suite')
+      })
+
+      test('an id that is none is not found; without the extension that cannot be told', async () => {
+        const name = has('sessions') ? 'NotFoundError' : 'NotSupportedError'
+        await expect(theazo.sessions.get('ses_none')).rejects.toMatchObject({ name, status: 404 })
+        await expect(theazo.session('ses_none').terminate()).rejects.toMatchObject({ name, status: 404 })
+      })
+
+      test('a handle from a bare id needs no request, knows nothing, and makes agents', async () => {
+        const sent = await sentBy(async () => {
+          const handle = theazo.session(session.id)
+          expect(() => handle.data).toThrow(ConfigurationError)
+          await using made = await handle.agents.create()
+          expect(made.data.sessionId).toBe(session.id)
+        })
+        expect(sent.map((line) => line.split('/').at(-1))).toEqual(['agents', 'terminate'])
+      })
+    })
+
+    describe('agents', () => {
+      test('create answers an agent of the session, which waits until it is ready where it is told to', async () => {
+        await using made = await session.agents.create({ waitUntilReady: true, timeoutSeconds: 120 })
+        expect(made.id).toMatch(/^agt_/)
+        expect(made.data).toMatchObject({
+          id: made.id,
+          sessionId: session.id,
+          status: 'idle',
+          timeout: 120,
+          task: null,
+        })
+        expect(made.isNew).toBe(true)
+      })
+
+      test('a handle from a bare id needs no request, knows nothing until refresh, and runs code', async () => {
+        const handle = theazo.agent(agent.id)
+        expect(() => handle.data).toThrow('refresh()')
+        expect((await handle.exec('bash', 'echo hi')).stdout).toBe('hi\n')
+        expect(() => handle.data).toThrow(ConfigurationError)
+        expect((await handle.refresh()).data.sessionId).toBe(session.id)
+        expect((await theazo.agents.get(agent.id)).data).toEqual(handle.data)
+      })
+
+      test('terminate may be repeated; then exec is a conflict, and the agent can still be asked for', async () => {
+        const own = await session.agents.create()
+        await own.terminate()
+        await own.terminate()
+        await expect(own.exec('bash', 'true')).rejects.toMatchObject({ name: 'ConflictError', status: 409 })
+        expect((await theazo.agents.get(own.id)).data.status).toBe('terminated')
+      })
+
+      test('await using terminates, once', async () => {
+        let id = ''
+        const sent = await sentBy(async () => {
+          await using own = await session.agents.create()
+          id = own.id
+          await own.terminate()
+        })
+        expect(sent.filter((line) => line.endsWith(`/${id}/terminate`))).toHaveLength(1)
+        {
+          await using own = await session.agents.create()
+          id = own.id
+        }
+        expect((await theazo.agents.get(id)).data.status).toBe('terminated')
+      })
+
+      test('an agent or a session that is none is not found', async () => {
+        const error = { name: 'NotFoundError', code: 'not_found', status: 404, requestId: expect.any(String) }
+        await expect(theazo.agents.get('agt_none')).rejects.toMatchObject(error)
+        await expect(theazo.agent('agt_none').exec('bash', 'true')).rejects.toMatchObject(error)
+        await expect(theazo.session('ses_none').agents.create()).rejects.toMatchObject(error)
+      })
+
+      test('what the server cannot give is refused and named', async () => {
+        const create = session.agents.create({ compute: { provider: 'no-such-provider' } })
+        await expect(create).rejects.toMatchObject({ name: 'UnprocessableEntityError', status: 422 })
+      })
+    })
+
+    const describeCode = lacks.includes('code') ? leaveOut : describe
+    describeCode('exec', () => {
+      test.each([
+        ['python', 'import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)', 3],
+        ['typescript', 'const x: string = "out"; console.log(x); console.error("err"); process.exit(4)', 4],
+        ['bash', 'echo out; echo err >&2; exit 5', 5],
+      ] as const)('%s: output, errors and exit code are a result', async (lang, code, exitCode) => {
+        const result = await agent.exec(lang, code)
+        expect(result).toMatchObject({ stdout: 'out\n', stderr: 'err\n', exitCode, durationMs: expect.any(Number) })
+      })
+
+      test('callbacks get all the output: piece by piece, or once at the end where the server does not stream', async () => {
+        const code = 'for n in 1 2 3; do echo out$n; echo err$n >&2; sleep 0.05; done'
+        const pieces: Record<'out' | 'err', string[]> = { out: [], err: [] }
+        const result = await agent.exec('bash', code, {
+          onStdout: (text) => pieces.out.push(text),
+          onStderr: (text) => pieces.err.push(text),
+        })
+        expect(result).toMatchObject({ stdout: 'out1\nout2\nout3\n', stderr: 'err1\nerr2\nerr3\n', exitCode: 0 })
+        expect([pieces.out.join(''), pieces.err.join('')]).toEqual([result.stdout, result.stderr])
+        const isOnce = pieces.out.length === 1 && pieces.err.length === 1
+        expect(isOnce || has('exec-stream')).toBe(true)
+      })
+
+      test('no output, no callback', async () => {
+        const told: string[] = []
+        const tell = (text: string) => told.push(text)
+        expect((await agent.exec('bash', '', { onStdout: tell, onStderr: tell })).exitCode).toBe(0)
+        expect(told).toEqual([])
+      })
+
+      test('execStream yields the output, then the exit', async () => {
+        const chunks = await collect(agent.execStream('bash', 'echo out; echo err >&2; exit 2'))
+        const textOf = (type: 'stdout' | 'stderr') =>
+          chunks.map((chunk) => (chunk.type === type ? chunk.text : '')).join('')
+        expect([textOf('stdout'), textOf('stderr')]).toEqual(['out\n', 'err\n'])
+        expect(chunks.slice(0, -1).every(({ type }) => type !== 'exit')).toBe(true)
+        expect(chunks.at(-1)).toMatchObject({ type: 'exit', result: { stdout: 'out\n', stderr: 'err\n', exitCode: 2 } })
+      })
+
+      test.each([
+        new Error('mine'),
+        new TypeError('x is not a function'),
+        Object.assign(new Error('full'), { code: 'ENOSPC' }),
+      ])('what a callback throws is what exec throws: %s', async (mine) => {
+        const onStdout = (): never => {
+          throw mine
+        }
+        await expect(agent.exec('bash', 'echo out', { onStdout })).rejects.toBe(mine)
+        await expect(agent.exec('bash', 'echo out', { onStdout: async () => onStdout() })).rejects.toBe(mine)
+      })
+
+      test('an abort rejects with its reason and ends the code', async () => {
+        const abort = new AbortController()
+        const reason = new Error('enough')
+        const code = 'touch started; while true; do date +%s%N > tick; sleep 0.02; done'
+        const ended = agent.exec('bash', code, { signal: abort.signal }).catch((error: unknown) => error)
+        await agent.exec('bash', 'until [[ -e started ]]; do sleep 0.02; done')
+        abort.abort(reason)
+        expect(await ended).toBe(reason)
+        const still = 'last=; until [[ $(cat tick) == "$last" ]]; do last=$(cat tick); sleep 0.2; done; echo still'
+        expect((await agent.exec('bash', still)).stdout).toBe('still\n')
+      })
+
+      test('a deadline of the call is a TimeoutError, of the server if it can', async () => {
+        const call = agent.exec('bash', 'sleep 60', { timeoutMs: 200 })
+        const name = has('exec-options') ? 'ServerTimeoutError' : 'TimeoutError'
+        await expect(call).rejects.toMatchObject({ name, code: has('exec-options') ? 'timeout' : 'client_timeout' })
+      })
+    })
+
+    if (!lacks.includes('run')) describeRuns({ session: () => session })
+
+    describeParts({ has, lacks, agent: () => agent, session: () => session, theazo: () => theazo })
+  })
+}

@@ -1,0 +1,334 @@
+// The contract, Basics: what `Idempotency-Key` does.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { ManualClock } from '../support/manual-clock.ts'
+import { root, startServer } from '../support/server-process.ts'
+import { expectError, expectFields, openWires, Wire } from '../support/wire.ts'
+
+let server: ListeningTheazo
+let live: Wire
+let mocked: Wire
+beforeAll(async () => {
+  ;({ server, live, mocked } = await openWires())
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+/** Headers with a key that nobody has used, or this one. */
+const keyed = (key: string = crypto.randomUUID()) => ({ 'idempotency-key': key })
+
+function expectReason(answer: { status: number; body: { error: { details?: unknown } } }, reason: string): void {
+  expect([answer.status, answer.body.error.details]).toEqual([409, { reason }])
+}
+
+describe('the same key with the same body', () => {
+  test.each<[string, (ids: { sessionId: string; agentId: string }) => [path: string, body: unknown, status: number]]>([
+    ['a session', () => ['/sessions', { userId: 'u', metadata: { a: 1 } }, 201]],
+    ['a session by user', () => ['/sessions/by-user/keyed', {}, 200]],
+    ['an agent', ({ sessionId }) => [`/sessions/${sessionId}/agents`, {}, 201]],
+    ['a task', ({ agentId }) => [`/agents/${agentId}/run`, { task: 'theazo:hang' }, 202]],
+    ['an exec', ({ agentId }) => [`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo hi' }, 200]],
+    ['a pause', ({ agentId }) => [`/agents/${agentId}/pause`, undefined, 200]],
+    ['an end', ({ agentId }) => [`/agents/${agentId}/terminate`, {}, 200]],
+    ['an end of a session', ({ sessionId }) => [`/sessions/${sessionId}/terminate`, {}, 200]],
+  ])('is one request: %s', async (_what, call) => {
+    const sessionId = await mocked.session()
+    const [path, body, status] = call({ sessionId, agentId: await mocked.agent({}, sessionId) })
+    const headers = keyed()
+    const first = await mocked.post(path, body, headers)
+    expect(first.status).toBe(status)
+    for (const _ of [1, 2]) {
+      const again = await mocked.post(path, body, headers)
+      expect([again.status, again.body]).toEqual([status, first.body])
+      expect(again.headers.get('x-request-id')).not.toBe(first.headers.get('x-request-id'))
+    }
+  })
+
+  test('makes one thing, and runs code once; without a key it is done each time', async () => {
+    const own = live.with((await server.keys.create({ mode: 'live', plan: 'enterprise', project: 'once' })).key)
+    const sessions = async (): Promise<number> => (await own.get('/sessions')).body.data.length
+    const headers = keyed()
+    for (const _ of [1, 2, 3]) await own.post('/sessions', { userId: 'u' }, headers)
+    expect(await sessions()).toBe(1)
+    for (const _ of [1, 2]) await own.post('/sessions', { userId: 'u' })
+    expect(await sessions()).toBe(3)
+
+    const agentId = await own.agent()
+    const count = async (with_: Record<string, string>) =>
+      (await own.exec(agentId, 'bash', 'echo x >> runs; wc -l < runs', with_)).body.stdout
+    const one = keyed()
+    expect([await count(one), await count(one)]).toEqual(['1\n', '1\n'])
+    expect([await count({}), await count({})]).toEqual(['2\n', '3\n'])
+  })
+
+  test('that is in flight is waited for', async () => {
+    const agentId = await live.agent()
+    const code = 'touch started; until [[ -e go ]]; do sleep 0.02; done; echo x >> runs; wc -l < runs'
+    const headers = keyed()
+    const both = [live.exec(agentId, 'bash', code, headers), live.exec(agentId, 'bash', code, headers)]
+    await live.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done; touch go')
+    const [first, second] = await Promise.all(both)
+    expect(first?.body).toMatchObject({ stdout: '1\n', exitCode: 0 })
+    expect(second?.body).toEqual(first?.body)
+  })
+
+  test('from a hundred callers at once makes one session', async () => {
+    const headers = keyed()
+    const calls = Array.from({ length: 100 }, () => mocked.post('/sessions', { userId: 'many' }, headers))
+    expect(new Set((await Promise.all(calls)).map(({ body }) => body.id)).size).toBe(1)
+  })
+
+  test('of another API key is another request', async () => {
+    const other = mocked.with((await server.keys.create({ mode: 'test', plan: 'free' })).key)
+    const headers = keyed()
+    const [a, b] = [mocked, other].map((wire) => wire.post('/sessions', { userId: 'u' }, headers))
+    expect((await a)?.body.id).not.toBe((await b)?.body.id)
+  })
+
+  test('is kept for a day', async () => {
+    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    await using fresh = await listenTheazo({ port: 0, clock })
+    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+    const headers = keyed()
+    const create = async (): Promise<string> => (await wire.post('/sessions', { userId: 'u' }, headers)).body.id
+    const first = await create()
+    await clock.advance(24 * 3_600_000)
+    expect(await create()).toBe(first)
+    await clock.advance(1)
+    const second = await create()
+    expect(second).not.toBe(first)
+    expect(await create()).toBe(second)
+  })
+})
+
+describe('the same key with another request is 409', () => {
+  test('with another body, or to another path', async () => {
+    const headers = keyed()
+    const { body } = await mocked.post('/sessions', { userId: 'a' }, headers)
+    expectError(await mocked.post('/sessions', { userId: 'b' }, headers), 409, 'conflict')
+    expectError(await mocked.post('/sessions/by-user/a', { userId: 'a' }, headers), 409, 'conflict')
+    expect((await mocked.post('/sessions', { userId: 'a' }, headers)).body).toEqual(body) // the first still stands
+  })
+
+  test('also while the first is in flight: it waits for that one', async () => {
+    const agentId = await mocked.agent()
+    const headers = keyed()
+    const first = mocked.exec(agentId, 'bash', 'echo a # theazo:delay=300 theazo:stdout=a', headers)
+    const second = mocked.exec(agentId, 'bash', 'echo b', headers)
+    const statuses = (await Promise.all([first, second])).map(({ status }) => status)
+    expect(statuses.toSorted()).toEqual([200, 409]) // whichever came first
+  })
+})
+
+describe('an answer that is an error', () => {
+  test('4xx is kept: 409, whatever has changed since', async () => {
+    const agentId = await mocked.agent()
+    await mocked.post(`/agents/${agentId}/pause`)
+    const headers = keyed()
+    const exec = (with_: Record<string, string>) => mocked.exec(agentId, 'bash', 'echo hi', with_)
+    const first = await exec(headers)
+    expectError(first, 409, 'conflict')
+    await mocked.post(`/agents/${agentId}/resume`)
+    const again = await exec(headers)
+    expectError(again, 409, 'conflict')
+    expect(again.body.error.message).toBe(first.body.error.message)
+    expect((await exec(keyed())).status).toBe(200)
+  })
+
+  test('4xx is kept: 404 and 422 too, and the same key does not serve a mended body', async () => {
+    const [unknown, invalid] = [keyed(), keyed()]
+    for (const _ of [1, 2]) {
+      expectError(await mocked.post('/agents/agt_none/pause', {}, unknown), 404, 'not_found')
+      expectFields(await mocked.post('/sessions', {}, invalid), 'userId')
+    }
+    expectError(await mocked.post('/sessions', { userId: 'u' }, invalid), 409, 'conflict')
+  })
+
+  test('401 is not kept', async () => {
+    const headers = keyed()
+    expectError(await mocked.with('th_test_none').post('/sessions', { userId: 'u' }, headers), 401, 'unauthorized')
+    expect((await mocked.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
+  })
+
+  test('402 is not kept: with a higher limit the same request is done', async () => {
+    const sessionId = await mocked.session({ limits: { maxAgents: 0 } })
+    const [path, headers] = [`/sessions/${sessionId}/agents`, keyed()]
+    expectError(await mocked.post(path, {}, headers), 402, 'session_limit_exceeded')
+    await mocked.patch(`/sessions/${sessionId}`, { limits: { maxAgents: 1 } })
+    const { status, body } = await mocked.post(path, {}, headers)
+    expect(status).toBe(201)
+    expect((await mocked.post(path, {}, headers)).body).toEqual(body)
+  })
+
+  test('429 is not kept: after the wait the same request is done', async () => {
+    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    await using fresh = await listenTheazo({ port: 0, clock })
+    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
+    await wire.get('/sessions')
+    const headers = keyed()
+    expectError(await wire.post('/sessions', { userId: 'u' }, headers), 429, 'rate_limited')
+    await clock.advance(60_000)
+    expect((await wire.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
+  })
+
+  test('5xx is never kept: the same request is done again', async () => {
+    await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
+    const wire = await Wire.to(short, short.apiKey)
+    const agentId = await wire.agent()
+    const headers = keyed()
+    const code = 'if [[ -e tried ]]; then echo again; else touch tried; sleep 60; fi'
+    expectError(await wire.exec(agentId, 'bash', code, headers), 504, 'timeout')
+    expect((await wire.exec(agentId, 'bash', code, headers)).body.stdout).toBe('again\n')
+  })
+
+  test.each(['internal_error', 'provider_error'])('%s leaves the key free for another body', async (code) => {
+    const agentId = await mocked.agent()
+    const headers = keyed()
+    expect((await mocked.exec(agentId, 'bash', `# theazo:error=${code}`, headers)).status).toBeGreaterThanOrEqual(500)
+    expect((await mocked.exec(agentId, 'bash', 'echo hi', headers)).body.stdout).toBe('hi\n')
+  })
+})
+
+describe('an exec that was cut', () => {
+  test('by a disconnect is never run again', async () => {
+    const agentId = await live.agent()
+    const code = 'echo x >> runs; touch started; sleep 300'
+    const headers = keyed()
+    const abort = new AbortController()
+    const body = JSON.stringify({ lang: 'bash', code })
+    const cut = live.send('POST', `/agents/${agentId}/exec`, body, { headers, signal: abort.signal })
+    const ended = cut.catch((error: unknown) => error)
+    await live.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
+    abort.abort()
+    expect(await ended).toMatchObject({ name: 'AbortError' })
+    for (const _ of [1, 2]) expectReason(await live.exec(agentId, 'bash', code, headers), 'interrupted')
+    expect((await live.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+  })
+
+  test('on a test key too', async () => {
+    const agentId = await mocked.agent()
+    const headers = keyed()
+    const abort = new AbortController()
+    const body = { lang: 'bash', code: '# theazo:delay=600000' }
+    const cut = mocked.send('POST', `/agents/${agentId}/exec`, JSON.stringify(body), { headers, signal: abort.signal })
+    const ended = cut.catch((error: unknown) => error)
+    await expect.poll(() => execsInFlight(), { timeout: 20_000 }).toBe(1)
+    abort.abort()
+    expect(await ended).toMatchObject({ name: 'AbortError' })
+    expectReason(await mocked.post(`/agents/${agentId}/exec`, body, headers), 'interrupted')
+  })
+})
+
+async function execsInFlight(): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', server.url))).text()
+  return Number(/^theazo_execs\w* (\d+)$/m.exec(text)?.[1])
+}
+
+describe('an answer over 1 MiB', () => {
+  const print = (sizeBytes: number) => `echo x >> runs; head -c ${sizeBytes} /dev/zero | tr '\\0' x`
+
+  test('is given, and not kept: the code is not run again', async () => {
+    const agentId = await live.agent()
+    const headers = keyed()
+    const { status, body } = await live.exec(agentId, 'bash', print(1024 * 1024), headers)
+    expect([status, body.stdout.length]).toEqual([200, 1024 * 1024])
+    for (const _ of [1, 2]) {
+      expectReason(await live.exec(agentId, 'bash', print(1024 * 1024), headers), 'not_kept')
+    }
+    expect((await live.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+  })
+
+  test('begins above a mebibyte: one just below is kept', async () => {
+    const agentId = await live.agent()
+    const headers = keyed()
+    const code = print(1024 * 1024 - 200)
+    const first = await live.exec(agentId, 'bash', code, headers)
+    const again = await live.exec(agentId, 'bash', code, headers)
+    expect(again.status).toBe(200)
+    expect(again.body.stdout === first.body.stdout && again.body.durationMs === first.body.durationMs).toBe(true)
+    expect((await live.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+  })
+})
+
+describe('the key', () => {
+  test.each(['x'.repeat(256), 'with space', 'é'])('%j is refused by its field', async (key) => {
+    expectFields(await mocked.post('/sessions', { userId: 'u' }, keyed(key)), 'idempotency-key')
+  })
+
+  test('of 255 characters is fine, and means nothing on a GET or PATCH', async () => {
+    const headers = keyed('x'.repeat(255))
+    const { body } = await mocked.post('/sessions', { userId: 'u' }, headers)
+    expect((await mocked.get(`/sessions/${body.id}`, headers)).body).toEqual(body)
+    for (const n of [1, 2]) {
+      const change = JSON.stringify({ metadata: { n } })
+      const patched = await mocked.send('PATCH', `/sessions/${body.id}`, change, { headers })
+      expect(patched.body.metadata).toEqual({ n })
+    }
+  })
+})
+
+describe('over a restart', () => {
+  let dataDir: string
+  beforeEach(() => {
+    dataDir = mkdtempSync(join(tmpdir(), 'theazo-idempotency-'))
+  })
+  afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
+
+  test('answers are kept, those that are errors or too large too', async () => {
+    const [created, refused, large] = [keyed(), keyed(), keyed()]
+    const code = `echo x >> runs; head -c 1100000 /dev/zero | tr '\\0' x`
+    let [key, agentId, sessionId] = ['', '', '']
+    {
+      await using first = await listenTheazo({ port: 0, dataDir })
+      const wire = await Wire.to(first, first.apiKey)
+      key = wire.key
+      agentId = await wire.agent()
+      sessionId = (await wire.post('/sessions', { userId: 'u' }, created)).body.id
+      expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+      expect((await wire.exec(agentId, 'bash', code, large)).status).toBe(200)
+    }
+    await using second = await listenTheazo({ port: 0, dataDir })
+    const wire = await Wire.to(second, key)
+    expect((await wire.post('/sessions', { userId: 'u' }, created)).body.id).toBe(sessionId)
+    expectError(await wire.post('/sessions', { userId: 'v' }, created), 409, 'conflict')
+    expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+    expectReason(await wire.exec(agentId, 'bash', code, large), 'not_kept')
+    expect((await wire.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+  })
+
+  test.each(['SIGTERM', 'SIGKILL'] as const)('an exec that a %s cut is never run again', async (signal) => {
+    const bin = join(root, 'packages/server/dist/bin.js')
+    const start = () =>
+      startServer(process.execPath, [
+        bin,
+        'serve',
+        '--port',
+        '0',
+        '--data-dir',
+        dataDir,
+        '--drain-seconds',
+        '0',
+        '--json',
+      ])
+    const code = 'echo x >> runs; touch started; sleep 300'
+    const headers = keyed()
+    const first = await start()
+    const wire = await Wire.to(first, first.apiKey)
+    const agentId = await wire.agent()
+    const cut = wire.exec(agentId, 'bash', code, headers).then(
+      ({ status }) => status,
+      () => 'lost',
+    )
+    await wire.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
+    first.child.kill(signal)
+    await first.ended
+    expect([502, 'lost']).toContain(await cut)
+
+    await using second = await start()
+    const next = await Wire.to(second, second.apiKey)
+    for (const _ of [1, 2]) expectReason(await next.exec(agentId, 'bash', code, headers), 'interrupted')
+    expect((await next.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+  })
+})

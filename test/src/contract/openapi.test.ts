@@ -1,0 +1,193 @@
+// The document that the server gives of itself: valid, complete, and true of its routes.
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import { createParser } from 'eventsource-parser'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ApiSchema, type OpenApiDocument } from '../support/api-schema.ts'
+import { expectError, Wire } from '../support/wire.ts'
+
+let server: ListeningTheazo
+let live: Wire
+let mocked: Wire
+let document: OpenApiDocument
+beforeAll(async () => {
+  server = await listenTheazo({ port: 0 })
+  live = await Wire.to(server, server.apiKey)
+  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  document = mocked.schema.document
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const operations = () => Object.values(document.paths).flatMap((item) => Object.values(item))
+
+const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
+
+/** What the contract has, in its order. */
+const routes = [
+  'POST /sessions',
+  'POST /sessions/by-user/{userId}',
+  'GET /sessions',
+  'GET /sessions/{id}',
+  'PATCH /sessions/{id}',
+  'POST /sessions/{id}/terminate',
+  'GET /sessions/{id}/agents',
+  'POST /sessions/{id}/agents',
+  'GET /agents/{id}',
+  'GET /agents/{id}/status',
+  'GET /agents/{id}/tasks/{taskId}',
+  'POST /agents/{id}/tasks/{taskId}/cancel',
+  'POST /agents/{id}/run',
+  'POST /agents/{id}/exec',
+  'POST /agents/{id}/pause',
+  'POST /agents/{id}/resume',
+  'POST /agents/{id}/terminate',
+  'GET /agents/{id}/stream',
+  'GET /usage/summary',
+]
+
+/** The path of a template, with ids of things that are there. */
+async function pathOf(template: string, wire = mocked): Promise<string> {
+  const sessionId = await wire.session()
+  const agentId = await wire.agent({}, sessionId)
+  const taskId = template.includes('{taskId}') ? await wire.run(agentId, 'theazo:hang') : ''
+  return template
+    .replace('{userId}', 'user_1')
+    .replace('{taskId}', taskId)
+    .replace('{id}', template.startsWith('/agents') ? agentId : sessionId)
+}
+
+describe('the OpenAPI document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    expect(document.openapi).toMatch(/^3\.1\./)
+    // A copy, as the validator resolves references in place.
+    const copy = structuredClone(document)
+    expect(await new Validator().validate({ ...copy })).toEqual({ valid: true })
+    // The control: it finds what is wrong.
+    const broken = { ...structuredClone(document), paths: { '/x': { get: { responses: 1 } } } }
+    expect(await new Validator().validate(broken)).toMatchObject({ valid: false })
+  })
+
+  test('needs no key, and tells the base URL and how keys are sent', async () => {
+    const response = await fetch(new URL('/openapi.json', server.url))
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json'])
+    expect(await response.json()).toMatchObject({
+      servers: [{ url: '/v1' }],
+      security: [{ key: [] }],
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    })
+  })
+
+  test('has the routes of the contract, and no others', () => {
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    expect(documented.toSorted()).toEqual(routes.toSorted())
+  })
+
+  test('names every parameter of its paths', () => {
+    for (const [path, item] of Object.entries(document.paths)) {
+      const named = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => name)
+      for (const { parameters = [] } of Object.values(item)) {
+        const inPath = parameters.filter((parameter) => parameter.in === 'path')
+        expect(inPath).toEqual(named.map((name) => expect.objectContaining({ name, required: true })))
+      }
+    }
+  })
+
+  test('names each operation once, as a function of a generated client', () => {
+    const ids = operations().map(({ operationId }) => operationId ?? '')
+    expect(ids.filter((id) => !/^[a-z][A-Za-z]+$/.test(id))).toEqual([])
+    expect(new Set(ids).size).toBe(routes.length)
+  })
+
+  test('takes numbers as numbers in queries and headers', () => {
+    const parameters = operations().flatMap((operation) => operation.parameters ?? [])
+    for (const name of ['limit', 'lastEventId', 'last-event-id']) {
+      const types = parameters.filter((parameter) => parameter.name === name).map(({ schema }) => schema['type'])
+      expect([name, new Set(types)]).toEqual([name, new Set(['integer'])])
+    }
+  })
+
+  test('has a schema for each stream, and every event of a stream is as it says', async () => {
+    const events = async (body: object): Promise<unknown[]> => {
+      const agentId = await live.agent()
+      const response = await fetch(`${live.url}/agents/${agentId}/exec`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${live.key}`, accept: 'text/event-stream' },
+        body: JSON.stringify(body),
+      })
+      const found: unknown[] = []
+      const parser = createParser({ onEvent: ({ event, data }) => found.push({ event, data: JSON.parse(data) }) })
+      parser.feed(await response.text())
+      return found
+    }
+    const good = await events({ lang: 'bash', code: 'echo on; echo err >&2; echo > made' })
+    const bad = await events({ lang: 'bash', code: 'echo on; sleep 60', timeoutMs: 300 })
+    const names = [...good, ...bad].map((event) => (event as { event: string }).event)
+    expect(new Set(names)).toEqual(new Set(['stdout', 'stderr', 'exit', 'error']))
+    for (const event of [...good, ...bad]) mocked.schema.assertIs('ExecEvent', event)
+    // The controls; the events of agents are held against theirs wherever a test reads them.
+    expect(() => mocked.schema.assertIs('ExecEvent', { event: 'stdout', data: { txt: 'on' } })).toThrow('as documented')
+    expect(() => mocked.schema.assertIs('AgentEvent', { event: 'output', data: {} })).toThrow('as documented')
+  })
+
+  test('has closed answers: each object says whether it may hold more', () => {
+    const open: string[] = []
+    const walk = (schema: unknown, path: string): void => {
+      if (typeof schema !== 'object' || schema === null) return
+      if ('type' in schema && schema.type === 'object' && !('additionalProperties' in schema)) open.push(path)
+      for (const [key, value] of Object.entries(schema)) walk(value, `${path}/${key}`)
+    }
+    walk(document.components.schemas, '')
+    expect(open).toEqual([])
+    expect(Object.keys(document.components.schemas).length).toBeGreaterThan(7)
+  })
+
+  test('that is held against an answer refuses an unknown field, a missing one and an undocumented status', () => {
+    const schema = new ApiSchema(document)
+    const answer = { method: 'POST', path: '/agents/agt_1/terminate', status: 200, mediaType: 'application/json' }
+    schema.assertAllows({ ...answer, body: { ok: true } })
+    expect(() => schema.assertAllows({ ...answer, body: { ok: true, more: 1 } })).toThrow('not as documented')
+    expect(() => schema.assertAllows({ ...answer, body: {} })).toThrow('not as documented')
+    expect(() => schema.assertAllows({ ...answer, status: 201, body: { ok: true } })).toThrow('is not documented')
+    expect(() => schema.assertAllows({ ...answer, mediaType: 'text/html', body: '' })).toThrow('text/html')
+    const error = { ...answer, status: 404, body: { error: { code: 'not_found', message: 'No.' } } }
+    expect(() => schema.assertAllows(error)).toThrow('requestId')
+  })
+})
+
+describe.each(routes)('%s', (route) => {
+  const [method = '', template = ''] = route.split(' ')
+
+  test('has an example for its body, which the server takes as it is', async () => {
+    const { requestBody } = document.paths[template]?.[method.toLowerCase()] ?? {}
+    if (!requestBody) return
+    const { example } = requestBody.content['application/json'] ?? {}
+    expect(example).toBeTypeOf('object')
+    // As a page fills them in; of paths it knows no more than that an id is wanted. A model is not there on live keys.
+    const wire = template.endsWith('/run') ? mocked : live
+    const { status, body } = await wire.send(method, await pathOf(template, wire), JSON.stringify(example))
+    expect([status < 300, body]).toEqual([true, expect.any(Object)])
+  })
+
+  test('is a route of the server', async () => {
+    const path = await pathOf(template)
+    if (template.endsWith('/stream'))
+      return await (await mocked.stream(path.split('/')[2] ?? ''))[Symbol.asyncDispose]()
+    const { status } = await mocked.send(method, path, method === 'GET' ? undefined : '{}')
+    expect([404, 405]).not.toContain(status)
+    expect(status).toBeLessThan(500)
+  })
+
+  test('has no other method', async () => {
+    const path = await pathOf(template)
+    const documented = Object.keys(document.paths[template] ?? {})
+    // fetch sends no TRACE; HEAD is GET without the body, which has no envelope then.
+    for (const other of methods.filter((name) => !['head', 'trace', ...documented].includes(name))) {
+      const answer = await mocked.send(other.toUpperCase(), path)
+      expectError(answer, 405, 'not_found')
+      const allowed = (answer.headers.get('allow') ?? '').toLowerCase().split(', ')
+      expect([other, allowed.toSorted()]).toEqual([other, documented.toSorted()])
+    }
+  })
+})

@@ -1,0 +1,214 @@
+import { expect } from 'vitest'
+import { readEvents, type ReadEvent } from '../support/event-reader.ts'
+import { type Answer, type Call, type KillWire, type KnownAgent, type Mode, type Stage } from './kill-ledger.ts'
+import { counterOwner, endingOf, expectStatus, expectToAgree, follow, untilEnded } from './kill-load.ts'
+
+/** After a restart: everything that was acknowledged is there, and nothing is half made. */
+export async function checkAfterRestart(wire: KillWire): Promise<void> {
+  const { ledger } = wire
+  expect(await wire.text('/metrics')).not.toMatch(/^theazo_agents\{status="booting"\} [1-9]/m)
+  for (const id of ledger.touched) {
+    if (ledger.sessions.has(id)) await checkSession(wire, id)
+  }
+  for (const call of ledger.cut) await checkRetry(wire, call)
+  for (const { call, answer } of ledger.answered.slice(-5)) {
+    if (call.method === 'POST') expect(withoutRequestId(await wire.again(call))).toEqual(withoutRequestId(answer))
+  }
+  for (const id of ledger.touched) {
+    const agent = ledger.agents.get(id)
+    if (agent) await checkAgent(wire, agent)
+  }
+  for (const [sessionId, compute] of [...ledger.closedUsage].slice(-20)) {
+    const usage = await wire.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
+    expect(expectStatus(usage, 200).body.compute).toEqual(compute)
+  }
+  await checkSessionLists(wire)
+  expect(ledger.faults).toEqual([])
+}
+
+/** At the very end: every task comes to its end, and every log of events is whole. */
+export async function checkAtTheEnd(wire: KillWire): Promise<void> {
+  const { ledger } = wire
+  for (const id of ledger.sessions.keys()) await checkSession(wire, id)
+  for (const agent of ledger.agents.values()) {
+    if (agent.stage === 'paused' && agent.tasks.size > 0) {
+      expectStatus(await wire.send(agent.mode, 'POST', `/agents/${agent.id}/resume`), 200)
+      agent.stage = 'alive'
+    }
+    if (agent.stage === 'alive') follow(wire, agent)
+    if (agent.stage === 'alive') for (const task of agent.tasks.values()) await untilEnded(agent, task)
+    await checkAgent(wire, agent)
+    for (const task of agent.tasks.values()) {
+      expect(endingOf(agent, task.id), `the end of ${task.id}`).toBeDefined()
+      const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
+      if (!task.isCancelSent && agent.stage !== 'terminated') expect(body.status).toBe('completed')
+      // The last turn is the answer. One turn more than that is one that was done twice.
+      if (body.status === 'completed') expect(body.usage.inputTokens).toBe((task.steps + 1) * 100)
+    }
+  }
+  for (const [sessionId, compute] of ledger.closedUsage) {
+    const usage = await wire.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
+    expect(usage.body.compute).toEqual(compute)
+  }
+  await checkSessionLists(wire)
+  expect(ledger.faults).toEqual([])
+}
+
+async function checkSession(wire: KillWire, id: string): Promise<void> {
+  const session = wire.ledger.sessions.get(id)
+  if (!session) throw new Error(`${id} is not known`)
+  const { body } = expectStatus(await wire.get(session.mode, `/sessions/${id}`), 200)
+  if (session.maybe && body.metadata.n === session.maybe.n) {
+    expect(body).toEqual({ ...session.told, metadata: session.maybe, updatedAt: body.updatedAt })
+  } else {
+    expect(body).toEqual(session.told)
+  }
+  session.told = body
+  delete session.maybe
+}
+
+/** An error tells the request that it answers. */
+function withoutRequestId({ status, body }: Answer): Answer {
+  return { status, body: body.error ? { ...body.error, requestId: '' } : body }
+}
+
+/** A client that had no answer asks again with the same key. */
+async function checkRetry(wire: KillWire, call: Call): Promise<void> {
+  if (call.method !== 'POST') return
+  const { mode, path } = call
+  const [answer, same] = [await wire.again(call), await wire.again(call)]
+  expect(same).toMatchObject({ status: answer.status })
+  if (path === '/sessions') await checkMadeOnce(wire, call, answer)
+  else if (path.startsWith('/sessions/by-user/')) {
+    expectStatus(answer, 200)
+    expect(same.body.id).toBe(answer.body.id)
+    wire.ledger.addSession(mode, answer.body)
+    const userId = path.split('/').at(-1) ?? ''
+    expect(await listed(wire, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
+  } else if (path.endsWith('/agents')) await checkAgentMadeOnce(wire, call, answer)
+  else if (/\/(exec|run)$/.test(path)) checkOnce(answer)
+  else expectStatus(answer, 200, 409) // a move that was made already, or is made now
+}
+
+async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answer): Promise<void> {
+  expectStatus(answer, 201)
+  expect(answer.body).toEqual((await wire.get(mode, `/sessions/${answer.body.id}`)).body)
+  wire.ledger.addSession(mode, answer.body)
+  const { userId } = body as { userId: string } // what the load sends
+  if (userId.startsWith('user-')) {
+    expect(await listed(wire, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
+  }
+}
+
+/** Each session of the load has one agent. Whether it has a sandbox depends on the moment; it never boots on. */
+async function checkAgentMadeOnce(wire: KillWire, { mode, path, body }: Call, answer: Answer): Promise<void> {
+  expectStatus(answer, 200, 201)
+  expect(['idle', 'failed']).toContain(answer.body.status)
+  if (answer.body.status === 'failed') expect(answer.body.reason).toMatch(/server stopped while the sandbox/)
+  expect(await listed(wire, mode, path)).toEqual([answer.body.id])
+  const { metadata } = body as { metadata: { owner: string } } // what the load sends
+  wire.ledger.addAgent(mode, metadata.owner, answer.body)
+}
+
+/** Code that was cut is not run again; what was done before the end was told is told now. */
+function checkOnce(answer: Answer): void {
+  expectStatus(answer, 200, 202, 409)
+  if (answer.status === 409) expect(answer.body.error.details).toEqual({ reason: 'interrupted' })
+}
+
+async function checkAgent(wire: KillWire, agent: KnownAgent): Promise<void> {
+  const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}`), 200)
+  expect(body).toMatchObject({ id: agent.id, sessionId: agent.sessionId, metadata: { owner: agent.owner } })
+  expect(await listed(wire, agent.mode, `/sessions/${agent.sessionId}/agents`)).toEqual([agent.id])
+  const stage = stageOf(body.status)
+  expect([agent.stage, ...(agent.maybe ? [agent.maybe] : [])], `${agent.id} is ${body.status}`).toContain(stage)
+  agent.stage = stage
+  agent.maybe = undefined
+  expectToAgree(body)
+  if (body.task && !agent.tasks.has(body.task.id)) {
+    const steps = Number(/steps=(\d+)/.exec(body.task.prompt)?.[1])
+    agent.tasks.set(body.task.id, { id: body.task.id, steps, isCancelSent: false })
+  }
+  await checkTasks(wire, agent)
+  await checkEvents(wire, agent)
+  if (agent.mode === 'live' && stage === 'alive') await checkFiles(wire, agent)
+}
+
+async function checkTasks(wire: KillWire, agent: KnownAgent): Promise<void> {
+  for (const task of agent.tasks.values()) {
+    const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
+    if (task.final) expect(body).toEqual(task.final)
+    const ending = endingOf(agent, task.id)
+    if (ending === 'output') expect(body.status).toBe('completed')
+    if (ending === 'error') expect(['cancelled', 'failed']).toContain(body.status)
+    if (body.status === 'failed') expect.fail(`task ${task.id} failed: ${JSON.stringify(body.error)}`)
+  }
+  const runs = new Set([...agent.events.values()].flatMap(({ data }) => JSON.parse(data).taskId ?? []))
+  expect(runs.size).toBeLessThanOrEqual(agent.sentRuns)
+}
+
+/** The whole log, from its first event: none is missing or there twice, and each is what was received before. */
+async function checkEvents(wire: KillWire, agent: KnownAgent): Promise<void> {
+  const most = Math.max(0, ...agent.events.keys())
+  const isOver = agent.stage === 'terminated'
+  const replayed: ReadEvent[] = []
+  if (most > 0 || isOver) {
+    for await (const event of readEvents(await wire.stream(agent, 0))) {
+      replayed.push(event)
+      if (event.id >= most && !isOver) break
+    }
+  }
+  expect(replayed.length).toBeGreaterThanOrEqual(most)
+  expect(replayed.map(({ id }) => id)).toEqual(replayed.map((_, index) => index + 1))
+  if (isOver) expect(replayed.at(-1)?.data).toMatch(/^{"status":"terminated"/)
+  for (const event of replayed) wire.ledger.addEvent(agent, event)
+  for (const type of ['tool_call', 'tool_result']) {
+    const ids = replayed.filter((event) => event.type === type).map(({ data }) => JSON.parse(data).id)
+    expect(ids, `each ${type} is told once`).toEqual([...new Set(ids)])
+  }
+}
+
+async function checkFiles(wire: KillWire, agent: KnownAgent): Promise<void> {
+  const code = 'for f in *; do [ -f "$f" ] && printf "%s\\t%s\\n" "$f" "$(cat "$f" | tr "\\n" " ")"; done; true'
+  const { body } = expectStatus(
+    await wire.send('live', 'POST', `/agents/${agent.id}/exec`, { lang: 'bash', code }),
+    200,
+  )
+  const there = new Map<string, string>()
+  for (const line of String(body.stdout).split('\n')) {
+    const [name = '', text = ''] = line.split('\t')
+    there.set(name, text.replaceAll(' ', '\n'))
+  }
+  for (const [name, text] of agent.files) expect([name, there.get(name)]).toEqual([name, text])
+  if (agent.owner !== counterOwner) return
+  for (const [name, text] of there) if (name.startsWith('count-')) expect([name, text]).toEqual([name, 'x\n'])
+}
+
+/** Every session once, newest first. */
+async function checkSessionLists(wire: KillWire): Promise<void> {
+  for (const mode of ['live', 'test'] as const) {
+    const ids = await listed(wire, mode, '/sessions?limit=100')
+    expect(ids).toEqual([...new Set(ids)])
+    expect(ids).toEqual(ids.toSorted().toReversed())
+    const known = [...wire.ledger.sessions.values()].filter((session) => session.mode === mode)
+    const all = new Set(ids)
+    expect(known.map(({ told }) => told.id).filter((id) => !all.has(id))).toEqual([])
+  }
+}
+
+async function listed(wire: KillWire, mode: Mode, path: string): Promise<string[]> {
+  const ids: string[] = []
+  for (let cursor = ''; ;) {
+    const query = cursor === '' ? path : `${path}${path.includes('?') ? '&' : '?'}cursor=${cursor}`
+    const { body } = expectStatus(await wire.get(mode, query), 200)
+    for (const { id } of body.data) ids.push(id)
+    if (body.nextCursor === undefined) return ids
+    cursor = body.nextCursor
+  }
+}
+
+function stageOf(status: string): Stage {
+  if (status === 'idle' || status === 'running') return 'alive'
+  expect(['paused', 'terminated', 'failed']).toContain(status)
+  return status as Stage // as was just seen
+}

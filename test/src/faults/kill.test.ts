@@ -1,0 +1,191 @@
+// The server killed at any moment under load: what it has acknowledged is there when it is back.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { Chance } from '../support/chance.ts'
+import { processesOf } from '../support/host-processes.ts'
+import { checkAfterRestart, checkAtTheEnd } from './kill-checks.ts'
+import { CutError, KillLedger, KillWire, type Mode } from './kill-ledger.ts'
+import { counterOwner, expectStatus, killClients } from './kill-load.ts'
+import { root, type ServerProcess, startServer } from '../support/server-process.ts'
+import { reportSoak } from '../support/soak-report.ts'
+
+const isSoak = process.env['THEAZO_SOAK'] === '1'
+const kills = isSoak ? 100 : 8
+/** Some lives are longer than a heartbeat of the meter: what was used in them is not lost with them. */
+const longLifeEvery = isSoak ? 20 : 6
+const longLifeMs = 7000
+const heartbeatMs = 5000
+/** By how much a busy machine may be late. */
+const slackMs = 3000
+
+const bin = join(root, 'packages/server/dist/bin.js')
+
+/** One life of the server. Times are of this process. */
+interface Life {
+  server: ServerProcess
+  wire: KillWire
+  spawnedAt: number
+  readyAt: number
+}
+
+test(
+  `SIGKILL under load, ${kills} times: nothing that was acknowledged is lost, and nothing is done twice`,
+  { timeout: isSoak ? 1_800_000 : 120_000 },
+  async () => {
+    const chance = new Chance()
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    const dataDir = mkdtempSync(join(tmpdir(), 'theazo-kill-'))
+    const ledger = new KillLedger()
+    const keys = { live: '', test: '' }
+    const used = new Used()
+    const startsMs: number[] = []
+    let [cutLives, cutRequests, answered] = [0, 0, 0]
+    let life: Life | undefined
+    try {
+      for (let kill = 0; kill < kills; kill += 1) {
+        life = await begin(dataDir, ledger, keys)
+        startsMs.push(life.readyAt - life.spawnedAt)
+        if (kill === 0) await makeTestKey(dataDir, keys)
+        await used.check(life)
+        await checkAfterRestart(life.wire)
+        forget(ledger)
+
+        const isLong = kill % longLifeEvery === longLifeEvery - 1
+        await loadAndKill(life, chance, isLong ? longLifeMs : chance.between(20, 1500))
+        used.ended(life)
+        cutLives += ledger.cut.length > 0 ? 1 : 0
+        cutRequests += ledger.cut.length
+        answered += ledger.answered.length
+      }
+      life = await begin(dataDir, ledger, keys)
+      startsMs.push(life.readyAt - life.spawnedAt)
+      await used.check(life)
+      await checkAfterRestart(life.wire)
+      await checkAtTheEnd(life.wire)
+      for (const { id, mode, stage } of ledger.agents.values()) {
+        if (stage !== 'terminated') await life.wire.send(mode, 'POST', `/agents/${id}/terminate`)
+      }
+      life.server.child.kill('SIGTERM')
+      expect(await life.server.ended).toBe(0)
+    } finally {
+      life?.server.child.kill('SIGKILL')
+      await life?.server.ended
+      rmSync(dataDir, { recursive: true })
+    }
+    const starts = startsMs.toSorted((a, b) => a - b)
+    const at = (share: number): string => `${Math.round(starts[Math.ceil(starts.length * share) - 1] ?? 0)} ms`
+    const tasks = [...ledger.agents.values()].reduce((sum, agent) => sum + agent.tasks.size, 0)
+    const events = [...ledger.agents.values()].reduce((sum, agent) => sum + agent.events.size, 0)
+    reportSoak('kill', [
+      ['kills', String(kills)],
+      ['seed', String(chance.seed)],
+      ['kills that cut a request', `${cutLives} (${cutRequests} requests in all)`],
+      ['requests that were answered', String(answered)],
+      [
+        'sessions, agents, tasks, events that were acknowledged',
+        [ledger.sessions.size, ledger.agents.size, tasks, events].join(', '),
+      ],
+      ['lost, doubled or half made', '0'],
+      ['from spawn to ready, p50, p95, longest', `${at(0.5)}, ${at(0.95)}, ${at(1)}`],
+      ['most compute time lost by a kill', `${Math.round(used.mostLostMs)} ms`],
+    ])
+    expect(cutLives).toBeGreaterThanOrEqual(Math.floor(kills * 0.9))
+    expect(Math.max(...startsMs)).toBeLessThan(20_000)
+  },
+)
+
+test.runIf(process.getuid?.() === 0)(
+  'a first start that was killed before it had written the name of its folder does not keep the next from starting',
+  async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'theazo-kill-'))
+    writeFileSync(join(dataDir, 'instance-id'), '')
+    const args = [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json']
+    {
+      await using server = await startServer(process.execPath, args)
+      expect((await fetch(new URL('/readyz', server.url))).status).toBe(200)
+    }
+    expect(readFileSync(join(dataDir, 'instance-id'), 'utf8')).toMatch(/^[0-9a-f]{16}\n$/)
+    rmSync(dataDir, { recursive: true })
+  },
+)
+
+async function begin(dataDir: string, ledger: KillLedger, keys: Record<Mode, string>): Promise<Life> {
+  const spawnedAt = performance.now()
+  const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
+  const readyAt = performance.now()
+  keys.live = server.apiKey
+  return { server, wire: new KillWire(server.url, keys, ledger), spawnedAt, readyAt }
+}
+
+async function makeTestKey(dataDir: string, keys: Record<Mode, string>): Promise<void> {
+  const args = ['keys', 'create', '--data-dir', dataDir, '--test', '--plan', 'team', '--rpm', '1000000', '--json']
+  keys.test = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).apiKey
+}
+
+/** All clients at once, until the server is gone. Each starts anew in the next life. */
+async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: number): Promise<void> {
+  const failures: unknown[] = []
+  const clients = Object.values(killClients).map(async (client) => {
+    await client(wire, new Chance(chance.between(0, 2 ** 30))).catch((error: unknown) => {
+      if (!(error instanceof CutError)) failures.push(error)
+    })
+  })
+  await sleep(afterMs)
+  server.child.kill('SIGKILL')
+  await server.ended
+  await Promise.all([...clients, ...wire.streams])
+  expect(failures).toEqual([])
+  expect(server.output.err).not.toMatch(/"level":50/)
+  if (process.getuid?.() !== 0) return // a plain user's sandboxes cannot be told from this test
+  for (const { uid, id } of wire.ledger.agents.values()) {
+    if (uid !== undefined && wire.ledger.touched.has(id)) {
+      await expect.poll(() => processesOf(uid), { timeout: 10_000 }).toEqual([])
+    }
+  }
+}
+
+/** What is spoken of from here on belongs to the next life. */
+function forget(ledger: KillLedger): void {
+  ledger.cut = []
+  ledger.answered = []
+  ledger.touched.clear()
+}
+
+/** Compute time of the agent that lives through all of it, in milliseconds. */
+class Used {
+  /** What a kill took back at most. */
+  mostLostMs = 0
+  /** It cannot be more than the time that the server was there. */
+  #mostMs = 0
+  /** What it must be, had the kill taken nothing back. */
+  #dueMs = 0
+  #told = { ms: 0, at: 0 }
+
+  /** The life is over. */
+  ended({ wire, spawnedAt }: Life): void {
+    if (wire.ledger.agentsOf(counterOwner).length === 0) return
+    const now = performance.now()
+    this.#mostMs += now - spawnedAt
+    this.#dueMs = this.#told.at === 0 ? 0 : this.#told.ms + now - this.#told.at
+  }
+
+  /** A new life has begun: no more is lost than what no heartbeat had seen. */
+  async check({ wire, spawnedAt, readyAt }: Life): Promise<void> {
+    const agent = wire.ledger.agentsOf(counterOwner)[0]
+    if (!agent) return
+    const path = `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${agent.sessionId}`
+    const ask = async () => expectStatus(await wire.get('live', path), 200).body.compute.minutes * 60_000
+    const ms = await ask()
+    expect(ms).toBeLessThanOrEqual(this.#mostMs + performance.now() - spawnedAt)
+    const lostMs = Math.max(0, this.#dueMs + performance.now() - readyAt - ms)
+    this.mostLostMs = Math.max(this.mostLostMs, lostMs)
+    expect(lostMs).toBeLessThan(heartbeatMs + slackMs)
+    const at = performance.now()
+    this.#told = { ms: await ask(), at }
+    expect(this.#told.ms).toBeGreaterThanOrEqual(ms)
+  }
+}

@@ -1,0 +1,201 @@
+// The parts of a running sandbox killed, stopped and lying at random: each exec is answered, and nothing stays behind.
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLocalTheazo } from '@theazo/server'
+import { expect, test } from 'vitest'
+import { ApiCaller } from '../support/api-caller.ts'
+import { Chance } from '../support/chance.ts'
+import { ExecStreams } from '../sandbox/exec-streams.ts'
+import { FaultedAgent, faultNames } from './faulted-agent.ts'
+import { holdingsOf, sandboxRoles, signal } from '../support/sandbox-processes.ts'
+import { root, startServer } from '../support/server-process.ts'
+import { reportSoak } from '../support/soak-report.ts'
+
+const isSoak = process.env['THEAZO_SOAK'] === '1'
+const execs = isSoak ? 1000 : 60
+const agents = 6
+
+test.runIf(process.getuid?.() === 0)(
+  `${execs} execs while their supervisors are killed, stopped and lie: each is answered, and nothing is left`,
+  { timeout: isSoak ? 3_600_000 : 240_000 },
+  async () => {
+    const chance = new Chance()
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    const folder = lyingBubblewrap()
+    // Its connections are counted among what is left: they end soon.
+    const args = [
+      join(root, 'packages/server/dist/bin.js'),
+      'serve',
+      '--port',
+      '0',
+      '--keep-alive-seconds',
+      '5',
+      '--json',
+    ]
+    const server = await startServer(process.execPath, args, { PATH: `${folder}:${process.env['PATH']}` })
+    const counts = new Map<string, number>()
+    const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
+    try {
+      const { pid = 0 } = server.child
+      // Once through everything, so that what the first of its kind opens for good does not count as left behind.
+      const first = await FaultedAgent.create(server, folder)
+      for (const lang of ['python', 'typescript', 'bash'] as const) await first.exec(lang, chance)
+      await first.terminate()
+      await settled(pid)
+      const before = holdingsOf(pid)
+
+      let left = execs
+      const uids: number[] = []
+      const workers = Array.from({ length: agents }, async (_, number) => {
+        const own = new Chance(chance.seed + number + 1)
+        const agent = await FaultedAgent.create(server, folder)
+        uids.push(agent.uid)
+        while (left > 0) {
+          left -= 1
+          const fault = own.percent(50) ? faultNames[own.between(0, faultNames.length - 1)] : undefined
+          const { outcome, tries } = await agent.faultedExec(fault, own)
+          count(`${fault ?? 'no fault'}: ${outcome}`)
+          if (fault === undefined) expect(outcome).toBe('ok')
+          expect(tries, `execs that failed after ${fault}, until one ran`).toBeLessThanOrEqual(1)
+        }
+        await agent.terminate()
+      })
+      const failures = (await Promise.allSettled(workers)).filter(({ status }) => status === 'rejected')
+      expect(failures).toEqual([])
+      for (const uid of uids) expect(FaultedAgent.processesOf(uid)).toEqual([])
+      await settled(pid)
+      const after = holdingsOf(pid)
+      expect([after.groups.length, after.scratch]).toEqual([before.groups.length, before.scratch])
+      // Connections of this test are kept open for a while.
+      await expect
+        .poll(() => holdingsOf(pid).descriptors, { timeout: 30_000 })
+        .toBeLessThanOrEqual(before.descriptors + 2)
+      // A sandbox that failed is told to the operator; any other fault of the server is one of ours.
+      const faults = server.output.err.split('\n').filter((line) => line.includes('"level":50'))
+      expect(faults.filter((line) => !line.includes('"a sandbox failed"'))).toEqual([])
+    } finally {
+      server.child.kill('SIGTERM')
+      expect(await server.ended).toBe(0)
+      rmSync(folder, { recursive: true })
+    }
+    const told = [...counts].toSorted().map(([what, times]): [string, string] => [what, String(times)])
+    reportSoak('supervisor', [['execs', String(execs)], ['seed', String(chance.seed)], ...told])
+  },
+)
+
+/** The pool is full again, and connections that were aborted are closed. */
+async function settled(pid: number): Promise<void> {
+  const look = (): string => JSON.stringify(holdingsOf(pid))
+  await expect
+    .poll(
+      async () => {
+        const one = look()
+        await sleep(300)
+        return one === look()
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(true)
+}
+
+/** A folder for the front of the PATH, which all users may write to: the wrapper takes its orders there. */
+function lyingBubblewrap(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-lying-'))
+  chmodSync(folder, 0o777)
+  const real = execFileSync('bash', ['-c', 'type -P bwrap'], { encoding: 'utf8' }).trim()
+  const script = readFileSync(join(root, 'test/fixture/lying-bwrap.py'), 'utf8').replace("'REAL'", JSON.stringify(real))
+  writeFileSync(join(folder, 'bwrap'), script)
+  chmodSync(join(folder, 'bwrap'), 0o755)
+  return folder
+}
+
+test.runIf(process.getuid?.() === 0)(
+  'code that comes after a process that waited for it was killed either runs, or is told that it never began',
+  async () => {
+    await using local = await createLocalTheazo()
+    const api = new ApiCaller(local)
+    const session = await api.post('/sessions', { userId: 'waiting' })
+    const path = `/agents/${(await api.post(`/sessions/${session.body.id}/agents`)).body.id}/exec`
+    const exec = (lang: string, code: string) => api.post(path, { lang, code, timeoutMs: 20_000 })
+    const uid = Number((await exec('bash', 'id -u')).body.stdout)
+    const codes = { python: 'print("on")', bash: 'echo on', typescript: 'console.log("on")' }
+    const check = async (lang: string, code: string) => {
+      const { status, body } = await exec(lang, code)
+      if (status === 502) expect(body.error.message).toContain('could not start the code')
+      else expect({ lang, status, ...body }).toMatchObject({ status: 200, stdout: 'on\n', exitCode: 0 })
+    }
+    for (let round = 0; round < 5; round += 1) {
+      for (const [lang, code] of Object.entries(codes)) {
+        await check('typescript', codes.typescript)
+        // What waits: the children of reapers.
+        const waiting = () => {
+          const { all, reapers } = sandboxRoles(uid)
+          return all.filter(({ parent }) => reapers.some(({ pid }) => pid === parent))
+        }
+        await expect.poll(() => waiting().length, { timeout: 20_000 }).toBeGreaterThan(0)
+        for (const process_ of waiting()) signal(process_, round % 2 ? 'SIGKILL' : 'SIGSTOP')
+        await check(lang, code)
+      }
+    }
+  },
+)
+
+test.runIf(process.getuid?.() === 0)(
+  'what starts sandboxes ends: each exec is told, nothing stays behind, and the next exec has a sandbox again',
+  async () => {
+    const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json']
+    await using server = await startServer(process.execPath, args)
+    const agents = await Promise.all(
+      ['one', 'two', 'three'].map(async (userId) => {
+        const api = new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey })
+        const session = await api.post('/sessions', { userId })
+        const path = `/agents/${(await api.post(`/sessions/${session.body.id}/agents`)).body.id}/exec`
+        const exec = (code: string) => api.post(path, { lang: 'bash', code })
+        return { exec, uid: Number((await exec('id -u')).body.stdout) }
+      }),
+    )
+    for (let round = 0; round < 3; round += 1) {
+      const cut = agents.map(({ exec }) => exec(`touch ${round}; setsid sleep 60 & sleep 60`))
+      await Promise.all(agents.map(({ exec }) => exec(`until [[ -e ${round} ]]; do sleep 0.02; done`)))
+      const before = agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid))
+      expect(before.length).toBeGreaterThan(20)
+      const { parent } = sandboxRoles(agents[0]?.uid ?? 0).bubblewrap ?? expect.fail('it is not there')
+      expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8')).toContain('launcher.py')
+      expect(signal({ pid: parent }, 'SIGKILL')).toBe(true)
+      for (const { status, body } of await Promise.all(cut)) {
+        expect([status, body.error.code]).toEqual([502, 'provider_error'])
+      }
+      const answers = await Promise.all(agents.map(({ exec }) => exec('ls')))
+      for (const { body } of answers) expect(body.stdout).toContain(`${round}\n`)
+      const after = new Set(agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid)))
+      expect(before.filter((pid) => after.has(pid))).toEqual([])
+    }
+  },
+)
+
+test('code that interrupts everything, pid 1 too, ends itself alone, and does not run again under its key', async () => {
+  await using local = await createLocalTheazo()
+  const own = await ExecStreams.open(local)
+  const key = { 'idempotency-key': 'interrupts', accept: 'application/json' }
+  const code = 'echo x >> runs; kill -INT 1; kill -INT -1; kill -INT $$; sleep 60'
+  for (const _ of [1, 2]) {
+    const answer = await own.post(code, key)
+    expect([answer.status, (await answer.json()).exitCode]).toEqual([200, 130])
+  }
+  expect(await own.runs()).toBe(1)
+})
+
+test('code that takes all processes costs its sandbox nothing but the processes', async () => {
+  await using local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
+  const own = await ExecStreams.open(local)
+  await own.exec('echo kept > /tmp/kept') // in memory: it is lost with the sandbox
+  const code = 'for i in $(seq 100); do setsid sleep 3 & done'
+  const filled = await own.post(code, { accept: 'application/json' })
+  const { stderr } = await filled.json()
+  expect([filled.status, stderr]).toEqual([200, expect.stringContaining('Resource temporarily unavailable')])
+  const look = async () => (await own.post('cat /tmp/kept', { accept: 'application/json' })).json()
+  await expect.poll(look, { timeout: 30_000 }).toMatchObject({ stdout: 'kept\n', exitCode: 0 })
+})

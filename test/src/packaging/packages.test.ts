@@ -1,0 +1,136 @@
+// Every package as npm would deliver it, used by a program outside the workspace, also as a plain user.
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { root } from '../support/server-process.ts'
+
+/** As a user's project would name them; the versions are those of the workspace. */
+const peers = [
+  '@langchain/core',
+  '@langchain/langgraph',
+  'langchain',
+  'ai',
+  'zod',
+  '@modelcontextprotocol/sdk',
+  '@types/node',
+]
+
+let folder: string
+let node: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'theazo-fixture-'))
+  chmodSync(folder, 0o755) // a plain user runs it too
+  const tarballs = join(folder, 'tarballs')
+  for (const name of readdirSync(join(root, 'packages'))) {
+    execFileSync('pnpm', ['pack', '--pack-destination', tarballs], { cwd: join(root, 'packages', name), stdio: 'pipe' })
+  }
+  const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')
+  const versionOf = (name: string): string => {
+    const [, version] = new RegExp(`^  '?${name}'?: (\\S+)$`, 'm').exec(catalog) ?? []
+    return version ?? expect.fail(`${name} is not in the catalog`)
+  }
+  const packed = Object.fromEntries(
+    readdirSync(tarballs).map((file) => [
+      file.replace(/^theazo-(.*)-\d+\.\d+\.\d+\.tgz$/, '@theazo/$1'),
+      `file:tarballs/${file}`,
+    ]),
+  )
+  expect(Object.keys(packed).toSorted()).toEqual(
+    ['ai-sdk', 'core', 'langchain', 'mcp', 'server'].map((name) => `@theazo/${name}`),
+  )
+  const dependencies = { ...packed, ...Object.fromEntries(peers.map((name) => [name, versionOf(name)])) }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: folder, stdio: 'pipe' })
+  node = join(folder, 'node')
+  copyFileSync(process.execPath, node)
+  cpSync(join(root, 'test/fixture'), folder, { recursive: true })
+}, 240_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function run(args: string[], user?: { uid: number; gid: number }): Promise<string> {
+  const home = join(folder, 'home')
+  mkdirSync(home, { recursive: true })
+  if (user) chownSync(home, user.uid, user.gid)
+  const child = spawn(node, args, {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], HOME: home, TMPDIR: home },
+    ...user,
+  })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk) => (out += chunk))
+  child.stderr.on('data', (chunk) => (err += chunk))
+  const [code] = await once(child, 'close')
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  return out
+}
+
+const used = {
+  core: '4\n',
+  langchain: '4',
+  'ai-sdk': '4',
+  mcp: '4',
+  server: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/v1$/),
+}
+
+test('each has its licence, its repository, and the sources that its maps name', () => {
+  for (const name of ['ai-sdk', 'core', 'langchain', 'mcp', 'server']) {
+    const path = join(folder, 'node_modules/@theazo', name)
+    expect(readFileSync(join(path, 'LICENSE'), 'utf8')).toContain('Apache License')
+    const { repository } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
+    expect(repository).toMatchObject({ type: 'git', directory: `packages/${name}` })
+    const files = readdirSync(path, { recursive: true, encoding: 'utf8' })
+    const maps = files.filter((file) => file.startsWith('dist/') && file.endsWith('.map'))
+    expect(maps.length).toBeGreaterThan(5)
+    const sources = maps.flatMap((map) => {
+      const named: string[] = JSON.parse(readFileSync(join(path, map), 'utf8')).sources
+      return named.map((source) => join(dirname(map), source))
+    })
+    expect([name, sources.filter((source) => !files.includes(source))]).toEqual([name, []])
+    expect(files.filter((file) => /\.test(-d)?\.ts$/.test(file))).toEqual([])
+  }
+})
+
+test('the packed packages are used together on the pinned Node and peers', async () => {
+  expect(JSON.parse(await run(['use-packages.mjs']))).toMatchObject(used)
+})
+
+test.runIf(process.getuid?.() === 0)(
+  'a plain user runs the same, and the sandbox is that user and no more',
+  async () => {
+    const user = { uid: 61_234, gid: 61_234 }
+    const { uidMap, ...rest } = JSON.parse(await run(['use-packages.mjs'], user))
+    expect(rest).toMatchObject(used)
+    expect(uidMap.trim().split(/\s+/)).toEqual(['61234', '61234', '1'])
+  },
+)
+
+test('their types hold for a strict program', () => {
+  const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--target', 'es2024']
+  const lib = ['--lib', 'es2024,esnext.disposable,dom', '--module', 'nodenext', '--types', 'node']
+  execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'use-types.ts'], {
+    cwd: folder,
+    stdio: 'pipe',
+  })
+  // The control: the same compiler does find a wrong type.
+  const wrong =
+    "import { Theazo } from '@theazo/core'\nconst theazo = new Theazo()\nawait theazo.sessions.forUser(42)\n"
+  writeFileSync(join(folder, 'wrong.ts'), wrong)
+  expect(() =>
+    execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'wrong.ts'], { cwd: folder, stdio: 'pipe' }),
+  ).toThrow('Command failed')
+})

@@ -1,0 +1,146 @@
+// The reference's curl examples, run by a shell as they are written: only base URL, key and ids are put in.
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import type { ListeningTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type CurlExample, curlExamples } from './curl.ts'
+import { openWires, type Wire } from '../support/wire.ts'
+
+let server: ListeningTheazo
+let live: Wire
+let mocked: Wire
+beforeAll(async () => {
+  ;({ server, live, mocked } = await openWires('team'))
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+/** The example as a shell script, with what a reader puts in. */
+function scriptOf(name: CurlExample, wire: Wire, id = ''): string {
+  const script = curlExamples[name]
+    .replaceAll('https://api.theazo.com/v1', wire.url)
+    .replaceAll('th_live_...', wire.key)
+    .replaceAll(/(ses|agt)_01HX\.\.\.(?=\/)/g, id)
+  expect(script).toContain(wire.url)
+  expect(script).toContain(wire.key)
+  return script
+}
+
+/** What the example prints, which is JSON. */
+async function curl(name: CurlExample, wire: Wire, id?: string) {
+  // Not the synchronous form: the server is in this process.
+  const { stdout } = await promisify(execFile)('bash', ['-c', scriptOf(name, wire, id)])
+  return JSON.parse(stdout)
+}
+
+describe.each([
+  ['a test key', () => mocked],
+  ['a live key', () => live],
+])('on %s', (_name, wireOf) => {
+  test('create a session, which is then listed', async () => {
+    const session = await curl('create a session', wireOf())
+    const limits = { maxCost: { amount: 500, currency: 'usd', period: 'day' }, maxAgents: 3 }
+    expect(session).toMatchObject({ userId: 'user_123', status: 'active', limits, metadata: { plan: 'pro' } })
+    const { data, hasMore } = await curl('list sessions', wireOf())
+    expect([data[0], hasMore]).toEqual([session, false])
+  })
+
+  test('get or create a session by user, any number of times', async () => {
+    const first = await curl('get or create a session by user', wireOf())
+    expect(first.userId).toBe('user_123')
+    expect(await curl('get or create a session by user', wireOf())).toEqual(first)
+  })
+
+  test('exec', async () => {
+    const result = await curl('exec', wireOf(), await wireOf().agent())
+    expect(result).toEqual({ stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) })
+  })
+
+  test('pause, resume, terminate', async () => {
+    const agentId = await wireOf().agent()
+    expect(await curl('pause', wireOf(), agentId)).toMatchObject({ id: agentId, status: 'paused' })
+    expect(await curl('resume', wireOf(), agentId)).toMatchObject({ id: agentId, status: 'idle' })
+    expect(await curl('terminate', wireOf(), agentId)).toEqual({ ok: true })
+  })
+
+  test('stream', async () => {
+    const agentId = await wireOf().agent()
+    await using stream = startStream(scriptOf('stream', wireOf(), agentId))
+    await stream.until('retry: 1000\n\n')
+    await wireOf().post(`/agents/${agentId}/terminate`)
+    await stream.ended // curl ends as the server ends the stream
+    expect(stream.text()).toMatch(/^id: \d+\nevent: status\ndata: \{"status":"terminated"\}\n\n/m)
+  })
+
+  test('usage summary', async () => {
+    const summary = await curl('usage summary', wireOf())
+    expect(summary.period.from).toBe('2025-05-01T00:00:00.000Z')
+    expect(Object.keys(summary)).toEqual(['period', 'compute', 'models', 'storage', 'total'])
+  })
+})
+
+describe('with a browser, web search and a model', () => {
+  test('create an agent, run and stream work on a test key', async () => {
+    const agent = await curl('create an agent', mocked, await mocked.session())
+    expect(agent).toMatchObject({
+      status: 'idle',
+      browser: true,
+      tools: ['web_search', 'write_file'],
+      instructions: 'You are a research assistant. Be concise.',
+      timeout: 120,
+    })
+    await using stream = startStream(scriptOf('stream', mocked, agent.id))
+    await stream.until('retry: 1000\n\n')
+    const accepted = await curl('run', mocked, agent.id)
+    expect(accepted).toEqual({ taskId: expect.stringMatching(/^task_/), agentId: agent.id })
+    await stream.until('"status":"idle"')
+    const text = stream.text()
+    expect(text).toMatch(/^event: thinking\ndata: \{"text":/m)
+    expect(text).toMatch(/^event: tool_call\ndata: \{.*"tool":"web_search","input":\{"query":"Summarize/m)
+    expect(text).toMatch(/^event: output\ndata: \{"text":".*","cost":\{"amount":\d+,"currency":"usd"\}/m)
+  })
+
+  test('create an agent and run are refused on a live key, with what there is', async () => {
+    const refused = await curl('create an agent', live, await live.session())
+    expect(refused.error.code).toBe('unprocessable_entity')
+    expect(refused.error.details.fields).toEqual({
+      browser: ['is not configured on this server; leave it out or give false'],
+      tools: ["'web_search', 'write_file' not configured on this server; it has 'run_code'"],
+    })
+    const { error } = await curl('run', live, await live.agent())
+    expect([error.code, Object.keys(error.details.fields)]).toEqual(['unprocessable_entity', ['model']])
+  })
+})
+
+test('every example of the reference is run here', () => {
+  expect(Object.keys(curlExamples)).toHaveLength(11)
+})
+
+interface StreamingCurl extends AsyncDisposable {
+  text(): string
+  /** Resolves when it has printed this. */
+  until(text: string): Promise<void>
+  ended: Promise<unknown>
+}
+
+function startStream(script: string): StreamingCurl {
+  // `exec`: the process that is ended at last is curl itself.
+  const child: ChildProcessByStdio<null, Readable, null> = spawn('bash', ['-c', `exec ${script.trim()}`], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+  const ended = once(child, 'close')
+  return {
+    text: () => text,
+    async until(wanted) {
+      while (!text.includes(wanted)) await once(child.stdout, 'data')
+    },
+    ended,
+    async [Symbol.asyncDispose]() {
+      child.kill()
+      await ended
+    },
+  }
+}

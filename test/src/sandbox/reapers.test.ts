@@ -1,0 +1,288 @@
+// Who sees execs through inside of a sandbox, and in which state code is started below them.
+import { Theazo, type Agent, type Language } from '@theazo/core'
+import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
+import { settings } from './sandbox-settings.ts'
+
+const printing: Record<Language, string> = { python: 'print(4)', bash: 'echo 4', typescript: 'console.log(4)' }
+const languages = ['python', 'typescript', 'bash'] as const
+
+describe.each(settings)('interpreters %s', (when, sandbox) => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox })
+    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const state: Record<Language, string> = {
+    python: `
+import os, re
+limits = re.search(r'Max processes +(\\d+) +(\\d+)', open('/proc/self/limits').read()).groups()
+print(os.nice(0), *limits, open('/proc/self/oom_score_adj').read().strip(), os.getsid(0) == os.getpid())`,
+    typescript: `
+import { readFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
+const limits = /Max processes +(\\d+) +(\\d+)/.exec(readFileSync('/proc/self/limits', 'utf8')).slice(1)
+const session = readFileSync('/proc/self/stat', 'utf8').split(') ')[1].split(' ')[3]
+console.log(getPriority(), ...limits, readFileSync('/proc/self/oom_score_adj', 'utf8').trim(), String(session === String(process.pid)).replace(/^./, (c) => c.toUpperCase()))`,
+    bash: `
+read -r _ _ _ _ _ session _ < /proc/$$/stat
+echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( session == $$ )) && echo True)"`,
+  }
+  test.each([
+    ['python', 'with the usual environment', {}],
+    ['python', 'that needs an interpreter of its own', { PYTHONHASHSEED: '1' }],
+    ['typescript', 'with the usual environment', {}],
+    ['typescript', 'that needs an interpreter of its own', { NODE_OPTIONS: '--no-deprecation' }],
+    ['bash', 'with the usual environment', {}],
+    ['bash', 'with an environment of its own', { OWN: '1' }],
+  ] as const)('%s code %s has its priority, limits and session', async (lang, _how, env) => {
+    for (let time = 0; time < 2; time += 1) {
+      const { stdout, stderr } = await agent.exec(lang, state[lang], { env })
+      expect([stdout, stderr]).toEqual(['10 512 512 500 True\n', ''])
+    }
+  })
+
+  test.each(languages)('%s code is given environments and input of any length', async (lang) => {
+    const long = 'x'.repeat(120_000)
+    const code = {
+      python: 'import os, sys; print(len(os.environ["LONG"]), len(sys.stdin.read()))',
+      typescript:
+        'import { readFileSync } from "node:fs"; console.log(process.env.LONG.length, readFileSync(0, "utf8").length)',
+      bash: 'printf "%s " ${#LONG}; wc -c',
+    }[lang]
+    const { stdout, stderr } = await agent.exec(lang, code, { env: { LONG: long }, stdin: long.repeat(10) })
+    expect([stdout, stderr]).toEqual(['120000 1200000\n', ''])
+  })
+
+  test.each([
+    'pkill python3',
+    'pkill node',
+    'killall -q python3 node',
+    'pkill -f python',
+    'pkill -f supervisor',
+    'pkill -KILL -x "python3|node"',
+    'for name in HUP INT QUIT USR1 USR2 ALRM TERM TSTP RTMIN; do kill -$name -1; done',
+  ])('%s ends the processes of code alone', async (attack) => {
+    const own = await agent.exec('bash', `${attack}; echo on`)
+    expect([own.stdout, own.stderr, own.exitCode]).toEqual(['on\n', '', 0])
+    const start =
+      'trap "" HUP INT QUIT USR1 USR2 ALRM TERM TSTP RTMIN; touch beside; until [[ -e go ]]; do read -t 0.02 <> <(:); done'
+    const beside = agent.exec('bash', `rm -f go; ${start}; echo on; rm beside`)
+    const after = await agent.exec('bash', `until [[ -e beside ]]; do sleep 0.02; done; ${attack}; touch go; echo on`)
+    expect([after.stdout, after.exitCode, (await beside).stdout]).toEqual(['on\n', 0, 'on\n'])
+    for (const lang of languages) expect((await agent.exec(lang, printing[lang])).stdout).toBe('4\n')
+  })
+
+  test('code that kills what watches over it is ended, and told so', async () => {
+    const { exitCode, stderr } = await agent.exec('bash', 'kill -9 -1; sleep 60')
+    expect([exitCode, stderr]).toEqual([137, expect.stringContaining('killed by signal 9')])
+  })
+
+  const named: Record<Language, string> = {
+    python: 'print(open("/proc/self/comm").read() + open("/proc/self/cmdline").read().replace("\\0", " "))',
+    typescript: `
+import { readFileSync } from 'node:fs'
+console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/cmdline', 'utf8').replaceAll('\\0', ' '))`,
+    bash: 'cat /proc/$$/comm; tr "\\0" " " < /proc/$$/cmdline',
+  }
+  test.each([
+    ['python', /^python3\n\S*python3 \/run\/theazo\/\d+\/main\.py\s*$/],
+    ['typescript', /^node\n\S*node \/workspace\/main\.ts\s*$/],
+    ['bash', /^bash\n\S*bash \/run\/theazo\/\d+\/main\.sh\s*$/],
+  ] as const)('%s code is called what it is, and nothing else is', async (lang, name) => {
+    expect((await agent.exec(lang, named[lang])).stdout).toMatch(name)
+    await expect // a node that waits is a node until it has started
+      .poll(
+        async () =>
+          (await agent.exec('bash', 'pgrep -l "python|node|^bash"; pgrep -fl "python|node|supervisor"')).stdout,
+      )
+      .toMatch(/^\d+ bash\n(\d+ theazo-waiting\n)?$/)
+  })
+
+  test.each([
+    ['python', 'import re; print(re.search("SigIgn:\\\\s*(.*)", open("/proc/self/status").read())[1])', '1001000'],
+    [
+      'typescript',
+      "console.log(/SigIgn:\\s*(.*)/.exec((await import('node:fs')).readFileSync('/proc/self/status', 'utf8'))?.[1])",
+      '1001000',
+    ],
+    ['bash', 'grep SigIgn /proc/self/status | cut -f 2', '0'],
+  ] as const)(
+    '%s code is started with no signal ignored but those that its interpreter ignores',
+    async (lang, code, mask) => {
+      // 32 and 33 are the C library's own, which ignores them in what it starts.
+      const own = ~(1n << 31n) & ~(1n << 32n)
+      expect((BigInt(`0x${(await agent.exec(lang, code)).stdout.trim()}`) & own).toString(16)).toBe(mask)
+    },
+  )
+
+  test('execs that follow each other and take long are seen through by the same few, where any are kept', async () => {
+    const reapers = new Set<string>()
+    for (let time = 0; time < 6; time += 1) {
+      const { stdout } = await agent.exec('python', 'import os, time; time.sleep(0.5); print(os.getppid())')
+      reapers.add(stdout)
+    }
+    if (when === 'started ahead') expect(reapers.size).toBeLessThanOrEqual(3)
+    else expect(reapers.size).toBe(6)
+  })
+
+  test('many at once, of all languages, end as they should, and afterwards no more wait than is asked for', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 18 }, async (_, index) => {
+        const lang = languages[index % 3] ?? 'bash'
+        return (await agent.exec(lang, printing[lang])).stdout
+      }),
+    )
+    expect(all).toEqual(Array.from({ length: 18 }, () => '4\n'))
+    if (process.getuid?.() !== 0) return
+    const uid = Number((await agent.exec('bash', 'id -u')).stdout)
+    const most = when === 'started ahead' ? 3 : 0
+    await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBe(most)
+  })
+})
+
+describe('where there is room for few processes', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
+    agent = await (await new Theazo(local).sessions.forUser('orphans')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const orphans: Record<Language, string> = {
+    bash: 'for n in $(seq 100); do (/bin/true &); done; (exit 3) & wait $!; echo $?',
+    python: `
+import os
+for n in range(100):
+    child = os.fork()
+    if child == 0:
+        os.fork()
+        os._exit(3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(status)`,
+    typescript: `
+import { spawnSync } from 'node:child_process'
+const { status } = spawnSync('/bin/bash', ['-c', 'for n in $(seq 100); do (/bin/true &); done; exit 3'])
+console.log(status)`,
+  }
+  test.each(languages)('%s code can leave any number of processes to end, and waits for its own', async (lang) => {
+    const { stdout, stderr } = await agent.exec(lang, orphans[lang])
+    expect([stdout, stderr]).toEqual(['3\n', ''])
+  })
+})
+
+describe('TypeScript comes without its types', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  beforeAll(async () => {
+    local = await createLocalTheazo()
+    agent = await (await new Theazo(local).sessions.forUser('types')).agents.create()
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  /** Whether the node has loaded Node's compiler (amaro). */
+  const look = 'console.log((process as any).moduleLoadList.some((name: string) => name.includes("amaro")))'
+
+  test.each([
+    ['that only has types', ''],
+    ['that needs a transform', 'enum A { B }\n'],
+  ])('to a node, %s, so that it need not load a compiler', async (_what, more) => {
+    await expect.poll(async () => (await agent.exec('typescript', more + look)).stdout).toBe('false\n')
+  })
+
+  test('but not where it is long, or wrong', async () => {
+    expect((await agent.exec('typescript', `${look} // ${'x'.repeat(300_000)}`)).stdout).toBe('true\n')
+    const { stderr, exitCode } = await agent.exec('typescript', 'const a: = 1')
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/main\.ts:1\n[^]*SyntaxError/)])
+  })
+
+  test('and where a stack is shown it is at its place', async () => {
+    const code = 'enum A { B }\nfunction fail(what: string): never {\n  throw new Error(what)\n}\nfail("on line 3")'
+    const { stderr } = await agent.exec('typescript', code)
+    expect(stderr).toMatch(/\/workspace\/main\.ts:3\n {2}throw new Error\(what\)/)
+    expect(stderr).toMatch(/at fail \(.*\/workspace\/main\.ts:3:9\)\n +at .*\/workspace\/main\.ts:5:1/)
+  })
+})
+
+describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
+  let local: LocalTheazo
+  let agent: Agent
+  let uid: number
+  beforeAll(async () => {
+    local = await createLocalTheazo()
+    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
+    uid = Number((await agent.exec('bash', 'id -u')).stdout)
+    for (const lang of languages) await agent.exec(lang, printing[lang])
+  })
+  afterAll(() => local[Symbol.asyncDispose]())
+
+  const pids = (): number[] => sandboxRoles(uid).reapers.map(({ pid }) => pid)
+  const waiting = (): number => {
+    const { all, reapers } = sandboxRoles(uid)
+    return reapers.filter(({ pid }) => all.some(({ parent }) => parent === pid)).length
+  }
+  /** A Python, a bash and a node wait. */
+  async function settled(): Promise<void> {
+    await expect.poll(() => [pids().length, waiting()], { timeout: 20_000 }).toEqual([3, 3])
+  }
+
+  // While an exec takes its time another reaper is made ready beside it, so that on a busy machine not all are the same.
+  test.each([
+    ['python', 'import os; print(os.getppid())'],
+    ['typescript', 'console.log(process.ppid)'],
+    ['bash', 'echo $PPID'],
+  ] as const)('serve one exec of %s after the other', async (lang, code) => {
+    await settled()
+    const parents: string[] = []
+    for (let round = 0; round < 20; round += 1) parents.push((await agent.exec(lang, code)).stdout)
+    expect(new Set(parents).size).toBeLessThan(parents.length)
+    for (const parent of parents) expect(parent).toMatch(/^\d+\n$/)
+  })
+
+  test('stay with what an exec has detached, and end with it; others serve meanwhile', async () => {
+    await settled()
+    const before = pids()
+    const detached = `setsid sleep 1000 > /dev/null 2>&1 &
+until read -r _ _ _ _ _ session _ < /proc/$!/stat && (( session == $! )); do :; done
+echo $!`
+    const sleeper = Number((await agent.exec('bash', detached)).stdout)
+    const keeper =
+      sandboxRoles(uid).all.find(({ pidInside }) => pidInside === sleeper)?.parent ?? expect.fail('it is gone')
+    expect(before).toContain(keeper)
+    for (let round = 0; round < 3; round += 1) {
+      for (const lang of languages) expect((await agent.exec(lang, printing[lang])).stdout).toBe('4\n')
+    }
+    expect(pids()).toContain(keeper)
+    await agent.exec('bash', `kill ${sleeper}`)
+    await expect.poll(() => pids(), { timeout: 10_000 }).not.toContain(keeper)
+    await settled()
+  })
+
+  test('that are killed while they are free or wait are replaced', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const before = sandboxRoles(uid).reapers
+      for (const reaper of before) expect(signal(reaper, 'SIGKILL')).toBe(true)
+      for (const lang of languages) {
+        // Who is told that its code never began asks again.
+        await expect.poll(() => agent.exec(lang, printing[lang]).catch(String)).toMatchObject({ stdout: '4\n' })
+      }
+      await settled()
+      expect(pids().filter((pid) => before.some((reaper) => reaper.pid === pid))).toEqual([])
+    }
+  })
+
+  test('do not keep what was written to them', async () => {
+    // A writer that outlives its exec has no reader that it could stall, or reach.
+    await agent.exec('bash', 'setsid bash -c "while sleep 0.01; do echo late; done" & echo early')
+    for (let round = 0; round < 5; round += 1) {
+      expect(await agent.exec('bash', 'echo 4; sleep 0.05')).toMatchObject({ stdout: '4\n', stderr: '' })
+    }
+    await agent.exec('bash', 'pkill -f late')
+    await settled()
+  })
+})
