@@ -118,6 +118,14 @@ f || exit $?`
   }
 })
 
+test.each([
+  ['python', 'print("hi")'],
+  ['typescript', 'console.log("hi" as string)'],
+  ['bash', 'echo hi'],
+] as const)('%s code may begin with a byte order mark', async (lang, code) => {
+  expect(await agent.exec(lang, `\uFEFF${code}`)).toMatchObject({ stdout: 'hi\n', stderr: '', exitCode: 0 })
+})
+
 test('files last from exec to exec, shell state does not', async () => {
   await agent.exec('bash', 'cd /tmp; export X=1; echo kept > /workspace/kept; echo home > ~/home')
   const { stdout } = await agent.exec('bash', 'pwd; echo "[$X]"; cat kept ~/home')

@@ -1,13 +1,13 @@
 import type { ExecFile } from '@theazo/core'
 import { ApiError, SandboxLostError, SandboxStartError } from '../../errors.ts'
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
+import { bashScript } from './bash-script.ts'
 import { environmentOf } from './environment.ts'
 import { defaultsFrame, execFrame, killFrame, pingFrame, type UpFrame, UpFrames } from './frames.ts'
 import type { SandboxProcess } from './launcher.ts'
 import { afterSilence } from './silence.ts'
 import { startFailure } from './start-sandbox.ts'
 import type { Compiled } from './typescript/typescript-compiler.ts'
-import { withUnixLineEnds } from './unix-line-ends.ts'
 
 /** How long to wait for an answer from inside before the sandbox is given up. */
 export interface SupervisorTimes {
@@ -89,7 +89,7 @@ export class Supervisor {
   /** See `Sandbox.exec`. @param compiled the same code without types. */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal, compiled?: Compiled): Promise<ExecOutcome> {
     const { lang, cwd = '/workspace', stdin, maxOutputBytes } = request
-    const code = lang === 'bash' ? withUnixLineEnds(request.code) : request.code
+    const code = lang === 'bash' ? bashScript(request.code) : request.code
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)

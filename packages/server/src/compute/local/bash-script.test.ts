@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { withUnixLineEnds } from './unix-line-ends.ts'
+import { bashScript } from './bash-script.ts'
 
 test.each([
   ['echo a\r\necho b\r\n', 'echo a\necho b\n'],
@@ -9,7 +9,10 @@ test.each([
   ["printf 'a\rb'\r\n", "printf 'a\rb'\n"],
   ['echo a\ncat <<END\nHTTP\r\n\r\nEND\n', 'echo a\ncat <<END\nHTTP\r\n\r\nEND\n'],
   ["printf 'a\r'", "printf 'a\r'"],
+  ['\uFEFFecho a\n', 'echo a\n'],
+  ['\uFEFFecho a\r\necho b\r\n', 'echo a\necho b\n'],
+  ['echo \uFEFF', 'echo \uFEFF'],
   ['', ''],
 ])('%j becomes %j', (script, expected) => {
-  expect(withUnixLineEnds(script)).toBe(expected)
+  expect(bashScript(script)).toBe(expected)
 })
