@@ -20,6 +20,9 @@ beforeAll(async () => {
     'data.json': '{ "name": "data" }',
     'with.dots.ts': 'export const name: string = "with dots"',
     'a b.ts': 'export const name: string = "a space"',
+    'types.ts': 'export interface Shape { name: string }\nexport const value = 1',
+    'shape.ts': "import { Shape } from './types.ts'\nexport const shape: Shape = { name: 'shape' }",
+    'shape.mjs': "import { Shape } from './types.ts'",
   }
   for (const [path, text] of Object.entries(files)) await agent.files.write(path, text)
 })
@@ -65,4 +68,35 @@ test.each([
 ])('%s says what was not found', async (code, message) => {
   const { stderr, exitCode } = await agent.exec('typescript', code)
   expect([stderr, exitCode]).toEqual([expect.stringMatching(message), 1])
+})
+
+test.each([
+  ["import { Shape } from './types.ts'", "import { type Shape } from './types.ts'"],
+  ["import {\n  value,\n  Shape,\n} from './types'", "import { type Shape } from './types'"],
+  ["enum Kind { A }\nimport { Shape } from './types.ts'", "import { type Shape } from './types.ts'"],
+  ["export { Shape } from './types.ts'", "export { type Shape } from './types.ts'"],
+  ["import { shape } from './shape.ts'", "import { type Shape } from './types.ts'"],
+  ["await import('./shape.ts')", "import { type Shape } from './types.ts'"],
+])('%s says how a type is imported', async (code, cure) => {
+  const { stderr, exitCode } = await agent.exec('typescript', code)
+  const [verb] = cure.split(' ')
+  expect(stderr).toContain(
+    `does not provide an export named 'Shape'\nIf 'Shape' is a type, ${verb} it as one: ${cure}. Types are removed before code runs.\n`,
+  )
+  expect(exitCode).toBe(1)
+  const cured = await agent.exec('typescript', `${cure}\nconsole.log('ok')`)
+  expect([cured.stdout, cured.stderr]).toEqual(['ok\n', ''])
+})
+
+test.each([
+  ['JavaScript has no types', "import './shape.mjs'"],
+  [
+    'an error of the same words is the own one of the program',
+    "throw new SyntaxError(\"The requested module './a' does not provide an export named 'b'\")",
+  ],
+])('%s: nothing is added', async (_why, code) => {
+  const { stderr, exitCode } = await agent.exec('typescript', code)
+  expect(stderr).toContain('does not provide an export named')
+  expect(stderr).not.toContain('is a type')
+  expect(exitCode).toBe(1)
 })

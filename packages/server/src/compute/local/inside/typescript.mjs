@@ -9,6 +9,7 @@ import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { getSystemErrorMessage } from 'node:util'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
+import { explainMissingExport } from './missing-export.mjs'
 import { resolve } from './resolve.mjs'
 
 const forked = new URL(import.meta.url).searchParams.get('main')
@@ -33,6 +34,7 @@ registerHooks({
     return { ...program(text), shortCircuit: true }
   },
 })
+process.on('uncaughtExceptionMonitor', explainMissingExport)
 if (isMainThread && !forked) process.title = 'theazo-waiting' // see titles.py
 if (isMainThread && !forked) await import(rehearsal).catch(() => {})
 ;({ path, main, compiled } = forked ? JSON.parse(forked) : isMainThread ? begin() : getEnvironmentData('theazo:main'))
