@@ -185,6 +185,16 @@ test.each([
   expect((await agent.exec('bash', 'pgrep -x sleep')).stdout).toBe('')
 })
 
+test('code that other code kills is told so, and not that it left processes in the background', async () => {
+  const killed = await agent.exec('bash', 'echo begun; sleep 1000; echo ended', {
+    onStdout: async () => void (await agent.exec('python', 'import os; os.system("pkill -KILL -x bash")')),
+  })
+  expect(killed).toMatchObject({ stdout: 'begun\n', exitCode: 137 })
+  expect(killed.stderr).toBe(
+    '\nThe code was killed by signal 9, so the processes that it had started were ended: sleep 1000.\n',
+  )
+})
+
 test('many processes in the background are told in a short note', async () => {
   const { stderr } = await agent.exec('bash', 'for n in $(seq 50); do sleep 1000 & done')
   expect(stderr).toMatch(/ended: (sleep 1000, ){5}and 45 more\. /)

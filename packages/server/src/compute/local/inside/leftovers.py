@@ -48,13 +48,19 @@ def _look_at(pid):
     return fields[STATE] in (b'R', b'D'), int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])
 
 
-def note_on(pids):
-    """Read before they are killed."""
+def note_on(pids, status):
+    """Read before they are killed.
+
+    @param status that the code has ended with; below 0 the signal that has killed it, which it may not have meant to leave
+    anything by, as other code of the sandbox can send one."""
     names = [_name_of(pid) for pid in pids[:MAX_NAMED]]
     if len(pids) > MAX_NAMED:
         names.append(f'and {len(pids) - MAX_NAMED} more')
+    listed = ', '.join(names)
+    if status < 0:
+        return f'\nThe code was killed by signal {-status}, so the processes that it had started were ended: {listed}.\n'.encode()
     return (
-        f'\nThe code has ended, so the processes that it left in the background were ended: {", ".join(names)}. '
+        f'\nThe code has ended, so the processes that it left in the background were ended: {listed}. '
         'To keep one running, start it with setsid: setsid COMMAND > FILE 2>&1 &\n'
     ).encode()
 

@@ -149,7 +149,7 @@ class Reaper:
         os.close(self.told)
         if status in UNREADABLE and self.script and not was_read(self.script):
             os._exit(NOT_READ)
-        is_left = self.end_session()
+        is_left = self.end_session(status)
         for fd in list(self.streams):
             self.drain(fd)
         self.tell_files(changed_files.ROOT)
@@ -235,13 +235,13 @@ class Reaper:
             if fd not in self.streams or not self.pass_on(fd):
                 return
 
-    def end_session(self):
+    def end_session(self, status):
         """Kills what stayed in the exec's session, and waits until it is gone. True where something has left it."""
         note = b''
         if self.bury():
             leftovers.settle(self.worker, lambda: self.wait_once(SETTLE_LOOK_MS))
             if staying := leftovers.pids_in(self.worker):
-                note = leftovers.note_on(staying)
+                note = leftovers.note_on(staying, status)
         self.kill_session(SIGKILL)
         if note:
             wire.send(self.exec_id, wire.STDERR, note)
