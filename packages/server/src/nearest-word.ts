@@ -4,6 +4,11 @@ export function nearestWord(word: string, known: readonly string[]): string {
   return known.toSorted((a, b) => distanceTo(a) - distanceTo(b))[0] ?? ''
 }
 
+/** Whether a word is one of the known ones, but for one character in three. Letter case does not count. */
+export function isNearWord(word: string, known: readonly string[]): boolean {
+  return distance(word.toLowerCase(), nearestWord(word, known).toLowerCase()) * 3 <= word.length
+}
+
 /** How many characters must be added, removed or replaced to make one text of the other (Levenshtein). */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)

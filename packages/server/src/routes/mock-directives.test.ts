@@ -21,6 +21,17 @@ describe('directives that would do nothing are refused, with the nearest one', (
     ['code', '# theazo:steps=3', 'that one belongs into the task'],
     ['code', '# theazo:exit=three', "'theazo:exit' takes a whole number"],
     ['code', '# theazo:exit', "'theazo:exit' takes a whole number"],
+    [
+      'code',
+      '# theazo:exit=300',
+      "'theazo:exit' takes a whole number from 0 to 255: theazo:exit=1, not 'theazo:exit=300'",
+    ],
+    ['code', '# theazo:exit=-1', "'theazo:exit' takes a whole number from 0 to 255"],
+    ['code', '# theazo:timeuot', "did you mean 'theazo:timeout'?"],
+    ['code', '# theazo:hang', 'that one belongs into the task'],
+    ['code', '# theazo:stdout="two words', "'theazo:stdout' has a value whose quote does not end"],
+    ['code', '# theazo:exit=0 theazo:stderr="\\"', "'theazo:stderr' has a value whose quote does not end"],
+    ['task', 'theazo:output="two words', "'theazo:output' has a value whose quote does not end"],
     ['code', '# theazo:delay=1.5', "'theazo:delay' takes a whole number"],
     ['code', '# theazo:stdout', "'theazo:stdout' takes a value"],
     ['code', '# theazo:__proto__=1', 'did you mean'],
@@ -41,6 +52,11 @@ describe('what is none, or is right, passes', () => {
     ['code', '# theazo:stdout="" theazo:delay=10 theazo:error=timeout'],
     ['code', 'curl http://theazo:4020/ # xtheazo:stdot'],
     ['code', 'theazo: a sentence'],
+    ['code', '# theazo:exit=255'],
+    ['code', 'docker run registry.example.org/theazo:latest'],
+    ['code', 'docker build -t theazo:dev . && docker push theazo:v1'],
+    ['code', 'cache.get("theazo:user:42")'],
+    ['task', 'Write down what theazo:latest is.'],
     ['task', 'theazo:output="two words" theazo:steps=2, and so on'.replace(',', '')],
     ['task', 'Wait with theazo:hang.'],
   ])('%s: %s', (field, text) => {
@@ -49,12 +65,9 @@ describe('what is none, or is right, passes', () => {
 
   test('megabytes of text', () => {
     const long = 'word \\n'.repeat(1_500_000)
-    for (const text of [
-      `theazo:stdout="${long}"`,
-      `theazo:stdout="${long}`,
-      `theazo:stdout=${'x'.repeat(9_000_000)}`,
-    ]) {
+    for (const text of [`theazo:stdout="${long}"`, `theazo:stdout=${'x'.repeat(9_000_000)}`]) {
       expect(faultOf('code', text)).toBeUndefined()
     }
+    expect(faultOf('code', `theazo:stdout="${long}`)).toContain('quote does not end')
   })
 })
