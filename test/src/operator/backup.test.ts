@@ -127,6 +127,19 @@ describe('refused, with the reason and nothing left behind, is', () => {
     await using _ = await open(original)
   })
 
+  test('a backup to where nothing can be written', async () => {
+    await makeOriginal()
+    writeFileSync(join(folder, 'file'), 'mine')
+    for (const to of ['no/where.tar', 'file/below.tar', 'x'.repeat(300)].map((name) => join(folder, name))) {
+      const { status, stderr } = server('backup', '--data-dir', original, '--to', to)
+      expect(status).toBe(1)
+      expect(stderr).toMatch(/^theazo-server: --to .* cannot be written: E[A-Z]+: .*\n$/)
+      expect(stderr).toContain(`--to ${to} cannot`)
+    }
+    expect(readdirSync(folder).toSorted()).toEqual(['file', 'original'])
+    await using _ = await open(original)
+  })
+
   test('a backup of a damaged database, or over what is no file: the last archive stays', async () => {
     await makeOriginal()
     const [file, database] = [join(folder, 'theazo.tar'), join(original, 'theazo.db')]
@@ -156,13 +169,17 @@ describe('refused, with the reason and nothing left behind, is', () => {
       const { status, stderr } = server('restore', '--data-dir', join(folder, 'new'), '--from', from)
       expect([status, stderr]).toEqual([
         1,
-        expect.stringMatching(/^theazo-server: (.* cannot be read as an archive|there is no)/),
+        expect.stringMatching(
+          /^theazo-server: (.* cannot be read as an archive of theazo-server backup: tar: .*|there is no .*)\n$/,
+        ),
       ])
     }
+    const fromFolder = server('restore', '--data-dir', join(folder, 'new'), '--from', full)
+    expect(fromFolder).toMatchObject({ status: 1, stderr: `theazo-server: --from ${full} is not a file\n` })
     spawnSync('tar', ['-cf', join(folder, 'other.tar'), '-C', full, '.'])
     const other = server('restore', '--data-dir', join(folder, 'new'), '--from', join(folder, 'other.tar'))
     expect(other.stderr).toContain('is not an archive of theazo-server backup')
-    expect(existsSync(join(full, 'mine'))).toBe(true)
+    expect([existsSync(join(full, 'mine')), existsSync(join(folder, 'new'))]).toEqual([true, false])
     expect(server('backup').stderr).toContain('backup needs --data-dir DIR and --to FILE')
   })
 })

@@ -145,10 +145,17 @@ describe('made false', () => {
     })
     writeFileSync(path, '')
     const { status, finding } = doctor(['--data-dir', path])
-    expect([status, finding('data folder')?.state]).toEqual([1, 'missing'])
+    expect([status, finding('data folder')]).toMatchObject([1, { state: 'missing', says: `${path} is not a folder` }])
+    const below = doctor(['--data-dir', join(path, 'new/folder')])
+    expect([below.status, below.finding('data folder')]).toMatchObject([1, { says: `${path} is not a folder` }])
     expect(doctor().finding('data folder')?.state).toBe('absent')
     expect(readdirSync(folder)).toEqual(['data']) // it looks, and makes nothing
   })
+})
+
+test('a word that it does not take is refused', () => {
+  const { status, stderr } = spawnSync(process.execPath, [bin, 'doctor', folder], { encoding: 'utf8' })
+  expect([status, stderr]).toEqual([1, `theazo-server: doctor takes no ${folder}\n`])
 })
 
 test('idle agents of a data folder are counted, with those that nothing ends', { timeout: 120_000 }, async () => {

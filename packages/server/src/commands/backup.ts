@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openAgentsFolder, renewInstanceId } from '../agents-folder.ts'
@@ -44,7 +44,7 @@ export async function backup(args: readonly string[]): Promise<void> {
     const lock = lockDataFolder(dataDir) // what changes while it is read would not fit together
     try {
       assertWhole(databasePath) // or the last good archive would be replaced by a damaged one
-      await writePrivate(partial)
+      await writePrivate(partial, file)
       await add(partial, '--create', dataDir, dataMember, [`--exclude=./${lockName}*`])
       if (isRoot) {
         await using agents = await openAgentsFolder(dataDir, join(await openBase(true), 'agents'))
@@ -57,7 +57,7 @@ export async function backup(args: readonly string[]): Promise<void> {
       lock.close()
     }
   } catch (error) {
-    await rm(partial, { force: true })
+    await rm(partial, { force: true }).catch(() => {}) // where it could not be made
     throw asSetupError(error, databasePath)
   }
   process.stdout.write(`${dataDir} is in ${file}, ${Math.ceil((await stat(file)).size / 1024 ** 2)} MiB.\n`)
@@ -66,12 +66,15 @@ export async function backup(args: readonly string[]): Promise<void> {
 /** Makes a data folder, with the files of its agents, from an archive. */
 export async function restore(args: readonly string[]): Promise<void> {
   const { dataDir, file } = read(readFlags(args, restoreFlags, process.env), 'from', 'restore')
-  if (!existsSync(file)) throw new SetupError(`there is no ${file}`)
+  const found = await stat(file).catch(() => undefined)
+  if (!found) throw new SetupError(`there is no ${file}`)
+  if (!found.isFile()) throw new SetupError(`--from ${file} is not a file`)
+  const isNew = !existsSync(dataDir)
   try {
     await makeFolder(dataDir)
     if ((await readdir(dataDir)).length > 0) throw new SetupError(`${dataDir} is not empty: restore takes a new folder`)
-    const members = await membersOf(file).catch((cause: unknown) => {
-      throw new SetupError(`${file} cannot be read as an archive of theazo-server backup: ${String(cause)}`, { cause })
+    const members = await membersOf(file).catch((cause: Error) => {
+      throw new SetupError(`${file} cannot be read as an archive of theazo-server backup: ${cause.message}`, { cause })
     })
     if (!members.includes(dataMember)) throw new SetupError(`${file} is not an archive of theazo-server backup`)
     if (members.includes(agentsMember) && !isRoot) {
@@ -93,6 +96,7 @@ export async function restore(args: readonly string[]): Promise<void> {
       lock.close()
     }
   } catch (error) {
+    if (isNew) await rmdir(dataDir).catch(() => {}) // where it could not be made
     throw asSetupError(error, join(dataDir, databaseName))
   }
   process.stdout.write(`${dataDir} is restored: theazo-server serve --data-dir ${dataDir}\n`)
@@ -111,12 +115,13 @@ function assertWhole(path: string): void {
   }
 }
 
-async function writePrivate(path: string): Promise<void> {
+/** @param file what it becomes, for the message. */
+async function writePrivate(path: string, file: string): Promise<void> {
   try {
     await writeFile(path, '', { mode: 0o600 })
     await chmod(path, 0o600)
   } catch (cause) {
-    throw new SetupError(`--to ${path} cannot be written: ${(cause as Error).message}`, { cause })
+    throw new SetupError(`--to ${file} cannot be written: ${(cause as Error).message}`, { cause })
   }
 }
 
@@ -152,6 +157,7 @@ async function tar(args: string[]): Promise<string> {
   try {
     return await runTool('tar', args)
   } catch (cause) {
-    throw new SetupError(cause instanceof Error ? cause.message : String(cause), { cause })
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new SetupError(message.split('\n')[0] ?? '', { cause }) // it then says only that it gives up
   }
 }

@@ -1,3 +1,4 @@
+import { SetupError } from '../errors.ts'
 import { type Flag, flagTable, folderOf, readFlags } from './flags.ts'
 import type { Finding } from './finding.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
@@ -13,7 +14,8 @@ export const doctorHelp: string = `theazo-server doctor               what this 
 
 /** Prints what is there and what is not. Ends with 1 where `serve` would not start. */
 export async function doctor(args: readonly string[]): Promise<void> {
-  const { values } = readFlags(args, flags, process.env)
+  const { values, positionals } = readFlags(args, flags, process.env)
+  if (positionals.length > 0) throw new SetupError(`doctor takes no ${positionals[0]}`)
   // Not before: on an old Node the very import would fail, and say nothing of the kind.
   const { findAll } = await import('./findings.ts')
   const findings = await findAll(folderOf(values['data-dir']), sandboxOptionsOf(values))

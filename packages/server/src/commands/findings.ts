@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
 import { agentFindings } from './agent-findings.ts'
@@ -123,19 +123,25 @@ async function dataFinding(dataDir: string | undefined): Promise<Finding> {
     return { name, state: 'absent', says: 'none named: all is gone when the server ends', fix: 'serve --data-dir DIR' }
   }
   const path = resolve(dataDir)
-  const found = await stat(path).catch(() => undefined)
-  if (!found) return { name, state: 'absent', says: `${path} is not there yet`, fix: 'serve makes it' }
-  const isUsable =
-    found.isDirectory() &&
-    (await access(path, constants.W_OK).then(
-      () => true,
-      () => false,
-    ))
-  if (!isUsable) {
-    return { name, state: 'missing', says: `${path} cannot be written to`, fix: 'name another with --data-dir' }
+  const fix = 'name another with --data-dir'
+  const nearest = await nearestExisting(path)
+  if (!(await stat(nearest)).isDirectory()) {
+    return { name, state: 'missing', says: `${nearest} is not a folder`, fix }
   }
+  const isWritable = await access(nearest, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  if (!isWritable) return { name, state: 'missing', says: `${nearest} cannot be written to`, fix }
+  if (nearest !== path) return { name, state: 'absent', says: `${path} is not there yet`, fix: 'serve makes it' }
   const { bavail, bsize } = await statfs(path)
   return { name, state: 'ok', says: `${path}, ${Math.floor((bavail * bsize) / 2 ** 20)} MiB free` }
+}
+
+/** The path, or the nearest of those it would be made in. */
+async function nearestExisting(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined)
+  return found || dirname(path) === path ? path : await nearestExisting(dirname(path))
 }
 
 const fixedLimits: Finding[] = [
