@@ -159,6 +159,28 @@ test.each([
   expect(stderr).toContain(says)
 })
 
+test.each([
+  ['serve', { THEAZO_PORT: 'x' }, 'THEAZO_PORT is a number from 0 to 65535, not x'],
+  ['serve', { THEAZO_PLAN: 'gold' }, 'THEAZO_PLAN is one of free, cloud, team, enterprise, not gold'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '59' }, 'THEAZO_IDLE_TIMEOUT is a number from 60 to 604800, not 59'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '60:stop' }, 'THEAZO_IDLE_TIMEOUT is SECONDS or SECONDS:pause, not 60:stop'],
+  ['serve', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
+  ['serve', { THEAZO_CPU_PERCENT: '1' }, 'THEAZO_CPU_PERCENT is a number from 5 to 100000, not 1'],
+  ['serve', { THEAZO_MOUNT: '/opt/x' }, 'THEAZO_MOUNT is a list of INSIDE=DIR,…, not /opt/x'],
+  ['serve --no-network', { THEAZO_NETWORK_ALLOW: '*' }, 'THEAZO_NETWORK_ALLOW and --no-network exclude each other'],
+  ['serve --port y', { THEAZO_PORT: 'x' }, '--port is a number from 0 to 65535, not y'],
+  ['doctor', { THEAZO_MEMORY_MB: 'x' }, 'THEAZO_MEMORY_MB is a number from 64 to 1048576, not x'],
+  ['keys list', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
+])('a bad value of a variable is told by its name: %s with %j', (command, variables, says) => {
+  const env = { ...process.env, ...variables }
+  const { status, stderr } = spawnSync(process.execPath, [bin, ...command.split(' ')], {
+    encoding: 'utf8',
+    env,
+    timeout: 30_000,
+  })
+  expect([status, stderr]).toEqual([1, `theazo-server: ${says}\n`])
+})
+
 test('--version tells the version of the package, and --help of a command its options alone', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   const { version } = JSON.parse(readFileSync(join(root, 'packages/server/package.json'), 'utf8'))

@@ -12,7 +12,7 @@ import { SetupError } from '../errors.ts'
 import { lockDataFolder, lockName } from '../folder-lock.ts'
 import { makeFolder } from '../make-folder.ts'
 import { databaseName } from '../store/database.ts'
-import { type Flag, flagTable, folderOf, readFlags } from './flags.ts'
+import { type Flag, flagTable, folderOf, type Given, readFlags } from './flags.ts'
 
 const dataDirFlag = { value: 'DIR', env: 'THEAZO_DATA_DIR' } as const
 const backupFlags = {
@@ -125,10 +125,13 @@ async function writePrivate(path: string, file: string): Promise<void> {
   }
 }
 
-type Read = { values: Partial<Record<string, string>>; positionals: string[] }
-
-function read({ values, positionals }: Read, name: 'to' | 'from', command: string): { dataDir: string; file: string } {
-  const [dataDir, file] = [folderOf(values['data-dir']), values[name]]
+function read<Name extends 'to' | 'from'>(
+  given: Given<'data-dir' | Name>,
+  name: Name,
+  command: string,
+): { dataDir: string; file: string } {
+  const { values, positionals } = given
+  const [dataDir, file] = [folderOf(given), values[name]]
   if (dataDir === undefined || !file || positionals.length > 0) {
     throw new SetupError(`${command} needs --data-dir DIR and --${name} FILE, and nothing else`)
   }

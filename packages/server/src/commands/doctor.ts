@@ -14,11 +14,12 @@ export const doctorHelp: string = `theazo-server doctor               what this 
 
 /** Prints what is there and what is not. Ends with 1 where `serve` would not start. */
 export async function doctor(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readFlags(args, flags, process.env)
+  const given = readFlags(args, flags, process.env)
+  const { values, positionals } = given
   if (positionals.length > 0) throw new SetupError(`doctor takes no ${positionals[0]}`)
   // Not before: on an old Node the very import would fail, and say nothing of the kind.
   const { findAll } = await import('./findings.ts')
-  const findings = await findAll(folderOf(values['data-dir']), sandboxOptionsOf(values))
+  const findings = await findAll(folderOf(given), sandboxOptionsOf(given))
   process.stdout.write(values.json === undefined ? text(findings) : `${JSON.stringify(findings)}\n`)
   if (findings.some(({ state }) => state === 'missing')) process.exitCode = 1
 }

@@ -15,12 +15,20 @@ export interface Flag {
 /** The options that a command was given, by name. */
 export type FlagValues<Name extends string> = Partial<Record<Name, string>>
 
+/** What a command was given. */
+export interface Given<Name extends string> {
+  values: FlagValues<Name>
+  /** What an option is called where it was given, for messages: `--port`, or its variable. */
+  nameOf: (name: Name) => string
+  positionals: string[]
+}
+
 /** Reads a command's options; what the environment gives counts where a flag does not. @throws {SetupError} */
 export function readFlags<Name extends string>(
   args: readonly string[],
   flags: Record<Name, Flag>,
   environment: NodeJS.ProcessEnv,
-): { values: FlagValues<Name>; positionals: string[] } {
+): Given<Name> {
   const names = Object.keys(flags) as Name[]
   const options = Object.fromEntries(
     names.map((name) => {
@@ -38,7 +46,11 @@ export function readFlags<Name extends string>(
       values[name] = value
     }
   }
-  return { values, positionals: parsed.positionals }
+  const nameOf = (name: Name): string => {
+    const isVariable = parsed.values[name] === undefined && values[name] !== undefined
+    return (isVariable && flags[name].env) || `--${name}`
+  }
+  return { values, nameOf, positionals: parsed.positionals }
 }
 
 /** The table of a command's options, for its help. */
@@ -50,15 +62,15 @@ export function flagTable(flags: Record<string, Flag>): string {
   return rows.join('\n')
 }
 
-/** A whole number. @throws {SetupError} that names the flag. */
+/** A whole number. @param name as `nameOf` gives it. @throws {SetupError} with that name. */
 export function wholeNumber(name: string, text: string | undefined, min: number, max: number): number | undefined {
   if (text === undefined) return undefined
   const number = Number(text)
   if (/^\d+$/.test(text) && number >= min && number <= max) return number
-  throw new SetupError(`--${name} is a number from ${min} to ${max}, not ${text}`)
+  throw new SetupError(`${name} is a number from ${min} to ${max}, not ${text}`)
 }
 
-/** One of a few words. @throws {SetupError} that names the flag. */
+/** One of a few words. @param name as `nameOf` gives it. @throws {SetupError} with that name. */
 export function oneOf<Word extends string>(
   name: string,
   text: string | undefined,
@@ -66,15 +78,15 @@ export function oneOf<Word extends string>(
 ): Word | undefined {
   const found = words.find((word) => word === text)
   if (text !== undefined && found === undefined) {
-    throw new SetupError(`--${name} is one of ${words.join(', ')}, not ${text}`)
+    throw new SetupError(`${name} is one of ${words.join(', ')}, not ${text}`)
   }
   return found
 }
 
 /** The folder of `--data-dir`. @throws {SetupError} for an empty text, e.g. of an unset variable. */
-export function folderOf(text: string | undefined): string | undefined {
-  if (text === '') throw new SetupError('--data-dir is a folder, not an empty text')
-  return text
+export function folderOf({ values, nameOf }: Given<'data-dir'>): string | undefined {
+  if (values['data-dir'] === '') throw new SetupError(`${nameOf('data-dir')} is a folder, not an empty text`)
+  return values['data-dir']
 }
 
 function parse(args: readonly string[], options: Record<string, { type: 'string' | 'boolean' }>) {

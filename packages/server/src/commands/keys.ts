@@ -7,7 +7,7 @@ import { plans } from '../keys/plan.ts'
 import { scopes } from '../keys/scopes.ts'
 import { makeFolder } from '../make-folder.ts'
 import { databaseName, openDatabase } from '../store/database.ts'
-import { type Flag, flagTable, type FlagValues, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import { type Flag, flagTable, type FlagValues, folderOf, type Given, oneOf, readFlags, wholeNumber } from './flags.ts'
 
 const flags = {
   'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: "the server's; it may be running" },
@@ -25,7 +25,8 @@ export const keysHelp: string = `theazo-server keys create          a new API ke
 theazo-server keys list            all keys, without the keys themselves
 theazo-server keys revoke ID       a key is accepted no more, at once\n\n${flagTable(flags)}`
 
-type Values = FlagValues<keyof typeof flags>
+type Name = keyof typeof flags
+type Values = FlagValues<Name>
 
 /** What it does, and how many words follow. */
 const takes = [
@@ -36,11 +37,12 @@ const takes = [
 
 /** Makes, lists and revokes keys in a data folder. */
 export async function keys(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readFlags(args, flags, process.env)
+  const given = readFlags(args, flags, process.env)
+  const { values, positionals } = given
   const [verb, ...rest] = positionals
-  const dataDir = folderOf(values['data-dir'])
+  const dataDir = folderOf(given)
   if (dataDir === undefined) throw new SetupError('keys needs the data folder of the server: --data-dir DIR')
-  const created = verb === 'create' ? creation(values) : undefined
+  const created = verb === 'create' ? creation(given) : undefined
   if (!takes.some(([name, count]) => name === verb && count === rest.length)) {
     throw new SetupError(`keys takes create, list, or revoke ID, not ${positionals.join(' ') || 'nothing'}`)
   }
@@ -67,11 +69,11 @@ async function openKeys(dataDir: string): Promise<AsyncDisposable & { apiKeys: A
   return { apiKeys: new ApiKeys(database), [Symbol.asyncDispose]: () => database.destroy() }
 }
 
-function creation(values: Values) {
+function creation({ values, nameOf }: Given<Name>) {
   if ((values.live === undefined) === (values.test === undefined)) {
     throw new SetupError('keys create needs --live or --test')
   }
-  const plan = oneOf('plan', values.plan, plans)
+  const plan = oneOf(nameOf('plan'), values.plan, plans)
   if (!plan) throw new SetupError(`keys create needs --plan: ${plans.join(', ')}`)
   const { project } = values
   if (project !== undefined && !/^[\w.-]{1,64}$/.test(project)) {
@@ -81,8 +83,8 @@ function creation(values: Values) {
     mode: values.live === undefined ? ('test' as const) : ('live' as const),
     plan,
     project,
-    rpm: wholeNumber('rpm', values.rpm, 1, 10_000_000),
-    scopes: values.scopes?.split(',').flatMap((scope) => oneOf('scopes', scope.trim(), scopes) ?? []),
+    rpm: wholeNumber(nameOf('rpm'), values.rpm, 1, 10_000_000),
+    scopes: values.scopes?.split(',').flatMap((scope) => oneOf(nameOf('scopes'), scope.trim(), scopes) ?? []),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
 import { SetupError } from '../errors.ts'
-import { type Flag, type FlagValues, wholeNumber } from './flags.ts'
+import { type Flag, type Given, wholeNumber } from './flags.ts'
 
 /** What sandboxes may use and what is kept ready, for `serve` and `doctor`. */
 export const sandboxFlags = {
@@ -33,10 +33,12 @@ export const sandboxFlags = {
 
 const mebi = 1024 * 1024
 
-/** @throws {SetupError} that names the flag. */
-export function sandboxOptionsOf(values: FlagValues<keyof typeof sandboxFlags>): SandboxOptions {
-  const number = (name: keyof typeof sandboxFlags, min: number, max: number, factor = 1): number | undefined => {
-    const value = wholeNumber(name, values[name], min, max)
+type SandboxFlag = keyof typeof sandboxFlags
+
+/** @throws {SetupError} that names the flag, or its variable. */
+export function sandboxOptionsOf({ values, nameOf }: Given<SandboxFlag>): SandboxOptions {
+  const number = (name: SandboxFlag, min: number, max: number, factor = 1): number | undefined => {
+    const value = wholeNumber(nameOf(name), values[name], min, max)
     return value === undefined ? undefined : value * factor
   }
   return {
@@ -47,17 +49,17 @@ export function sandboxOptionsOf(values: FlagValues<keyof typeof sandboxFlags>):
     poolSize: number('pool', 0, 1000),
     warmProcesses: number('warm-processes', 0, 16),
     warmNodes: number('warm-nodes', 0, 16),
-    mounts: pairs('mount', values.mount),
-    env: pairs('code-env', values['code-env']),
+    mounts: pairs(nameOf('mount'), values.mount, sandboxFlags.mount),
+    env: pairs(nameOf('code-env'), values['code-env'], sandboxFlags['code-env']),
   }
 }
 
-function pairs(name: string, text: string | undefined): Record<string, string> | undefined {
+function pairs(name: string, text: string | undefined, flag: { value: string }): Record<string, string> | undefined {
   if (text === undefined) return undefined
   const entries = text.split(',').map((entry) => {
     const [, key, value] = /^([^=]+)=(.+)$/s.exec(entry) ?? []
     if (key === undefined || value === undefined) {
-      throw new SetupError(`--${name} is a list of ${sandboxFlags[name as 'mount'].value}, not ${text}`)
+      throw new SetupError(`${name} is a list of ${flag.value}, not ${text}`)
     }
     return [key, value] as const
   })

@@ -1,7 +1,7 @@
 import { SetupError } from '../errors.ts'
 import { plans } from '../keys/plan.ts'
 import { defaultPort, listenTheazo } from '../listen.ts'
-import { type Flag, flagTable, folderOf, oneOf, readFlags, wholeNumber } from './flags.ts'
+import { type Flag, flagTable, folderOf, type Given, oneOf, readFlags, wholeNumber } from './flags.ts'
 import { idleTimeoutBounds } from '../schemas.ts'
 import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
@@ -58,27 +58,28 @@ const hourMs = 3_600_000
 
 /** Serves until a signal to end. */
 export async function serve(args: readonly string[]): Promise<void> {
-  const { values, positionals } = readFlags(args, flags, process.env)
+  const given = readFlags(args, flags, process.env)
+  const { values, nameOf, positionals } = given
   if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
-  const eventHours = wholeNumber('event-hours', values['event-hours'], 1, 100_000)
-  const projectMib = wholeNumber('project-mib', values['project-mib'], 1, 1_000_000)
+  const eventHours = wholeNumber(nameOf('event-hours'), values['event-hours'], 1, 100_000)
+  const projectMib = wholeNumber(nameOf('project-mib'), values['project-mib'], 1, 1_000_000)
   const stop = stopSignal()
   const log = logLines()
   const server = await listenTheazo({
-    port: wholeNumber('port', values.port, 0, 65_535),
+    port: wholeNumber(nameOf('port'), values.port, 0, 65_535),
     host: values.host,
-    dataDir: folderOf(values['data-dir']),
-    plan: oneOf('plan', values.plan, plans),
+    dataDir: folderOf(given),
+    plan: oneOf(nameOf('plan'), values.plan, plans),
     eventRetentionMs: eventHours === undefined ? undefined : eventHours * hourMs,
-    idleTimeout: idleTimeoutOf(values['idle-timeout']),
+    idleTimeout: idleTimeoutOf(given),
     maxProjectBytes: projectMib === undefined ? undefined : projectMib * 1024 ** 2,
-    drainTimeoutMs: (wholeNumber('drain-seconds', values['drain-seconds'], 0, 3600) ?? 10) * 1000,
-    keepAliveTimeoutMs: (wholeNumber('keep-alive-seconds', values['keep-alive-seconds'], 1, 3600) ?? 75) * 1000,
-    maxConnections: wholeNumber('max-connections', values['max-connections'], 1, 1_000_000),
+    drainTimeoutMs: (wholeNumber(nameOf('drain-seconds'), values['drain-seconds'], 0, 3600) ?? 10) * 1000,
+    keepAliveTimeoutMs: (wholeNumber(nameOf('keep-alive-seconds'), values['keep-alive-seconds'], 1, 3600) ?? 75) * 1000,
+    maxConnections: wholeNumber(nameOf('max-connections'), values['max-connections'], 1, 1_000_000),
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
-    sandbox: sandboxOptionsOf(values),
-    network: networkOf(values['network-allow'], values['no-network'] !== undefined),
+    sandbox: sandboxOptionsOf(given),
+    network: networkOf(given),
     replaceGlobals: true,
     log,
   })
@@ -94,18 +95,23 @@ export async function serve(args: readonly string[]): Promise<void> {
 }
 
 /** SECONDS, or SECONDS and an action. @throws {SetupError} */
-function idleTimeoutOf(text: string | undefined): ServerOptions['idleTimeout'] {
+function idleTimeoutOf({ values, nameOf }: Given<'idle-timeout'>): ServerOptions['idleTimeout'] {
+  const [name, text] = [nameOf('idle-timeout'), values['idle-timeout']]
   if (text === undefined) return undefined
   const [seconds, action = 'terminate', ...rest] = text.split(':')
   const { min, max } = idleTimeoutBounds
-  const wanted = { seconds: wholeNumber('idle-timeout', seconds, min, max) ?? min, action }
+  const wanted = { seconds: wholeNumber(name, seconds, min, max) ?? min, action }
   if (rest.length === 0 && (action === 'terminate' || action === 'pause')) return { ...wanted, action }
-  throw new SetupError(`--idle-timeout is SECONDS or SECONDS:pause, not ${text}`)
+  throw new SetupError(`${name} is SECONDS or SECONDS:pause, not ${text}`)
 }
 
 /** @throws {SetupError} where both are given. */
-function networkOf(allow: string | undefined, isOff: boolean): ServerOptions['network'] {
-  if (allow !== undefined && isOff) throw new SetupError('--network-allow and --no-network exclude each other')
+function networkOf({ values, nameOf }: Given<'network-allow' | 'no-network'>): ServerOptions['network'] {
+  const allow = values['network-allow']
+  const isOff = values['no-network'] !== undefined
+  if (allow !== undefined && isOff) {
+    throw new SetupError(`${nameOf('network-allow')} and ${nameOf('no-network')} exclude each other`)
+  }
   if (isOff) return false
   return allow === undefined ? undefined : { allow: allow.split(',') }
 }
