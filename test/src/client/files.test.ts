@@ -371,6 +371,49 @@ os.replace = replace`
     expect(await bash(`ls -A ${folder}`)).toBe('file\n')
   })
 
+  test.each([10, 5_000_000])('a write of %i bytes that is not done in time leaves the old file', async (sizeBytes) => {
+    const folder = await newFolder()
+    await files.write(`${folder}/file`, 'old')
+    const hold = `
+import os, time
+os.replace = lambda *_, **__: time.sleep(60)`
+    const host: FileHost = { exec: (lang, code, options) => agent.exec(lang, `${hold}\n${code}`, options) }
+    const written = new SandboxFiles(host).write(`${folder}/file`, 'x'.repeat(sizeBytes), { timeoutMs: 1500 })
+    await expect(written).rejects.toMatchObject({
+      name: 'TimeoutError',
+      code: 'client_timeout',
+      message: expect.stringContaining(`write of ${folder}/file was not done within 1500 ms`),
+    })
+    expect(await bash(`ls -A ${folder}; cat ${folder}/file`)).toBe('file\nold')
+  })
+
+  test('every operation takes timeoutMs, and none goes on after it', async () => {
+    const signals: AbortSignal[] = []
+    const host: FileHost = {
+      exec: async (_lang, _code, { signal } = {}) => {
+        if (!signal) throw new Error('there is a signal')
+        signals.push(signal)
+        return await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      },
+    }
+    const held = new SandboxFiles(host)
+    const options = { timeoutMs: 1 }
+    for (const operation of [
+      held.read('x', options),
+      held.readText('x', options),
+      held.list('.', options),
+      held.stat('x', options),
+      held.exists('x', options),
+      held.remove('x', options),
+      held.mkdir('x', options),
+      held.rename('x', 'y', options),
+    ]) {
+      await expect(operation).rejects.toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
+    }
+    expect(signals.every(({ aborted }) => aborted)).toBe(true)
+    await expect(files.stat('x', { timeoutMs: 0 })).rejects.toMatchObject({ name: 'ConfigurationError' })
+  })
+
   test('an aborted signal asks nothing of the sandbox', async () => {
     const reason = new Error('too late')
     await expect(files.write('never', 'x', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)

@@ -41,7 +41,10 @@ export interface ListFilesOptions extends FileOptions {
 }
 
 /** What an operation on files may be given. */
-export type FileOptions = Pick<CallOptions, 'signal'>
+export interface FileOptions extends Pick<CallOptions, 'signal'> {
+  /** Deadline of the whole operation in milliseconds. Default: each exec that it takes has its own. */
+  timeoutMs?: number | undefined
+}
 
 /** What is removed. */
 export interface RemoveFileOptions extends FileOptions {

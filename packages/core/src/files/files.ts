@@ -10,12 +10,14 @@ import type {
   RemoveFileOptions,
   SandboxFilesOptions,
 } from './file-options.ts'
+import { withinTime } from '../transport/lifetime.ts'
 
 /**
  * The files of a sandbox, worked on by exec inside it: the API has no file endpoint.
  *
  * Paths are absolute or relative to `/workspace`; any legal name goes. Links are followed as the sandbox does. Every
- * operation throws a {@link FileError} where the file system refuses. What does the work is loaded when first used.
+ * operation throws a {@link FileError} where the file system refuses, and a `TimeoutError` after its `timeoutMs`. What
+ * does the work is loaded when first used.
  *
  * @example
  * ```ts
@@ -36,7 +38,7 @@ export class SandboxFiles {
    * @throws {FileError} `file_too_large`; `file_changed` where it was written while it was read in several pieces.
    */
   async read(path: string, options: ReadFileOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
-    return await (await this.#load()).read(path, options)
+    return await this.#do('read', path, options, (operations, given) => operations.read(path, given))
   }
 
   /** The whole file as UTF-8; bytes that are none become U+FFFD. */
@@ -51,17 +53,17 @@ export class SandboxFiles {
    * @throws {ConfigurationError} for a content that is neither text nor bytes nor a stream of them.
    */
   async write(path: string, content: ByteContent | StreamContent, options: FileOptions = {}): Promise<void> {
-    await (await this.#load()).write(path, content, options)
+    await this.#do('write', path, options, (operations, given) => operations.write(path, content, given))
   }
 
   /** What is in a folder, by name. */
   async list(path = '.', options: ListFilesOptions = {}): Promise<FileEntry[]> {
-    return await (await this.#load()).list(path, options)
+    return await this.#do('list', path, options, (operations, given) => operations.list(path, given))
   }
 
   /** @throws {FileError} `file_not_found`. */
   async stat(path: string, options: FileOptions = {}): Promise<FileEntry> {
-    return await (await this.#load()).stat(path, options)
+    return await this.#do('stat', path, options, (operations, given) => operations.stat(path, given))
   }
 
   /** True where there is anything at the path, a link to nothing too. */
@@ -78,16 +80,29 @@ export class SandboxFiles {
 
   /** Removes a file, a link itself, an empty folder, or with `isRecursive` a folder and all in it. */
   async remove(path: string, options: RemoveFileOptions = {}): Promise<void> {
-    await (await this.#load()).remove(path, options)
+    await this.#do('remove', path, options, (operations, given) => operations.remove(path, given))
   }
 
   /** Makes a folder and those it is in; one that is there is fine. */
   async mkdir(path: string, options: FileOptions = {}): Promise<void> {
-    await (await this.#load()).mkdir(path, options)
+    await this.#do('mkdir', path, options, (operations, given) => operations.mkdir(path, given))
   }
 
   /** Moves a file or a folder, over a file that is at the new path. */
   async rename(from: string, to: string, options: FileOptions = {}): Promise<void> {
-    await (await this.#load()).rename(from, to, options)
+    await this.#do('rename', from, options, (operations, given) => operations.rename(from, to, given))
+  }
+
+  async #do<Options extends FileOptions, Value>(
+    op: string,
+    path: string,
+    options: Options,
+    work: (operations: FileOperations, given: Options) => Promise<Value>,
+  ): Promise<Value> {
+    const { timeoutMs } = options
+    const late = `${op} of ${path} was not done within ${timeoutMs} ms.`
+    return await withinTime({ signal: options.signal, timeoutMs, late }, async (signal) => {
+      return await work(await this.#load(), { ...options, signal })
+    })
   }
 }

@@ -1,4 +1,4 @@
-import { configurationError } from '../errors.ts'
+import { configurationError, TimeoutError } from '../errors.ts'
 
 /** The longest that a timer waits; beyond it would fire at once. */
 const maxTimerMs = 2 ** 31 - 1
@@ -67,4 +67,28 @@ export class Lifetime {
   }
 
   readonly #onAbort = (): void => this.#ended.abort(this.#options.signal?.reason)
+}
+
+/**
+ * Work that is given a signal, which fires when its caller's does or when its time is up.
+ *
+ * @param late the message of the latter.
+ * @throws {TimeoutError} `client_timeout`; where the caller's signal has fired, its reason.
+ */
+export async function withinTime<T>(
+  { signal, timeoutMs, late }: Omit<LifetimeOptions, 'lateReason'> & { late: string },
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted()
+  const life = new Lifetime({ signal, timeoutMs, lateReason: () => new Error('deadline') })
+  const release = life.hold()
+  try {
+    return await work(life.signal)
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason
+    if (!life.signal.aborted) throw error
+    throw new TimeoutError(late, { code: 'client_timeout', cause: error })
+  } finally {
+    release()
+  }
 }

@@ -1,11 +1,11 @@
 import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './answers.ts'
 import type { Attempt } from './attempt.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { configurationError, NotFoundError, NotSupportedError, type TheazoError, TimeoutError } from '../errors.ts'
+import { configurationError, NotFoundError, NotSupportedError, type TheazoError } from '../errors.ts'
 import { Features } from './features.ts'
 import { Redaction } from './redaction.ts'
 import { backoffMs, maxRetryAfterMs, type RepeatSafety, type RetryCause, retryCause, retryMatrix } from './retry.ts'
-import { assertTimeout, Lifetime } from './lifetime.ts'
+import { assertTimeout, withinTime } from './lifetime.ts'
 import { assertHeader, encodeSegment, jsonBody, queryString } from './request-parts.ts'
 import type { CallOptions, RequestHooks, TransportOptions } from './transport-options.ts'
 import { version } from './version.ts'
@@ -89,26 +89,17 @@ export class Transport {
 
   /** The same with the answer read by `read`: an event stream is read while it comes. */
   async call<T>(request: TransportRequest, read: ReadAnswer<T>): Promise<T> {
-    const { method, path, signal, timeoutMs = this.#timeoutMs } = request
-    signal?.throwIfAborted()
-    const life = new Lifetime({ signal, timeoutMs, lateReason: () => new Error('deadline') })
+    const { method, path, timeoutMs = this.#timeoutMs } = request
     const call = `${method} /${path.map(String).join('/')}`
-    const attempt: Attempt = { call, signal: life.signal, redact: this.redact, isFinal: false }
-    const deadlineAt = this.clock.now() + timeoutMs
-    const release = life.hold()
-    try {
+    const late = `${call} got no complete answer within ${timeoutMs} ms.`
+    return await withinTime({ signal: request.signal, timeoutMs, late }, async (signal) => {
+      const attempt: Attempt = { call, signal, redact: this.redact, isFinal: false }
+      const deadlineAt = this.clock.now() + timeoutMs
       for (const [feature, what] of request.needs ?? []) {
-        if (!(await this.features.known(feature, { signal: life.signal }))) throw notSupported(what, feature)
+        if (!(await this.features.known(feature, { signal }))) throw notSupported(what, feature)
       }
       return await this.#attempts(request, read, attempt, deadlineAt)
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason
-      if (!life.signal.aborted) throw error
-      const late = `${attempt.call} got no complete answer within ${timeoutMs} ms.`
-      throw new TimeoutError(late, { code: 'client_timeout', cause: error })
-    } finally {
-      release()
-    }
+    })
   }
 
   async #attempts<T>(request: TransportRequest, read: ReadAnswer<T>, attempt: Attempt, deadlineAt: number): Promise<T> {
