@@ -1,6 +1,7 @@
 // What programs of /usr find in the sandbox beside /usr: their settings, the processors, and the memory that there is.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -115,6 +116,47 @@ describe('programs see the memory that the sandbox has', () => {
       'java -Xmx64m Main',
     )
     expect(Number(await said('bash', own))).toBeLessThanOrEqual(64)
+  })
+})
+
+// On a machine of one CPU there is nothing to see.
+describe.runIf(availableParallelism() > 1)('programs see the CPUs that the sandbox may use', () => {
+  let own: LocalTheazo
+  let limited: Agent
+  beforeAll(async () => {
+    own = await createLocalTheazo({ sandbox: { cpus: 0.5 } })
+    limited = await (await new Theazo(own).sessions.forUser('cpus')).agents.create()
+  })
+  afterAll(() => own[Symbol.asyncDispose]())
+
+  test.each([
+    ['python', 'import os, multiprocessing; print(os.cpu_count(), multiprocessing.cpu_count())', '1 1'],
+    ['bash', 'nproc; getconf _NPROCESSORS_ONLN; python3 -c "import os; print(os.cpu_count())"', '1\n1\n1'],
+    ['bash', 'OMP_NUM_THREADS=2 nproc', '2'],
+  ] as const)('%s: %s', async (lang, code, expected) => {
+    const { stdout, stderr } = await limited.exec(lang, code)
+    expect([stdout.trim(), stderr]).toEqual([expected, ''])
+  })
+
+  test('what an exec gives counts', async () => {
+    const { stdout } = await limited.exec('bash', 'nproc', { env: { OMP_NUM_THREADS: '2' } })
+    expect(stdout).toBe('2\n')
+  })
+
+  test.runIf(hasJava)('Java, which says nothing of it', async () => {
+    const { stdout, stderr } = await limited.exec(
+      'bash',
+      java('System.out.println(Runtime.getRuntime().availableProcessors());'),
+    )
+    expect([stdout, stderr]).toEqual(['1\n', ''])
+  })
+
+  test('a limit that is not below the machine changes nothing', async () => {
+    await using all = await createLocalTheazo({ sandbox: { cpus: availableParallelism() + 1 } })
+    await using free = await (await new Theazo(all).sessions.forUser('cpus')).agents.create()
+    const code = 'nproc; getconf _NPROCESSORS_ONLN; echo "[$OMP_NUM_THREADS]"'
+    const count = availableParallelism()
+    expect((await free.exec('bash', code)).stdout).toBe(`${count}\n${count}\n[]\n`)
   })
 })
 

@@ -6,7 +6,7 @@ import { systemFiles } from './system-files.ts'
 export interface SandboxFolders {
   workspace: string
   home: string
-  /** Holds what the sandbox has of its own in /etc, its `meminfo`, and a file that is empty. */
+  /** Holds what the sandbox has of its own in /etc, its `meminfo` and `cpu-online`, and a file that is empty. */
   etc: string
   /** Node's binary, at a place the host user can reach. */
   node: string
@@ -31,6 +31,7 @@ export interface BubblewrapDescriptors {
 
 /** Files of the sandbox's own in /etc. */
 const ownEtcFiles = ['passwd', 'group', 'hosts', 'nsswitch.conf']
+const onlineFile = '/sys/devices/system/cpu/online'
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
 /**
@@ -51,6 +52,7 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: 
     ['--ro-bind', '/usr', '/usr'],
     ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'].flatMap(systemFolder),
     systemFiles(`${folders.etc}/empty`),
+    existsSync(onlineFile) ? ['--ro-bind', `${folders.etc}/cpu-online`, onlineFile] : [],
     ownEtcFiles.flatMap((name) => ['--ro-bind', `${folders.etc}/${name}`, `/etc/${name}`]),
     ['--ro-bind', folders.node, '/opt/node/bin/node', '--ro-bind', folders.supervisor, '/opt/theazo'],
     ['/usr/local/bin/java', '/usr/bin/java'].some((path) => existsSync(path))

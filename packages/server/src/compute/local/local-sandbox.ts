@@ -5,6 +5,7 @@ import { orAbort } from '../../or-abort.ts'
 import type { ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
 import type { AgentNetwork } from './agent-network.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
+import { onlineCpus } from './cpu-view.ts'
 import { filesPath, mountDisk, removeFiles, unmountDisk } from './disk-images.ts'
 import type { OpenEgress } from './egress/egress.ts'
 import type { HostUser } from './host-uid.ts'
@@ -150,6 +151,7 @@ export class LocalSandbox implements Sandbox {
     await writeReadable(join(etc, 'hosts'), '127.0.0.1 localhost sandbox\n::1 localhost sandbox\n')
     await writeReadable(join(etc, 'nsswitch.conf'), nameSources)
     await writeReadable(join(etc, 'meminfo'), meminfo(this.#host.settings.memoryBytes))
+    await writeReadable(join(etc, 'cpu-online'), onlineCpus(this.#host.settings.cpus))
     await writeReadable(join(etc, 'empty'), '')
   }
 

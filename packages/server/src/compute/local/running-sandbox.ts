@@ -1,6 +1,7 @@
 import type { ExecOutcome, ExecRequest, OutputSink } from '../compute-provider.ts'
 import type { SandboxFolders } from './bubblewrap-options.ts'
 import type { Cgroup } from './cgroups.ts'
+import { cpuEnvironment } from './cpu-view.ts'
 import { childrenOf, type HostProcess, processesBelow, signalProcess } from './host-processes.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-host.ts'
@@ -52,7 +53,7 @@ export class RunningSandbox {
         nodeFlags,
       )
       const sandbox = await startSandbox(host, { user, folders, command, cgroup })
-      const supervisor = new Supervisor(sandbox, settings.env)
+      const supervisor = new Supervisor(sandbox, { ...cpuEnvironment(settings.cpus), ...settings.env })
       const running = new RunningSandbox(supervisor, cgroup, host)
       const kill = (): void => void supervisor.kill('It was ended while it started.')
       signal.addEventListener('abort', kill, { once: true })
