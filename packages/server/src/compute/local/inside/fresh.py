@@ -13,7 +13,6 @@ def start(python_path, path):
     folder = os.path.dirname(__file__)
     sys.path.insert(0, folder)  # PYTHONSAFEPATH leaves it out
     import interpreter
-    import live_output
     import outcome
     import python
     import worker
@@ -25,7 +24,6 @@ def start(python_path, path):
     ours = python.names_of_ours()
     interpreter.hide_flags()
     interpreter.make_output_live()
-    live_output.watch_forks()
     if python_path:
         os.environ['PYTHONPATH'] = python_path
     with open(worker.JOB_FD, 'rb') as file:

@@ -3,7 +3,7 @@ import io
 import os
 import sys
 
-from live_output import live, live_again
+from live_output import live, live_again, print_at_once
 
 #: Characters of a .pth file that are read.
 MAX_PTH = 65536
@@ -16,6 +16,7 @@ def open_streams():
     for fd, name, errors in (1, 'stdout', 'surrogateescape'), (2, 'stderr', 'backslashreplace'):
         raw = _open_standard(fd, name, 'wb').detach()
         _set_standard(name, live(raw, 'utf-8', errors, line_buffering=name == 'stderr'))
+    print_at_once()
 
 
 def _open_standard(fd, name, mode):
@@ -37,6 +38,7 @@ def make_output_live():
         stream = getattr(sys, name)
         if stream is not None:  # it was closed
             _set_standard(name, live_again(stream))
+    print_at_once()
 
 
 def hide_flags():

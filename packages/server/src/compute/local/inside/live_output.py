@@ -2,29 +2,105 @@
 the code runs, and is not lost if the code is killed. All else is as with the interpreter's own streams: what cannot be
 written yet stays in the buffer, and is an error only where it would be one anyway.
 
-A line stays whole beside those of other threads and processes: `print` writes a line and its end one after the other, so
-where others may write in between, the line is kept until its end.
+A line stays whole beside those of other threads and processes: the interpreter's `print` writes each argument and the end
+of the line by itself, so ours gathers what one call prints, and writes it at once.
 """
+import builtins
+import codecs
 import io
-import os
-from _thread import _count as count_threads
+import sys
+from _thread import _local
 
+_print = builtins.print
 _write, _flush = io.TextIOWrapper.write, io.TextIOWrapper.flush
 _write_bytes, _flush_bytes = io.BufferedWriter.write, io.BufferedWriter.flush
 
-#: False in a process that the code has forked.
-is_first_process = True
+#: Whose characters are encoded one by one. Others may begin with a mark, or depend on what came before.
+_PLAIN_ENCODINGS = ('utf-8', 'ascii', 'iso8859-1')
+
+
+class Here(_local):
+    """Of this thread."""
+
+    #: What `print` is gathering, if it is.
+    gathered = None
+
+
+here = Here()
+
+
+class Gathered:
+    """What one call of `print` has written so far to a stream."""
+
+    def __init__(self, stream):
+        self.stream, self.pieces = stream, []
+        self.write = self.pieces.append
+
+    def pass_on(self):
+        text = ''.join(self.pieces)
+        self.pieces.clear()
+        if text:
+            self.stream.write(text)
+
+
+class Print:
+    """`print`. An object and no function, as that would be a method where a class has it as an attribute."""
+
+    def __init__(self):
+        self.__wrapped__ = _print
+        for name in ('__module__', '__name__', '__qualname__', '__doc__'):
+            setattr(self, name, getattr(_print, name))
+
+    def __call__(self, *args, file=None, flush=False, **options):
+        stream = getattr(sys, 'stdout', None) if file is None else file
+        if type(stream) is not TextIOWrapper:
+            return _print(*args, file=file, flush=flush, **options)
+        gathered, outer = Gathered(stream), here.gathered
+        here.gathered = gathered
+        try:
+            _print(*args, file=gathered, **options)
+        finally:
+            here.gathered = outer
+            gathered.pass_on()
+        if flush:
+            stream.flush()
+
+    def __repr__(self):
+        return repr(_print)
+
+    def __reduce__(self):
+        return 'print'
 
 
 class TextIOWrapper(io.TextIOWrapper):
+    #: The text is encoded here, past the base's buffer: what another thread takes out of that might not be written yet when
+    #: `write` returns.
+    is_plain = False
+
     def write(self, text):
-        length = _write(self, text)
-        if '\n' in text or (is_first_process and count_threads() == 0):
-            try:
+        outer = here.gathered
+        if outer is not None and outer.stream is self:  # an argument of `print` prints as it becomes text
+            here.gathered = None
+            outer.pass_on()
+            here.gathered = outer
+        is_plain = self.is_plain and type(text) is str
+        length = len(text) if is_plain else _write(self, text)
+        try:
+            if is_plain:
+                self.buffer.write(text.encode(self.encoding, self.errors))
+            else:
                 _flush(self)
-            except OSError:
-                pass  # the next write tries again, and the end of the program says so
+        except OSError:
+            pass  # the next write tries again, and the end of the program says so
+        except ValueError:
+            if self.closed:
+                raise ValueError('I/O operation on closed file.') from None
+            raise
         return length
+
+    def reconfigure(self, **options):
+        super().reconfigure(**options)
+        self.is_plain = self.is_plain and not options.keys() & {'encoding', 'newline'}
 
 
 class BufferedWriter(io.BufferedWriter):
@@ -37,6 +113,8 @@ class BufferedWriter(io.BufferedWriter):
         written = 0 if self.has_rest else self._write_now(data)
         if written is None:
             return _write_bytes(self, data)  # it says best what is wrong
+        if type(data) is bytes and written == len(data):
+            return written
         rest = memoryview(data).cast('B')[written:]
         if rest:
             self.has_rest = True
@@ -54,7 +132,7 @@ class BufferedWriter(io.BufferedWriter):
         try:
             with memoryview(data).cast('B') as view:
                 while written < len(view):
-                    count = self.raw.write(view[written:])
+                    count = self.raw.write(view[written:] if written else view)
                     if count is None:  # it would have to wait
                         break
                     written += count
@@ -69,6 +147,7 @@ def live(raw, encoding, errors, line_buffering):
     """A text stream that writes to this file."""
     stream = TextIOWrapper(BufferedWriter(raw), encoding, errors, line_buffering=line_buffering)
     stream.mode = 'w'
+    stream.is_plain = codecs.lookup(encoding).name in _PLAIN_ENCODINGS
     return stream
 
 
@@ -79,11 +158,6 @@ def live_again(stream):
     return live(buffer.detach() if isinstance(buffer, io.BufferedWriter) else buffer, encoding, errors, line_buffering)
 
 
-def watch_forks():
-    """From now on a fork is one that the code has made."""
-    os.register_at_fork(after_in_child=_note_fork)
-
-
-def _note_fork():
-    global is_first_process
-    is_first_process = False
+def print_at_once():
+    """From now on `print` writes to such a stream as this file says."""
+    builtins.print = Print()

@@ -9,7 +9,6 @@ from _signal import signal as handle
 
 import dispositions
 import interpreter
-import live_output
 import outcome
 import titles
 import worker
@@ -87,12 +86,13 @@ OUTPUT_LOST = 120
 
 def flush():
     """False, and said on standard error, where standard output could not be written."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ('stdout', 'stderr'):
+        stream = getattr(sys, name, None)  # code may have deleted it
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
         except BaseException as error:
-            if stream is sys.stdout:
+            if name == 'stdout':
                 print(f'Exception ignored in: {stream!r}\n{type(error).__name__}: {error}', file=sys.stderr)
                 return False
     return True
@@ -111,7 +111,6 @@ def become(path, cwd, env):
     furnish(env)
     del sys.path[0]
     main = make_main(path, ours)
-    live_output.watch_forks()
     gc.enable()
     return main
 
