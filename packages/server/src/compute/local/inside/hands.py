@@ -10,6 +10,7 @@ import processes
 import wire
 from job import fill, remove
 from reaper import FREE, NOT_READ, NOT_STARTED, NOT_TAKEN
+from unsent import Unsent
 
 #: What a pipe takes even if nobody reads, as code may have stopped who should; it is widened for more.
 PIPE_BYTES = 60_000
@@ -27,10 +28,12 @@ KILLED_NOTE = (
 class Hand:
     """One of them: free, or with a process below it that waits, or with an exec."""
 
-    __slots__ = ('pid', 'line', 'is_forking', 'is_kept', 'kind', 'job', 'last', 'pipe', 'stdin', 'folder')
+    __slots__ = ('pid', 'line', 'is_forking', 'is_kept', 'kind', 'job', 'last', 'pipe', 'stdin', 'folder', 'unsent', 'outputs')
 
-    def __init__(self, pid, line, is_forking, is_kept):
-        self.pid, self.line = pid, line
+    def __init__(self, pid, line, unsent, is_forking, is_kept):
+        self.pid, self.line, self.unsent = pid, line, unsent
+        #: What the exec prints into, by kind; the reaper reads it, as long as it lives.
+        self.outputs = {}
         #: It is the like of a copy itself, and starts nothing else.
         self.is_forking = is_forking
         #: It is of use for more than one exec.
@@ -51,15 +54,22 @@ class Hand:
         """Has it start one that waits."""
         order, self.folder = kind.order()
         stdin, (read, write) = os.memfd_create('stdin'), os.pipe()
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        self.close_outputs()
+        self.outputs = {wire.STDOUT: out, wire.STDERR: err}
+        self.unsent.reset()
         try:
             processes.signal(self.pid, SIGCONT)  # code may have stopped it
-            lines.send(self.line, order, (read, stdin))
+            for fd in (out, err):
+                os.set_blocking(fd, False)
+            lines.send(self.line, order, (read, stdin, out, err, out_end, err_end))
         except OSError:
             os.close(write)
             os.close(stdin)
             raise
         finally:
-            os.close(read)
+            for fd in (read, out_end, err_end):
+                os.close(fd)
         self.kind, self.pipe, self.stdin = kind, write, stdin
         kind.waiting.append(self)
 
@@ -91,16 +101,26 @@ class Hand:
                 os.close(fd)
         self.pipe = self.stdin = None
 
+    def close_outputs(self):
+        for fd in self.outputs.values():
+            os.close(fd)
+        self.outputs = {}
+
+    def tell_rest(self):
+        """What a reaper that has ended has not told of its exec's output. Flags of what was cut."""
+        return 0 if self.job is None else self.unsent.send_rest(self.job.id, self.job.cap, self.outputs)
+
     def tell_end(self, status):
         """For a reaper that could not, as it has ended with this status. Of what has been told to have ended the server takes
         no second end."""
+        flags = self.tell_rest() if os.WIFSIGNALED(status) else 0
         for job in (self.last, self.job):
             if job is None:
                 continue
             remove(job.folder)
             if os.WIFSIGNALED(status):
                 wire.send(job.id, wire.STDERR, KILLED_NOTE % os.WTERMSIG(status))
-                wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), 0))
+                wire.send(job.id, wire.EXIT, wire.EXIT_BODY.pack(128 + os.WTERMSIG(status), flags))
             elif os.WEXITSTATUS(status) == NOT_TAKEN:
                 wire.send(job.id, wire.REFUSED, b'The sandbox could not start the code: what waited for it was killed.')
             elif os.WEXITSTATUS(status) == NOT_READ:
@@ -138,6 +158,7 @@ class Hands:
             except (BrokenPipeError, ConnectionResetError):
                 self.close(hand)  # code has killed it
         ours, theirs = lines.line()
+        unsent = Unsent()
         self.has_forked = True
         try:
             pid = os.fork()
@@ -146,9 +167,9 @@ class Hands:
             os.close(theirs)
             raise
         if pid == 0:
-            return self.become(theirs)
+            return self.become(theirs, unsent)
         os.close(theirs)
-        hand = Hand(pid, ours, kind.is_forked, is_prepared or not kind.is_forked)
+        hand = Hand(pid, ours, unsent, kind.is_forked, is_prepared or not kind.is_forked)
         self.by_pid[pid] = self.by_line[ours] = hand
         self.waiting.register(ours, POLLIN)
         return hand.start(kind)
@@ -163,6 +184,7 @@ class Hands:
             self.close(hand)
             return False
         hand.last, hand.kind, hand.job = hand.job, None, None
+        hand.close_outputs()
         self.let_go(SPARES)
         self.spare_until = time.monotonic() + SPARE_SECONDS
         return True

@@ -3,7 +3,7 @@ from _struct import Struct
 
 #: Of a packet; what is longer is none of ours.
 MAX_PACKET = 4096
-MAX_FDS = 4
+MAX_FDS = 6
 FD = Struct('<i')
 
 

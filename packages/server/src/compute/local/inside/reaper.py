@@ -21,8 +21,8 @@ import wire
 import worker
 from burst import GATHER_MS, LARGE_BYTES, LINE_MS, Burst
 from job import remove, was_read
+from unsent import MAX_READS, READ_BYTES, Unsent
 
-READ_BYTES = 65536
 #: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
 QUIET_MS = 15
 #: Between two looks at what an exec has left running.
@@ -49,9 +49,9 @@ def watch_children():
 
 
 class Reaper:
-    def __init__(self, last_change, kinds):
+    def __init__(self, last_change, kinds, unsent):
         kernel.adopt_orphans()
-        self.last_change, self.kinds = last_change, kinds
+        self.last_change, self.kinds, self.unsent = last_change, kinds, unsent
         self.ended = watch_children()
         self.waiting = poll()
         self.waiting.register(self.ended, POLLIN)
@@ -76,16 +76,16 @@ class Reaper:
                 os._exit(NOT_STARTED)
             self.see_through(*self.wait_for_job())
 
-    def start_worker(self, kind, folder, held, stdin):
+    def start_worker(self, kind, folder, held, stdin, out, err, out_end, err_end):
         """True in a copy of this process. It waits for what comes out of `held`."""
         self.status = None
-        self.out, self.err, told = os.pipe(), os.pipe(), os.pipe()
-        self.told = told[0]
-        given = stdin, self.out[1], self.err[1], held, told[1]
+        self.out, self.err, (self.told, told_end) = out, err, os.pipe()
+        given = stdin, out_end, err_end, held, told_end
         if kind.is_forked:
             self.kinds.prepare_copies()
             self.worker = os.fork()
             if self.worker == 0:
+                self.unsent.close()
                 worker.leave(*given)
                 return True
             self.has_forked = True
@@ -121,6 +121,7 @@ class Reaper:
         or found, while somebody waits."""
         self.has_forked = False
         self.waiting.unregister(wire.LINE_FD)
+        unsent, self.unsent = self.unsent, Unsent()
         up, wire.UP_FD = wire.UP_FD, os.open('/dev/null', os.O_WRONLY)
         self.begin(*marshal.loads(marshal.dumps((0, 1, '', '', 0))))
         read, write = os.pipe()
@@ -134,13 +135,13 @@ class Reaper:
         self.tell_files('/opt/theazo')
         self.tell_end(0)
         os.close(wire.UP_FD)
-        wire.UP_FD = up
+        wire.UP_FD, self.unsent = up, unsent
         self.waiting.register(wire.LINE_FD, POLLIN)
 
     def see_through(self, *job):
         """Returns where the exec has left nothing. Else it stays as long as that does, and ends."""
         self.begin(*job)
-        self.follow({self.out[0]: wire.STDOUT, self.err[0]: wire.STDERR})
+        self.follow({self.out: wire.STDOUT, self.err: wire.STDERR})
         while not self.has_ended():
             self.wait_once()
         status = os.waitstatus_to_exitcode(self.status)
@@ -168,7 +169,6 @@ class Reaper:
     def begin(self, exec_id, cap, folder, script, started_ns):
         self.exec_id, self.cap, self.folder, self.script, self.started_ns = exec_id, cap, folder, script, started_ns
         self.flags = 0
-        self.sent = {wire.STDOUT: 0, wire.STDERR: 0}
         self.burst = Burst()
 
     def follow(self, streams):
@@ -194,35 +194,27 @@ class Reaper:
     def pass_on(self, fd, line_ms=0):
         """Sends one piece of output, with the rest of its last line if that follows so soon. False where there is none now."""
         try:
-            data = os.read(fd, READ_BYTES)
+            size = self.unsent.read(fd, self.streams[fd])
         except BlockingIOError:
             return False
-        if not data:
+        if not size:
             self.close(fd)
             return False
-        self.burst.add(len(data))
+        self.burst.add(size)
         if line_ms:
-            data += self.rest_of_line(fd, data, line_ms)
-        kind = self.streams[fd]
-        room = max(self.cap - self.sent[kind], 0)
-        if len(data) > room:
-            self.flags |= wire.STDOUT_TRUNCATED if kind == wire.STDOUT else wire.STDERR_TRUNCATED
-            data = data[:room]
-        self.sent[kind] += len(data)
-        for start in range(0, len(data), wire.MAX_PAYLOAD):
-            wire.send(self.exec_id, kind, data[start : start + wire.MAX_PAYLOAD])
+            self.read_rest_of_line(fd, line_ms)
+        self.flags |= self.unsent.send(self.exec_id, self.cap)
         return True
 
-    def rest_of_line(self, fd, data, line_ms):
-        rest = b''
+    def read_rest_of_line(self, fd, line_ms):
         until = time.monotonic() + line_ms / 1000
-        while not (rest or data).endswith(b'\n') and len(data) + len(rest) < LARGE_BYTES and not self.burst.is_over:
+        while not self.unsent.is_whole_line and self.unsent.length < LARGE_BYTES and not self.burst.is_over:
             left_ms = (until - time.monotonic()) * 1000
-            if left_ms <= 0 or fd not in dict(self.waiting.poll(left_ms)) or not (more := os.read(fd, READ_BYTES)):
+            if left_ms <= 0 or fd not in dict(self.waiting.poll(left_ms)):
                 break
-            self.burst.add(len(more))
-            rest += more
-        return rest
+            if not (size := self.unsent.read(fd, self.streams[fd])):
+                break
+            self.burst.add(size)
 
     def close(self, fd):
         self.waiting.unregister(fd)
@@ -231,7 +223,7 @@ class Reaper:
 
     def drain(self, fd):
         """What was written until now: a full pipe (1 MiB at most), and not what others go on writing for ever."""
-        for _ in range(17):
+        for _ in range(MAX_READS):
             if fd not in self.streams or not self.pass_on(fd):
                 return
 

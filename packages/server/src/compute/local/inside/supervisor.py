@@ -161,12 +161,14 @@ class Supervisor:
         job.forget()
         return True
 
-    def become_reaper(self, line):
+    def become_reaper(self, line, unsent):
         """In a new process, the reaper, which never returns; nor does a copy of it, but with a Python job."""
         with child():
             keep(line)
             titles.set_title(titles.REAPER)
-            Reaper(self.last_change, self.kinds).serve()
+            for hand in self.hands.by_pid.values():
+                hand.unsent.close()
+            Reaper(self.last_change, self.kinds, unsent).serve()
             return worker.take_job(self.kinds.rehearse_copy, QUIET_MS)
 
     def plan_ahead(self):
@@ -253,6 +255,8 @@ class Supervisor:
         os.waitpid(hand.pid, 0)
         self.hands.forget(hand)
         self.kill_orphans()  # what it has forked since nothing was seen below it
+        hand.tell_rest()
+        hand.close_outputs()
 
     def bury(self):
         """Takes leave of reapers that have ended, and of what they left where they were killed."""
@@ -273,6 +277,7 @@ class Supervisor:
             if status != 0:
                 self.kill_orphans()
                 hand.tell_end(status)
+            hand.close_outputs()
             if hand.job is not None:
                 self.plan_ahead()
             elif status != 0:
