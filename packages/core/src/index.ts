@@ -5,6 +5,8 @@
  */
 export { Agent } from './agent.ts'
 export type {
+  AgentFileContent,
+  AgentFileEntry,
   AgentEvent,
   OutputDeltaEvent,
   OutputEvent,
@@ -76,6 +78,9 @@ export type {
   Agent as WireAgent,
   AgentStatus,
   AgentStatusInfo,
+  SessionUsage,
+  WriteAgentFileBody,
+} from './official-sdk.ts'
   CreateAgentBody,
   CreateAgentExtensions,
   CreateSessionBody,

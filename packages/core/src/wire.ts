@@ -164,22 +164,6 @@ export interface CreateAgentExtensions {
   idleTimeout?: IdleTimeout | undefined
 }
 
-/**
- * Answer of `GET /agents/:id/status` (extension `official-sdk`): what the SDK that is published as `theazo` reads. It has
- * words of its own for statuses: `ready` is `idle`, `completed` is `terminated`.
- */
-export interface AgentStatusInfo {
-  status: 'booting' | 'ready' | 'running' | 'paused' | 'completed' | 'failed'
-  /** For people, e.g. `3m 12s`: how long the agent has been there, or was until its end. */
-  duration: string
-  /** So far: compute, storage and models. */
-  cost: Money
-  /** Prompt of the latest task; empty if there is none. */
-  task: string
-  provider: string
-  region: string
-}
-
 /** Body of `POST /agents/:id/run`. */
 export interface RunBody {
   /** The prompt. */

@@ -4,11 +4,14 @@
  * @module
  */
 import type {
+  AgentFileContent,
+  AgentFileEntry,
   AgentStatusInfo,
   ErrorEnvelope,
   ExecResult,
   OkBody,
   RunAccepted,
+  SessionUsage,
   Task,
   UsageSummary,
   WireAgent,
@@ -118,6 +121,26 @@ export const execAnswer = z
   })
   .meta({ id: 'ExecResult' })
 
+export const fileListAnswer = z
+  .array(z.strictObject({ name: z.string(), size: count.meta({ description: 'Bytes.' }), modified: time }))
+  .meta({ id: 'FileList' })
+
+export const fileContentAnswer = z
+  .strictObject({
+    data: z.string(),
+    encoding: z.enum(['utf-8', 'base64']).meta({ description: '`utf-8` where the bytes are that.' }),
+  })
+  .meta({ id: 'FileContent' })
+
+export const sessionUsageAnswer = z
+  .strictObject({
+    cost: money,
+    computeMinutes: z.number().min(0),
+    activeAgents: count.meta({ description: 'Neither terminated nor failed.' }),
+    totalAgentsCreated: count,
+  })
+  .meta({ id: 'SessionUsage' })
+
 export const runAnswer = z.strictObject({ taskId: id('task'), agentId: id('agt') }).meta({ id: 'RunAccepted' })
 
 export const okAnswer = z.strictObject({ ok: z.literal(true) }).meta({ id: 'Ok' })
@@ -160,6 +183,9 @@ type Fits<A, B> = [A] extends [B] ? true : never
 true satisfies Fits<WireSession, z.input<typeof sessionAnswer>>
 true satisfies Fits<WireAgent, z.input<typeof agentAnswer>>
 true satisfies Fits<AgentStatusInfo, z.input<typeof agentStatusAnswer>>
+true satisfies Fits<AgentFileEntry[], z.input<typeof fileListAnswer>>
+true satisfies Fits<AgentFileContent, z.input<typeof fileContentAnswer>>
+true satisfies Fits<SessionUsage, z.input<typeof sessionUsageAnswer>>
 true satisfies Fits<Task, z.input<typeof taskAnswer>>
 true satisfies Fits<ExecResult, z.input<typeof execAnswer>>
 true satisfies Fits<RunAccepted, z.input<typeof runAnswer>>

@@ -20,10 +20,12 @@ import { needsScope } from './routes/needs-scope.ts'
 import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
 import { rateLimit } from './routes/rate-limit.ts'
 import { changes, refuseWhileClosing } from './routes/refuse-while-closing.ts'
+import { fileRoutes } from './routes/files.ts'
 import { knownPaths, RouteTable } from './routes/route-table.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { usageRoutes } from './routes/usage.ts'
+import type { AgentFiles } from './services/agent-files.ts'
 import type { IdempotentAnswers } from './services/idempotency.ts'
 import type { Sessions } from './services/sessions.ts'
 import type { Usage } from './services/usage.ts'
@@ -37,6 +39,7 @@ export interface AppOptions extends OperationsOptions, AgentRoutesOptions {
   limiter: RateLimiter
   answers: IdempotentAnswers
   sessions: Sessions
+  files: AgentFiles
   streams: EventStreams
   usage: Usage
   /** A web page's origin that may call from a browser; none by default. */
@@ -157,12 +160,13 @@ function routesOf(options: AppOptions): {
   app: Hono<Environment>
   patternOf: (method: string, path: string) => string
 } {
-  const { database, answers, sessions, agents, streams, usage } = options
+  const { database, answers, sessions, agents, files, streams, usage } = options
   const api = new Hono<Environment>()
   api.on(changes, '/*', needsScope())
   api.post('/*', idempotent(answers, options.onError))
   api.route('/', sessionRoutes(sessions, agents))
   api.route('/', agentRoutes(options))
+  api.route('/', fileRoutes(files))
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))
   const app = new Hono<Environment>({

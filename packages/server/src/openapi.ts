@@ -11,6 +11,10 @@ const ids = {
 }
 const task = ids.agent.extend({ taskId: z.string().meta({ example: 'task_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) })
 
+const file = ids.agent.extend({
+  path: z.string().meta({ description: 'Its slashes may stand as they are, or as `%2F`.', example: 'notes.txt' }),
+})
+
 const sessions = answers.pageAnswer(answers.sessionAnswer, 'SessionPage')
 const agents = answers.pageAnswer(answers.agentAnswer, 'AgentPage')
 
@@ -88,6 +92,14 @@ const paths: ZodOpenApiPathsObject = {
       query: requests.listAgentsQuery,
     }),
   },
+  '/sessions/{id}/usage': {
+    get: operation({
+      id: 'getSessionUsage',
+      summary: 'What a session has used in its whole life, as the official TypeScript SDK reads it',
+      answer: answers.sessionUsageAnswer,
+      path: ids.session,
+    }),
+  },
   '/agents/{id}': {
     get: operation({
       id: 'getAgent',
@@ -102,6 +114,31 @@ const paths: ZodOpenApiPathsObject = {
       summary: 'How an agent does, as the official TypeScript SDK reads it',
       answer: answers.agentStatusAnswer,
       path: ids.agent,
+    }),
+  },
+  '/agents/{id}/files': {
+    get: operation({
+      id: 'listFiles',
+      summary: 'What is in a folder of the agent, as the official TypeScript SDK reads it',
+      answer: answers.fileListAnswer,
+      path: ids.agent,
+      query: requests.listFilesQuery,
+    }),
+    post: post({
+      id: 'writeFile',
+      summary: 'Write a whole file, as the official TypeScript SDK does',
+      answer: answers.okAnswer,
+      path: ids.agent,
+      body: requests.writeFileBody,
+      example: { path: 'notes.txt', data: 'Some text.', encoding: 'utf-8' },
+    }),
+  },
+  '/agents/{id}/files/{path}': {
+    get: operation({
+      id: 'readFile',
+      summary: 'A whole file, as the official TypeScript SDK reads it',
+      answer: answers.fileContentAnswer,
+      path: file,
     }),
   },
   '/agents/{id}/exec': {

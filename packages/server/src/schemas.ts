@@ -12,6 +12,7 @@ import type {
   RunBody,
   SessionForUserBody,
   UpdateSessionBody,
+  WriteAgentFileBody,
 } from '@theazo/core'
 import { z } from 'zod'
 import { closedObject } from './closed-object.ts'
@@ -149,7 +150,9 @@ export const idleTimeout = closedObject({
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
-  compute: z.object({ provider: shortName }).optional(),
+  compute: z.object({ provider: shortName }).optional().meta({
+    description: 'May be sent as the text `python` or `node` instead, as the official TypeScript SDK does: see README.',
+  }),
   model: z.object({ id: shortName }).optional(),
   browser: z.boolean().optional(),
   instructions: storedText.refine(hasPromptSize, tooLongPrompt).optional(),
@@ -158,6 +161,22 @@ export const createAgentBody = z.object({
   idleTimeout: idleTimeout.optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
+
+/** What the official SDK names as runtimes of a sandbox: every one of ours has these two. */
+const runtime = z.enum(
+  ['python', 'node'],
+  "must be an object, or 'python' or 'node': a sandbox here has both, and no Go",
+)
+
+/** {@link createAgentBody} with `compute` as the official SDK sends it: the name of a runtime chooses no provider. */
+export const createAgentRequest = z.preprocess((value, { addIssue }) => {
+  if (typeof value !== 'object' || value === null || !('compute' in value)) return value
+  const { compute, ...rest } = value
+  if (typeof compute !== 'string') return value
+  const { error } = runtime.safeParse(compute)
+  if (error) addIssue({ code: 'custom', path: ['compute'], message: error.issues[0]?.message ?? '' })
+  return rest
+}, createAgentBody)
 
 const maxEnvNames = 256
 /** Linux takes no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
@@ -208,6 +227,25 @@ function sizeOfEnv(env: Record<string, string>): number {
   return Object.entries(env).reduce((sum, [name, value]) => sum + Buffer.byteLength(`${name}=${value}`) + 1, 0)
 }
 
+/** A path, or a folder, of the routes for files. */
+export const filePath = storedText.regex(/^[^\0]{0,4095}$/, 'must be at most 4095 characters without NUL')
+
+export const listFilesQuery = z.object({
+  dir: filePath.default('/').meta({ description: "A folder; `/` is the agent's `/workspace`." }),
+})
+
+export const writeFileBody = z.object({
+  path: filePath.min(1, 'must not be empty').meta({ description: "From the agent's `/workspace`." }),
+  data: storedText,
+  encoding: z.enum(['utf-8', 'base64'], "must be 'utf-8' or 'base64'").optional().meta({ default: 'utf-8' }),
+})
+
+/** {@link writeFileBody}, whose data is what its encoding says. */
+export const writeFileRequest = writeFileBody.superRefine(({ data, encoding }, { addIssue }) => {
+  if (encoding !== 'base64' || z.base64().safeParse(data).success) return
+  addIssue({ code: 'custom', path: ['data'], message: 'must be base64, as encoding says' })
+})
+
 export const runBody = z.object({
   task: z
     .string('must be a string: what the agent is to do')
@@ -246,6 +284,7 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
 true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
-true satisfies Same<z.output<typeof createAgentBody>, CreateAgentBody & CreateAgentExtensions>
+true satisfies Same<z.output<typeof createAgentRequest>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execRequest>, ExecBody & ExecExtensions>
+true satisfies Same<z.output<typeof writeFileRequest>, WriteAgentFileBody>
 true satisfies Same<z.output<typeof runBody>, RunBody>

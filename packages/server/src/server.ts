@@ -23,6 +23,7 @@ import { SessionLimits } from './limits/session-limits.ts'
 import { Metrics } from './metrics.ts'
 import { idleTimeout } from './schemas.ts'
 import { agentsByStatus, idleAgentsWithoutTimeout } from './services/agent-counts.ts'
+import { AgentFiles } from './services/agent-files.ts'
 import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
 import { Executions } from './services/executions.ts'
@@ -189,6 +190,7 @@ async function open(
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
   const shared = { database, events, limits, store, sandboxes, executions, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
+  const files = new AgentFiles(execs)
   const runs = new Runs({ ...shared, execs, modelFor })
   const agents = new Agents({ ...shared, idleClocks, runs, network, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs })
@@ -222,7 +224,7 @@ async function open(
     )
   }
   const { isMetricsPublic = false, corsOrigin } = options
-  const parts = { log, database, keys, answers, sessions, agents, pauses, execs, runs, streams, usage, metrics }
+  const parts = { log, database, keys, answers, sessions, agents, files, pauses, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
   const isClosingNow = (): boolean => isClosing
   const onGoingOn = (work: Promise<unknown>): void => inFlight.hold(work)

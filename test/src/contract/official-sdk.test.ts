@@ -1,5 +1,5 @@
-// What the SDK of the hosted service (theazo/theazo-node, version 0.1.6) sends, and what it reads of the answers. The
-// SDK is not on npm, so this sends its requests as its source makes them.
+// What the SDK of the hosted service (theazo/theazo-node, version 0.1.6) sends, and what it reads of the answers, as its
+// source makes them; the SDK itself runs in official-sdk-example.test.ts.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Answer, expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
@@ -89,5 +89,160 @@ describe('GET /agents/:id/status', () => {
     const agentId = await live.agent()
     expectError(await mocked.get(`/agents/${agentId}/status`), 404, 'not_found')
     expectError(await live.get('/agents/agt_none/status'), 404, 'not_found')
+  })
+})
+
+describe('compute', () => {
+  const create = async (wire: Wire, body: object) => await wire.post(`/sessions/${await wire.session()}/agents`, body)
+
+  test.each(['python', 'node'])('may be the runtime %s, which every sandbox has', async (compute) => {
+    const { status, body } = await create(live, { compute })
+    expect([status, body.compute]).toEqual([201, { provider: 'local' }])
+  })
+
+  test.each(['go', 'ruby', '', 'Python', 'local'])('may not be %j, which is no runtime here', async (compute) => {
+    for (const wire of [live, mocked]) {
+      const answer = await create(wire, { compute })
+      expectFields(answer, 'compute')
+      expect(answer.body.error.message).toContain("'python' or 'node'")
+    }
+  })
+
+  test('that names a runtime asks for no other agent than the one that has the name', async () => {
+    const sessionId = await live.session()
+    const named = { name: 'main', network: { allow: [] } }
+    const first = await live.post(`/sessions/${sessionId}/agents`, named)
+    const second = await live.post(`/sessions/${sessionId}/agents`, { ...named, compute: 'python' })
+    expect([second.status, second.body.id]).toEqual([200, first.body.id])
+  })
+})
+
+describe('files', () => {
+  const names = async (agentId: string, dir: string): Promise<string[]> => {
+    const { status, body } = await live.get(`/agents/${agentId}/files?dir=${encodeURIComponent(dir)}`)
+    expect([status, dir]).toEqual([200, dir])
+    return body.map(({ name }: { name: string }) => name)
+  }
+  const write = (wire: Wire, agentId: string, path: string, data: string, encoding?: string) =>
+    wire.post(`/agents/${agentId}/files`, { path, data, encoding }, sdkHeaders)
+
+  test('are from the folder that code starts in; what names a lasting folder is that very path', async () => {
+    const agentId = await live.agent()
+    for (const path of ['a.txt', '/b.txt', '/workspace/c.txt', '../../d.txt', '/home/agent/e.txt', '/tmp/f.txt']) {
+      expect((await write(live, agentId, path, path)).body).toEqual({ ok: true })
+    }
+    const top = ['a.txt', 'b.txt', 'c.txt', 'd.txt', 'tmp']
+    for (const dir of ['/', '', '.', '..', '/workspace', 'workspace/']) expect(await names(agentId, dir)).toEqual(top)
+    expect((await live.get(`/agents/${agentId}/files`)).body).toHaveLength(top.length)
+    expect(await names(agentId, '/home/agent')).toContain('e.txt')
+    expect(await names(agentId, 'tmp')).toEqual(['f.txt'])
+    const { body } = await live.exec(agentId, 'bash', 'cat /workspace/[a-d].txt ~/e.txt tmp/f.txt; ls /tmp/f.txt')
+    expect(body.stdout).toBe('a.txt/b.txt/workspace/c.txt../../d.txt/home/agent/e.txt/tmp/f.txt')
+    expect(body.stderr).toContain('No such file')
+    for (const path of ['a.txt', 'workspace%2Fa.txt', '%2e%2e%2fa.txt'])
+      expect((await live.get(`/agents/${agentId}/files/${path}`)).body).toEqual({ data: 'a.txt', encoding: 'utf-8' })
+  })
+
+  test('that are no UTF-8 come as base64; a byte order mark stays', async () => {
+    const agentId = await live.agent()
+    for (const [bytes, encoding] of [
+      [Buffer.from('\ufeffé'), 'utf-8'],
+      [Buffer.from([0xc3, 0x28, 0]), 'base64'],
+    ] as const) {
+      await write(live, agentId, 'x', bytes.toString('base64'), 'base64')
+      const { body } = await live.get(`/agents/${agentId}/files/x`)
+      expect(body).toEqual({ data: bytes.toString(encoding), encoding })
+    }
+  })
+
+  test('may have 7 MB; what has more than 10 MiB is not read', async () => {
+    const agentId = await live.agent()
+    const text = 'é🙂\n'.repeat(1_000_000)
+    expect((await write(live, agentId, 'big.txt', text)).status).toBe(200)
+    const { body } = await live.get(`/agents/${agentId}/files/big.txt`)
+    expect([body.encoding, body.data === text]).toEqual(['utf-8', true])
+    const head = await fetch(`${live.url}/agents/${agentId}/files/big.txt`, {
+      method: 'HEAD',
+      headers: { authorization: `Bearer ${live.key}` },
+    })
+    expect([head.status, await head.text()]).toEqual([200, ''])
+    expectFields(await write(live, agentId, 'big.txt', 'x'.repeat(10 * 1024 ** 2)), 'body')
+    await live.exec(agentId, 'bash', 'truncate -s 10485761 huge')
+    expectFields(await live.get(`/agents/${agentId}/files/huge`), 'path')
+  })
+
+  test('that are not there, or no files, are told as what they are', async () => {
+    const agentId = await live.agent()
+    await live.exec(agentId, 'bash', 'mkdir folder; echo > file; mkfifo pipe; touch closed; chmod 0 closed')
+    const files = `/agents/${agentId}/files`
+    for (const path of ['/none', '/none/x', '?dir=none']) expectError(await live.get(files + path), 404, 'not_found')
+    for (const path of ['/folder', '/file%2Fx', '/closed', '/a%00b']) expectFields(await live.get(files + path), 'path')
+    for (const dir of ['file', '%00', 'x'.repeat(5000)]) expectFields(await live.get(`${files}?dir=${dir}`), 'dir')
+    expectError(await live.get(`${files}/pipe`), 409, 'conflict')
+    for (const path of ['/', 'folder', 'new/', 'file/x']) expectFields(await write(live, agentId, path, ''), 'path')
+  })
+
+  test('are refused with the fields that are wrong', async () => {
+    const wrong = async (body: object) => await mocked.post('/agents/agt_none/files', body)
+    expectFields(await wrong({}), 'path', 'data')
+    expectFields(await wrong({ path: '', data: '' }), 'path')
+    expectFields(await wrong({ path: 'x', data: '', encoding: 'hex' }), 'encoding')
+    expectFields(await wrong({ path: 'x', data: 'not base64', encoding: 'base64' }), 'data')
+    expectFields(await mocked.send('POST', '/agents/agt_none/files', '{"path":"x","data":"\\ud800"}'), 'data')
+  })
+
+  test('are refused where an exec is, and are not those of somebody else', async () => {
+    const agentId = await live.agent()
+    await write(live, agentId, 'x', 'mine')
+    const asked = (wire: Wire) => [
+      wire.get(`/agents/${agentId}/files?dir=/`),
+      wire.get(`/agents/${agentId}/files/x`),
+      write(wire, agentId, 'x', 'theirs'),
+    ]
+    const other = live.with((await server.keys.create({ mode: 'live', plan: 'enterprise', project: 'other' })).key)
+    for (const wire of [mocked, other]) for (const answer of asked(wire)) expectError(await answer, 404, 'not_found')
+    await live.post(`/agents/${agentId}/pause`)
+    for (const answer of asked(live)) expectError(await answer, 409, 'conflict')
+    await live.post(`/agents/${agentId}/resume`)
+    expect((await live.get(`/agents/${agentId}/files/x`)).body.data).toBe('mine')
+    await live.post(`/agents/${agentId}/terminate`)
+    for (const answer of asked(live)) expectError(await answer, 409, 'conflict')
+  })
+
+  test('of a test key are empty, whatever is written', async () => {
+    const agentId = await mocked.agent()
+    expect((await write(mocked, agentId, 'x', 'text')).body).toEqual({ ok: true })
+    expect((await mocked.get(`/agents/${agentId}/files`)).body).toEqual([])
+    expect((await mocked.get(`/agents/${agentId}/files/x`)).body).toEqual({ data: '', encoding: 'utf-8' })
+  })
+})
+
+describe('GET /sessions/:id/usage', () => {
+  test('counts agents, and costs nothing on a test key', async () => {
+    const sessionId = await mocked.session()
+    const [first] = [await mocked.agent({}, sessionId), await mocked.agent({}, sessionId)]
+    await mocked.post(`/agents/${first}/terminate`)
+    expect((await mocked.get(`/sessions/${sessionId}/usage`)).body).toEqual({
+      cost: { amount: 0, currency: 'usd' },
+      computeMinutes: 0,
+      activeAgents: 1,
+      totalAgentsCreated: 2,
+    })
+  })
+
+  test('tells the minutes that the summary of the session tells', async () => {
+    const sessionId = await live.session()
+    const agentId = await live.agent({}, sessionId)
+    await live.agent() // of another session
+    await live.exec(agentId, 'bash', 'sleep 0.2')
+    await live.post(`/agents/${agentId}/terminate`)
+    const { minutes } = (await live.get(`/usage/summary?sessionId=${sessionId}&from=2020-01-01`)).body.compute
+    expect(minutes).toBeGreaterThan(0.2 / 60)
+    const { body } = await live.get(`/sessions/${sessionId}/usage`)
+    expect(body).toMatchObject({ computeMinutes: minutes, activeAgents: 0, totalAgentsCreated: 1 })
+  })
+
+  test('is 404 for a session of somebody else', async () => {
+    expectError(await mocked.get(`/sessions/${await live.session()}/usage`), 404, 'not_found')
   })
 })

@@ -30,10 +30,14 @@ const routes = [
   'GET /sessions/{id}',
   'PATCH /sessions/{id}',
   'POST /sessions/{id}/terminate',
+  'GET /sessions/{id}/usage',
   'GET /sessions/{id}/agents',
   'POST /sessions/{id}/agents',
   'GET /agents/{id}',
   'GET /agents/{id}/status',
+  'GET /agents/{id}/files',
+  'POST /agents/{id}/files',
+  'GET /agents/{id}/files/{path}',
   'GET /agents/{id}/tasks/{taskId}',
   'POST /agents/{id}/tasks/{taskId}/cancel',
   'POST /agents/{id}/run',
@@ -53,6 +57,7 @@ async function pathOf(template: string, wire = mocked): Promise<string> {
   return template
     .replace('{userId}', 'user_1')
     .replace('{taskId}', taskId)
+    .replace('{path}', 'notes.txt')
     .replace('{id}', template.startsWith('/agents') ? agentId : sessionId)
 }
 

@@ -57,6 +57,7 @@ async function pathFor({ path }: Route): Promise<string> {
     id: path.startsWith('/sessions/') ? session.id : agent.id,
     taskId: run.taskId,
     userId: 'scopes',
+    path: 'notes.txt',
   }
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? expect.fail(`what is {${name}}?`))
 }

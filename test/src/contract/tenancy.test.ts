@@ -119,6 +119,7 @@ function pathIn({ sessionId, agentId, taskId }: World, { path }: Route): string 
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     if (name === 'id' && path.startsWith('/sessions/')) return sessionId
     if (name === 'id' && path.startsWith('/agents/')) return agentId
+    if (name === 'path') return 'notes.txt'
     if (name === 'taskId') return taskId ?? 'task_01HX3K2M4N5P6Q7R8S9T0V1W2X'
     throw new Error(`what is {${name}} of ${path}?`)
   })
@@ -132,6 +133,8 @@ const isOfTask = ({ path }: Route): boolean => path.includes('{taskId}')
 async function worldFor(route: Route, owner: Key): Promise<World> {
   const world = await makeWorld(owner, route.path.endsWith('/cancel') ? 'theazo:hang' : undefined)
   if (route.path.endsWith('/resume')) await send(owner, 'POST', `/agents/${world.agentId}/pause`)
+  if (route.path.endsWith('/{path}'))
+    await send(owner, 'POST', `/agents/${world.agentId}/files`, { path: 'notes.txt', data: 'ours' })
   return world
 }
 

@@ -1,7 +1,7 @@
 import type { ExecResult } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Clock } from '../clock.ts'
-import { createAgentBody, execRequest, listAgentsQuery, runBody } from '../schemas.ts'
+import { createAgentRequest, execRequest, listAgentsQuery, runBody } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
@@ -26,7 +26,7 @@ export interface AgentRoutesOptions {
 export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesOptions): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions/:id/agents', async (c) => {
-      const body = await readBody(c, createAgentBody)
+      const body = await readBody(c, createAgentRequest)
       const id = c.get('reserved') && `agt_${c.get('reserved')}`
       const { agent, isNew } = await agents.create(c.env.principal, c.req.param('id'), body, id)
       return answerJson(c.env, agent, isNew ? 201 : 200)

@@ -1,7 +1,7 @@
 import type { ExecResult } from '@theazo/core'
 
-/** Characters of output above which a result is written in pieces: its JSON may be tens of megabytes. */
-const maxWholeChars = 1024 * 1024
+/** Characters above which an answer is written in pieces: its JSON may be tens of megabytes. */
+export const maxWholeChars = 1024 * 1024
 const pieceChars = 64 * 1024
 
 /** True for a result whose JSON is not to be made at once, nor kept. */
@@ -18,7 +18,8 @@ export function* resultJson({ stdout, stderr, ...rest }: ExecResult): Generator<
   yield `",${JSON.stringify(rest).slice(1)}`
 }
 
-function* escaped(text: string): Generator<string, void, undefined> {
+/** What JSON has of a text between its quotes. */
+export function* escaped(text: string): Generator<string, void, undefined> {
   for (let at = 0; at < text.length;) {
     let end = Math.min(at + pieceChars, text.length)
     // Both halves of a surrogate pair in one piece: JSON would escape each on its own.

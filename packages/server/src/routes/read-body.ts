@@ -6,8 +6,9 @@ import { crowdedField, maxNameChars, shapeFault } from './body-shape.ts'
 import type { Environment } from './environment.ts'
 import { readHeader, tellHeader } from './headers.ts'
 
-/** Contract, Basics: code and standard input may be large, nothing else. */
-const maxExecBodyMiB = 10
+/** Contract, Basics: code, standard input and files may be large, nothing else. */
+const maxLargeBodyMiB = 10
+const hasLargeBody = /\/(exec|files)$/
 const maxBodyMiB = 1
 /** Bytes that are read of a body which is refused; a client that sends more loses its connection. */
 const maxDroppedBytes = 100 * 1024 * 1024
@@ -47,7 +48,7 @@ export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>)
 export async function readText(c: Context<Environment>): Promise<string> {
   const known = c.get('bodyText')
   if (known !== undefined) return known
-  const maxMiB = c.env.pattern.endsWith('/exec') ? maxExecBodyMiB : maxBodyMiB
+  const maxMiB = hasLargeBody.test(c.env.pattern) ? maxLargeBodyMiB : maxBodyMiB
   const maxBodyBytes = maxMiB * 1024 * 1024
   const encoding = bodyEncoding(readHeader(c.req.raw, c.env, 'content-encoding'))
   const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))

@@ -1,4 +1,5 @@
 import type { Database } from '../store/database.ts'
+import { overStatuses } from './agent-lifecycle.ts'
 
 /** Of all projects; those that are terminated aside. */
 export async function agentsByStatus(database: Database): Promise<{ status: string; count: number }[]> {
@@ -21,4 +22,15 @@ export async function idleAgentsWithoutTimeout(database: Database): Promise<numb
     .where('sessions.mode', '=', 'live')
     .executeTakeFirstOrThrow()
   return count
+}
+
+/** All that a session ever had, and those that are neither terminated nor failed. */
+export async function agentsOfSession(database: Database, id: string): Promise<{ active: number; total: number }> {
+  const ofSession = database
+    .selectFrom('agents')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('session_id', '=', id)
+  const active = await ofSession.where('status', 'not in', overStatuses).executeTakeFirstOrThrow()
+  const total = await ofSession.executeTakeFirstOrThrow()
+  return { active: active.count, total: total.count }
 }

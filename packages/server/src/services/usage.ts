@@ -1,12 +1,13 @@
-import type { UsageSummary } from '@theazo/core'
+import type { SessionUsage, UsageSummary } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { ApiKeys, Principal } from '../keys/api-keys.ts'
 import { computeCost, gbMonths, storageCost, toMoney } from '../pricing.ts'
 import type { Database } from '../store/database.ts'
+import { agentsOfSession } from './agent-counts.ts'
 import { isoTime } from './agent-rows.ts'
 import type { Sessions } from './sessions.ts'
-import { sumUsage, type UsageSums } from './usage-sums.ts'
+import { costOf, sumUsage, type UsageSums } from './usage-sums.ts'
 
 /** Which usage is told; times in milliseconds since the epoch. */
 export interface UsageQuery {
@@ -48,6 +49,21 @@ export class Usage {
     // A clock that was set back must not take back what was told before: "until now" leaves nothing out.
     const period = { from, until: query.until ?? Number.MAX_SAFE_INTEGER }
     return toSummary(from, until, await sumUsage(database, scope, period, now))
+  }
+
+  /** What a session has used since it was made, as the official SDK asks for it. @throws {ApiError} 404. */
+  async ofSession(principal: Principal, sessionId: string): Promise<SessionUsage> {
+    const { database, sessions, clock } = this.#options
+    await sessions.get(principal, sessionId)
+    const whole = { from: 0, until: Number.MAX_SAFE_INTEGER }
+    const sums = principal.mode === 'test' ? nothing : await sumUsage(database, { sessionId }, whole, clock.now())
+    const { active, total } = await agentsOfSession(database, sessionId)
+    return {
+      cost: toMoney(costOf(sums)),
+      computeMinutes: rounded(sums.computeMs / 60_000),
+      activeAgents: active,
+      totalAgentsCreated: total,
+    }
   }
 }
 
