@@ -5,8 +5,6 @@
  */
 export { Agent } from './agent.ts'
 export type {
-  AgentFileContent,
-  AgentFileEntry,
   AgentEvent,
   OutputDeltaEvent,
   OutputEvent,
@@ -59,6 +57,13 @@ export type {
   SandboxFilesOptions,
 } from './files/file-options.ts'
 export type { RunCallbacks } from './runs/forward.ts'
+export type {
+  AgentFileContent,
+  AgentFileEntry,
+  AgentStatusInfo,
+  SessionUsage,
+  WriteAgentFileBody,
+} from './official-sdk.ts'
 export { PagedList, type ListOptions } from './transport/pages.ts'
 export { Run } from './runs/run.ts'
 export type { RunResult } from './runs/run-outcome.ts'
@@ -77,10 +82,6 @@ export { Usage, type UsageSummaryOptions } from './usage.ts'
 export type {
   Agent as WireAgent,
   AgentStatus,
-  AgentStatusInfo,
-  SessionUsage,
-  WriteAgentFileBody,
-} from './official-sdk.ts'
   CreateAgentBody,
   CreateAgentExtensions,
   CreateSessionBody,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { root, type ServerProcess, startServer } from './server-process.ts'
+import { root, type ServerProcess, startServer } from '../support/server-process.ts'
 
 const fixture = join(root, 'test/fixture/official-sdk')
 const sdk = join(fixture, 'packages/theazo/src/index.ts')
