@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { createIdleAgent } from './sandbox-maker.ts'
 export { PooledSandbox } from './pooled-sandbox.ts'
 export { SandboxPool } from './sandbox-pool.ts'
 export type { SandboxPoolOptions } from './sandbox-pool-options.ts'

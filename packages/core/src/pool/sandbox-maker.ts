@@ -79,7 +79,15 @@ export class SandboxMaker {
   }
 }
 
-/** Creates an agent with an idle timeout, and without one on a server that has none. */
+/**
+ * Creates an agent with an idle timeout, and without one on a server that lacks the extension `agents`.
+ *
+ * @throws {TheazoError} of `agents.create`.
+ * @example
+ * ```ts
+ * const agent = await createIdleAgent(session.agents, {}, { seconds: 1800, action: 'terminate' })
+ * ```
+ */
 export async function createIdleAgent(
   agents: Pick<SessionAgents, 'create'>,
   options: CreateAgentOptions,
