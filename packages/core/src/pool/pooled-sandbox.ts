@@ -40,7 +40,7 @@ export class PooledSandbox {
     const transport = transportOf(agent)
     if (transport) setTransport(this, transport)
     this.files = new SandboxFiles(this, {
-      hasLargeCode: () => transport?.features.areTold ?? false,
+      hasLargeCode: () => transport?.features.areAdvertised ?? false,
       hasStdin: () => transport?.features.has('exec-stdin') ?? false,
     })
   }

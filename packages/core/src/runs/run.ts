@@ -54,8 +54,8 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     this.#source = source
     const { signal, timeoutMs } = source.options
     const late = `The run did not end within ${timeoutMs} ms.`
-    const lateReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
-    this.#life = new Lifetime({ signal, timeoutMs, lateReason })
+    const timeoutReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
+    this.#life = new Lifetime({ signal, timeoutMs, timeoutReason })
     this.#stopListening = this.#life.hold()
     this.#events = new Broadcast(
       () => this.#pull(),

@@ -1,5 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import { BodyFault } from '../transport/answers.ts'
+import { BodyFault } from '../transport/responses.ts'
 import { StreamError } from '../errors.ts'
 
 /** Bytes without the end of a message; more is not buffered. The API's largest are outputs of 10 MiB. */

@@ -1,11 +1,11 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { type AgentEvent, EventNormalizer } from './agent-events.ts'
-import { BodyFault, invalidResponse, isEventStream } from '../transport/answers.ts'
+import { BodyFault, invalidResponse, isEventStream } from '../transport/responses.ts'
 import { StreamError, TimeoutError } from '../errors.ts'
 import { eventNumber } from './event-number.ts'
 import { EventSourceReader } from './event-source.ts'
 import type { FollowOptions } from './event-stream-options.ts'
-import { backoffMs, isPassing, maxRetryAfterMs } from '../transport/retry.ts'
+import { backoffMs, isTransient, maxRetryAfterMs } from '../transport/retry.ts'
 import { Lifetime, timer } from '../transport/lifetime.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Agent as WireAgent } from '../wire.ts'
@@ -60,8 +60,8 @@ export class EventStream {
     this.#isResumed = options.lastEventId !== undefined
     const { signal, timeoutMs } = options
     const late = `The stream of ${agentId} did not end within ${timeoutMs} ms.`
-    const lateReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
-    this.#life = new Lifetime({ signal, timeoutMs, lateReason })
+    const timeoutReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
+    this.#life = new Lifetime({ signal, timeoutMs, timeoutReason })
     this.#stopListening = this.#life.hold()
     const ended = this.#life.signal
     if (ended.aborted) this.#fail(ended.reason)
@@ -198,7 +198,7 @@ export class EventStream {
       return await this.#connect()
     } catch (error) {
       if (this.#isOver) return undefined
-      if (!this.#wasOpen || !isPassing(error)) throw error
+      if (!this.#wasOpen || !isTransient(error)) throw error
       this.#askedMs = Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs)
       this.#countFruitless(error)
       return undefined
@@ -238,7 +238,7 @@ export class EventStream {
       const agent = await this.#transport.request<WireAgent>({ method: 'GET', path, signal: this.#ended.signal })
       return agent.status === 'terminated' || agent.status === 'failed'
     } catch (error) {
-      if (this.#isOver || isPassing(error)) return false
+      if (this.#isOver || isTransient(error)) return false
       throw error
     }
   }

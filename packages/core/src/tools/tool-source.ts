@@ -113,7 +113,7 @@ function sharedPool(transport: Transport): SandboxPool {
     {
       maxSize: Number.POSITIVE_INFINITY, // entries are small and go when idle; sandboxes have limits of their own
       onRelease: 'leave',
-      nameOf: async () => ((await transport.features.known('agents', {})) ? sandboxName : undefined),
+      nameOf: async () => ((await transport.features.isSupported('agents', {})) ? sandboxName : undefined),
       async sessionOf(key) {
         const id = key.slice(key.indexOf(':') + 1)
         return key.startsWith('user:') ? await sessions.forUser(id) : new Session(transport, id)
