@@ -10,7 +10,7 @@ import type {
   RemoveFileOptions,
   SandboxFilesOptions,
 } from './file-options.ts'
-import { fileAnswer, fileProgram, type FileRequest } from './files-program.ts'
+import { fileProgram, type FileRequest, fileResult } from './files-program.ts'
 
 /** The largest file that can be read or written. */
 const maxFileBytes = 100 * 1024 * 1024
@@ -158,15 +158,15 @@ export class FileOperations {
   async #call<Value>(request: FileRequest, signal: AbortSignal | undefined, stdin?: Uint8Array): Promise<Value> {
     assertPath(request.path)
     const mark = `theazo-file:${crypto.randomUUID()}:` // not `theazo:`, which starts a directive for test keys
-    const result = await this.#host.exec('python', fileProgram(request, mark), { signal, ...(stdin && { stdin }) })
-    const answer = fileAnswer(result.stdout, mark)
+    const run = await this.#host.exec('python', fileProgram(request, mark), { signal, ...(stdin && { stdin }) })
+    const result = fileResult(run.stdout, mark)
     const { op, path } = request
-    if (!answer) {
-      const reason = result.stderr.trim().slice(-500) || `exit code ${result.exitCode}`
+    if (!result) {
+      const reason = run.stderr.trim().slice(-500) || `exit code ${run.exitCode}`
       throw fileError('file_error', `${op} of ${path} failed without a result: ${reason}`, path)
     }
-    if ('value' in answer) return answer.value as Value // trusted: our own program wrote it
-    const { errno, message } = answer
+    if ('value' in result) return result.value as Value // trusted: our own program wrote it
+    const { errno, message } = result
     throw fileError(codeByErrno[errno] ?? 'file_error', `${op} of ${path}: ${message} (${errno})`, path)
   }
 }
