@@ -4,13 +4,13 @@ import { filesOf } from './files-of.ts'
 import { path } from './schemas.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `delete_file`. */
+/** Input of `delete_file`. */
 export interface DeleteFileInput {
   path: string
   recursive?: boolean | undefined
 }
 
-/** What `delete_file` gives programs. */
+/** Data of `delete_file`. */
 export interface DeleteFileData {
   path: string
 }
@@ -22,7 +22,16 @@ const input: z.ZodType<DeleteFileInput> = z.object({
 
 const output: z.ZodType<DeleteFileData> = z.object({ path: z.string() }).passthrough()
 
-/** Deletes a file or a folder. */
+/**
+ * Deletes a file or a folder.
+ *
+ * @example
+ * ```ts
+ * import { deleteFile } from '@theazo/core/tools'
+ *
+ * const { text } = await deleteFile.run({ path: 'data', recursive: true }, { sandbox: agent })
+ * ```
+ */
 export const deleteFile: Tool<'delete_file', DeleteFileInput, DeleteFileData> = defineTool({
   name: 'delete_file',
   title: 'Delete file',

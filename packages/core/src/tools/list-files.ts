@@ -3,22 +3,22 @@ import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf, nameText, sizeText } from './files-of.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `list_files`. */
+/** Input of `list_files`. */
 export interface ListFilesInput {
   path?: string | undefined
   recursive?: boolean | undefined
 }
 
-/** What `list_files` gives programs. */
+/** Data of `list_files`. */
 export interface ListFilesData {
   path: string
   entries: { name: string; type: string; sizeBytes: number; modifiedAt: string }[]
-  /** There are more than those listed. */
+  /** True if there are more entries than those listed. */
   isTruncated: boolean
 }
 
 const maxEntries = 500
-/** Characters of all names together: a name may have 4,000. */
+/** The cap on the characters of all names together: one name may have 4,000. */
 const maxChars = 30_000
 
 const input: z.ZodType<ListFilesInput> = z.object({
@@ -36,7 +36,16 @@ const output: z.ZodType<ListFilesData> = z
   })
   .passthrough()
 
-/** Lists a folder. */
+/**
+ * Lists a folder.
+ *
+ * @example
+ * ```ts
+ * import { listFiles } from '@theazo/core/tools'
+ *
+ * const { text } = await listFiles.run({ path: 'data', recursive: true }, { sandbox: agent })
+ * ```
+ */
 export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defineTool({
   name: 'list_files',
   title: 'List files',

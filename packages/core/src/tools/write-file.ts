@@ -4,13 +4,13 @@ import { filesOf, sizeText } from './files-of.ts'
 import { path } from './schemas.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `write_file`. */
+/** Input of `write_file`. */
 export interface WriteFileInput {
   path: string
   content: string
 }
 
-/** What `write_file` gives programs. */
+/** Data of `write_file`. */
 export interface WriteFileData {
   path: string
   sizeBytes: number
@@ -23,7 +23,16 @@ const input: z.ZodType<WriteFileInput> = z.object({
 
 const output: z.ZodType<WriteFileData> = z.object({ path: z.string(), sizeBytes: z.number() }).passthrough()
 
-/** Writes a whole text file. */
+/**
+ * Writes a whole text file.
+ *
+ * @example
+ * ```ts
+ * import { writeFile } from '@theazo/core/tools'
+ *
+ * const { text } = await writeFile.run({ path: 'notes.md', content: '# Notes\n' }, { sandbox: agent })
+ * ```
+ */
 export const writeFile: Tool<'write_file', WriteFileInput, WriteFileData> = defineTool({
   name: 'write_file',
   title: 'Write file',
