@@ -283,7 +283,7 @@ describe('settings', () => {
     await using mcp = await startProcess([], { ...live, THEAZO_API_KEY: 'th_live_wrong-key' })
     const result = await mcp.call('run_code', run('true'))
     expect(result.isError).toBe(true)
-    expect(textOf(result)).toMatch(/unauthorized.*only the owner can mend this/s)
+    expect(textOf(result)).toMatch(/unauthorized.*only the owner can fix this/s)
     expect(textOf(result)).not.toContain('wrong-key')
   })
 

@@ -33,7 +33,7 @@ export type GetTaskData = Task
 
 const maxChars = 30_000
 const maxPromptChars = 2000
-const taskId = z.string().min(1).max(128).describe('The id that start_task gave.')
+const taskId = z.string().min(1).max(128).describe('The id from start_task.')
 const startInput: z.ZodType<StartTaskInput> = z.object({ task: taskPrompt })
 const idInput: z.ZodType<TaskIdInput> = z.object({ taskId })
 const ref: z.ZodType<TaskRefData> = z.object({ agentId: z.string(), taskId: z.string() }).passthrough()
@@ -54,7 +54,7 @@ const task: z.ZodType<GetTaskData> = z
 function rethrow(error: unknown, taskId: string): never {
   const isUnknownTask = NotFoundError.isInstance(error) && error.message.includes(taskId)
   throw isUnknownTask
-    ? new ToolInputError(`There is no task ${taskId} of this sandbox. Give the id of start_task.`)
+    ? new ToolInputError(`There is no task ${taskId} in this sandbox. Use the id from start_task.`)
     : error
 }
 
@@ -72,7 +72,7 @@ export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = define
   name: 'start_task',
   title: 'Start task',
   description:
-    'Start a task of an autonomous agent in the sandbox without waiting for it. Ask for its state with get_task. ' +
+    'Start a task of an autonomous agent in the sandbox without waiting for it. Read its status with get_task. ' +
     'An agent does one task at a time.',
   input: startInput,
   output: ref,
@@ -84,7 +84,7 @@ export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = define
     await using run = await start(task)
     return { agentId: sandbox.id, taskId: await run.taskId }
   },
-  toText: ({ taskId }) => `Started ${taskId}. Ask for its state with get_task.`,
+  toText: ({ taskId }) => `Started ${taskId}. Read its status with get_task.`,
 })
 
 /**
@@ -100,7 +100,7 @@ export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = define
 export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
   name: 'get_task',
   title: 'Get task',
-  description: 'Look at a task that start_task has started: its state, and its answer once it has ended.',
+  description: 'Read a task that start_task has started: its status, and its answer after it has ended.',
   input: idInput,
   output: task,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -136,7 +136,7 @@ export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
 export const cancelTask: Tool<'cancel_task', TaskIdInput, TaskRefData> = defineTool({
   name: 'cancel_task',
   title: 'Cancel task',
-  description: 'Cancel a task that start_task has started. What it did so far stays done.',
+  description: 'Cancel a task that start_task has started. What it did so far is not undone.',
   input: idInput,
   output: ref,
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },

@@ -17,7 +17,7 @@ export interface DeleteFileData {
 
 const input: z.ZodType<DeleteFileInput> = z.object({
   path,
-  recursive: z.boolean().optional().describe('Delete a folder with all that is in it. Default false.'),
+  recursive: z.boolean().optional().describe('Delete a folder with its content. Default false.'),
 })
 
 const output: z.ZodType<DeleteFileData> = z.object({ path: z.string() }).passthrough()
@@ -35,7 +35,7 @@ const output: z.ZodType<DeleteFileData> = z.object({ path: z.string() }).passthr
 export const deleteFile: Tool<'delete_file', DeleteFileInput, DeleteFileData> = defineTool({
   name: 'delete_file',
   title: 'Delete file',
-  description: 'Delete a file of the sandbox, an empty folder, or with recursive a folder and all in it.',
+  description: 'Delete a file or an empty folder in the sandbox. With recursive, delete a folder and its content.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },

@@ -68,7 +68,7 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
   title: 'Edit file',
   description:
     'Replace a piece of text in a file of the sandbox. oldText must match exactly and occur only once ' +
-    '(give lines around it to make it so), unless replaceAll is true.',
+    '(include surrounding lines to make it unique), unless replaceAll is true.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
@@ -92,7 +92,7 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
       const times = count === maxCounted ? `${count} times or more` : `${count} times`
       throw new ToolInputError(
         `oldText occurs in ${path} ${times}, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
-          'Give more of the lines around it, or set replaceAll.',
+          'Include more of the surrounding lines, or set replaceAll.',
       )
     }
     const newChars = text.length + count * (to.length - from.length)

@@ -49,7 +49,7 @@ export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = 
   toText({ usage: { total, compute, models }, maxCost, remainingCents = 0 }) {
     const spent = `${costText(total)} (compute ${costText(compute.cost)}, models ${costText(models.cost)})`
     if (!maxCost) return `Spent: ${spent}. There is no cap.`
-    const cap = `${costText(maxCost)} ${maxCost.period === 'session' ? 'in all' : `a ${maxCost.period}`}`
+    const cap = `${costText(maxCost)} ${maxCost.period === 'session' ? 'in total' : `a ${maxCost.period}`}`
     return `Spent: ${spent}. The cap is ${cap}; ${costText({ amount: remainingCents, currency: 'usd' })} are left.`
   },
 })

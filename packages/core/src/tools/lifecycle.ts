@@ -56,12 +56,17 @@ const agentInput: z.ZodType<AgentInput> = z.object({
     .min(1)
     .max(128)
     .optional()
-    .describe('Which sandbox, by the id that create_agent or list_agents gave. Default: the current one.'),
+    .describe('The id of the sandbox, from create_agent or list_agents. Default: the current one.'),
 })
 
 const createInput: z.ZodType<CreateAgentInput> = z.object({
-  name: z.string().min(1).max(128).optional().describe('A name to find it by; an existing one gives that agent.'),
-  instructions: z.string().optional().describe('What its own model is told before every task.'),
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('A name for the sandbox. If a sandbox has this name already, that one is returned.'),
+  instructions: z.string().optional().describe('Instructions for its own model, added before every task.'),
 })
 
 const agents: z.ZodType<ListAgentsData> = z
@@ -81,7 +86,7 @@ const agents: z.ZodType<ListAgentsData> = z
 export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
   name: 'get_agent',
   title: 'Get agent',
-  description: 'Report the state of a sandbox: idle, running, paused, failed or terminated.',
+  description: 'Report the status of a sandbox: idle, running, paused, failed or terminated.',
   input: agentInput,
   output: agent,
   hints: readOnly,
@@ -105,7 +110,7 @@ export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
 export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool({
   name: 'pause_agent',
   title: 'Pause agent',
-  description: 'Suspend a sandbox: its files are kept, and it costs no compute until resume_agent.',
+  description: 'Pause a sandbox. Its files are retained, and it costs no compute until resume_agent.',
   input: agentInput,
   output: agent,
   hints: changing,
@@ -129,7 +134,7 @@ export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool
 export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTool({
   name: 'resume_agent',
   title: 'Resume agent',
-  description: 'Wake up a sandbox after pause_agent.',
+  description: 'Resume a sandbox after pause_agent.',
   input: agentInput,
   output: agent,
   hints: changing,
@@ -153,7 +158,7 @@ export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTo
 export const terminateAgent: Tool<'terminate_agent', AgentInput, AgentData> = defineTool({
   name: 'terminate_agent',
   title: 'Terminate agent',
-  description: 'End a sandbox for good; all its files are deleted. Do this only if the user asks for it.',
+  description: 'End a sandbox permanently and delete all its files. Do this only if the user asks for it.',
   input: agentInput,
   output: agent,
   hints: ending,
@@ -180,7 +185,7 @@ export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = de
   name: 'create_agent',
   title: 'Create agent',
   description:
-    'Make a further sandbox for this user. It costs money while it lives: end it with terminate_agent and its agentId.',
+    'Create another sandbox for this user. It costs money while it exists: end it with terminate_agent and its agentId.',
   input: createInput,
   output: agent,
   hints: changing,
@@ -205,7 +210,7 @@ export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = de
 export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTool({
   name: 'list_agents',
   title: 'List agents',
-  description: `List the sandboxes of this user, newest first, ${maxAgents} at most.`,
+  description: `List the sandboxes of this user, newest first, at most ${maxAgents}.`,
   input: noInput,
   output: agents,
   hints: readOnly,

@@ -22,8 +22,13 @@ const maxEntries = 500
 const maxChars = 30_000
 
 const input: z.ZodType<ListFilesInput> = z.object({
-  path: z.string().min(1).max(4096).optional().describe('Folder; relative ones are below /workspace, the default.'),
-  recursive: z.boolean().optional().describe('List folders within too. Default false.'),
+  path: z
+    .string()
+    .min(1)
+    .max(4096)
+    .optional()
+    .describe('Path of the folder. Relative paths start at /workspace, which is the default.'),
+  recursive: z.boolean().optional().describe('List nested folders too. Default false.'),
 })
 
 const output: z.ZodType<ListFilesData> = z
@@ -49,7 +54,7 @@ const output: z.ZodType<ListFilesData> = z
 export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defineTool({
   name: 'list_files',
   title: 'List files',
-  description: `List files and folders of the sandbox with their sizes, ${maxEntries} at most.`,
+  description: `List files and folders of the sandbox with their sizes, at most ${maxEntries}.`,
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -72,7 +77,7 @@ export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defi
     })
     return [
       ...lines,
-      ...(isTruncated ? [`[only the first ${entries.length} are listed; list a folder within, or use run_code]`] : []),
+      ...(isTruncated ? [`[only the first ${entries.length} are listed; list a nested folder, or use run_code]`] : []),
     ].join('\n')
   },
 })

@@ -73,7 +73,7 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
   title: 'Read file',
   description:
     'Read a text file of the sandbox by lines, or look at an image (PNG, JPEG, GIF, WebP). ' +
-    'A long file is given in parts: go on with startLine.',
+    'A long file is returned in parts: continue with startLine.',
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -102,11 +102,11 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
     const image = images?.[0]
     if (image) return `${path}: an image of ${image.width}×${image.height} pixels (${sizeText(sizeBytes)}).`
     if (hiddenImages.length > 0) return hiddenImagesText(hiddenImages)
-    if (text === undefined) return `${path} is not text (${sizeText(sizeBytes)}). Use run_code to look into it.`
+    if (text === undefined) return `${path} is not text (${sizeText(sizeBytes)}). Use run_code to inspect it.`
     if (totalLines === 0) return `${path} is empty.`
     if (isBlank(text)) return `${path} has only white space in lines ${startLine} to ${endLine} of ${totalLines}.`
     if (startLine === 1 && endLine === totalLines) return text
-    const more = endLine === totalLines ? '' : ` Go on with startLine ${(endLine ?? 0) + 1}.`
+    const more = endLine === totalLines ? '' : ` Continue with startLine ${(endLine ?? 0) + 1}.`
     return `${text.replace(/\n$/, '')}\n[lines ${startLine} to ${endLine} of ${totalLines}.${more}]`
   },
 })

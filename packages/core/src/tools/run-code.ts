@@ -73,7 +73,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   title: 'Run code',
   description:
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
-    'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
+    'The working directory is /workspace: files there persist between calls, variables and running processes do not. ' +
     'To keep a server running, start it in its own session from Bash: setsid COMMAND > FILE 2>&1 &. ' +
     'There is no network. If HTTPS_PROXY is set, a few hosts are reachable through it. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
     'An image that the code saves in /workspace as a PNG, JPEG, GIF or WebP file is shown to you.',

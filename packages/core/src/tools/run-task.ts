@@ -27,7 +27,7 @@ const maxChars = 30_000
 export const taskPrompt: z.ZodType<string> = z
   .string()
   .min(1)
-  .describe('What to do and what to answer. The agent knows nothing of this conversation: say all it needs.')
+  .describe('What to do and what to answer. The agent does not know this conversation: include everything it needs.')
 
 const input: z.ZodType<RunTaskInput> = z.object({
   task: taskPrompt,
@@ -59,7 +59,7 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   title: 'Run task',
   description:
     'Give a task to an autonomous agent that works in the sandbox with tools of its own, and wait for its answer. ' +
-    'For long, self-contained work; for a single program run_code is quicker and cheaper.',
+    'For long, self-contained work. For a single program, run_code is faster and cheaper.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },

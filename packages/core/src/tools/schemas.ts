@@ -34,7 +34,7 @@ export const path: z.ZodType<string> = z
   .string()
   .min(1)
   .max(4096)
-  .describe('Path of the file; relative ones are below /workspace.')
+  .describe('Path of the file. Relative paths start at /workspace.')
 
 /** The input of a tool that has no fields. */
 export const noInput: z.ZodType<Record<string, never>> = z.object({}) as z.ZodType<Record<string, never>> // zod's own type has unknown values

@@ -45,8 +45,8 @@ const tooLong = 'The code ran too long and was killed; files it wrote are kept. 
 
 const adviceByCode: Record<string, string> = {
   session_limit_exceeded: 'A limit set by the owner is reached. Stop using this tool and tell the user.',
-  unauthorized: 'The API key is wrong: only the owner can mend this. Stop using this tool and tell the user.',
-  forbidden: 'The API key lacks the permission: only the owner can mend this. Stop using this tool and tell the user.',
+  unauthorized: 'The API key is wrong: only the owner can fix this. Stop using this tool and tell the user.',
+  forbidden: 'The API key lacks the permission: only the owner can fix this. Stop using this tool and tell the user.',
   not_found: 'The sandbox is gone with its files. Tell the user.',
   not_supported: 'Stop using this tool; do the work another way.',
   file_too_large: 'Read a part of it with run_code.',

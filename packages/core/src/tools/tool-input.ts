@@ -112,7 +112,7 @@ export function parseToolInput<Input>(definition: InputDefinition<Input>, raw: u
     return `${field} must be ${expected(property)}, not ${shownValue(values[field])}.`
   })
   const unknown = Object.keys(given).filter((key) => !fieldOf(key, properties))
-  const ignored = unknown.length > 0 ? ` Not a field of it: ${unknown.slice(0, 5).map(shownValue).join(', ')}.` : ''
+  const ignored = unknown.length > 0 ? ` Unknown fields: ${unknown.slice(0, 5).map(shownValue).join(', ')}.` : ''
   throw new ToolInputError(`${name} did not run. ${faults.join(' ')}${ignored}`)
 }
 

@@ -18,7 +18,7 @@ export interface WriteFileData {
 
 const input: z.ZodType<WriteFileInput> = z.object({
   path,
-  content: z.string().describe('The whole new content, as UTF-8 text.'),
+  content: z.string().describe('The whole content of the file, as UTF-8 text.'),
 })
 
 const output: z.ZodType<WriteFileData> = z.object({ path: z.string(), sizeBytes: z.number() }).passthrough()
@@ -37,7 +37,7 @@ export const writeFile: Tool<'write_file', WriteFileInput, WriteFileData> = defi
   name: 'write_file',
   title: 'Write file',
   description:
-    'Write a text file in the sandbox: a new one, or all of an existing one. Missing folders are made. ' +
+    'Write a whole text file in the sandbox. An existing file is replaced, and missing folders are created. ' +
     'To change a part of a file use edit_file.',
   input,
   output,
