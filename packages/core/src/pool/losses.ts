@@ -1,7 +1,7 @@
 /** The cap on stored keys. The oldest are dropped first. */
 const maxKeys = 10_000
 
-/** Stores why the sandbox of a key is gone. A model that expects files in it must be told, once. */
+/** Stores why the sandbox of a key is gone. A model that expects its files gets one notice. */
 export class Losses {
   readonly #losses = new Map<string, string>()
   readonly #notices = new Map<string, string>()

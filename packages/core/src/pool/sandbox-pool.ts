@@ -14,7 +14,7 @@ interface Entry {
   ready: Promise<PoolAgent>
   /** The number of current calls that use the sandbox. */
   leases: number
-  /** True if a call has used the sandbox: a model must then be told about its loss. */
+  /** True if a call has used the sandbox: a model then gets a notice about its loss. */
   isUsed: boolean
   timer?: ReturnType<typeof setTimeout>
 }
