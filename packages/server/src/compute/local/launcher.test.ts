@@ -92,7 +92,7 @@ test.each(['SIGKILL', 'SIGABRT'])(
     const first = launcherPid() ?? 0
     const cut = launcher.run('sleep', ['60'])
     process.kill(first, signal)
-    await expect(cut).rejects.toThrow(/what starts it has ended/)
+    await expect(cut).rejects.toThrow(/the launcher has ended/)
     expect(await launcher.run('echo', ['on'])).toBe('on\n')
     expect(launcherPid()).not.toBe(first)
   },
