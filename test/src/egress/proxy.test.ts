@@ -141,7 +141,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
     test('what the operator does not let agents reach is refused, whatever the agent has', async () => {
       const { path } = await proxied({ operator: ['*.example.org:443'] })
       expect((await get(path, 'http://one.example.org/')).body).toContain(
-        'not among what this server lets agents reach',
+        'not among the hosts that this server lets agents reach',
       )
       expect((await tunnelTo(path, 'one.example.org:443')).head).toMatch(/^HTTP\/1.1 200 /)
     })
