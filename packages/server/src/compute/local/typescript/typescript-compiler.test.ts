@@ -5,7 +5,7 @@ import { TypeScriptCompiler } from './typescript-compiler.ts'
 const owner = {}
 /** Long enough for a busy machine. */
 const patient = { wait: 30_000, limit: 10_000 }
-/** One whose thread has started. */
+/** A compiler whose thread has started. */
 async function started(program?: URL, times = patient): Promise<TypeScriptCompiler> {
   const compiler = new TypeScriptCompiler(program, times)
   await isReady(compiler)
@@ -14,13 +14,13 @@ async function started(program?: URL, times = patient): Promise<TypeScriptCompil
 async function isReady(compiler: TypeScriptCompiler): Promise<void> {
   await expect.poll(() => compiler.compile('4', {})).toEqual({ mode: 'strip', source: '4' })
 }
-/** A thread that is kept busy by what is no program, and ends where it is told to. */
+/** A thread that treats a few words as commands: to be busy forever, to end, or to throw. */
 const odd = new URL(
   `data:text/javascript,${encodeURIComponent(`
     import { parentPort } from 'node:worker_threads'
     parentPort.on('message', (code) => {
       if (code === 'end') process.exit(0)
-      if (code === 'throw') throw new Error('as told')
+      if (code === 'throw') throw new Error('as requested')
       while (code === 'busy');
       parentPort.postMessage({ mode: 'strip', source: code })
     })
