@@ -211,11 +211,11 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
     })
 
     test.each([
-      ['https:// in absolute form', 'GET https://one.example.org/', 'by CONNECT'],
-      ['another scheme', 'GET ftp://one.example.org/', 'it takes CONNECT'],
-      ['a path alone', 'GET /', 'it takes CONNECT'],
-      ['a user in the URL', 'GET http://me@one.example.org/', 'no host'],
-      ['a port that is none', 'GET http://one.example.org:99999/', 'no host'],
+      ['https:// in absolute form', 'GET https://one.example.org/', 'use CONNECT'],
+      ['another scheme', 'GET ftp://one.example.org/', 'it accepts CONNECT'],
+      ['a path alone', 'GET /', 'it accepts CONNECT'],
+      ['a user in the URL', 'GET http://me@one.example.org/', 'no valid host'],
+      ['an impossible port', 'GET http://one.example.org:99999/', 'no valid host'],
       ['CONNECT without a port', 'CONNECT one.example.org', 'a host and a port'],
     ])('%s is 400', async (_what, line, says) => {
       const { path } = await proxied()

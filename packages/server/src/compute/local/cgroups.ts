@@ -159,7 +159,7 @@ export class Cgroup {
     }
   }
 
-  /** Its processes must be gone; the kernel may take a moment to notice. */
+  /** Its processes must be gone; the kernel may need a moment for that. */
   async remove(): Promise<void> {
     this.#isRemoved = true
     if (this.#events !== undefined) closeSync(this.#events)

@@ -125,7 +125,7 @@ export class RunningSandbox {
     return found
   }
 
-  /** Kills everything; execs under way reject. */
+  /** Kills everything; running execs reject. */
   async kill(reason: string): Promise<void> {
     await this.freeze(false).catch(() => {}) // cgroups of version 1: frozen processes die only when they are unfrozen
     await this.#supervisor.kill(reason)
@@ -141,8 +141,8 @@ export class RunningSandbox {
     const what = {
       memory: `ran out of memory (limit ${mebibytes(memoryBytes)})`,
       disk: `has filled its disk (limit ${mebibytes(diskBytes)})`,
-      sockets: 'has too many sockets, or too much in them',
-      locks: 'holds too many locks of files',
+      sockets: 'has too many sockets, or too much data in them',
+      locks: 'has too many file locks',
     }
     return `\nThe sandbox ${what[excess]}, so a process of it was killed.\n`
   }

@@ -82,7 +82,7 @@ test.each([
   ['an exit frame that is too short', 'say(n, EXIT, b"1")', /makes no sense/],
   ['an impossible exit code', 'done(n, 256)', /makes no sense/],
   ['a file outside of /workspace', 'say(n, FILE, struct.pack("<QH", 1, 4) + b"/etc")', /makes no sense/],
-  ['an end that was not requested', 'say(n, GONE)', /nobody told/],
+  ['an end that was not requested', 'say(n, GONE)', /without an order/],
   ['half a frame', 'os.write(1, struct.pack("<IBH", n, STDOUT, 9)); time.sleep(60)', /does not answer/],
   ['nothing', 'time.sleep(60)', /does not answer/],
   ['nothing and is busy forever', 'any(iter(int, 1))', /does not answer/],

@@ -22,7 +22,7 @@ export interface SupervisorTimes {
 
 const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000, maxMs: 180_000 }
 
-/** An exec under way. */
+/** A running exec. */
 interface Running {
   sink: OutputSink
   files: ExecFile[]
@@ -120,7 +120,7 @@ export class Supervisor {
     })
   }
 
-  /** Kills everything; execs under way reject. */
+  /** Kills everything; running execs reject. */
   async kill(reason: string): Promise<void> {
     this.#giveUp(reason)
     await this.ended
@@ -155,12 +155,12 @@ export class Supervisor {
       case 'lost':
         return exec.reject(new SandboxLostError('The sandbox could not follow the code to its end.'))
       case 'noFolder':
-        return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
+        return exec.reject(ApiError.invalid({ cwd: ['is not a folder in the sandbox'] }))
       case 'closed':
         return exec.reject(new ApiError('conflict', closedFolder))
       case 'gone':
         if (exec.signal.aborted) return exec.reject(exec.signal.reason)
-        return this.#giveUp('The sandbox broke down: it ended code that nobody told it to end.')
+        return this.#giveUp('The sandbox broke down: it ended code without an order.')
       case 'exit': {
         if (exec.signal.aborted) return // `gone` follows when all its processes are gone
         const { exitCode, isCut } = frame

@@ -42,7 +42,7 @@ export class EgressProxy implements AsyncDisposable {
   readonly #turnedAway = new WeakSet<Duplex>()
   /** Uses of the network that have not ended. */
   readonly #open = new Set<OpenRecord>()
-  /** Connections with a request under way. */
+  /** Connections with a running request. */
   readonly #busy = new WeakMap<Duplex, OpenRecord>()
 
   constructor(options: EgressProxyOptions) {

@@ -7,7 +7,7 @@ import { orderLine, type ProxyOrder } from './proxy-orders.ts'
 
 const program = fileURLToPath(new URL(`proxy-program${extname(import.meta.url)}`, import.meta.url))
 const maxHeapMb = 512
-/** Lookups wait in a thread each, and hosts that never answer must not take all of them. */
+/** Each lookup occupies a thread, and hosts that never answer must not occupy all threads. */
 const lookupThreads = 32
 /** How much of its standard error is kept, and how much is read. */
 const [maxComplaintChars, maxComplaintBytes] = [2048, 65_536]
@@ -41,10 +41,12 @@ export class ProxyChild {
       cwd: folderPath,
       env: { UV_THREADPOOL_SIZE: `${lookupThreads}` }, // nothing of the server's own environment
       detached: true, // the server handles Ctrl-C of a terminal
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'], // the fourth tells the process when the server has ended
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'], // the fourth is closed when the server ends
     })
     this.#process = child
-    child.stdio[3]?.on('error', () => {}).on('data', () => this.#kill('it wrote to a descriptor that it should hold'))
+    child.stdio[3]
+      ?.on('error', () => {})
+      .on('data', () => this.#kill('it wrote to a descriptor that it must only keep open'))
     let [complaint, complaintBytes] = ['', 0]
     child.stdin.on('error', () => {}) // the process has ended, which is reported below
     child.stderr.on('data', (chunk: Buffer) => {

@@ -2,7 +2,7 @@
 import os
 from _struct import Struct
 
-import _ctypes  # ctypes takes long to load; it has used these calls since Python 2.5
+import _ctypes  # not ctypes, which takes long to load; it has used these calls since Python 2.5
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # all architectures

@@ -71,7 +71,7 @@ class Print:
 
 
 class TextIOWrapper(io.TextIOWrapper):
-    #: True if the text is encoded here, without the buffer of the base class. Another thread could take text out of that buffer
+    #: True if the text is encoded here, without the buffer of the base class. Another thread could remove text from that buffer
     #: and not have written it when `write` returns.
     is_plain = False
 

@@ -14,8 +14,8 @@ PIPE_BYTES = 60_000
 F_SETPIPE_SZ = 1031
 #: Written to standard error of an exec if its reaper was killed.
 KILLED_NOTE = (
-    b'\nA process that watches over this code was killed by signal %d (as `kill -9 -1` does), '
-    b'so the code and all that it had started were ended.\n'
+    b'\nThe process that supervises this code was killed by signal %d (as `kill -9 -1` does), '
+    b'so the code and all processes that it had started were ended.\n'
 )
 
 
