@@ -19,7 +19,7 @@ const names =
         'sandbox/languages',
         'client/files',
         'client/exec-time',
-        'egress/hostile-proxy',
+        'egress/compromised-proxy',
         'egress/proxy-process',
       ]
 const files = names.map((name) => `test/src/${name}.test.ts`)

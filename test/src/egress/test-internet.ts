@@ -12,51 +12,51 @@ import { userOf } from '../support/each-server.ts'
 import { selfSigned } from '../support/self-signed.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
 
-/** A request that reached a target. */
-export interface Seen {
+/** A request that reached a host of the test internet. */
+export interface ReceivedRequest {
   method: string
   url: string
   headers: string[]
-  /** The address that it was sent to. */
+  /** The address of the host. */
   to: string
-  /** Of its body. */
+  /** Size of its body. */
   bytes: number
 }
 
-/** How one connection ended, as the proxy tells it. */
-export interface Told {
+/** How one connection ended, as the proxy reports it. */
+export interface ConnectionRecord {
   target?: { host: string; port: number }
   outcome: string
   bytesUp: number
   bytesDown: number
 }
 
-/** A server of the world. */
-export interface WorldServer extends AsyncDisposable {
+/** A Theazo server whose only network is the test internet. */
+export interface TestInternetServer extends AsyncDisposable {
   process: ServerProcess
   theazo: Theazo
-  /** Base URL that the test reaches it by. */
+  /** Base URL for the test, which is outside of the namespace. */
   url: string
   newAgent(allow?: string[]): Promise<Agent>
 }
 
-/** A network namespace in which public addresses are at hand, and from which nothing gets out: it has no other device. */
-export interface World extends AsyncDisposable {
+/** A network namespace with hosts at public addresses. Its only device is loopback, so no packet can leave it. */
+export interface TestInternet extends AsyncDisposable {
   folder: string
   act<Result>(action: string, options?: object): Promise<Result>
-  /** @param args further flags of `serve`. */
-  startServer(isRoot: boolean, args?: string[]): Promise<WorldServer>
+  /** @param args additional flags of `serve`. */
+  startServer(isRoot: boolean, args?: string[]): Promise<TestInternetServer>
 }
 
 const script = fileURLToPath(new URL('../../fixture/network-world.mjs', import.meta.url))
 const amRoot = process.getuid?.() === 0
 
-/** Only root can make one with names of its own, and in a container not even that one always. */
-export const canMakeWorlds: boolean =
+/** Only root can make the namespaces; in some containers even root cannot. */
+export const canCreateTestInternet: boolean =
   amRoot &&
   spawnSync('/usr/bin/unshare', ['--net', '--mount', '/usr/bin/env', 'ip', 'link', 'set', 'lo', 'up']).status === 0
 
-/** 169.254.169.254 is where clouds keep the machine's credentials. */
+/** 169.254.169.254 is the address of the metadata service of clouds, which returns the machine's credentials. */
 const setUp = `
 set -e
 ip link set lo up
@@ -67,7 +67,7 @@ mount --bind "$1" /etc/hosts
 shift
 exec "$@"`
 
-/** Names of the world. */
+/** Its host names. */
 const hosts = `127.0.0.1 localhost
 93.184.1.1 one.example.org two.example.org deep.below.example.org example.org
 93.184.1.2 other.test
@@ -79,9 +79,8 @@ const hosts = `127.0.0.1 localhost
 2606:2800::1 six.example.org
 `
 
-/** Makes one. */
-export async function createWorld(): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), 'theazo-world-'))
+export async function createTestInternet(): Promise<TestInternet> {
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-test-internet-'))
   chmodSync(folder, 0o755)
   writeFileSync(join(folder, 'hosts'), hosts, { mode: 0o644 })
   const proxy = join(root, 'packages/server/dist/compute/local/egress/egress-proxy.js')
@@ -89,15 +88,18 @@ export async function createWorld(): Promise<World> {
   const args = ['--net', '--mount', '/bin/bash', '-c', setUp, 'bash', join(folder, 'hosts'), ...program]
   const child = spawn('/usr/bin/unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')
-  await Promise.race([once(child.stdout, 'data'), ended.then(() => Promise.reject(new Error('there is no world')))])
+  await Promise.race([
+    once(child.stdout, 'data'),
+    ended.then(() => Promise.reject(new Error('the test internet did not start'))),
+  ])
   const act = async <Result>(action: string, options: object = {}): Promise<Result> => {
     const call = request({ socketPath: join(folder, 'admin'), method: 'POST' }).end(
       JSON.stringify({ action, ...options }),
     )
     const [response] = await once(call, 'response')
-    const told = await text(response)
-    if (response.statusCode !== 200) throw new Error(told)
-    return JSON.parse(told) as Result
+    const reply = await text(response)
+    if (response.statusCode !== 200) throw new Error(reply)
+    return JSON.parse(reply) as Result
   }
   return {
     folder,
@@ -112,11 +114,11 @@ export async function createWorld(): Promise<World> {
 }
 
 async function startInside(
-  world: ChildProcess,
+  internet: ChildProcess,
   folder: string,
   isRoot: boolean,
   more: string[] = [],
-): Promise<WorldServer> {
+): Promise<TestInternetServer> {
   const place = join(folder, isRoot ? 'root' : 'plain')
   mkdirSync(join(place, 'tmp'), { recursive: true })
   chmodSync(place, 0o755)
@@ -125,7 +127,7 @@ async function startInside(
   chmodSync(join(place, 'tmp'), 0o1777)
   const enter = [
     '--target',
-    String(world.pid),
+    String(internet.pid),
     '--net',
     '--mount',
     ...prefix,
@@ -135,7 +137,7 @@ async function startInside(
   const serve = ['serve', '--json', '--data-dir', join(place, 'data'), '--drain-seconds', '0', ...more]
   const env = { HOME: place, ...(!isRoot && { TMPDIR: join(place, 'tmp') }) }
   const process = await startServer('/usr/bin/nsenter', [...enter, ...serve], env)
-  // Into the namespace by a socket in a folder: its loopback is another.
+  // The namespace has its own loopback: connections enter it through a Unix socket.
   const relay = createServer({ allowHalfOpen: true }, (outside) => {
     const inside = connect({ path: join(folder, 'server'), allowHalfOpen: true })
     outside.on('error', () => inside.destroy()).on('close', () => inside.destroy())
@@ -161,5 +163,5 @@ async function startInside(
   }
 }
 
-/** What each server's user is: made once a world. */
+/** User and installation of each server, made once per test internet. */
 const known = new Map<string, Pick<ReturnType<typeof userOf>, 'prefix' | 'node' | 'packages'>>()

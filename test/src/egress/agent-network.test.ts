@@ -1,4 +1,4 @@
-// Sandboxes with a network, from the API to the target, in a namespace that stands for the internet.
+// Agents with network access, from the API to the target host. A network namespace stands in for the internet.
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,40 +6,45 @@ import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { processesOf, statusOf } from '../support/host-processes.ts'
 import { say } from '../support/each-server.ts'
-import { canMakeWorlds, createWorld, type Seen, type World, type WorldServer } from './world.ts'
+import {
+  canCreateTestInternet,
+  createTestInternet,
+  type ReceivedRequest,
+  type TestInternet,
+  type TestInternetServer,
+} from './test-internet.ts'
 
-let world: World
+let internet: TestInternet
 beforeAll(async () => {
-  if (canMakeWorlds) world = await createWorld()
+  if (canCreateTestInternet) internet = await createTestInternet()
 })
-afterAll(async () => await world?.[Symbol.asyncDispose]())
+afterAll(async () => await internet?.[Symbol.asyncDispose]())
 
 const allow = ['one.example.org', '*.below.example.org', '*.example.org:22', '*.example.org:23', 'other.test:8080']
 
-/** What the server has logged of the way out. */
-function logged(server: WorldServer): Record<string, unknown>[] {
+/** The egress records in the server's log. */
+function logged(server: TestInternetServer): Record<string, unknown>[] {
   const lines = server.process.output.err.split('\n').filter((line) => line.includes('"msg":"egress"'))
   return lines.map((line) => JSON.parse(line))
 }
 
-/** Sockets of ways out, in the folders of servers. */
-/** Of the server with this process id alone: other tests have servers beside it. */
+/** Egress sockets of the server with this process id alone: other tests run servers at the same time. */
 function socketsOf(isRoot: boolean, pid: number | undefined): string[] {
   const user = known.uid
-  const base = isRoot ? '/var/lib/theazo' : join(world.folder, 'plain/tmp', `theazo-${user}`)
+  const base = isRoot ? '/var/lib/theazo' : join(internet.folder, 'plain/tmp', `theazo-${user}`)
   const found: string[] = []
   for (const name of readdirSync(join(base, 'temporary'))) {
     if (!name.startsWith(`${pid}-`)) continue
     const folder = join(base, 'temporary', name, 'egress')
     try {
       found.push(...readdirSync(folder).map((socket) => join(folder, socket)))
-    } catch {} // none was opened
+    } catch {} // the server opened no socket
   }
   return found
 }
 const known = { uid: 0 }
 
-/** What passes connections on: the child of pid 1 that has the priority of code; reapers have the supervisor's. */
+/** The forwarder passes connections on: it is the child of pid 1 with the priority of code; reapers have the supervisor's priority. */
 const findForwarder = `
 import os
 def is_forwarder(pid):
@@ -49,18 +54,18 @@ def is_forwarder(pid):
 def forwarders(): return [int(pid) for pid in os.listdir('/proc') if pid.isdecimal() and is_forwarder(pid)]
 `
 
-describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, where the server is root: %s', (isRoot) => {
-  let server: WorldServer
+describe.runIf(canCreateTestInternet).each([true, false])('agent network access, with a root server: %s', (isRoot) => {
+  let server: TestInternetServer
   let agent: Agent
   beforeAll(async () => {
-    server = await world.startServer(isRoot)
-    known.uid = statSync(join(world.folder, isRoot ? 'root' : 'plain', 'data')).uid
+    server = await internet.startServer(isRoot)
+    known.uid = statSync(join(internet.folder, isRoot ? 'root' : 'plain', 'data')).uid
     agent = await server.newAgent(allow)
   })
   afterAll(async () => await server[Symbol.asyncDispose]())
-  beforeEach(async () => await world.act('forget'))
+  beforeEach(async () => await internet.act('forget'))
 
-  test('is told with it', async () => {
+  test('an agent shows its network policy', async () => {
     expect(agent.data.network).toEqual({ allow })
     expect((await server.theazo.agents.get(agent.id)).data.network).toEqual({ allow })
     expect((await server.newAgent()).data).not.toHaveProperty('network')
@@ -72,47 +77,47 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
     [
       'python',
       'import urllib.request as u\nprint(u.urlopen("http://one.example.org/").read().decode())',
-      'HTTP by Python',
+      'HTTP in Python',
     ],
     [
       'python',
       'import ssl, urllib.request as u\nprint(u.urlopen("https://one.example.org/", context=ssl._create_unverified_context()).read().decode())',
-      'TLS by Python',
+      'TLS in Python',
     ],
-    ['typescript', 'console.log(await (await fetch("http://one.example.org/")).text())', 'HTTP by a fresh node'],
-    ['typescript', 'console.log(await (await fetch("http://one.example.org/")).text())', 'HTTP by a waiting node'],
+    ['typescript', 'console.log(await (await fetch("http://one.example.org/")).text())', 'HTTP in a fresh node'],
+    ['typescript', 'console.log(await (await fetch("http://one.example.org/")).text())', 'HTTP in a warm node'],
     [
       'typescript',
       'process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; process.removeAllListeners("warning"); console.log(await (await fetch("https://one.example.org/")).text())',
-      'TLS by a waiting node',
+      'TLS in a warm node',
     ],
     [
       'typescript',
       'import { get } from "node:http"; get("http://one.example.org/", (answer) => answer.pipe(process.stdout))',
-      'HTTP by node:http',
+      'HTTP with node:http',
     ],
     [
       'bash',
       `/opt/node/bin/node -e 'fetch("http://one.example.org/").then((a) => a.text()).then(console.log)'`,
-      'a node of its own',
+      'a node that Bash starts',
     ],
   ] as const)('%s reaches an allowed host: %s %s', async (lang, code, _what) => {
     expect(await say(agent, lang, code)).toMatch(/^hello one\.example\.org at (::ffff:)?93\.184\.1\.1$/)
   })
 
   test.each([
-    ['a name below one with *.', 'http://deep.below.example.org/', 'hello deep.below.example.org at 93.184.1.1'],
-    ['another port, where it is named', 'http://other.test:8080/', 'hello other.test:8080 at 93.184.1.2'],
+    ['a subdomain of a *. pattern', 'http://deep.below.example.org/', 'hello deep.below.example.org at 93.184.1.1'],
+    ['another port if the policy names it', 'http://other.test:8080/', 'hello other.test:8080 at 93.184.1.2'],
     ['no other name', 'http://two.example.org/', 'theazo: two.example.org:80 is not'],
-    ['not the name that *. stands before', 'http://below.example.org/', 'theazo: below.example.org:80 is not'],
+    ['not the domain of a *. pattern itself', 'http://below.example.org/', 'theazo: below.example.org:80 is not'],
     ['no other port', 'http://one.example.org:8080/', 'theazo: one.example.org:8080 is not'],
-    ['no default port, where another is named', 'http://other.test/', 'theazo: other.test:80 is not'],
+    ['not the default port if the policy names another one', 'http://other.test/', 'theazo: other.test:80 is not'],
     ['no private address', 'http://10.13.13.13/', 'theazo: 10.13.13.13:80 is not'],
-  ])('reaches %s', async (_what, url, answer) => {
+  ])('an agent reaches %s', async (_what, url, answer) => {
     expect(await say(agent, 'bash', `curl -sS ${url}`)).toContain(answer)
   })
 
-  test('reaches nothing that is not public, whatever it may ask for', async () => {
+  test('an agent reaches only public addresses, even with a policy that allows all hosts', async () => {
     await using any = await server.newAgent(['*', '*:8080'])
     expect(await say(any, 'bash', 'curl -sS http://one.example.org/ http://six.example.org/')).toMatch(
       /^hello one.* 93\.184\.1\.1\nhello six.* 2606:2800::1$/,
@@ -123,27 +128,29 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
       )
     }
     for (const host of ['169.254.169.254', '10.13.13.13', '93.185.1.1']) {
-      expect(await world.act('control', { url: `http://${host}/` })).toBe(200)
+      expect(await internet.act('control', { url: `http://${host}/` })).toBe(200)
       expect(await say(any, 'bash', `curl -sS http://${host}/`)).toBe(
         `theazo: ${host} is an address that is not public`,
       )
     }
     expect(await say(any, 'bash', 'curl -sS --noproxy "*" -m 2 http://93.184.1.1/')).toMatch(/^curl: \(7\)/)
     expect(
-      (await world.act<Seen[]>('seen')).filter(({ to }) => !/93\.184|2606/.test(to)).map(({ url }) => url),
+      (await internet.act<ReceivedRequest[]>('seen'))
+        .filter(({ to }) => !/93\.184|2606/.test(to))
+        .map(({ url }) => url),
     ).toEqual(
-      ['/', '/', '/'], // the controls
+      ['/', '/', '/'], // the control requests
     )
   })
 
-  test('code is told why in Python and by node, too', async () => {
+  test('Python and node report the reason of a refusal', async () => {
     const python =
       'import urllib.request as u\ntry: u.urlopen("https://two.example.org/")\nexcept OSError as e: print(e)'
     expect(await say(agent, 'python', python)).toContain("two.example.org:443 is not in this agent's network.allow")
     expect(await say(agent, 'bash', 'curl -sSv https://two.example.org/ 2>&1')).toContain('is not in this agent')
   })
 
-  test('one without has nothing of it', async () => {
+  test('an agent without network access has no proxy, socket or variables', async () => {
     await using none = await server.newAgent()
     const code = 'env | grep -i proxy; ls -a /run; exec 3<> /dev/tcp/127.0.0.1/3128; ls /proc/[0-9]*/fd > /dev/null'
     expect(await say(agent, 'bash', 'env | grep -ic proxy; ls /run')).toBe('7\ntheazo\ntheazo-egress')
@@ -154,7 +161,7 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
     expect([empty.data.network, await say(empty, 'bash', 'ls /run')]).toEqual([{ allow: [] }, 'theazo'])
   })
 
-  test('what an exec gives in its environment counts', async () => {
+  test('variables of an exec override the proxy variables', async () => {
     const code = 'echo $https_proxy+$HTTPS_PROXY+$http_proxy+$no_proxy'
     const { stdout } = await agent.exec('bash', code, { env: { HTTPS_PROXY: 'http://mine', no_proxy: 'x' } })
     expect(stdout).toBe('+http://mine+http://127.0.0.1:3128+x\n')
@@ -164,13 +171,13 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
     expect(ended.stdout).toBe('ECONNREFUSED\n')
   })
 
-  test('another agent cannot come to its socket', async () => {
+  test('another agent cannot connect to the egress socket of an agent', async () => {
     await using other = await server.newAgent(['two.example.org'])
     expect(await say(other, 'bash', 'curl -sS http://two.example.org/')).toContain('hello')
     expect(await say(other, 'bash', 'curl -sS http://one.example.org/')).toContain('is not in this agent')
     const direct = (name: string): string =>
       `curl -sS --unix-socket /run/theazo-egress http://${name}.example.org/ --request-target http://${name}.example.org/`
-    expect(await say(other, 'bash', direct('two'))).toContain('hello') // and gains nothing by it
+    expect(await say(other, 'bash', direct('two'))).toContain('hello') // only under its own policy
     expect(await say(other, 'bash', direct('one'))).toContain('is not in this agent')
     const sockets = socketsOf(isRoot, server.process.child.pid)
     expect(sockets.length).toBeGreaterThanOrEqual(2)
@@ -187,7 +194,7 @@ describe.runIf(canMakeWorlds).each([true, false])('an agent with a network, wher
     expect((await say(other, 'bash', replace)).match(/Read-only file system/g)).toHaveLength(4)
   })
 
-  test('what passes connections on is neither code nor open to it', async () => {
+  test('the forwarder is protected from code', async () => {
     const look = `${findForwarder}
 [pid] = forwarders()
 print(pid)
@@ -207,21 +214,21 @@ for what in 'fd', 'mem', 'environ', 'maps':
     ])
   })
 
-  /** The pid on the host of one that has that pid inside; a plain user's sandboxes may have several, all alike. */
+  /** Host pid of the forwarder with this pid in the sandbox. For a plain user's server several may match, all equivalent. */
   function hostPidOf(inside: number): string | undefined {
     return processesOf(isRoot ? uidOf(agent) : known.uid).find((pid) => {
       const nice = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]
       return nice === '10' && new RegExp(`^NSpid:\\t\\d+\\t${inside}$`, 'm').test(statusOf(pid))
     })
   }
-  /** Its disk is mounted where only the server sees it, and tells whose it is. */
+  /** The owner of the agent's disk, which only the server can see. */
   function uidOf({ id }: Agent): number {
-    const instance = readFileSync(join(world.folder, 'root/data/instance-id'), 'utf8').trim()
+    const instance = readFileSync(join(internet.folder, 'root/data/instance-id'), 'utf8').trim()
     const folder = join('/var/lib/theazo/agents', instance, id)
     return statSync(join(folder, readdirSync(folder).includes('disk.img') ? 'disk.img' : 'workspace')).uid
   }
 
-  test('code that kills or stops it loses its connections, and has others soon', async () => {
+  test('code that kills or stops the forwarder loses its connections, and can soon open new ones', async () => {
     await using mine = await server.newAgent(allow)
     const kill = `${findForwarder}
 import signal, subprocess, time
@@ -246,7 +253,7 @@ except OSError as e: print(e.errno == 98)`
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
   })
 
-  test('an exec that is killed is no end of it', async () => {
+  test('a killed exec does not end the forwarder', async () => {
     await using mine = await server.newAgent(allow)
     const find = `${findForwarder}\nprint(forwarders())`
     const before = await say(mine, 'python', find)
@@ -257,7 +264,7 @@ except OSError as e: print(e.errno == 98)`
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/; pgrep -c sleep')).toMatch(/hello[^]*\n0$/)
   })
 
-  test('an abort of an exec ends its connections, even to who says nothing', async () => {
+  test('an aborted exec ends its connections, even to a silent host', async () => {
     await using mine = await server.newAgent(allow)
     const controller = new AbortController()
     const started = Promise.withResolvers<void>()
@@ -277,7 +284,7 @@ s.recv(1)`
     await expect.poll(ofMine).toMatchObject([{ outcome: 'passed', host: 'one.example.org' }])
   })
 
-  test('a client that ends its half hears the other, for as long as it listens', async () => {
+  test('a client that closes its sending half still receives the rest', async () => {
     const code = `
 import socket, time
 s = socket.create_connection(("127.0.0.1", 3128))
@@ -294,16 +301,16 @@ except TimeoutError: print('still open')`
     expect(await say(agent, 'python', code)).toBe('5000000 bytes\nstill open')
   })
 
-  test('a hundred requests at a time are all answered', async () => {
+  test('a hundred concurrent requests are all answered', async () => {
     const code = `
 import concurrent.futures, urllib.request
 def get(n): return urllib.request.urlopen(f'http://one.example.org/{n}', timeout=30).read()
 with concurrent.futures.ThreadPoolExecutor(100) as pool: print(sum(b'hello' in each for each in pool.map(get, range(100))))`
     expect(await say(agent, 'python', code)).toBe('100')
-    expect(new Set((await world.act<Seen[]>('seen')).map(({ url }) => url)).size).toBe(100)
+    expect(new Set((await internet.act<ReceivedRequest[]>('seen')).map(({ url }) => url)).size).toBe(100)
   })
 
-  test('a slow reader of a large body costs no memory, and gets all of it', async () => {
+  test('a slow reader of a large body receives all of it, and uses little memory', async () => {
     const code = `
 import time, urllib.request
 answer = urllib.request.urlopen('http://one.example.org/big?bytes=200000000')
@@ -323,7 +330,7 @@ print(sum(len(piece) for piece in iter(lambda: answer.read(1 << 20), b'')))`
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
   }
 
-  test('it works after pause and resume, and connections stay open over it', async () => {
+  test('pause and resume keep network access and open connections', async () => {
     await using mine = await server.newAgent(allow)
     const keep = `setsid python3 -c '
 import socket, time
@@ -357,7 +364,7 @@ s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ 
     await expect.poll(() => logged(server).filter(({ agentId }) => agentId === mine.id)).toMatchObject([{ port: 23 }])
   })
 
-  test('a sandbox that broke down has a new one with the next exec', async () => {
+  test('a sandbox that failed has network access again at the next exec', async () => {
     await using mine = await server.newAgent(allow)
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
     const before = socketsOf(isRoot, server.process.child.pid)
@@ -368,7 +375,7 @@ s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ 
     expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
   })
 
-  test('logs and metrics tell of it, and nothing that is secret', async () => {
+  test('logs and metrics show connections, and no secrets', async () => {
     await using mine = await server.newAgent(allow)
     await say(
       mine,
@@ -395,7 +402,7 @@ s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ 
     expect(metrics).toMatch(/theazo_egress_bytes_total\{direction="down"\} [1-9]/)
   })
 
-  test('a loop of refusals does not fill the log, and is told of', async () => {
+  test('repeated refusals do not fill the log, and the number of omitted lines is logged', async () => {
     await using mine = await server.newAgent(allow)
     const code = `
 import http.client
@@ -411,22 +418,25 @@ for n in range(300):
     await expect.poll(() => ofMine().slice(200)).toMatchObject([{ leftOut: 100 }])
   })
 
-  test.each(['SIGTERM', 'SIGKILL'] as const)('after %s and a new server it works again', async (signal) => {
-    expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    const { child } = server.process
-    child.kill(signal)
-    await server[Symbol.asyncDispose]()
-    server = await world.startServer(isRoot)
-    expect(socketsOf(isRoot, child.pid)).toEqual([]) // those of the one that was killed are swept away
-    agent = await server.theazo.agents.get(agent.id)
-    expect(agent.data.network).toEqual({ allow })
-    expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    expect(await say(agent, 'bash', 'curl -sS http://two.example.org/')).toContain('is not in this agent')
-  })
+  test.each(['SIGTERM', 'SIGKILL'] as const)(
+    'an agent has network access again after %s and a restart of the server',
+    async (signal) => {
+      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+      const { child } = server.process
+      child.kill(signal)
+      await server[Symbol.asyncDispose]()
+      server = await internet.startServer(isRoot)
+      expect(socketsOf(isRoot, child.pid)).toEqual([]) // the new server removes the sockets of the killed one
+      agent = await server.theazo.agents.get(agent.id)
+      expect(agent.data.network).toEqual({ allow })
+      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+      expect(await say(agent, 'bash', 'curl -sS http://two.example.org/')).toContain('is not in this agent')
+    },
+  )
 
-  test('an operator decides what agents may ask for, and have', async () => {
+  test('the operator limits the hosts that agents may request and reach', async () => {
     await server[Symbol.asyncDispose]()
-    server = await world.startServer(isRoot, ['--network-allow', '*.example.org', '--network-allow', 'example.org'])
+    server = await internet.startServer(isRoot, ['--network-allow', '*.example.org', '--network-allow', 'example.org'])
     agent = await server.theazo.agents.get(agent.id)
     expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
     expect(await say(agent, 'bash', 'curl -sS http://other.test:8080/')).toContain(
@@ -437,7 +447,7 @@ for n in range(300):
       .catch((e) => e.details.fields)
     expect(Object.keys(fields)).toEqual(['network.allow.1', 'network.allow.2'])
     await server[Symbol.asyncDispose]()
-    server = await world.startServer(isRoot, ['--no-network'])
+    server = await internet.startServer(isRoot, ['--no-network'])
     agent = await server.theazo.agents.get(agent.id)
     expect(await say(agent, 'bash', 'env | grep -ci proxy; ls /run')).toBe('0\ntheazo')
     await expect(server.newAgent(['one.example.org'])).rejects.toMatchObject({

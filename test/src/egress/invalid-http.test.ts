@@ -1,34 +1,39 @@
-// Bytes that break the rules, from hosts and from code. Each ends one connection, and nothing else.
+// Invalid HTTP against the egress proxy, from hosts and from code. Each case ends one connection and affects nothing else.
 import { readdirSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { say } from '../support/each-server.ts'
-import { hostileAnswers } from './hostile-answers.ts'
-import { hostileRequests } from './hostile-requests.ts'
+import { invalidResponses } from './invalid-http-responses.ts'
+import { invalidRequests } from './invalid-http-requests.ts'
 import { proxyPids } from './proxy-pids.ts'
 import { type RawAnswer, rawClients } from './raw-clients.ts'
-import { canMakeWorlds, createWorld, type World, type WorldServer } from './world.ts'
+import {
+  canCreateTestInternet,
+  createTestInternet,
+  type TestInternet,
+  type TestInternetServer,
+} from './test-internet.ts'
 
-let world: World
+let internet: TestInternet
 beforeAll(async () => {
-  if (canMakeWorlds) world = await createWorld()
+  if (canCreateTestInternet) internet = await createTestInternet()
 })
-afterAll(async () => await world?.[Symbol.asyncDispose]())
+afterAll(async () => await internet?.[Symbol.asyncDispose]())
 
-const hostilePort = 6660
+const invalidHttpPort = 6660
 const allow = [
   'one.example.org',
   'one.example.org:22',
-  ...[0, 1, 2, 3].map((n) => `one.example.org:${hostilePort + n}`),
+  ...[0, 1, 2, 3].map((n) => `one.example.org:${invalidHttpPort + n}`),
 ]
 
-describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s', (isRoot) => {
-  let server: WorldServer
+describe.runIf(canCreateTestInternet).each([true, false])('the egress proxy, with a root server: %s', (isRoot) => {
+  let server: TestInternetServer
   let agent: Agent
   let bystander: Agent
   let pids: number[]
   beforeAll(async () => {
-    server = await world.startServer(isRoot)
+    server = await internet.startServer(isRoot)
     agent = await server.newAgent(allow)
     bystander = await server.newAgent(['one.example.org'])
     await assertAllIsWell()
@@ -36,7 +41,7 @@ describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s'
   })
   afterAll(async () => await server[Symbol.asyncDispose]())
 
-  /** What must hold before and after everything hostile. */
+  /** Checks that agents have network access and the server answers; true before and after the invalid bytes. */
   async function assertAllIsWell(): Promise<void> {
     const hello = /^hello one\.example\.org at/
     expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toMatch(hello)
@@ -55,39 +60,44 @@ describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s'
     beforeAll(async () => {
       await assertAllIsWell()
       before = records().length
-      await world.act('hostile', { answers: hostileAnswers.map(({ steps }) => steps) })
+      await internet.act('hostile', { answers: invalidResponses.map(({ steps }) => steps) })
       answers = await rawClients(
         agent,
-        hostileAnswers.map(({ headers = '' }, number) => {
+        invalidResponses.map(({ headers = '' }, number) => {
           const close = headers.includes('Connection') ? '' : 'Connection: close\r\n'
-          return [`GET http://one.example.org:${hostilePort}/${number} HTTP/1.1\r\nHost: x\r\n${headers}${close}\r\n`]
+          return [
+            `GET http://one.example.org:${invalidHttpPort}/${number} HTTP/1.1\r\nHost: x\r\n${headers}${close}\r\n`,
+          ]
         }),
       )
     }, 120_000)
 
-    test.each(hostileAnswers.map((row, number) => ({ ...row, number })))('that sends $name', ({ gives, number }) => {
-      expect(answers[number]).toMatchObject({ answer: expect.stringMatching(gives), isClosed: true })
-      expect(answers[number]?.seconds).toBeLessThan(25)
-    })
+    test.each(invalidResponses.map((row, number) => ({ ...row, number })))(
+      'which sends $name',
+      ({ expected, number }) => {
+        expect(answers[number]).toMatchObject({ answer: expect.stringMatching(expected), isClosed: true })
+        expect(answers[number]?.seconds).toBeLessThan(25)
+      },
+    )
 
     test.each([
       ['resets each connection', 6661, /^HTTP\/1\.1 502 /],
       ['closes each connection', 6662, /^HTTP\/1\.1 502 /],
-      ['speaks first, another protocol', 6663, /^HTTP\/1\.1 502 /],
-    ])('that %s', async (_what, port, gives) => {
+      ['sends another protocol first', 6663, /^HTTP\/1\.1 502 /],
+    ])('which %s', async (_what, port, expected) => {
       const request = `GET http://one.example.org:${port}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
       const [answer] = await rawClients(agent, [[request]])
-      expect(answer).toMatchObject({ answer: expect.stringMatching(gives), isClosed: true })
+      expect(answer).toMatchObject({ answer: expect.stringMatching(expected), isClosed: true })
     })
 
-    test('leaves a record of each, and everything else as it was', async () => {
-      await expect.poll(() => records().length - before).toBe(hostileAnswers.length + 3)
+    test('is logged once per case, and nothing else changes', async () => {
+      await expect.poll(() => records().length - before).toBe(invalidResponses.length + 3)
       await assertAllIsWell()
       expect(proxyPids(server.process.child.pid)).toEqual(pids)
     })
   })
 
-  describe('code', () => {
+  describe('code in the sandbox', () => {
     let answers: RawAnswer[]
     let invalidBefore: number
     beforeAll(async () => {
@@ -95,16 +105,19 @@ describe.runIf(canMakeWorlds).each([true, false])('where the server is root: %s'
       invalidBefore = records().filter(({ outcome }) => outcome === 'invalid').length
       answers = await rawClients(
         agent,
-        hostileRequests.map(({ steps }) => steps),
+        invalidRequests.map(({ steps }) => steps),
       )
     }, 120_000)
 
-    test.each(hostileRequests.map((row, number) => ({ ...row, number })))('that sends $name', ({ gives, number }) => {
-      expect(answers[number]).toMatchObject({ answer: expect.stringMatching(gives), isClosed: true })
-      expect(answers[number]?.seconds).toBeLessThan(25)
-    })
+    test.each(invalidRequests.map((row, number) => ({ ...row, number })))(
+      'which sends $name',
+      ({ expected, number }) => {
+        expect(answers[number]).toMatchObject({ answer: expect.stringMatching(expected), isClosed: true })
+        expect(answers[number]?.seconds).toBeLessThan(25)
+      },
+    )
 
-    test('that sends descriptors to the socket itself', async () => {
+    test('which sends file descriptors to the socket of the proxy leaks none into the server', async () => {
       const program = `
 import array, os, socket
 sock = socket.socket(socket.AF_UNIX); sock.connect('/run/theazo-egress')
@@ -117,8 +130,8 @@ print(sock.makefile('rb').read().decode())`
       await expect.poll(descriptors).toBeLessThan(openBefore + 50)
     })
 
-    test('leaves a record of each, and everything else as it was', async () => {
-      const invalid = hostileRequests.filter(({ gives }) => gives.source === String.raw`^HTTP\/1\.1 400 `)
+    test('is logged once per case, and nothing else changes', async () => {
+      const invalid = invalidRequests.filter(({ expected }) => expected.source === String.raw`^HTTP\/1\.1 400 `)
       expect(invalid.length).toBeGreaterThan(25)
       const ofInvalid = (): object[] => records().filter(({ outcome }) => outcome === 'invalid')
       await expect.poll(() => ofInvalid().length - invalidBefore).toBeGreaterThanOrEqual(invalid.length)

@@ -1,4 +1,4 @@
-// Programs in place of the proxy's, which do what code of an attacker in that process could do. The server must not mind.
+// The egress proxy is replaced by programs that act as if an attacker controlled its process. The server must stay unharmed.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -7,20 +7,25 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
 import { say } from '../support/each-server.ts'
 import { proxyPidOf } from './proxy-pids.ts'
-import { canMakeWorlds, createWorld, type World, type WorldServer } from './world.ts'
+import {
+  canCreateTestInternet,
+  createTestInternet,
+  type TestInternet,
+  type TestInternetServer,
+} from './test-internet.ts'
 
-let world: World
-/** The program in the copy of the server that a plain user runs. */
+let internet: TestInternet
+/** Path of the proxy program in the server copy that a plain user runs. */
 let programPath: string
 let program: string
 beforeAll(async () => {
-  if (!canMakeWorlds) return
-  world = await createWorld()
-  await (await world.startServer(false))[Symbol.asyncDispose]() // it makes the copy
-  programPath = join(world.folder, 'plain/copy/server/dist/compute/local/egress/proxy-program.js')
+  if (!canCreateTestInternet) return
+  internet = await createTestInternet()
+  await (await internet.startServer(false))[Symbol.asyncDispose]() // the first start makes the copy
+  programPath = join(internet.folder, 'plain/copy/server/dist/compute/local/egress/proxy-program.js')
   program = readFileSync(programPath, 'utf8')
 })
-afterAll(async () => await world?.[Symbol.asyncDispose]())
+afterAll(async () => await internet?.[Symbol.asyncDispose]())
 
 const preamble = `
 const record = { outcome: 'passed', bytesUp: 1, bytesDown: 1, durationMs: 1 }
@@ -31,20 +36,20 @@ process.stdin.resume().on('end', () => process.exit())
 answer({ kind: 'ready' })
 `
 const programs: [does: string, code: string][] = [
-  ['sends no JSON', 'setInterval(() => write("nonsense" + String.fromCharCode(10)), 1)'],
-  ['sends a line without end', 'setInterval(() => write("x".repeat(65536)), 1)'],
-  ['sends 2^80 bytes', 'ended({ bytesDown: 2 ** 80 })'],
-  ['sends records of an agent for ever', 'setInterval(() => { for (let i = 0; i < 5000; i += 1) ended({}) }, 10)'],
-  ['complains for ever', 'setInterval(() => process.stderr.write("x".repeat(65536)), 1)'],
+  ['sends invalid JSON', 'setInterval(() => write("nonsense" + String.fromCharCode(10)), 1)'],
+  ['sends an endless line', 'setInterval(() => write("x".repeat(65536)), 1)'],
+  ['reports 2^80 bytes', 'ended({ bytesDown: 2 ** 80 })'],
+  ['sends endless connection records', 'setInterval(() => { for (let i = 0; i < 5000; i += 1) ended({}) }, 10)'],
+  ['writes endlessly to stderr', 'setInterval(() => process.stderr.write("x".repeat(65536)), 1)'],
 ]
 
-/** All of them, and for longer, in `pnpm soak`: each takes seconds. */
+/** Only `pnpm soak` runs all of them, and longer: each takes seconds. */
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 const tried = programs.filter((_, index) => isSoak || index % 3 === 0)
 const watchedMs = isSoak ? 5_000 : 1_000
 
-describe.runIf(canMakeWorlds)('a proxy', () => {
-  test.each(tried)('that %s', async (_does, code) => {
+describe.runIf(canCreateTestInternet)('an egress proxy', () => {
+  test.each(tried)('that %s leaves the server and other agents unharmed', async (_does, code) => {
     await withProgram(preamble + code, async ({ server, agent, bystander }) => {
       const pid = `${server.process.child.pid}`
       const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(pid))?.[1]) * 1024
@@ -64,7 +69,7 @@ describe.runIf(canMakeWorlds)('a proxy', () => {
     })
   })
 
-  test('that ends at once is started ever later, and works again once it can', async () => {
+  test('that exits immediately is restarted with growing delays, and works again after a repair', async () => {
     await withProgram('process.exit(3)', async ({ server, agent, bystander }) => {
       const starts = (): number =>
         server.process.output.err.split('the process of the egress proxy has ended').length - 1
@@ -81,7 +86,7 @@ describe.runIf(canMakeWorlds)('a proxy', () => {
     })
   })
 
-  test('that puts a link to another socket in place of its own gets no bytes of the agent sent there', async () => {
+  test('that replaces its socket by a link to another socket receives no bytes of the agent there', async () => {
     const code = `
 import { symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -101,17 +106,17 @@ other.listen('./other', () => {
     })
   })
 
-  test('that hangs ends with the server, even if that is killed', async () => {
+  test('that hangs ends with the server, even if the server is killed', async () => {
     await withProgram(`${program}\nsetTimeout(() => { for (;;); }, 2_000)`, async ({ server }) => {
       const pid = proxyPidOf(server.process.child.pid)
       const ticks = (): number => Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[11])
-      await expect.poll(ticks).toBeGreaterThan(150) // it hangs
+      await expect.poll(ticks).toBeGreaterThan(150) // the proxy hangs
       server.process.child.kill('SIGKILL')
       await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 5_000 }).toBe(false)
     })
   })
 
-  test('of ours works in the same place', async () => {
+  test('that is unchanged works in the same place', async () => {
     await withProgram(program, async ({ agent }) => {
       expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello one.example.org')
     })
@@ -119,7 +124,7 @@ other.listen('./other', () => {
 })
 
 interface Parts {
-  server: WorldServer
+  server: TestInternetServer
   agent: Agent
   bystander: Agent
 }
@@ -127,7 +132,7 @@ interface Parts {
 async function withProgram(code: string, use: (parts: Parts) => Promise<void>): Promise<void> {
   writeFileSync(programPath, code)
   try {
-    await using server = await world.startServer(false)
+    await using server = await internet.startServer(false)
     const [agent, bystander] = [await server.newAgent(['one.example.org']), await server.newAgent()]
     await use({ server, agent, bystander })
   } finally {
