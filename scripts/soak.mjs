@@ -15,7 +15,7 @@ const names =
         'faults/supervisor-faults',
         'sandbox/sandbox-endurance',
         'sandbox/pause-freeze',
-        'faults/hostile-tenant',
+        'faults/overloading-tenant',
         'sandbox/languages',
         'client/files',
         'client/exec-time',

@@ -1,4 +1,4 @@
-// Who the processes of a sandbox are, and that nothing makes more of them.
+// User, groups and capabilities of the processes of a sandbox, and that code cannot gain more.
 import { readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -6,9 +6,9 @@ import { onEachServer, say } from '../support/each-server.ts'
 import { hostProcess, leave, processesOfAgent, type SandboxProcess } from './sandbox-processes.ts'
 
 onEachServer((server) => {
-  test('every process is an ordinary user without capabilities, behind the filter: the waiting node too', async () => {
+  test('every process, also the warm node, is an ordinary user without capabilities, under the seccomp filter', async () => {
     await using agent = await server.newAgent()
-    await agent.exec('typescript', '1') // from now on a node waits for the next
+    await agent.exec('typescript', '1') // from now on there is a warm node
     await agent.exec('bash', leave('python3 -m http.server'))
     const kinds = [/^theazo-init /, /^theazo-waiting \S*\/node/, /^sleep /, /^python3 -m/]
     let processes: SandboxProcess[] = []
@@ -36,7 +36,7 @@ onEachServer((server) => {
     expect(ofServer('CapBnd')).not.toBe(none)
   })
 
-  test('bubblewrap, outside of a sandbox, is no more than its user either', async () => {
+  test('bubblewrap, which runs outside of the sandbox, has no more rights than its user', async () => {
     await using agent = await server.newAgent()
     const [first] = await processesOfAgent(agent)
     const bubblewrap = hostProcess(first?.parent ?? 0)
@@ -47,7 +47,7 @@ onEachServer((server) => {
     expect(capabilities).toEqual(capabilities.map(() => '0'.repeat(16)))
   })
 
-  test('the sandbox is not root, neither inside nor outside', async () => {
+  test('the sandbox is not root, neither in its namespace nor on the host', async () => {
     const { agent } = server
     const [uid, map] = (await say(agent, 'bash', 'id -u; cat /proc/self/uid_map; touch made-inside')).split('\n')
     const [inside, outside, count] = map?.trim().split(/\s+/).map(Number) ?? []
@@ -58,17 +58,17 @@ onEachServer((server) => {
     expect([made.uid, made.gid]).toEqual([outside, outside])
   })
 
-  test('a setuid bit set inside is nobody more than the sandbox', async () => {
+  test('a setuid bit that code sets does not give other rights', async () => {
     const { agent } = server
     await agent.exec('bash', 'cp /bin/bash suid; chmod 6755 suid')
     const { uid, gid, mode } = statSync(join(server.filesOf(agent), 'workspace/suid'))
-    expect(mode & 0o4000).toBe(0o4000) // it took
+    expect(mode & 0o4000).toBe(0o4000) // the control: the bit is set
     expect([uid > 0, gid > 0]).toEqual([true, true])
     const [as, own] = (await say(agent, 'bash', './suid -pc "id -u"; id -u')).split('\n')
     expect(as).toBe(own)
   })
 
-  test("the host's setuid programs give nothing inside", async () => {
+  test("the host's setuid programs give no rights in the sandbox", async () => {
     expect(statSync('/usr/bin/su').mode & 0o4000).toBe(0o4000)
     const code = `
 import os, subprocess
@@ -77,7 +77,7 @@ print(subprocess.run(['/usr/bin/su', '-c', 'id -u'], capture_output=True, stdin=
     expect(await say(server.agent, 'python', code)).toBe('2048 True\nTrue')
   })
 
-  test(`two agents are ${server.isRoot ? 'two users' : "the server's one user, as SECURITY.md says"}`, async () => {
+  test(`two agents have ${server.isRoot ? 'two users' : "the server's user, as documented in SECURITY.md"}`, async () => {
     await using other = await server.newAgent()
     const uids = await Promise.all([server.agent, other].map((agent) => say(agent, 'bash', 'id -u')))
     expect(new Set(uids).size).toBe(server.isRoot ? 2 : 1)
@@ -101,7 +101,7 @@ print(subprocess.run(['/usr/bin/su', '-c', 'id -u'], capture_output=True, stdin=
     ['raising an ambient capability', 'prctl(47, 2, 21, 0, 0)', 'prctl(3, 0, 0, 0, 0)'],
     ['taking a capability back', 'capset(0x20080522, 2 ** 32 - 1)', 'capset(0x20080522, 0)'],
     ['dropping no_new_privs', 'prctl(38, 0, 0, 0, 0)', 'prctl(38, 1, 0, 0, 0)'],
-    ['a map of users of its own', 'put("/proc/self/uid_map", b"0 0 1")', 'open("/proc/self/uid_map").read()'],
+    ['an own map of users', 'put("/proc/self/uid_map", b"0 0 1")', 'open("/proc/self/uid_map").read()'],
     ['a better priority', 'os.setpriority(os.PRIO_PROCESS, 0, -10)', 'os.setpriority(os.PRIO_PROCESS, 0, 15)'],
     [
       'real-time scheduling',
@@ -110,7 +110,7 @@ print(subprocess.run(['/usr/bin/su', '-c', 'id -u'], capture_output=True, stdin=
     ],
     ['a higher limit of open files', 'resource.setrlimit(7, (10 ** 5, 10 ** 5))', 'resource.setrlimit(7, (100, 100))'],
     [
-      'safety from the out-of-memory killer',
+      'protection from the out-of-memory killer',
       'put("/proc/self/oom_score_adj", b"-500")',
       'put("/proc/self/oom_score_adj", b"700")',
     ],
@@ -136,7 +136,7 @@ attempt(${JSON.stringify(control)})`
   })
 })
 
-/** Nothing if it is closed to who asks, or gone. */
+/** Empty if the caller may not read it, or if the process is gone. */
 function programOf(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/exe`)

@@ -1,4 +1,5 @@
-// Requests that are small to send and dear to answer: refused before they cost anything, while others go on.
+// Attacks on the server's CPU and memory: small request bodies that are costly to parse, validate or store. They are
+// refused early, and other requests are answered meanwhile.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -35,11 +36,11 @@ const fieldsOf = ({ body }: Answer): Record<string, string[]> => {
 const zeros = (count: number): string => `[${'0,'.repeat(count - 1)}0]`
 const record = (count: number): string => `{${Array.from({ length: count }, (_, index) => `"k${index}":0`).join(',')}}`
 
-describe('a body', () => {
+describe('a request body', () => {
   const bodies: [string, string, string, RegExp][] = [
     ['a long list of tools', '/sessions/SESSION/agents', `{"tools":${zeros(400_000)}}`, /more than 20000 values/],
     [
-      'the same below the bound of values',
+      'a list of tools below the limit of values',
       '/sessions/SESSION/agents',
       `{"tools":${zeros(10_000)}}`,
       /has 10000 entries/,
@@ -70,7 +71,7 @@ describe('a body', () => {
     ['a large task', '/agents/AGENT/run', `{"task":"${'x'.repeat(262_145)}"}`, /at most 256 KiB/],
     ['more than a MiB', '/sessions', `{"userId":"a","x":"${'x'.repeat(1_048_576)}"}`, /larger than 1 MiB/],
     [
-      'a long name of a model',
+      'a long model name',
       '/sessions/SESSION/agents',
       `{"model":{"id":"${'x'.repeat(300)}"}}`,
       /at most 256 characters/,
@@ -80,7 +81,7 @@ describe('a body', () => {
   ]
 
   test.each(bodies)(
-    'of %s is refused by name, to what exists and to what does not',
+    'with %s is refused, and the message names the limit, for existing and unknown ids',
     async (_what, path, body, message) => {
       for (const [sessionId, agentId] of [
         [session, agent],
@@ -98,7 +99,7 @@ describe('a body', () => {
     },
   )
 
-  test('with many faults is answered with twenty of them, and with names that are cut', async () => {
+  test('with many invalid fields is answered with twenty of them, and with shortened names', async () => {
     const env = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`${index}${'='.repeat(1000)}`, 1]))
     const answer = await call('POST', `/agents/${agent}/exec`, { lang: 'bash', code: '1', env })
     expect(answer.status).toBe(422)
@@ -106,7 +107,7 @@ describe('a body', () => {
     expect(answer.sizeBytes).toBeLessThan(10_000)
   })
 
-  test('of the largest kind that people send is taken', async () => {
+  test('of a large but valid size is accepted', async () => {
     const env = Object.fromEntries(Array.from({ length: 256 }, (_, index) => [`K${index}`, 'x'.repeat(100)]))
     const code = `# ${'x'.repeat(5_000_000)}\necho "$K255" | wc -c`
     const answer = await call('POST', `/agents/${agent}/exec`, { lang: 'bash', code, env })
@@ -115,7 +116,7 @@ describe('a body', () => {
     expect((await call('POST', '/sessions', { userId: 'large', metadata })).status).toBe(201)
   })
 
-  test('of small changes adds up to no more than the bound', async () => {
+  test('that grows metadata in small steps is refused above the limit', async () => {
     const patch = (name: string) => call('PATCH', `/sessions/${session}`, { metadata: { [name]: 'x'.repeat(40_000) } })
     expect((await patch('a')).status).toBe(200)
     expect(await patch('b')).toMatchObject({
@@ -127,7 +128,7 @@ describe('a body', () => {
   })
 })
 
-test('other requests are answered while such bodies come', async () => {
+test('other requests are answered while costly bodies arrive', async () => {
   const attack = Promise.all(
     Array.from({ length: 8 }, () =>
       call('POST', `/agents/${agent}/exec`, `{"lang":"bash","code":"1","x":${zeros(5_000_000)}}`),

@@ -1,10 +1,10 @@
-// Files that code leaves for interpreters to find: they run where their own language looks for them, and nowhere else.
+// Code plants files that interpreters load by themselves. They run only where the language of the user's program looks for them.
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
 import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
 import { processesOfAgent } from './sandbox-processes.ts'
 
-/** Writes down which process runs it, and says so where it can be heard. */
+/** Records the process that runs it in /tmp/ran, and prints PLANTED. */
 const python = `
 import os
 with open('/tmp/ran', 'a') as f: f.write(f'python {os.getpid()} {os.getppid()}\\n')
@@ -84,12 +84,12 @@ function put(path: string, text: string): string {
   return `cat > "${path}" <<'END'\n${text}\nEND`
 }
 
-/** Which processes have run what was planted. */
+/** The processes that ran a planted file. */
 const ran = async (agent: Agent): Promise<string> => await say(agent, 'bash', 'cat /tmp/ran 2>/dev/null; true')
 
 onEachServer((server) => {
   test.each(Object.keys(plants).filter((name) => !/Python|\.pth/.test(name)))(
-    '%s change no result and run nowhere',
+    '%s do not run, and change no result',
     async (name) => {
       await using agent = await server.newAgent()
       expect(await say(agent, 'bash', `${plants[name]}\ngrep -rl PLANTED /workspace /home/agent | wc -l`)).toMatch(
@@ -108,14 +108,14 @@ onEachServer((server) => {
       expect(await say(agent, 'bash', 'echo bash')).toBe('bash')
       expect(await say(agent, 'typescript', 'console.log("typescript")')).toBe('typescript')
       expect(await ran(agent)).toBe('')
-      // The control: Python code of the user's does find it, as `python3` would.
+      // The control: the user's own Python code finds the file, as `python3` would.
       const { stdout } = await agent.exec('python', 'import usercustomize')
       expect(stdout).toContain('PLANTED')
       expect(await ran(agent)).not.toMatch(/^python (1|\d+ 1)$/m)
     },
   )
 
-  test('a supervisor that starts anew beside planted files runs none of them', async () => {
+  test('a restarted supervisor runs no planted file', async () => {
     await using agent = await server.newAgent()
     await agent.exec('bash', Object.values(plants).join('\n'))
     const [first] = await processesOfAgent(agent)
@@ -135,7 +135,7 @@ onEachServer((server) => {
     ['ENV', 'bash', '/tmp/planted.sh'],
     ['NODE_OPTIONS', 'typescript', '--require=/tmp/planted.cjs'],
     ['LD_PRELOAD', 'bash', '/tmp/planted.so'],
-  ] as const)('%s that one exec exports is not there in the next', async (name, lang, value) => {
+  ] as const)('%s that one exec exports is not set in the next', async (name, lang, value) => {
     await using agent = await server.newAgent()
     await agent.exec(
       'bash',
@@ -159,7 +159,7 @@ onEachServer((server) => {
     expect(await ran(agent)).toBe('')
   })
 
-  test('what one exec does to its interpreter is not there in the next', async () => {
+  test('changes of one exec to its interpreter do not affect the next', async () => {
     await using agent = await server.newAgent()
     const spoil = `
 import builtins, sys, json, os

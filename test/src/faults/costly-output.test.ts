@@ -1,4 +1,4 @@
-// Output that is dear to answer: large, full of characters that JSON escapes, never read.
+// Attacks on the server's memory: output that is large, full of characters that JSON escapes, or never read.
 import { connect, type Socket } from 'node:net'
 import { type Agent, Theazo } from '@theazo/core'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
@@ -17,7 +17,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 const nul = (mebibytes: number): string => `head -c ${mebibytes * 1024 * 1024} /dev/zero`
 
-test('ten mebibytes of NUL are cut where their JSON would be larger than twice the cap', async () => {
+test('ten mebibytes of NUL are cut as soon as their JSON is larger than twice the output limit', async () => {
   for (const options of [{}, { onStdout: () => {} }]) {
     const result = await agent.exec('bash', nul(10), options)
     expect(result.stdoutTruncated).toBe(true)
@@ -26,12 +26,12 @@ test('ten mebibytes of NUL are cut where their JSON would be larger than twice t
   }
 })
 
-test('output that JSON does not escape, or only doubles, is whole to the cap', async () => {
+test('output that JSON does not escape, or only doubles, is complete up to the output limit', async () => {
   const lines = await agent.exec('bash', "yes '' | head -c 10485760")
   expect([lines.stdout.length, lines.stdoutTruncated]).toEqual([10_485_760, undefined])
 })
 
-test('a large result is the same, whole or streamed, with characters that JSON escapes or that take two units', async () => {
+test('a large result is the same with and without streaming, with escaped characters and surrogate pairs', async () => {
   const code = `import sys; sys.stdout.write(('😀"\\\\\\n\\t' * 7 + 'x') * 40000); sys.stderr.write('é' * 700000)`
   const expected = '😀"\\\n\t'.repeat(7).concat('x').repeat(40_000)
   let streamed = ''
@@ -42,7 +42,7 @@ test('a large result is the same, whole or streamed, with characters that JSON e
   expect(live.stderr).toBe(plain.stderr)
 })
 
-test('a program that prints a byte at a time is streamed whole', async () => {
+test('the output of a program that prints single bytes is streamed completely', async () => {
   let streamed = ''
   const code = "import os\nfor i in range(20000): os.write(1, b'0123456789'[i % 10:i % 10 + 1])"
   const onStdout = async (text: string): Promise<void> => {
@@ -53,7 +53,7 @@ test('a program that prints a byte at a time is streamed whole', async () => {
   expect([stdout.length, streamed === stdout]).toEqual([20_000, true])
 })
 
-/** Sends an exec and reads nothing of its answer. */
+/** Sends an exec and reads nothing of the response. */
 function unreadExec(url: URL, apiKey: string, agentId: string, accept: string): Socket {
   const socket = connect({ host: url.hostname, port: Number(url.port) })
   socket.pause()
@@ -67,7 +67,7 @@ function unreadExec(url: URL, apiKey: string, agentId: string, accept: string): 
 }
 
 test.each(['application/json', 'text/event-stream'])(
-  'thirty answers of NUL that nobody reads, as %s, leave the server its memory and other agents their turn',
+  'thirty unread responses full of NUL, as %s, do not exhaust the server or block other agents',
   async (accept) => {
     const bin = `${root}packages/server/dist/bin.js`
     const args = ['--inspect=127.0.0.1:0', bin, 'serve', '--port', '0', '--json']
@@ -88,7 +88,7 @@ test.each(['application/json', 'text/event-stream'])(
     }
     for (const socket of sockets) socket.destroy()
     expect(largest).toBeLessThan(600 * 1024 * 1024)
-    // What was held is free again: the next large output is whole.
+    // The memory is free again: the next large output is complete.
     await expect.poll(async () => (await other.exec('bash', 'yes | head -c 8000000')).stdout.length).toBe(8_000_000)
   },
 )

@@ -1,5 +1,5 @@
-// One key sends what is dear to answer, without pause, while another key's execs are measured. In the suite a share of ten
-// seconds, which asserts that nothing fails; `pnpm soak hostile-tenant` runs an hour, and writes the times down.
+// Attacks from one tenant: its key sends costly requests without pause, while the execs of another key are measured. The
+// suite runs ten seconds and asserts that no exec fails; `pnpm soak faults/overloading-tenant` runs an hour and records times.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,19 +10,19 @@ import { type Agent, Theazo } from '@theazo/core'
 import { expect, test } from 'vitest'
 import { Chance } from '../support/chance.ts'
 import { heapOf } from '../support/heap-of.ts'
-import type { HostileOptions } from '../../fixture/hostile-tenant.ts'
+import type { HostileOptions } from '../../fixture/overloading-tenant.ts'
 import { root, startServer } from '../support/server-process.ts'
 import { reportSoak } from '../support/soak-report.ts'
 
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 const hostileMs = Number(process.env['THEAZO_HOSTILE_MS'] ?? (isSoak ? 3_600_000 : 10_000))
 const quietMs = Math.min(hostileMs, isSoak ? 120_000 : 3_000)
-/** Requests of the hostile key that are under way at a time. */
+/** Concurrent requests of the hostile key. */
 const width = 6
-/** Bytes that JavaScript of the server may hold more than before, while it is attacked. */
+/** Limit for the growth of the server's JavaScript heap during the attack. */
 const maxHeldBytes = 700 * 1024 * 1024
 
-/** Milliseconds of each exec until the time is over; what fails is thrown. */
+/** Runs execs until the time is over, and returns the milliseconds of each. @throws if an exec fails. */
 async function measured(agent: Agent, untilMs: number): Promise<number[]> {
   const times: number[] = []
   while (performance.now() < untilMs) {
@@ -34,9 +34,9 @@ async function measured(agent: Agent, untilMs: number): Promise<number[]> {
   return times
 }
 
-/** Attacks from a process of its own, whose time is not that of the measured execs. @returns how many requests it sent. */
+/** Attacks from a separate process, so that it does not delay the measured execs. @returns the number of requests sent. */
 async function attack(options: HostileOptions): Promise<number> {
-  const program = join(root, 'test/fixture/hostile-tenant.ts')
+  const program = join(root, 'test/fixture/overloading-tenant.ts')
   const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] })
   setPriority(child.pid ?? 0, constants.priority.PRIORITY_LOW) // it stands for another machine
   let said = ''
@@ -50,7 +50,7 @@ const percentile = (times: readonly number[], share: number): number =>
   times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
 
 test(
-  'a hostile key does not stop another one: no exec of it fails, and the memory of the server is bounded',
+  'a hostile key does not disturb another key: no exec of that fails, and the memory of the server is bounded',
   async () => {
     const chance = new Chance()
     const bin = `${root}packages/server/dist/bin.js`
@@ -93,7 +93,7 @@ test(
     expect(sent).toBeGreaterThan(width)
 
     const [quietP99, underP99] = [percentile(quiet, 0.99), percentile(under, 0.99)]
-    reportSoak('hostile-tenant', [
+    reportSoak('overloading-tenant', [
       ['seed', String(chance.seed)],
       ['requests of the hostile key', `${sent} in ${Math.round(hostileMs / 1000)} s`],
       ['execs of the other key', `${under.length}, none failed`],

@@ -1,4 +1,4 @@
-// What one tenant stores and starts must not stop the server for the others.
+// Attacks on the server's event loop: large stored rows and long outputs of one tenant must not stop it for the others.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dataDir, { recursive: true }))
 
-test('rows that an older server took, far over the bounds, are listed in pages of some megabytes', async () => {
+test('rows above the size limits, stored by an older server, are listed in pages of a few megabytes', async () => {
   const count = 12
   {
     await using local = await createLocalTheazo({ dataDir })
@@ -45,11 +45,11 @@ test('rows that an older server took, far over the bounds, are listed in pages o
   const owner = sessions.find(({ data }) => data.userId === 'user-0')
   const agents = owner ? await collect(owner.agents.list({ limit: 100 })) : []
   expect(new Set(agents.map(({ id }) => id)).size).toBe(count)
-  expect(sizes).toHaveLength(2 * (count / 2)) // by what is read, not by what is shown
+  expect(sizes).toHaveLength(2 * (count / 2)) // pages are limited by the bytes read, not by the bytes shown
   const cut = { metadata: {}, metadataTruncated: true }
   for (const { data } of [...sessions, ...agents]) expect(data).toMatchObject(cut)
 
-  // A change can bring it below the bound, and must not keep it above.
+  // An update must bring the metadata below the limit.
   const [first] = sessions
   await expect(first?.update({ metadata: { more: 1 } })).rejects.toMatchObject({ code: 'unprocessable_entity' })
   await first?.update({ metadata: { text: null, more: 1 } })
@@ -57,7 +57,7 @@ test('rows that an older server took, far over the bounds, are listed in pages o
   expect(first?.data.metadataTruncated).toBeUndefined()
 })
 
-test('the answer of a test key’s run comes in few events, whole, and others have their turn', async () => {
+test('the long output of a run comes complete in few events, and other requests are answered meanwhile', async () => {
   await using local = await createLocalTheazo()
   const { key: apiKey } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
   const agent = await (await new Theazo({ ...local, apiKey }).sessions.forUser('a')).agents.create()
@@ -85,7 +85,7 @@ test('the answer of a test key’s run comes in few events, whole, and others ha
   expect([text, deltas <= 100, turns > 0]).toEqual([words, true, true])
 })
 
-test('an answer that restarts have cut goes on where it was: its pieces are the answer', async () => {
+test('an output that server restarts interrupt continues where it stopped, and its chunks form the whole output', async () => {
   const words = Array.from({ length: 30_000 }, (_, index) => `w${index}`).join(' ')
   const isDelta = ({ event }: StreamedEvent): boolean => event === 'output_delta'
   const textOf = (events: StreamedEvent[]): string =>
@@ -107,7 +107,7 @@ test('an answer that restarts have cut goes on where it was: its pieces are the 
     }
     await using stream = await AgentStream.open(api, id, known)
     known = (await stream.first((event) => isDelta(event) && event.id > known)).id
-    expect(textOf(stream.events).length).toBeLessThan(words.length) // it is cut here
+    expect(textOf(stream.events).length).toBeLessThan(words.length) // the restart interrupts it here
   }
   await using local = await createLocalTheazo({ dataDir })
   await using stream = await AgentStream.open(new ApiCaller({ ...local, apiKey }), id, 0)
@@ -116,7 +116,7 @@ test('an answer that restarts have cut goes on where it was: its pieces are the 
   expect(textOf(stream.events)).toBe(words)
 })
 
-test('a deadline that fires late, because the server was busy, does not kill code that was in time', async () => {
+test('a deadline that fires late, because the server was busy, does not kill code that ended in time', async () => {
   await using local = await createLocalTheazo()
   const agent = await (await new Theazo(local).sessions.forUser('late')).agents.create()
   const begun = Promise.withResolvers<void>()
@@ -130,15 +130,15 @@ test('a deadline that fires late, because the server was busy, does not kill cod
     body: JSON.stringify({ lang: 'bash', code: 'echo begun; sleep 0.5; echo in time', timeoutMs: 3_000 }),
   })
   await begun.promise
-  await agent.exec('bash', 'true') // the second one has begun by then too
+  await agent.exec('bash', 'true') // by then the second exec has started too
   const until = performance.now() + 5_000
-  while (performance.now() < until); // nothing is read, and no timer fires
+  while (performance.now() < until); // blocks the event loop: nothing is read, and no timer fires
   expect((await exec).stdout).toBe('begun\ndone\n')
   const answer = await limited
   expect([answer.status, ((await answer.json()) as { stdout?: string }).stdout]).toEqual([200, 'begun\nin time\n'])
 })
 
-test('a deadline that fires late still kills code that is not in time', async () => {
+test('a deadline that fires late still kills code that runs too long', async () => {
   await using local = await createLocalTheazo()
   const agent = await (await new Theazo(local).sessions.forUser('late')).agents.create()
   await agent.exec('bash', 'true')

@@ -1,4 +1,4 @@
-// Two agents of one server: nothing of one is there for the other, and what one takes, the other need not do without.
+// Two agents of one server: neither can reach data of the other, and neither can exhaust the resources of the other.
 import { performance } from 'node:perf_hooks'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -28,7 +28,7 @@ onEachServer((server) => {
         'print("theirs" if libc.mq_open(b"/shared", 0) >= 0 else "nothing")',
       ],
       ['home', 'open("/home/agent/shared", "w").write("theirs")', 'print(open("/home/agent/shared").read())'],
-    ])('%s is of one agent alone', async (_what, make, look) => {
+    ])('%s is not shared between agents', async (_what, make, look) => {
       await using other = await server.newAgent()
       const start = 'import ctypes\nlibc = ctypes.CDLL(None)\n'
       await other.exec('python', start + make)
@@ -37,7 +37,7 @@ onEachServer((server) => {
     })
   })
 
-  /** Code that goes on taking until it is ended, after it has said that it takes. */
+  /** Code that uses up a resource until it is ended. */
   const takers: Record<string, string> = {
     'all CPUs': 'import os\nfor _ in range(8): os.fork()\nwhile True: pass',
     processes: 'import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.001)',
@@ -47,13 +47,13 @@ onEachServer((server) => {
       'import os\nwhile True:\n  try:\n    with open("big", "wb") as f:\n      while True: f.write(b"x" * (1 << 20)); f.flush()\n  except OSError: pass',
     names:
       'import os\nn = 0\nwhile n < 200_000:\n  try: os.close(os.open(f"name-{n}", os.O_CREAT)); n += 1\n  except OSError: break\nwhile True: os.scandir(".").close()',
-    'the tables of files':
+    'open files':
       'import os\nkeep = []\nfor _ in range(50): os.fork()\nwhile True:\n  try: keep.append(os.open("/dev/null", 0))\n  except OSError: pass',
     output: 'import os\nwhile True: os.write(1, b"x" * 65536); os.write(2, b"x" * 65536)',
-    'its supervisor':
+    'the time of its supervisor':
       'import os\nwhile True:\n  for n in range(1, 65):\n    try: os.kill(1, n)\n    except OSError: pass',
   }
-  test.each(Object.keys(takers))('an agent answers while another takes %s', async (what) => {
+  test.each(Object.keys(takers))('an agent answers while another agent uses up %s', async (what) => {
     await using taker = await server.newAgent()
     const controller = new AbortController()
     const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
@@ -69,10 +69,10 @@ onEachServer((server) => {
     expect(server.child.exitCode).toBeNull()
   })
 
-  // As long as an exec may take, on a slow machine.
+  // Longer than the time limit of an exec, for a slow machine.
   test('ten gibibytes of output neither fill the memory of the server nor stall it', { timeout: 150_000 }, async () => {
     await using flooder = await server.newAgent()
-    // NULs count six times, as they are written in JSON: those that are kept are letters.
+    // A NUL counts as six bytes, its length in JSON, so the part that the server keeps consists of letters.
     const flood = "{ head -c 10M /dev/zero | tr '\\0' x; dd if=/dev/zero bs=1M count=5110 status=none; }"
     const flooding = flooder.exec('bash', `${flood}; ${flood} >&2; exit 7`)
     const state = { isOver: false }
@@ -82,7 +82,7 @@ onEachServer((server) => {
     while (!state.isOver) {
       expect(await say(server.agent, 'bash', 'echo beside')).toBe('beside')
       peaks.push(residentMebibytes(server.child.pid ?? 0))
-      await Promise.race([end, sleep(100)]) // the CPUs are the flood's, too
+      await Promise.race([end, sleep(100)]) // leaves CPU time to the flood
     }
     const { stdout, stderr, exitCode, ...rest } = await end
     expect(rest).toMatchObject({ stdoutTruncated: true, stderrTruncated: true })
@@ -93,7 +93,7 @@ onEachServer((server) => {
   })
 })
 
-/** Milliseconds that each of some execs took. */
+/** Runs some execs, and returns the milliseconds of each. */
 async function answers(agent: Agent): Promise<number[]> {
   const latencies: number[] = []
   for (let index = 0; index < 5; index += 1) {

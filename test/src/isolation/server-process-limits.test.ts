@@ -1,4 +1,4 @@
-// A server whose own limits are too low says so, and what to do.
+// A server with too low limits of its own process reports them, and how to raise them.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'

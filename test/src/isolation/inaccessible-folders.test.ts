@@ -1,9 +1,9 @@
-// Code that closes again and again what other execs of its agent need: they run, or are refused in plain words.
+// Code repeatedly removes all permissions from files that other execs of its agent need. These execs run, or fail with a clear error.
 import { expect, test } from 'vitest'
 import type { Agent, Language } from '@theazo/core'
 import { allUsable, onEachServer, usable } from '../support/each-server.ts'
 
-/** Goes on in the background. */
+/** Python that removes permissions again and again, in the background. */
 const closing = (paths: string): string => `
 import subprocess, sys
 code = '''
@@ -28,11 +28,11 @@ async function outcome(agent: Agent, lang: Language, code: string): Promise<stri
 
 onEachServer((server) => {
   test.each([
-    ['the folder of code', "['/run/theazo']"],
-    ['scripts that wait', "['/run/theazo/0%d/main.sh' % n for n in range(1, 20)]"],
-    ['folders of coming execs', "['/run/theazo/%d' % n for n in range(3, 40)]"],
+    ['the folder of all execs', "['/run/theazo']"],
+    ['prepared scripts', "['/run/theazo/0%d/main.sh' % n for n in range(1, 20)]"],
+    ['the folders of later execs', "['/run/theazo/%d' % n for n in range(3, 40)]"],
   ])(
-    'an exec beside code that keeps closing %s runs or is refused, and others notice nothing',
+    'an exec beside code that keeps removing permissions from %s runs or is refused, and other agents are unaffected',
     async (_what, paths) => {
       await using agent = await server.newAgent()
       await using other = await server.newAgent()
@@ -47,13 +47,13 @@ onEachServer((server) => {
         }
       }
       expect(await usable(other)).toEqual(allUsable)
-      // Its reaper, too, as a note says.
+      // This kills the reaper of the exec as well; the output contains a note about it.
       await expect.poll(async () => await outcome(agent, 'python', 'import os; os.kill(-1, 9)')).toMatch(/^137\b/)
       expect(await usable(agent)).toEqual(allUsable)
     },
   )
 
-  test('a script that ends like one that cannot be read has ended so', async () => {
+  test('a script with exit code 126 or 127 is not mistaken for an unreadable script', async () => {
     for (const code of ['exit 126', 'exit 127', 'chmod 0 $0; exit 126']) {
       expect(await outcome(server.agent, 'bash', code)).toBe(code.slice(-3))
     }

@@ -1,4 +1,4 @@
-// What one process could take from the whole machine: refused, or counted by the agent. See SECURITY.md, Supplies.
+// Kernel resources that all processes of the machine share: code is refused, or its use is counted for its agent. See SECURITY.md.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -29,20 +29,20 @@ onEachServer((server) => {
       ['contexts of asynchronous I/O', 'call(206, 8, room)', 'ENOSYS', 'call(39)'],
       ['secret memory', 'call(447, 0)', 'ENOSYS', 'call(319, room, 0)'],
       [
-        'a filter of system calls',
+        'a system call filter',
         'call(317, 1, 0, room)',
         'EINVAL',
         'call(317, 2, 0, ctypes.byref(ctypes.c_uint(0x7fff0000)))',
       ],
-      ['a filter of system calls, by prctl', 'call(157, 22, 2, room)', 'EINVAL', 'call(157, 15, room)'],
+      ['a system call filter, with prctl', 'call(157, 22, 2, room)', 'EINVAL', 'call(157, 15, room)'],
       ['huge pages', 'call(9, 0, 2 << 20, 3, 0x40022, -1, 0)', 'ENOMEM', 'call(9, 0, 2 << 20, 3, 0x22, -1, 0)'],
-      ['a file of huge pages', 'call(319, room, 4)', 'ENOSYS', 'call(319, room, 1)'],
-      ['shared memory of huge pages', 'call(29, 0, 2 << 20, 0o5600)', 'EPERM', 'call(29, 0, 4096, 0o1600)'],
-      ['a filter of a socket', 'option(26)', 'EPERM', 'option(2)'],
-      ['a program of a socket', 'option(50)', 'EPERM', 'option(9)'],
-      ['a filter of a group of sockets', 'option(51)', 'EPERM', 'option(15)'],
-      ['a program of a group of sockets', 'option(52)', 'EPERM', 'option(15)'],
-      ['more room of a socket than allowed', 'option(33)', 'EPERM', 'option(8)'],
+      ['a memory file with huge pages', 'call(319, room, 4)', 'ENOSYS', 'call(319, room, 1)'],
+      ['shared memory with huge pages', 'call(29, 0, 2 << 20, 0o5600)', 'EPERM', 'call(29, 0, 4096, 0o1600)'],
+      ['a socket filter', 'option(26)', 'EPERM', 'option(2)'],
+      ['an eBPF program of a socket', 'option(50)', 'EPERM', 'option(9)'],
+      ['a filter of a reuseport group', 'option(51)', 'EPERM', 'option(15)'],
+      ['an eBPF program of a reuseport group', 'option(52)', 'EPERM', 'option(15)'],
+      ['a socket buffer above the limit', 'option(33)', 'EPERM', 'option(8)'],
       ['netlink between processes', 'made(16, 3, 2)', 'EPROTONOSUPPORT', 'made(16, 3, 0)'],
       ['netlink of devices', 'made(16, 3, 15)', 'EPROTONOSUPPORT', 'made(16, 3, 0)'],
       ['MPTCP', 'made(2, 1, 262)', 'EPROTONOSUPPORT', 'made(2, 1, 6)'],
@@ -80,12 +80,12 @@ onEachServer((server) => {
       'import { networkInterfaces } from "node:os"; console.log(Object.keys(networkInterfaces()))',
       "[ 'lo' ]",
     ],
-  ] as const)('programs that people run go on working (%s, %#)', async (lang, code, output) => {
+  ] as const)('ordinary programs still work (%s, %#)', async (lang, code, output) => {
     await using agent = await server.newAgent()
     expect(await say(agent, lang, code)).toBe(output)
   })
 
-  test('what TCP, UDP and netlink hold is counted or ended, or doctor says that it is not', async () => {
+  test('buffers of TCP, UDP and netlink are counted or freed, or doctor reports that they are not', async () => {
     await using agent = await server.newAgent()
     const held = `
 import socket, sys, time
@@ -131,7 +131,7 @@ print('was let')`
     expect(await usable(agent)).toEqual(allUsable)
   })
 
-  test('record locks end the code that holds too many of them; those of open files are refused', async () => {
+  test('code with too many record locks is ended, and locks on open file descriptions are refused', async () => {
     await using agent = await server.newAgent()
     const locks = (count: number) => `
 import fcntl, os, struct, time
@@ -152,7 +152,7 @@ print('was let')`
   })
 
   test.runIf(readdirSync('/sys/fs/cgroup').includes('memory'))(
-    'the limit of sockets is an eighth of the memory',
+    'the memory limit of sockets is an eighth of the memory of the sandbox',
     () => {
       if (!server.isRoot || !server.doctor('limit: sockets').includes('version 1')) return
       const found = readdirSync('/sys/fs/cgroup/memory', { recursive: true, withFileTypes: true }).filter(
