@@ -8,7 +8,7 @@ import { createLocalTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { Chance } from '../support/chance.ts'
-import { ExecStreams } from '../sandbox/exec-streams.ts'
+import { ExecStreamClient } from '../sandbox/exec-stream-client.ts'
 import { FaultedAgent, faultNames } from './faulted-agent.ts'
 import { holdingsOf, sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
@@ -178,7 +178,7 @@ test.runIf(process.getuid?.() === 0)(
 
 test('code that interrupts all processes and pid 1 ends only itself, and does not run again for the same idempotency key', async () => {
   await using local = await createLocalTheazo()
-  const own = await ExecStreams.open(local)
+  const own = await ExecStreamClient.open(local)
   const key = { 'idempotency-key': 'interrupts', accept: 'application/json' }
   const code = 'echo x >> runs; kill -INT 1; kill -INT -1; kill -INT $$; sleep 60'
   for (const _ of [1, 2]) {
@@ -190,7 +190,7 @@ test('code that interrupts all processes and pid 1 ends only itself, and does no
 
 test('code that uses all processes of its sandbox does not end the sandbox', async () => {
   await using local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
-  const own = await ExecStreams.open(local)
+  const own = await ExecStreamClient.open(local)
   await own.exec('echo kept > /tmp/kept') // /tmp is in memory, so the file is lost if the sandbox ends
   const code = 'for i in $(seq 100); do setsid sleep 3 & done'
   const filled = await own.post(code, { accept: 'application/json' })

@@ -14,8 +14,8 @@ export interface ExecEvent {
 
 type HeaderFields = Record<string, string>
 
-/** Bash in one agent of its own, as whoever reads its streams sees it. */
-export class ExecStreams implements AsyncDisposable {
+/** Runs Bash in its own agent, with raw access to the streams. */
+export class ExecStreamClient implements AsyncDisposable {
   #options: CallerOptions
   readonly #sessionId: string
   readonly #agentId: string
@@ -28,31 +28,31 @@ export class ExecStreams implements AsyncDisposable {
     this.#close = close
   }
 
-  static async open(options: CallerOptions, close = async (): Promise<void> => {}): Promise<ExecStreams> {
+  static async open(options: CallerOptions, close = async (): Promise<void> => {}): Promise<ExecStreamClient> {
     const api = new ApiCaller(options)
     const session = await api.post('/sessions', { userId: 'streams' })
     const agent = await api.post(`/sessions/${session.body.id}/agents`)
     assert.equal(agent.status, 201)
-    return new ExecStreams(options, session.body.id, agent.body.id, close)
+    return new ExecStreamClient(options, session.body.id, agent.body.id, close)
   }
 
-  /** On a server of its own, which ends with it. */
-  static async openNew(isInProcess: boolean, options: ServerOptions): Promise<ExecStreams> {
+  /** Opens an agent on a new server, which is disposed with it. */
+  static async openNew(isInProcess: boolean, options: ServerOptions): Promise<ExecStreamClient> {
     const server = isInProcess ? await createLocalTheazo(options) : await listenTheazo({ ...options, port: 0 })
     const baseUrl = 'url' in server ? server.url : server.baseUrl
-    return await ExecStreams.open({ ...server, baseUrl }, async () => await server[Symbol.asyncDispose]())
+    return await ExecStreamClient.open({ ...server, baseUrl }, async () => await server[Symbol.asyncDispose]())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close()
   }
 
-  /** The server is somewhere else now. */
+  /** Continues with the server at another URL. */
   moveTo(baseUrl: string): void {
     this.#options = { ...this.#options, baseUrl }
   }
 
-  /** Asks for a stream, unless the headers say otherwise. */
+  /** Requests a stream, unless the headers accept another type. */
   post(
     code: string,
     headers: HeaderFields = {},
@@ -68,24 +68,24 @@ export class ExecStreams implements AsyncDisposable {
     })
   }
 
-  async begin(code: string, headers: HeaderFields, signal?: AbortSignal, more: object = {}): Promise<ExecReader> {
+  async begin(code: string, headers: HeaderFields, signal?: AbortSignal, more: object = {}): Promise<ExecStreamReader> {
     const response = await this.post(code, headers, more, this.#agentId, signal)
     assert.deepEqual([response.status, response.headers.get('content-type')], [200, 'text/event-stream'])
-    return new ExecReader(response)
+    return new ExecStreamReader(response)
   }
 
   async all(code: string, headers: HeaderFields, more: object = {}): Promise<ExecEvent[]> {
     return await (await this.begin(code, headers, undefined, more)).rest()
   }
 
-  /** Without a key and without a stream. */
+  /** Runs code without an idempotency key and without a stream. */
   async exec(code: string): Promise<ExecResult> {
     const response = await this.post(code, { accept: 'application/json' })
     assert.equal(response.status, 200)
     return (await response.json()) as ExecResult
   }
 
-  /** Why this request is refused with 409. */
+  /** The reason of the 409 for this request. */
   async reasonOf(code: string, headers: HeaderFields): Promise<string> {
     const response = await this.post(code, headers)
     // oxlint-disable-next-line typescript/no-explicit-any -- the envelope of an error
@@ -94,7 +94,7 @@ export class ExecStreams implements AsyncDisposable {
     return error.details.reason
   }
 
-  /** How often the code has run that counts itself in a file. */
+  /** Number of runs of code that appends to the file `runs`. */
   async runs(): Promise<number> {
     return Number((await this.exec('wc -l < runs')).stdout)
   }
@@ -112,9 +112,9 @@ export class ExecStreams implements AsyncDisposable {
   }
 }
 
-/** Reads one stream, as slowly as it is asked to. */
-export class ExecReader {
-  /** Kept: fetch cancels the unread body of a response that is garbage. */
+/** Reads one stream at the pace of the test. */
+export class ExecStreamReader {
+  /** A reference is needed: fetch cancels the unread body of a response that is garbage-collected. */
   readonly #response: Response
   #events: ReadableStreamDefaultReader<{ event?: string | undefined; data: string }> | undefined
 
@@ -127,7 +127,7 @@ export class ExecReader {
     return this.#response.body
   }
 
-  /** Undefined at the end. */
+  /** The next event; undefined at the end. */
   async next(): Promise<ExecEvent | undefined> {
     this.#events ??= this.#body
       .pipeThrough(new TextDecoderStream())

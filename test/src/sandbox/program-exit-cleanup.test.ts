@@ -1,4 +1,4 @@
-// A program with fifty live agents that ends, however: nothing of them is left on the machine.
+// A program with fifty live agents ends in different ways: nothing of the agents remains on the machine.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { root } from '../support/server-process.ts'
 const patient = { timeout: 20_000 }
 const temporary = '/var/lib/theazo/temporary'
 
-/** The program, and what it has on the machine. */
+/** The program, and its resources on the machine. */
 class Program implements AsyncDisposable {
   readonly #child = spawn(process.execPath, [join(root, 'test/fixture/many-agents.ts')], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -24,18 +24,18 @@ class Program implements AsyncDisposable {
   groups: string[] = []
 
   async start(): Promise<void> {
-    this.uids = (await this.told<{ uids: number[] }>()).uids
+    this.uids = (await this.nextMessage<{ uids: number[] }>()).uids
     const name = readdirSync(temporary).find((found) => found.startsWith(`${this.#child.pid}-`)) ?? expect.fail()
     this.folder = join(temporary, name)
     this.groups = readFileSync(join(this.folder, 'scratch/cgroups'), 'utf8').split('\n').filter(Boolean)
-    // The control: all of it is there.
+    // The control: all resources exist.
     for (const uid of this.uids) expect(processesOf(uid).length).toBeGreaterThan(3)
     expect(this.left().mounts.length === 0 || this.left().mounts.length > 50).toBe(true)
     for (const group of this.groups) expect(readdirSync(group).length).toBeGreaterThan(50)
     expect(this.left().launchers).toHaveLength(1)
   }
 
-  async told<Told>(): Promise<Told> {
+  async nextMessage<Message>(): Promise<Message> {
     const [line] = await Promise.race([
       once(this.#lines, 'line'),
       this.ended.then((code) => Promise.reject(new Error(`it ended with ${code}`))),
@@ -57,7 +57,7 @@ class Program implements AsyncDisposable {
       try {
         return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`\0${this.folder}/scratch\0`)
       } catch {
-        return false // gone meanwhile
+        return false // the process has ended
       }
     })
     return {
@@ -79,30 +79,34 @@ class Program implements AsyncDisposable {
 
 const nothing = { processes: [], launchers: [], mounts: [], groups: [], folder: false }
 
-/** Fifty sandboxes start in it, and on a slow machine each takes seconds of both CPUs. */
+/** Fifty sandboxes start in this time; on a slow machine each uses seconds of both CPUs. */
 const timeout = 300_000
 
-describe.runIf(process.getuid?.() === 0)('fifty agents, some at work, some detached, some frozen', { timeout }, () => {
-  test('are gone when the server is disposed, which answers what it cut; then the program ends by itself', async () => {
-    await using program = new Program()
-    await program.start()
-    program.order('dispose')
-    const { statuses } = await program.told<{ statuses: number[] }>()
-    expect(statuses).toEqual(Array.from({ length: 20 }, () => 502))
-    expect(program.left()).toEqual(nothing)
-    expect(await program.ended).toBe(0)
-  })
-
-  test.each(['by process.exit without a dispose', 'by SIGKILL'])(
-    'whose program ends %s are gone after the next start, the frozen ones too',
-    async (how) => {
+describe.runIf(process.getuid?.() === 0)(
+  'fifty agents, some with running code, some with detached processes, some paused',
+  { timeout },
+  () => {
+    test('are removed when the server is disposed; it answers interrupted execs, and the program ends by itself', async () => {
       await using program = new Program()
       await program.start()
-      if (how === 'by SIGKILL') program.kill()
-      else program.order('exit')
-      expect(await program.ended).toBe(how === 'by SIGKILL' ? 'SIGKILL' : 0)
-      await using _next = await createLocalTheazo()
-      await expect.poll(() => program.left(), patient).toEqual(nothing)
-    },
-  )
-})
+      program.order('dispose')
+      const { statuses } = await program.nextMessage<{ statuses: number[] }>()
+      expect(statuses).toEqual(Array.from({ length: 20 }, () => 502))
+      expect(program.left()).toEqual(nothing)
+      expect(await program.ended).toBe(0)
+    })
+
+    test.each(['by process.exit without a dispose', 'by SIGKILL'])(
+      'whose program ends %s are removed by the next start, also the paused ones',
+      async (how) => {
+        await using program = new Program()
+        await program.start()
+        if (how === 'by SIGKILL') program.kill()
+        else program.order('exit')
+        expect(await program.ended).toBe(how === 'by SIGKILL' ? 'SIGKILL' : 0)
+        await using _next = await createLocalTheazo()
+        await expect.poll(() => program.left(), patient).toEqual(nothing)
+      },
+    )
+  },
+)

@@ -5,14 +5,14 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Language } from '@theazo/core'
 
-/** How a program ended, with what differs from place to place (paths, addresses, process ids) written alike. */
-export interface Ending {
+/** Result of a program. Values that differ between runs (paths, addresses, process ids) are replaced by fixed text. */
+export interface ProgramResult {
   stdout: string
   stderr: string
   exitCode: number
 }
 
-/** A program, and what it reads. */
+/** A program and its standard input. */
 export interface Program {
   title: string
   code: string
@@ -29,7 +29,7 @@ const interpreters: Record<Language, { command: string[]; name: string; separato
   bash: { command: ['/bin/bash'], name: 'main.sh', separator: '#=== ' },
 }
 
-/** Those of `test/fixture`. What has `[stdin]` in its title is given two lines to read. */
+/** The programs of `test/fixture`. A program with `[stdin]` in its title gets two lines of input. */
 export function programsOf(lang: Language): Program[] {
   const text = readFileSync(fileURLToPath(new URL(`../../fixture/${lang}-programs.txt`, import.meta.url)), 'utf8')
   const parts = `\n${text}`.split(`\n${interpreters[lang].separator}`).slice(1)
@@ -40,13 +40,13 @@ export function programsOf(lang: Language): Program[] {
   })
 }
 
-/** Runs a program as a user would, without any sandbox: what the sandbox is to be like. */
-export function runBare(lang: Language, code: string, stdin = ''): Ending {
+/** Runs a program without a sandbox, to compare the sandbox with. */
+export function runUnsandboxed(lang: Language, code: string, stdin = ''): ProgramResult {
   const { command, name } = interpreters[lang]
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bare-'))
   try {
     writeFileSync(join(folder, name), code)
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }') // as the sandbox has it
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }') // as in the sandbox
     const { stdout, stderr, status, signal } = spawnSync(command[0] ?? '', [...command.slice(1), join(folder, name)], {
       cwd: folder,
       env: { PATH: `/usr/bin:/bin:${dirname(process.execPath)}`, HOME: folder, LANG: 'C.UTF-8', TERM: 'dumb' },
@@ -55,7 +55,7 @@ export function runBare(lang: Language, code: string, stdin = ''): Ending {
       maxBuffer: 64 * 1024 * 1024,
     })
     const alike = (text: string): string =>
-      alikeEverywhere(text.replaceAll(join(folder, name), '<main>').replaceAll(folder, '<cwd>'))
+      normalizeVolatileValues(text.replaceAll(join(folder, name), '<main>').replaceAll(folder, '<cwd>'))
     return {
       stdout: alike(stdout),
       stderr: alike(stderr),
@@ -66,25 +66,25 @@ export function runBare(lang: Language, code: string, stdin = ''): Ending {
   }
 }
 
-/** The same of what the sandbox has told. */
-export function alikeInSandbox({ stdout, stderr, exitCode }: Ending): Ending {
-  return { stdout: alikeOurs(stdout), stderr: alikeOurs(stderr), exitCode }
+/** Replaces the same values in a result from the sandbox. */
+export function normalizeSandboxResult({ stdout, stderr, exitCode }: ProgramResult): ProgramResult {
+  return { stdout: normalizeSandboxPaths(stdout), stderr: normalizeSandboxPaths(stderr), exitCode }
 }
 
-/** Node's stack traces also show frames of its own, which depend on how it was started, and marks places by one sign or more. */
-export function withoutFramesOfNode({ stderr, ...ending }: Ending): Ending {
+/** Removes the frames of node itself, which depend on how node was started, and the lines of `^`, which differ in length. */
+export function withoutNodeFrames({ stderr, ...ending }: ProgramResult): ProgramResult {
   const lines = stderr
     .split('\n')
     .filter((line) => !/^\s*(at |\.\.\. \d+ lines)(?!.*<main>)|^node:internal\/|^\s*\^+$/.test(line))
   return { ...ending, stderr: lines.map((line) => line.replace(/<anonymous> \((.*)\)$/, '$1')).join('\n') }
 }
 
-function alikeOurs(text: string): string {
+function normalizeSandboxPaths(text: string): string {
   const paths = /\/run\/theazo\/\d+\/main\.\w+|\/workspace\/main\.ts/g
-  return alikeEverywhere(text.replaceAll(paths, '<main>').replaceAll('/workspace', '<cwd>'))
+  return normalizeVolatileValues(text.replaceAll(paths, '<main>').replaceAll('/workspace', '<cwd>'))
 }
 
-function alikeEverywhere(text: string): string {
+function normalizeVolatileValues(text: string): string {
   return text
     .replaceAll('file://<main>', '<main>')
     .replaceAll(/0x[0-9a-f]+/g, '0x')

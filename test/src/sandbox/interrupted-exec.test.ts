@@ -1,4 +1,4 @@
-// An exec that something else ends: its error carries the output so far (contract, exec).
+// The error of an exec that something else ends contains the output so far (contract, exec).
 import { Theazo, TheazoError, type Agent } from '@theazo/core'
 import { runCode } from '@theazo/core/tools'
 import { listenTheazo, type ListeningTheazo } from '@theazo/server'
@@ -11,7 +11,7 @@ import { StepClock } from '../support/step-clock.ts'
 
 let server: ListeningTheazo
 let theazo: Theazo
-/** Time of the server: deadlines come when a test says so. */
+/** Clock of the server: a test decides when deadlines are reached. */
 const clock = new StepClock()
 beforeAll(async () => {
   server = await listenTheazo({ port: 0, clock })
@@ -27,7 +27,7 @@ const programs = {
     "import { writeFileSync } from 'node:fs'\nconsole.log('Hello'); console.error('odd'); writeFileSync('begun', '')\nsetInterval(() => {}, 1000)",
 } as const
 
-/** Runs until something else ends it. */
+/** Runs code, then ends it with `end`. */
 async function endedBy(
   agent: Agent,
   lang: keyof typeof programs,
@@ -49,27 +49,27 @@ const output = { stdout: 'Hello\n', stderr: 'odd\n', durationMs: expect.any(Numb
 describe.each([
   ['whole', false],
   ['streamed', true],
-])('the error of an exec, answered %s', (_how, isStreamed) => {
-  test.each(['bash', 'typescript'] as const)('has the output until its deadline: %s', async (lang) => {
+])('the error of an exec, returned %s', (_how, isStreamed) => {
+  test.each(['bash', 'typescript'] as const)('contains the output until its deadline: %s', async (lang) => {
     await using agent = await newAgent()
     const error = await endedBy(agent, lang, isStreamed, () => clock.advance(30_000))
     expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, details: { ...output, durationMs: 30_000 } })
   })
 
-  test.each(['bash', 'typescript'] as const)('has the output until its agent was terminated: %s', async (lang) => {
+  test.each(['bash', 'typescript'] as const)('contains the output until its agent was terminated: %s', async (lang) => {
     const agent = await newAgent()
     const error = await endedBy(agent, lang, isStreamed, () => agent.terminate())
     expect(error).toMatchObject({ code: 'conflict', details: { ...output, reason: 'interrupted' } })
   })
 
-  test('has the output until a limit was reached', async () => {
+  test('contains the output until a cap was reached', async () => {
     const session = await theazo.sessions.create({ userId: 'capped', limits: { maxComputeMinutes: 10 } })
     await using agent = await session.agents.create()
     const error = await endedBy(agent, 'bash', isStreamed, () => session.update({ limits: { maxComputeMinutes: 0 } }))
     expect(error).toMatchObject({ code: 'session_limit_exceeded', details: output })
   })
 
-  test.runIf(process.getuid?.() === 0)('has the output until its sandbox broke down', async () => {
+  test.runIf(process.getuid?.() === 0)('contains the output until its sandbox failed', async () => {
     await using agent = await newAgent()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
     const error = await endedBy(agent, 'bash', isStreamed, () => {
@@ -79,7 +79,7 @@ describe.each([
   })
 })
 
-test('long output is cut to its head and its tail, at whole characters', async () => {
+test('long output in an error is cut to its start and its end, at whole characters', async () => {
   await using agent = await newAgent()
   const code = 'echo first; for i in $(seq 60000); do printf é; done; echo last; touch begun; sleep 60'
   const error = await endedBy(agent, 'bash', false, () => clock.advance(30_000), code)
@@ -89,7 +89,7 @@ test('long output is cut to its head and its tail, at whole characters', async (
   expect(Buffer.byteLength(stdout)).toBeGreaterThan(60 * 1024)
 })
 
-test('code that did not run has no output in its error', async () => {
+test('the error of code that did not run contains no output', async () => {
   await using agent = await newAgent()
   await agent.pause()
   const error = await agent.exec('bash', 'echo Hello').catch((thrown: unknown) => thrown)
@@ -97,7 +97,7 @@ test('code that did not run has no output in its error', async () => {
   expect(TheazoError.isInstance(error) && error.details).toBeUndefined()
 })
 
-test('a model that runs code for too long reads what it printed, and names no route', async () => {
+test('the tool result of code that runs too long contains its output, and no API route', async () => {
   await using agent = await newAgent()
   const running = runCode.run({ language: 'bash', code: programs.bash, timeoutSeconds: 30 }, { sandbox: agent })
   await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
@@ -108,7 +108,7 @@ test('a model that runs code for too long reads what it printed, and names no ro
   expect(result.text).not.toContain('/exec')
 })
 
-test.runIf(process.getuid?.() === 0)('the time in which a cold sandbox starts does not count', async () => {
+test.runIf(process.getuid?.() === 0)('the start of a cold sandbox does not count as run time', async () => {
   using bubblewrap = slowBubblewrap()
   const bin = `${root}/packages/server/dist/bin.js`
   await using slow = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--pool', '0', '--json'], {

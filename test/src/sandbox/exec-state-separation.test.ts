@@ -1,8 +1,8 @@
-// Nothing of an exec but its files is seen by the next one.
+// An exec sees nothing of earlier execs except files.
 import { Theazo, type Agent, type Language } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { settings } from './sandbox-settings.ts'
+import { interpreterSettings } from './warm-interpreter-settings.ts'
 
 const look: Record<Language, string> = {
   python: `
@@ -58,7 +58,7 @@ set +B; cd /tmp; umask 0; ulimit -n 100; ulimit -t 50; renice 15 $$ > /dev/null;
 sleep 60 & disown; echo done`,
 }
 
-describe.each(settings)('interpreters %s', (_when, sandbox) => {
+describe.each(interpreterSettings)('interpreters: %s', (_when, sandbox) => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -68,7 +68,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
   afterAll(() => local[Symbol.asyncDispose]())
 
   test.each(['python', 'typescript', 'bash'] as const)(
-    'a %s exec sees nothing that one before it has changed',
+    'a %s exec does not see changes of an earlier exec',
     async (lang) => {
       const before = await agent.exec(lang, look[lang])
       expect(before).toMatchObject({ exitCode: 0, stderr: '' })
@@ -80,9 +80,9 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     },
   )
 
-  test.each(['python', 'typescript', 'bash'] as const)('in the same %s exec the changes are seen', async (lang) => {
+  test.each(['python', 'typescript', 'bash'] as const)('a %s exec sees its own changes (control)', async (lang) => {
     const clean = (await agent.exec(lang, look[lang])).stdout
-    // TypeScript takes an import once.
+    // TypeScript allows an import only once.
     const code = `${dirty[lang].replace(/^import .*node:fs.*$/m, '')}\n${look[lang].replace('import { ', 'import { openSync, ')}`
     const { stdout, exitCode } = await agent.exec(lang, lang === 'typescript' ? code : `${dirty[lang]}\n${look[lang]}`)
     expect(exitCode).toBe(0)
@@ -108,7 +108,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     expect(new Set(numbers).size).toBe(numbers.length)
   })
 
-  test('execs at the same time do not see each other either', async () => {
+  test('concurrent execs do not see each other', async () => {
     const outputs = await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
         agent.exec(
@@ -121,7 +121,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
   })
 })
 
-test('a bash that has waited starts as one that is started when it is asked for', async () => {
+test('a warm Bash starts in the same state as a new one', async () => {
   await using local = await createLocalTheazo()
   await using agent = await (await new Theazo(local).sessions.forUser('waiting')).agents.create()
   const code = `echo "$? $# $- $SECONDS $SHLVL [$_] $0"; ${look.bash}
@@ -131,7 +131,7 @@ declare -p | sed -n 's/^declare \\(-[^ ]* [A-Za-z_]*\\).*/\\1/p' | sort`
     const [path = ''] = /\/run\/theazo\/\d+/.exec(stdout) ?? []
     return { path, lines: stdout.replace(path, '').split('\n') }
   }
-  // What waits has been started with the environment of most execs, so that it is not for this one.
+  // Warm interpreters have the usual environment, so this exec with another one starts a new interpreter.
   const asked = await start({ ASKED: '1' })
   let waited = await start()
   await expect.poll(async () => (waited = await start()).path).toMatch(/^\/run\/theazo\/0/)
