@@ -1,5 +1,5 @@
-// The longest execs, over a port, by a client whose options are the default ones. In the suite the server's time is
-// moved; `pnpm soak core-exec-time` waits for it.
+// The longest execs, over a port, with default client options. The suite moves the server's clock; `pnpm soak
+// client/exec-time` waits.
 import { ServerTimeoutError, Theazo } from '@theazo/core'
 import { listenTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
@@ -8,7 +8,7 @@ import { StepClock } from '../support/step-clock.ts'
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 
 test(
-  "an exec that is too long ends with the server's own time limit, one of 119 s does not",
+  'an exec that runs too long ends at the time limit of the server, and one of 119 s does not',
   { timeout: 180_000 },
   async () => {
     const clock = isSoak ? undefined : new StepClock()
@@ -28,7 +28,7 @@ test(
     clock?.advance(1_000)
     expect(await tooLong).toMatchObject({ name: 'ServerTimeoutError', code: 'timeout', status: 504 })
     expect(ServerTimeoutError.isInstance(await tooLong)).toBe(true)
-    // The sandbox is kept.
+    // The sandbox continues.
     expect(await agent.exec('bash', 'echo here')).toMatchObject({ stdout: 'here\n' })
   },
 )

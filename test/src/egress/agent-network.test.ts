@@ -44,7 +44,10 @@ function socketsOf(isRoot: boolean, pid: number | undefined): string[] {
 }
 const known = { uid: 0 }
 
-/** The forwarder passes connections on: it is the child of pid 1 with the priority of code; reapers have the supervisor's priority. */
+/**
+ * The forwarder passes connections on: it is the child of pid 1 with the priority of code; reapers have the
+ * supervisor's priority.
+ */
 const findForwarder = `
 import os
 def is_forwarder(pid):
@@ -214,7 +217,10 @@ for what in 'fd', 'mem', 'environ', 'maps':
     ])
   })
 
-  /** Host pid of the forwarder with this pid in the sandbox. For a plain user's server several may match, all equivalent. */
+  /**
+   * Host pid of the forwarder with this pid in the sandbox. For a plain user's server several may match, all
+   * equivalent.
+   */
   function hostPidOf(inside: number): string | undefined {
     return processesOf(isRoot ? uidOf(agent) : known.uid).find((pid) => {
       const nice = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]

@@ -1,4 +1,5 @@
-// The egress proxy is replaced by programs that act as if an attacker controlled its process. The server must stay unharmed.
+// The egress proxy is replaced by programs that act as if an attacker controlled its process. The server must stay
+// unharmed.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

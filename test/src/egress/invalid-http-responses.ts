@@ -1,4 +1,7 @@
-/** One action of a peer: a string is sent, one byte per character; a number is a pause in ms; `loop` is sent until the end. */
+/**
+ * One action of a peer: a string is sent, one byte per character; a number is a pause in ms; `loop` is sent until the
+ * end.
+ */
 export type Step = string | number | { loop: string; everyMs: number }
 
 /** A response that breaks HTTP, sent by an allowed host through the proxy. */

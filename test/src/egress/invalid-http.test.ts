@@ -1,4 +1,5 @@
-// Invalid HTTP against the egress proxy, from hosts and from code. Each case ends one connection and affects nothing else.
+// Invalid HTTP against the egress proxy, from hosts and from code. Each case ends one connection and affects nothing
+// else.
 import { readdirSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

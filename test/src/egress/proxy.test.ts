@@ -1,4 +1,5 @@
-// The egress proxy alone. A network namespace stands in for the internet; the test connects to its socket as a sandbox would.
+// The egress proxy alone. A network namespace stands in for the internet; the test connects to its socket as a sandbox
+// would.
 import { request, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

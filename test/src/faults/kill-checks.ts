@@ -100,7 +100,10 @@ async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answe
   }
 }
 
-/** Each session of the load has one agent. Whether it has a sandbox depends on the time of the kill; it never stays booting. */
+/**
+ * Each session of the load has one agent. Whether it has a sandbox depends on the time of the kill; it never stays
+ * booting.
+ */
 async function checkAgentMadeOnce(wire: KillWire, { mode, path, body }: Call, answer: Answer): Promise<void> {
   expectStatus(answer, 200, 201)
   expect(['idle', 'failed']).toContain(answer.body.status)

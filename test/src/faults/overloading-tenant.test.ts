@@ -1,5 +1,7 @@
-// Attacks from one tenant: its key sends costly requests without pause, while the execs of another key are measured. The
-// suite runs ten seconds and asserts that no exec fails; `pnpm soak faults/overloading-tenant` runs an hour and records times.
+// Attacks from one tenant: its key sends costly requests without pause, while the execs of another key are measured.
+// The
+// suite runs ten seconds and asserts that no exec fails; `pnpm soak faults/overloading-tenant` runs an hour and records
+// times.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -34,7 +36,9 @@ async function measured(agent: Agent, untilMs: number): Promise<number[]> {
   return times
 }
 
-/** Attacks from a separate process, so that it does not delay the measured execs. @returns the number of requests sent. */
+/**
+ * Attacks from a separate process, so that it does not delay the measured execs. @returns the number of requests sent.
+ */
 async function attack(options: HostileOptions): Promise<number> {
   const program = join(root, 'test/fixture/overloading-tenant.ts')
   const child = spawn(process.execPath, [program, JSON.stringify(options)], { stdio: ['ignore', 'pipe', 'inherit'] })

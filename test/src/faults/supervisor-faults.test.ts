@@ -1,4 +1,5 @@
-// Parts of a running sandbox are killed, stopped or send false frames at random: each exec is answered, and nothing remains.
+// Parts of a running sandbox are killed, stopped or send false frames at random: each exec is answered, and nothing
+// remains.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -101,7 +102,10 @@ async function settled(pid: number): Promise<void> {
     .toBe(true)
 }
 
-/** Makes a folder with a wrapper around bubblewrap, for the front of PATH. All users may write there: files control the wrapper. */
+/**
+ * Makes a folder with a wrapper around bubblewrap, for the front of PATH. All users may write there: files control the
+ * wrapper.
+ */
 function lyingBubblewrap(): string {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-lying-'))
   chmodSync(folder, 0o777)

@@ -1,4 +1,5 @@
-// Code that writes frames of the supervisor protocol (packages/server/src/compute/local/inside/wire.py) cannot change an exec.
+// Code that writes frames of the supervisor protocol (packages/server/src/compute/local/inside/wire.py) cannot change
+// an exec.
 import { expect, test } from 'vitest'
 import { onEachServer, say } from '../support/each-server.ts'
 

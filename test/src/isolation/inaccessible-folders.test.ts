@@ -1,4 +1,5 @@
-// Code repeatedly removes all permissions from files that other execs of its agent need. These execs run, or fail with a clear error.
+// Code repeatedly removes all permissions from files that other execs of its agent need. These execs run, or fail with
+// a clear error.
 import { expect, test } from 'vitest'
 import type { Agent, Language } from '@theazo/core'
 import { allUsable, onEachServer, usable } from '../support/each-server.ts'

@@ -1,4 +1,5 @@
-// Code without network access reaches nothing. All targets listen in a network namespace of this test, so no packet can leave it.
+// Code without network access reaches nothing. All targets listen in a network namespace of this test, so no packet can
+// leave it.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// Code plants files that interpreters load by themselves. They run only where the language of the user's program looks for them.
+// Code plants files that interpreters load by themselves. They run only where the language of the user's program looks
+// for them.
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
 import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'

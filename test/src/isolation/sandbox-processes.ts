@@ -14,7 +14,9 @@ export interface SandboxProcess {
   status: (name: string) => string
 }
 
-/** All processes of an agent's sandbox, its pid 1 first. Leaves a `sleep` process in it, which identifies the sandbox. */
+/**
+ * All processes of an agent's sandbox, its pid 1 first. Leaves a `sleep` process in it, which identifies the sandbox.
+ */
 export async function processesOfAgent(agent: Agent): Promise<SandboxProcess[]> {
   const mark = `1000.${randomInt(1_000_000_000)}`
   await agent.exec('bash', leave(`sleep ${mark}`))

@@ -1,4 +1,5 @@
-// Kernel resources that all processes of the machine share: code is refused, or its use is counted for its agent. See SECURITY.md.
+// Kernel resources that all processes of the machine share: code is refused, or its use is counted for its agent. See
+// SECURITY.md.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'

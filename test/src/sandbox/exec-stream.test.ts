@@ -1,4 +1,5 @@
-// A streamed exec with an `Idempotency-Key`: whatever interrupts it, its code never runs twice (contract, `exec-stream`).
+// A streamed exec with an `Idempotency-Key`: whatever interrupts it, its code never runs twice (contract,
+// `exec-stream`).
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

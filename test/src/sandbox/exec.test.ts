@@ -247,7 +247,9 @@ test('at the deadline all processes are killed, the exec fails with 504, and the
   expect(stdout).toBe('dead\n')
 })
 
-/** Bash that starts a process which repeatedly writes the time, waits until it writes, or waits until it has stopped. */
+/**
+ * Bash that starts a process which repeatedly writes the time, waits until it writes, or waits until it has stopped.
+ */
 const ticks = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" &'
 const untilTicking = 'until [[ -e tick ]]; do sleep 0.02; done'
 const untilStill = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'

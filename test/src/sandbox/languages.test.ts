@@ -16,7 +16,10 @@ import { interpreterSettings } from './warm-interpreter-settings.ts'
 
 const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = isSoak ? 100 : 10
-/** Without warm interpreters only every n-th program runs: the results differ little, and the runs take most of the time. */
+/**
+ * Without warm interpreters only every n-th program runs: the results differ little, and the runs take most of the
+ * time.
+ */
 const share = isSoak ? 1 : 4
 
 const bare = new Map<string, ProgramResult>()

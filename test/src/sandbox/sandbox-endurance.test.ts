@@ -1,4 +1,5 @@
-// One sandbox is used for a long time: memory, processes and descriptors do not grow in the server, the sandbox or the machine.
+// One sandbox is used for a long time: memory, processes and descriptors do not grow in the server, the sandbox or the
+// machine.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Language } from '@theazo/core'

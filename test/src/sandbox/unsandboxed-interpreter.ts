@@ -71,7 +71,10 @@ export function normalizeSandboxResult({ stdout, stderr, exitCode }: ProgramResu
   return { stdout: normalizeSandboxPaths(stdout), stderr: normalizeSandboxPaths(stderr), exitCode }
 }
 
-/** Removes the frames of node itself, which depend on how node was started, and the lines of `^`, which differ in length. */
+/**
+ * Removes the frames of node itself, which depend on how node was started, and the lines of `^`, which differ in
+ * length.
+ */
 export function withoutNodeFrames({ stderr, ...ending }: ProgramResult): ProgramResult {
   const lines = stderr
     .split('\n')

@@ -1,4 +1,4 @@
-// What the client does on a server of the bare reference, which tells no extension and has none.
+// The client on a server that implements the reference without extensions.
 import { type Agent, type Feature, type Session, Theazo } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { collect } from '../support/collect.ts'
@@ -16,14 +16,14 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** Method and path of what is sent while the work runs. */
+/** Method and path of the requests that are sent while the work runs. */
 async function sentBy(work: () => Promise<unknown>): Promise<string[]> {
   const from = server.requests.length
   await work()
   return server.requests.slice(from).map(({ method, path }) => `${method} ${path}`)
 }
 
-describe('without the extension the call is refused and nothing is sent', () => {
+describe('without its extension a call is refused, and nothing is sent', () => {
   test.for<[string, Feature, (subject: { session: Session; theazo: Theazo; agent: Agent }) => Promise<unknown>]>([
     ['an agent with a name', 'agents', ({ session }) => session.agents.create({ name: 'x' })],
     ['an agent with metadata', 'agents', ({ session }) => session.agents.create({ metadata: { a: 1 } })],
@@ -54,7 +54,7 @@ describe('without the extension the call is refused and nothing is sent', () => 
     ['agents of a session', 'sessions', ({ session }) => session.agents.list().page()],
     ['a task', 'tasks', ({ agent }) => agent.tasks.get('task_1')],
     ['cancelling a task', 'tasks', ({ agent }) => agent.tasks.cancel('task_1')],
-  ])('a route of its own is told apart from an id that is none: %s', async ([, feature, call]) => {
+  ])('a missing route is distinguished from an unknown id: %s', async ([, feature, call]) => {
     await expect(call({ session, agent })).rejects.toMatchObject({
       name: 'NotSupportedError',
       details: { feature },
