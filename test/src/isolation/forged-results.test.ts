@@ -2,19 +2,19 @@
 //
 // Names that the runtime, or an interpreter that it starts, looks up in folders that code can write to:
 //
-// | name | held (not used by the runtime) or accepted |
+// | name | blocked or accepted |
 // | --- | --- |
-// | /workspace/main.ts, main.ts.js, main.ts/index.js | held: node's entry is below /opt/theazo, which is read-only |
-// | the same for a worker or a fork of the program | held: the entry is compared before links are followed |
-// | package.json of /workspace and / | held: the runtime sets the format of the program; / is read-only |
-// | sitecustomize, usercustomize in /workspace and ~/.local | held: not imported, with any environment |
-// | lines of code in ~/.local/…/*.pth | held: only the folders that they name are used |
-// | encodings and other modules that Python starts with | held: PYTHONPATH is set after the start |
-// | modules of the file program (json, stat, …) | held: its path contains only Python's own folders |
-// | BASH_ENV, ENV, ~/.bashrc and the like | held: no such variable, and the shell is not interactive (planted-files.test.ts) |
-// | names below /tmp | held: the runtime looks up nothing there |
-// | interpreters by their names in /workspace, ~, /tmp | held: absolute paths below /usr and /opt (planted-files.test.ts) |
-// | /run/theazo/N | held: Landlock (kernel 5.19); code that is read is not opened twice |
+// | /workspace/main.ts, main.ts.js, main.ts/index.js | blocked: node's entry is below /opt/theazo, which is read-only |
+// | the same for a worker or a fork of the program | blocked: the entry is compared before links are followed |
+// | package.json of /workspace and / | blocked: the runtime sets the format of the program; / is read-only |
+// | sitecustomize, usercustomize in /workspace and ~/.local | blocked: not imported, with any environment |
+// | lines of code in ~/.local/…/*.pth | blocked: only the folders that they name are used |
+// | encodings and other modules that Python starts with | blocked: PYTHONPATH is set after the start |
+// | modules of the file program (json, stat, …) | blocked: its path contains only Python's own folders |
+// | BASH_ENV, ENV, ~/.bashrc and the like | blocked: no such variable, and the shell is not interactive (planted-files) |
+// | names below /tmp | blocked: the runtime looks up nothing there |
+// | interpreters by their names in /workspace, ~, /tmp | blocked: absolute paths below /usr and /opt (planted-files) |
+// | /run/theazo/N | blocked: Landlock (kernel 5.19); code that is read is not opened twice |
 // | NODE_OPTIONS, PYTHON… of an exec's own `env` | accepted: the caller requests them |
 // | json.py beside the program, node_modules, imported | accepted: as beside any program; code asks for its own modules |
 // | python3, node or bash that code itself starts | accepted: they start as usual, with PYTHONPATH |
