@@ -69,7 +69,7 @@ describe('a user whose id is a dot segment', () => {
     })
     expect(response.status).toBe(422)
     expect(await response.json()).toMatchObject({
-      error: { details: { fields: { userId: [expect.stringContaining('no path can name it')] } } },
+      error: { details: { fields: { userId: [expect.stringContaining('a URL path cannot contain it')] } } },
     })
   })
 

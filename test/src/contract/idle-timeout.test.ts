@@ -98,7 +98,7 @@ describe('an agent that nobody uses', () => {
     await expect.poll(() => statusOf(mocked, id)).toBe('terminated')
     expect((await agentOf(mocked, id)).reason).toBe('It was idle for 900 s (idleTimeout).')
 
-    const because = `Agent ${id} is terminated: it was idle for 900 s (idleTimeout). Create another one.`
+    const because = `Agent ${id} is terminated: it was idle for 900 s (idleTimeout). Create another agent.`
     for (const answer of [
       await exec(mocked, id, 'true'),
       await mocked.post(`/agents/${id}/run`, { task: 'x' }),
@@ -412,12 +412,12 @@ describe('idleTimeout', () => {
     [{ action: 'pause' }, 'idleTimeout.seconds', wholeSeconds],
     [{ seconds: 60, action: 'stop' }, 'idleTimeout.action', "must be 'terminate' or 'pause'"],
     [{ seconds: 60 }, 'idleTimeout.action', "must be 'terminate' or 'pause'"],
-    [{ second: 60, action: 'pause' }, 'idleTimeout', "must have no field 'second'; did you mean 'seconds'?"],
-    [{ seconds: 60, actoin: 'pause' }, 'idleTimeout', "must have no field 'actoin'; did you mean 'action'?"],
+    [{ second: 60, action: 'pause' }, 'idleTimeout', "has an unknown field 'second'; did you mean 'seconds'?"],
+    [{ seconds: 60, actoin: 'pause' }, 'idleTimeout', "has an unknown field 'actoin'; did you mean 'action'?"],
     [
       { ...toPause, actions: 1, x: 1 },
       'idleTimeout',
-      "must have no field 'actions' (and 1 more); did you mean 'action'?",
+      "has an unknown field 'actions' (and 1 more); did you mean 'action'?",
     ],
   ])('%j is refused', async (idleTimeout, field, message) => {
     const path = `/sessions/${await newSession(mocked)}/agents`

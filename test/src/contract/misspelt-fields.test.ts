@@ -32,7 +32,7 @@ describe.each(limitRoutes)('limits of %s', (_, send) => {
   ])('refuse %j', async (limits, field, unknown, nearest) => {
     const answer = await send(limits)
     expectFields(answer, field)
-    const says = `must have no field '${unknown}'; did you mean '${nearest}'?`
+    const says = `has an unknown field '${unknown}'; did you mean '${nearest}'?`
     expect(answer.body.error.details.fields[field]).toEqual([says])
   })
 

@@ -103,7 +103,7 @@ describe('the SDK', () => {
     expect((await agent.files.list()).map(({ name }: { name: string }) => name)).toEqual(['made.txt'])
     await expect(session.agents.create({ compute: 'go' })).rejects.toMatchObject({
       status: 422,
-      message: "compute: must be an object, or 'python' or 'node': a sandbox here has both, and no Go",
+      message: "compute: must be an object, 'python' or 'node': every sandbox has both; Go is not available",
     })
   })
 

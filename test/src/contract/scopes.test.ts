@@ -300,7 +300,7 @@ describe('theazo-server keys', () => {
     for (const { apiKey } of [a, b]) expect(await statusOf(server.url, apiKey)).toBe(200)
     const revoked = await keys('revoke', a.keyId)
     expect(revoked).toMatchObject({ code: 0, err: '' })
-    expect(revoked.out).toContain(`${a.keyId} is accepted no more`)
+    expect(revoked.out).toContain(`${a.keyId} is no longer accepted`)
     expect([await statusOf(server.url, a.apiKey), await statusOf(server.url, b.apiKey)]).toEqual([401, 200])
     const listed = async () => JSON.parse((await keys('list', '--json')).out)
     const first = await listed()
@@ -371,27 +371,30 @@ describe('theazo-server keys', () => {
     [['create', '--plan', 'team'], /--live or --test/],
     [['create', '--live', '--test', '--plan', 'team'], /--live or --test/],
     [['create', '--test'], /--plan: free, cloud, team, enterprise/],
-    [['create', '--test', '--plan', 'gold'], /--plan is one of .*, not gold/],
-    [['create', '--test', '--plan', 'team', '--rpm', '0'], /--rpm is a number from 1 to \d+, not 0/],
-    [['create', '--test', '--plan', 'team', '--rpm', '1e3'], /--rpm is a number .* not 1e3/],
+    [['create', '--test', '--plan', 'gold'], /--plan must be one of .*, not gold/],
+    [['create', '--test', '--plan', 'team', '--rpm', '0'], /--rpm must be a number from 1 to \d+, not 0/],
+    [['create', '--test', '--plan', 'team', '--rpm', '1e3'], /--rpm must be a number .* not 1e3/],
     [['create', '--test', '--plan', 'team', '--rpm', '-1'], /--rpm/],
     [['create', '--test', '--plan', 'team', '--rpm', '99999999999'], /--rpm/],
-    [['create', '--test', '--plan', 'team', '--scopes', 'write'], /--scopes is one of read, exec, admin, not write/],
+    [
+      ['create', '--test', '--plan', 'team', '--scopes', 'write'],
+      /--scopes must be one of read, exec, admin, not write/,
+    ],
     [['create', '--test', '--plan', 'team', '--scopes', ''], /--scopes/],
     [['create', '--test', '--plan', 'team', '--scopes', 'read,,exec'], /--scopes/],
-    [['create', '--test', '--plan', 'team', '--project', ''], /--project is 1 to 64/],
-    [['create', '--test', '--plan', 'team', '--project', '../x y'], /--project is 1 to 64 .* not \.\.\/x y/],
+    [['create', '--test', '--plan', 'team', '--project', ''], /--project must be 1 to 64/],
+    [['create', '--test', '--plan', 'team', '--project', '../x y'], /--project must be 1 to 64 .* not \.\.\/x y/],
     [['create', '--test', '--plan', 'team', '--project', 'x'.repeat(65)], /--project/],
     [['create', '--test', '--plan', 'team', '--nope'], /--nope/],
     [['create', '--test=yes', '--plan', 'team'], /--test/],
     [['create', '--test', '--plan'], /--plan/],
-    [['create', 'more', '--test', '--plan', 'team'], /keys takes create, list, or revoke ID, not create more/],
-    [['revoke'], /keys takes create, list, or revoke ID, not revoke/],
+    [['create', 'more', '--test', '--plan', 'team'], /keys needs create, list or revoke ID, not create more/],
+    [['revoke'], /keys needs create, list or revoke ID, not revoke/],
     [['revoke', 'key_none'], /There is no key key_none; "keys list" shows/],
-    [['revoke', 'a', 'b'], /keys takes/],
-    [['list', 'more'], /keys takes/],
-    [['toString'], /keys takes/],
-    [[], /keys takes create, list, or revoke ID, not nothing/],
+    [['revoke', 'a', 'b'], /keys needs/],
+    [['list', 'more'], /keys needs/],
+    [['toString'], /keys needs/],
+    [[], /keys needs create, list or revoke ID, not nothing/],
   ])('bad arguments are told by their name, change nothing and end with 1: %j', async (args, says) => {
     const { code, out, err } = await cli('keys', ...args, '--data-dir', served)
     expect([code, out]).toEqual([1, ''])
@@ -409,7 +412,7 @@ describe('theazo-server keys', () => {
       expect(err).toMatch(/is not the data folder of a server/)
     }
     expect(readdirSync(dataDir)).toEqual([])
-    expect((await cli('keys', 'list', '--data-dir', '')).err).toMatch(/--data-dir is a folder/)
+    expect((await cli('keys', 'list', '--data-dir', '')).err).toMatch(/--data-dir must be a folder/)
     expect((await cli('keys', 'list')).err).toMatch(/--data-dir DIR/)
   })
 })

@@ -154,7 +154,7 @@ describe('refused, with the reason and nothing left behind, is', () => {
     expect([statSync(file).size, statSync(file).ino]).toEqual([before.size, before.ino])
     writeFileSync(database, whole)
     const device = server('backup', '--data-dir', original, '--to', folder)
-    expect(device).toMatchObject({ status: 1, stderr: expect.stringContaining('is there, and is not a file') })
+    expect(device).toMatchObject({ status: 1, stderr: expect.stringContaining('exists and is not a file') })
     await using _ = await open(original)
   })
 

@@ -155,7 +155,7 @@ describe('made false', () => {
 
 test('a word that it does not take is refused', () => {
   const { status, stderr } = spawnSync(process.execPath, [bin, 'doctor', folder], { encoding: 'utf8' })
-  expect([status, stderr]).toEqual([1, `theazo-server: doctor takes no ${folder}\n`])
+  expect([status, stderr]).toEqual([1, `theazo-server: doctor accepts no argument ${folder}\n`])
 })
 
 test('idle agents of a data folder are counted, with those that nothing ends', { timeout: 120_000 }, async () => {

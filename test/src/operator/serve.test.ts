@@ -139,20 +139,20 @@ test('what a killed server left in its temporary folder is swept by the next one
 })
 
 test.each([
-  [['serve', '--port', 'x'], '--port is a number from 0 to 65535, not x'],
-  [['serve', '--plan', 'gold'], '--plan is one of free, cloud, team, enterprise, not gold'],
+  [['serve', '--port', 'x'], '--port must be a number from 0 to 65535, not x'],
+  [['serve', '--plan', 'gold'], '--plan must be one of free, cloud, team, enterprise, not gold'],
   [['serve', '--nope'], '--nope'],
   [[], 'the commands are serve, keys, doctor, backup, restore'],
   [['nope'], 'the commands are serve, keys, doctor, backup, restore'],
   [['serve', '--drain-seconds', '-1'], '--drain-seconds'],
-  [['serve', '--idle-timeout', '59'], '--idle-timeout is a number from 60 to 604800, not 59'],
-  [['serve', '--idle-timeout', '60:stop'], '--idle-timeout is SECONDS or SECONDS:pause, not 60:stop'],
-  [['serve', '--project-mib', '0'], '--project-mib is a number from 1 to 1000000, not 0'],
+  [['serve', '--idle-timeout', '59'], '--idle-timeout must be a number from 60 to 604800, not 59'],
+  [['serve', '--idle-timeout', '60:stop'], '--idle-timeout must be SECONDS or SECONDS:pause, not 60:stop'],
+  [['serve', '--project-mib', '0'], '--project-mib must be a number from 1 to 1000000, not 0'],
   [['serve', '--host', '0.0.0.0', '--port', '0'], 'theazo-server keys create'],
   [['keys', 'list'], '--data-dir'],
   [['keys', 'list', '--data-dir', '/nowhere'], 'is not the data folder of a server'],
   [['serve', '--data-dir', '/dev/null/nope'], 'The data folder cannot be used'],
-  [['serve', '--data-dir', ''], '--data-dir is a folder'],
+  [['serve', '--data-dir', ''], '--data-dir must be a folder'],
 ])('bad arguments are told, with exit code 1: %j', (args, says) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   expect([status, stdout]).toEqual([1, ''])
@@ -160,17 +160,21 @@ test.each([
 })
 
 test.each([
-  ['serve', { THEAZO_PORT: 'x' }, 'THEAZO_PORT is a number from 0 to 65535, not x'],
-  ['serve', { THEAZO_PLAN: 'gold' }, 'THEAZO_PLAN is one of free, cloud, team, enterprise, not gold'],
-  ['serve', { THEAZO_IDLE_TIMEOUT: '59' }, 'THEAZO_IDLE_TIMEOUT is a number from 60 to 604800, not 59'],
-  ['serve', { THEAZO_IDLE_TIMEOUT: '60:stop' }, 'THEAZO_IDLE_TIMEOUT is SECONDS or SECONDS:pause, not 60:stop'],
-  ['serve', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
-  ['serve', { THEAZO_CPU_PERCENT: '1' }, 'THEAZO_CPU_PERCENT is a number from 5 to 100000, not 1'],
-  ['serve', { THEAZO_MOUNT: '/opt/x' }, 'THEAZO_MOUNT is a list of INSIDE=DIR,…, not /opt/x'],
-  ['serve --no-network', { THEAZO_NETWORK_ALLOW: '*' }, 'THEAZO_NETWORK_ALLOW and --no-network exclude each other'],
-  ['serve --port y', { THEAZO_PORT: 'x' }, '--port is a number from 0 to 65535, not y'],
-  ['doctor', { THEAZO_MEMORY_MB: 'x' }, 'THEAZO_MEMORY_MB is a number from 64 to 1048576, not x'],
-  ['keys list', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
+  ['serve', { THEAZO_PORT: 'x' }, 'THEAZO_PORT must be a number from 0 to 65535, not x'],
+  ['serve', { THEAZO_PLAN: 'gold' }, 'THEAZO_PLAN must be one of free, cloud, team, enterprise, not gold'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '59' }, 'THEAZO_IDLE_TIMEOUT must be a number from 60 to 604800, not 59'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '60:stop' }, 'THEAZO_IDLE_TIMEOUT must be SECONDS or SECONDS:pause, not 60:stop'],
+  ['serve', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR must be a folder, not an empty text'],
+  ['serve', { THEAZO_CPU_PERCENT: '1' }, 'THEAZO_CPU_PERCENT must be a number from 5 to 100000, not 1'],
+  ['serve', { THEAZO_MOUNT: '/opt/x' }, 'THEAZO_MOUNT must be a list of INSIDE=DIR,…, not /opt/x'],
+  [
+    'serve --no-network',
+    { THEAZO_NETWORK_ALLOW: '*' },
+    'THEAZO_NETWORK_ALLOW and --no-network exclude each other: give only one',
+  ],
+  ['serve --port y', { THEAZO_PORT: 'x' }, '--port must be a number from 0 to 65535, not y'],
+  ['doctor', { THEAZO_MEMORY_MB: 'x' }, 'THEAZO_MEMORY_MB must be a number from 64 to 1048576, not x'],
+  ['keys list', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR must be a folder, not an empty text'],
 ])('a bad value of a variable is told by its name: %s with %j', (command, variables, says) => {
   const env = { ...process.env, ...variables }
   const { status, stderr } = spawnSync(process.execPath, [bin, ...command.split(' ')], {

@@ -105,8 +105,8 @@ describe('with a browser, web search and a model', () => {
     const refused = await curl('create an agent', live, await live.session())
     expect(refused.error.code).toBe('unprocessable_entity')
     expect(refused.error.details.fields).toEqual({
-      browser: ['is not configured on this server; leave it out or give false'],
-      tools: ["'web_search', 'write_file' not configured on this server; it has 'run_code'"],
+      browser: ['is not configured on this server; omit it or send false'],
+      tools: ["'web_search', 'write_file' are not configured on this server; it has 'run_code'"],
     })
     const { error } = await curl('run', live, await live.agent())
     expect([error.code, Object.keys(error.details.fields)]).toEqual(['unprocessable_entity', ['model']])

@@ -1,28 +1,34 @@
 import type { WireErrorCode } from '@theazo/core'
 import { ApiError, SandboxStartError } from '../errors.ts'
 
-/** Bytes of each stream that an error carries (contract, exec). */
+/** Maximum bytes of each stream in an error (contract, exec). */
 const maxBytes = 64 * 1024
 
-/** Codes of the errors that end a running exec. */
-const endings: ReadonlySet<WireErrorCode> = new Set(['timeout', 'session_limit_exceeded', 'conflict', 'provider_error'])
+/** Codes of errors that end a running exec. */
+const endingCodes: ReadonlySet<WireErrorCode> = new Set([
+  'timeout',
+  'session_limit_exceeded',
+  'conflict',
+  'provider_error',
+])
 
-/** The output of an exec until something else ended it. */
+/** The output of an exec until an error ended it. */
 export interface OutputSoFar {
   stdout: string
   stderr: string
   durationMs: number
 }
 
-/** Adds to an error that ended a running exec what the code had printed; any other error stays as it is. */
+/** Adds the output so far to an error that ended a running exec. Returns any other error unchanged. */
 export function withOutput(error: unknown, { stdout, stderr, durationMs }: OutputSoFar): unknown {
-  if (!(error instanceof ApiError) || !endings.has(error.code) || error.cause instanceof SandboxStartError) return error
+  if (!(error instanceof ApiError) || !endingCodes.has(error.code) || error.cause instanceof SandboxStartError)
+    return error
   const { code, message, status, cause } = error
   const details = { ...error.details, stdout: headAndTail(stdout), stderr: headAndTail(stderr), durationMs }
   return new ApiError(code, message, { status, details, ...(cause !== undefined && { cause }) })
 }
 
-/** The start and the end of a text of more than 64 KiB, with a note of the cut; whole characters. */
+/** A text of at most 64 KiB unchanged; otherwise its head and tail with a note between, without split characters. */
 function headAndTail(text: string): string {
   const bytes = Buffer.from(text)
   if (bytes.length <= maxBytes) return text

@@ -2,24 +2,24 @@ import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 
-/** Something that a pause of its agent waits for: an exec, or a call that lets a task begin or go on. */
-export interface Execution extends Disposable {
-  /** Fires when the server ends it; the reason is the answer. */
+/** A call that a pause of its agent waits for: an exec, or a call that starts or resumes a task. */
+export interface ActiveCall extends Disposable {
+  /** Fires when the server ends the call; the reason is the answer. */
   readonly signal: AbortSignal
   /**
-   * The last check before it works: from here on it counts as a use of the agent.
+   * The last check of the call. From now on it counts as a use of the agent.
    *
-   * @throws {ApiError} 409 where the agent was on its way to pause when this began.
+   * @throws {ApiError} 409 if the agent was being paused when the call began.
    */
   accept(): void
 }
 
-/** What runs in each agent, so that a pause can wait for it and an end can stop it. */
-export class Executions {
+/** The active calls of each agent, so that a pause can wait for them and a termination can stop them. */
+export class AgentActivity {
   readonly #running = new Map<string, Set<AbortController>>()
-  /** Agents on their way to pause, and who waits for their last execution to end. */
+  /** Agents that are being paused, with the function to call when their last active call ends. */
   readonly #pausing = new Map<string, () => void>()
-  /** Agents of which it is being decided whether they end; resolves when that is decided. */
+  /** Agents whose calls are held back; the promise resolves when they may begin. */
   readonly #held = new Map<string, Promise<void>>()
   readonly #idleClocks: IdleClocks
   #onIdle: () => void = () => {}
@@ -28,22 +28,22 @@ export class Executions {
     this.#idleClocks = idleClocks
   }
 
-  /** How many run now. */
+  /** Number of active calls. */
   get count(): number {
     let count = 0
     for (const { size } of this.#running.values()) count += size
     return count
   }
 
-  /** Must come before the agent is read. Waits only while the agent is {@link whileHeld held}. */
-  begin(agentId: string): Execution | Promise<Execution> {
+  /** Registers a call; do so before you read the agent. Waits only while the agent is {@link whileHeld held}. */
+  begin(agentId: string): ActiveCall | Promise<ActiveCall> {
     const held = this.#held.get(agentId)
     return held ? held.then(() => this.begin(agentId)) : this.#begin(agentId)
   }
 
   /**
-   * Nothing begins in the agent during the work, and what wants to waits: it then finds the agent as the work has left
-   * it. So nothing is accepted that the work ends.
+   * Holds back new calls of the agent during the work. They begin after it and see its result, so the work never ends a
+   * call that was accepted.
    */
   async whileHeld<Result>(agentId: string, work: () => Promise<Result>): Promise<Result> {
     const decided = Promise.withResolvers<void>()
@@ -56,7 +56,7 @@ export class Executions {
     }
   }
 
-  #begin(agentId: string): Execution {
+  #begin(agentId: string): ActiveCall {
     const use = this.#idleClocks.use(agentId)
     const controller = new AbortController()
     let running = this.#running.get(agentId)
@@ -80,24 +80,29 @@ export class Executions {
     }
   }
 
-  /** @throws {ApiError} 409 where the agent is on its way to pause. */
+  /** @throws {ApiError} 409 if the agent is being paused. */
   assertNotPausing(agentId: string): void {
     if (!this.#pausing.has(agentId)) return
     throw new ApiError('conflict', `Agent ${agentId} is being paused: resume it first.`)
   }
 
-  /** Resolves when nothing runs any more, or after so long. */
+  /** Resolves when no call is active, or after the timeout. */
   async drained(timeoutMs: number, clock: Clock): Promise<void> {
     if (this.count === 0) return
     await endsWithin(clock, timeoutMs, new Promise<void>((resolve) => (this.#onIdle = resolve)))
   }
 
-  /** Ends all that runs in the agent; each is answered with the reason. */
+  /** Ends all active calls of the agent; the reason is their answer. */
   stop(agentId: string, reason: ApiError): void {
     for (const controller of this.#running.get(agentId) ?? []) controller.abort(reason)
   }
 
-  /** Nothing begins in the agent until the given work has ended. @throws {ApiError} 409 where it is paused already. */
+  /**
+   * Refuses new calls of the agent until the work ends.
+   *
+   * @param work receives a promise that resolves when no call is active.
+   * @throws {ApiError} 409 if the agent is being paused already.
+   */
   async whilePausing<Result>(agentId: string, work: (quiet: Promise<void>) => Promise<Result>): Promise<Result> {
     if (this.#pausing.has(agentId)) throw new ApiError('conflict', `Agent ${agentId} is being paused already.`)
     using _use = this.#idleClocks.use(agentId)

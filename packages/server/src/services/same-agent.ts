@@ -4,16 +4,16 @@ import { isCovered, patternsOf } from '../network/host-pattern.ts'
 import type { AgentRow } from '../store/tables.ts'
 
 /**
- * What the agent that has a name already must have in common with what is asked for under that name (contract, `agents`):
- * what its sandbox is and may reach. What is not asked for is not compared.
+ * Checks that an existing agent fits a request to create an agent with its name (contract, `agents`). Compares the
+ * provider, the model, the browser and the network; fields that the request omits are not compared.
  *
- * @throws {ApiError} 409 that names each field which differs.
+ * @throws {ApiError} 409 that names each different field.
  */
 export function assertSameAgent(row: AgentRow, body: CreateAgentBody & CreateAgentExtensions): void {
   const { compute, model, browser, network } = body
   const fields: Record<string, string[]> = {}
   const differs = (field: string, own: string): void => {
-    fields[field] = [`differs from the agent's own: ${own}`]
+    fields[field] = [`differs from the existing agent: ${own}`]
   }
   if (compute && compute.provider !== row.provider) differs('compute', `provider '${row.provider}'`)
   if (model && model.id !== row.model_id) differs('model', row.model_id === null ? 'no model' : `'${row.model_id}'`)
@@ -27,8 +27,8 @@ export function assertSameAgent(row: AgentRow, body: CreateAgentBody & CreateAge
   if (names.length === 0) return
   throw new ApiError(
     'conflict',
-    `Agent ${row.id} has the name '${row.name}' and another ${names.join(', ')} than was asked for. ` +
-      'Leave that out to get this agent, ask for another name, or terminate the agent first.',
+    `Agent ${row.id} already has the name '${row.name}', with a different ${names.join(', ')}. ` +
+      'Omit those fields to get this agent, choose another name, or terminate the agent first.',
     { details: { agentId: row.id, fields } },
   )
 }
@@ -38,7 +38,7 @@ function ownNetwork({ network }: AgentRow): readonly string[] {
   return own?.allow ?? []
 }
 
-/** True if each list allows what the other allows, however it is written. */
+/** True if both lists allow the same hosts, even if they are written differently. */
 function isSameReach(a: readonly string[], b: readonly string[]): boolean {
   const [one, other] = [patternsOf(a), patternsOf(b)]
   return one.every((pattern) => isCovered(other, pattern)) && other.every((pattern) => isCovered(one, pattern))
