@@ -50,9 +50,9 @@ test('a misspelt field is named before the one that it leaves out', async () => 
 })
 
 test.each([
-  [{ network: { alow: ['example.com'] } }, 'network', "no field 'alow'; did you mean 'allow'?"],
-  [{ network: { allow: [], deny: ['example.com'] } }, 'network', "no field 'deny'; did you mean 'allow'?"],
-  [{ idleTimeout: { seconds: 60, action: 'pause', idle: 1 } }, 'idleTimeout', "no field 'idle'"],
+  [{ network: { alow: ['example.com'] } }, 'network', "unknown field 'alow'; did you mean 'allow'?"],
+  [{ network: { allow: [], deny: ['example.com'] } }, 'network', "unknown field 'deny'; did you mean 'allow'?"],
+  [{ idleTimeout: { seconds: 60, action: 'pause', idle: 1 } }, 'idleTimeout', "unknown field 'idle'"],
 ])('an agent is not made with %j', async (body, field, says) => {
   const answer = await mocked.post(`/sessions/${sessionId}/agents`, body)
   expect([answer.status, answer.body.error.details.fields[field]?.[0]]).toEqual([422, expect.stringContaining(says)])
