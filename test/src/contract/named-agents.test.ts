@@ -101,6 +101,6 @@ test('the client rejects with ConflictError, whose details name the field', asyn
   const asked = session.agents.create({ name: 'main', network: { allow: ['example.com'] } })
   await expect(asked).rejects.toMatchObject({
     name: 'ConflictError',
-    details: { agentId: agent.id, fields: { network: ["differs from the existing agent: it reaches nothing"] } },
+    details: { agentId: agent.id, fields: { network: ['differs from the existing agent: it reaches nothing'] } },
   })
 })
