@@ -49,9 +49,8 @@ export async function installPackedPackages(): Promise<string> {
 
 function install(folder: string): void {
   const tarballs = join(folder, 'tarballs')
-  for (const name of readdirSync(join(root, 'packages'))) {
-    execFileSync('pnpm', ['pack', '--pack-destination', tarballs], { cwd: join(root, 'packages', name), stdio: 'pipe' })
-  }
+  const pack = ['-r', '--filter', './packages/*', 'pack', '--pack-destination', tarballs]
+  execFileSync('pnpm', pack, { cwd: root, stdio: 'pipe' })
   const packed = readdirSync(tarballs).map((file) => [
     file.replace(/^theazo-(.*)-\d+\.\d+\.\d+\.tgz$/, '@theazo/$1'),
     `file:tarballs/${file}`,
