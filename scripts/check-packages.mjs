@@ -1,4 +1,4 @@
-// Packs every published package as npm would get it, and checks the tarballs: publint for the manifest, attw for types.
+// Packs every published package and checks the tarballs that npm would receive: publint checks the manifest, attw the types.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ try {
     exec('publint', ['run', path, '--strict'])
     exec('attw', ['--profile', 'esm-only', path])
   }
-  console.log(`${names.length} packages pack, and their manifests and types hold`)
+  console.log(`${names.length} packages packed; their manifests and types are valid`)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

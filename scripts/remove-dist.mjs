@@ -1,4 +1,4 @@
-// Removes the dist/ of the package that is built: a module whose source is gone must not be packed.
+// Removes dist/ of the current package before its build, so that no module of a deleted source file is packed.
 import { rmSync } from 'node:fs'
 
 rmSync('dist', { recursive: true, force: true })

@@ -1,4 +1,4 @@
-// What `npm start`, `npm run serve` and `npm test` run: the set-up where it is needed, then the program.
+// The entry of `npm start`, `npm run serve` and `npm test`: runs the setup if it is needed, then the program.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -19,7 +19,7 @@ const programs = {
     const checkCode = await pnpm('run', 'check')
     const tests = await runTests(args)
     const failed = tests.failed + (checkCode === 0 ? 0 : 1)
-    if (checkCode !== 0) console.log('pnpm check failed; the reason is above.')
+    if (checkCode !== 0) console.log('pnpm check failed; its output above states the reason.')
     console.log(`${tests.passed} passed, ${failed} failed${tests.skipped > 0 ? `, ${tests.skipped} skipped` : ''}`)
     return failed === 0 ? 0 : 1
   },
@@ -48,7 +48,7 @@ async function runTests(args) {
       testResults,
     } = JSON.parse(readFileSync(path, 'utf8'))
     printSlowest(testResults)
-    // An error outside every test (a file that does not load) fails the run without failing a test.
+    // An error outside the tests (a file that does not load) fails the run although no test has failed.
     const failed = exitCode !== 0 && numFailedTests === 0 ? 1 : numFailedTests
     return { passed, failed, skipped: numPendingTests + numTodoTests }
   } finally {
@@ -56,7 +56,7 @@ async function runTests(args) {
   }
 }
 
-/** Where the time went: a new test pays for its seconds. */
+/** Prints the ten slowest test files, so that the cost of a new test is visible. */
 function printSlowest(files) {
   const timed = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }))
   const slowest = timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10)

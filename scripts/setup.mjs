@@ -1,5 +1,5 @@
-// Makes a fresh machine ready: system packages, pnpm's install, the build. Says everything on standard error.
-// Runs on the machine's own Node (20 or newer) with nothing installed, so it is plain JavaScript without dependencies.
+// Sets up a fresh machine: system packages, `pnpm install`, the build. All its output goes to standard error.
+// It runs on the machine's Node (20 or newer) before anything is installed, so it is plain JavaScript without dependencies.
 import { createHash } from 'node:crypto'
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
@@ -7,22 +7,21 @@ import { fileURLToPath } from 'node:url'
 import { run } from './run-process.mjs'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
-/** Node 24, a dev dependency: everything but these scripts runs on it. */
+/** Node 24, a dev dependency. Everything except these scripts runs on it. */
 export const node = join(root, 'node_modules/node/bin/node')
 
 const stampPath = join(root, 'node_modules/.cache/theazo-setup')
 const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** What went wrong, in words for whoever typed the command. */
+/** An error whose message tells the user how to continue; it is printed without a stack trace. */
 export class SetupFailure extends Error {}
 
-/** Runs pnpm at the pinned version, without installing it globally. */
+/** Runs the pinned version of pnpm, without a global installation. */
 export function pnpm(...args) {
-  // npm's own flags in the environment (`npm test --silent`) are not meant for pnpm.
   return run('npx', ['--yes', packageManager, ...args], { cwd: root, stdout: 'stderr' })
 }
 
-/** @param {{ forTests: boolean }} options forTests: also what only the suites need. */
+/** @param {{ forTests: boolean }} options `forTests: true` also installs the system packages that only tests need. */
 export async function setUp({ forTests }) {
   if (process.platform !== 'linux') {
     throw new SetupFailure(`The local sandbox needs Linux; this is ${process.platform}. Use a Linux VM or container.`)
@@ -32,51 +31,53 @@ export async function setUp({ forTests }) {
   if (isBuilt() && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) return
 
   rmSync(stampPath, { force: true })
-  say('installing packages and building; the next start skips this')
-  await must(pnpm('install', '--frozen-lockfile'), 'pnpm install failed; the reason is above.')
-  await must(pnpm('run', 'build'), 'The build failed; the reason is above.')
+  log('installing packages and building; the next start skips this step')
+  await requireSuccess(pnpm('install', '--frozen-lockfile'), 'pnpm install failed; its output above states the reason.')
+  await requireSuccess(pnpm('run', 'build'), 'The build failed; its output above states the reason.')
   mkdirSync(dirname(stampPath), { recursive: true })
   writeFileSync(stampPath, stamp)
 }
 
 async function installSystemPackages(forTests) {
-  const wanted = [
-    { name: 'bubblewrap', isThere: () => isOnPath('bwrap') },
-    { name: 'python3', isThere: () => isExecutable('/usr/bin/python3') },
+  const required = [
+    { name: 'bubblewrap', isInstalled: () => isOnPath('bwrap') },
+    { name: 'python3', isInstalled: () => isExecutable('/usr/bin/python3') },
     ...(forTests
       ? [
-          { name: 'curl', isThere: () => isOnPath('curl') },
-          { name: 'iproute2', isThere: () => isOnPath('ip') }, // networks that tests make for themselves
+          { name: 'curl', isInstalled: () => isOnPath('curl') },
+          { name: 'iproute2', isInstalled: () => isOnPath('ip') }, // tests create their own networks
         ]
       : []),
   ]
-  const missing = () => wanted.filter(({ isThere }) => !isThere()).map(({ name }) => name)
+  const missing = () => required.filter(({ isInstalled }) => !isInstalled()).map(({ name }) => name)
   const names = missing()
   if (names.length === 0) return
   const isRoot = process.getuid() === 0
   const command = `${isRoot ? '' : 'sudo '}apt-get update && ${isRoot ? '' : 'sudo '}apt-get install -y ${names.join(' ')}`
   if (!isRoot || !isOnPath('apt-get')) {
     throw new SetupFailure(
-      `Missing: ${names.join(', ')}. Code never runs without isolation. Run this, then again:\n\n  ${command}\n`,
+      `These system packages are missing: ${names.join(', ')}. Theazo does not run code without isolation. ` +
+        `Install them, then start this command again:\n\n  ${command}\n`,
     )
   }
-  say(`installing ${names.join(', ')}`)
+  log(`installing ${names.join(', ')}`)
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const apt = (...args) => run('apt-get', ['-qq', ...args], { stdout: 'stderr', env: environment })
   await apt('update')
   await apt('install', '-y', '--no-install-recommends', ...names)
-  const still = missing()
-  if (still.length > 0) {
+  const stillMissing = missing()
+  if (stillMissing.length > 0) {
     throw new SetupFailure(
-      `apt-get did not bring ${still.join(', ')}. Run this, see what it says, then again:\n\n` +
-        `  apt-get update && apt-get install -y --reinstall ${still.join(' ')}\n`,
+      `apt-get did not install ${stillMissing.join(', ')}. Run this, correct the errors that it prints, then start this ` +
+        `command again:\n\n  apt-get update && apt-get install -y --reinstall ${stillMissing.join(' ')}\n`,
     )
   }
 }
 
 /**
- * Of everything the set-up depends on: sources, manifests, and the lockfile, which names the Node that all runs on. Not
- * the Node of this script: after an install npm finds the installed one, before it the machine's.
+ * A hash of the files that the setup depends on: sources, manifests, and the lockfile, which pins the Node version. It
+ * does not include the version of the Node that runs this script: npm uses the machine's Node before the installation and
+ * the installed Node after it.
  */
 function fingerprint() {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}`)
@@ -127,10 +128,10 @@ function isExecutable(path) {
   }
 }
 
-async function must(exitCode, message) {
+async function requireSuccess(exitCode, message) {
   if ((await exitCode) !== 0) throw new SetupFailure(message)
 }
 
-function say(text) {
-  process.stderr.write(`set-up: ${text}\n`)
+function log(text) {
+  process.stderr.write(`setup: ${text}\n`)
 }

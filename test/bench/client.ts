@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Theazo } from '@theazo/core'
 import { alternate, percentile, type Row, timeRow } from './measure.ts'
 
-/** One exec over loopback against a server that answers at once, beside bare fetch with the same body and deadline. */
+/** One exec over loopback, to a server that responds immediately, compared with a bare fetch of the same body and timeout. */
 export async function clientRows(): Promise<Row[]> {
   const answer = JSON.stringify({ stdout: '4\n', stderr: '', exitCode: 0, durationMs: 1 })
   const server = createServer((request, response) => {

@@ -5,13 +5,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-/** A container of this machine's own bash, in which programs are run. */
+/** A docker container that contains the bash of this machine. */
 export interface BashContainer extends Disposable {
-  /** Runs bash in it, by `docker exec`, and waits for its end. */
+  /** Runs bash in the container with `docker exec` and waits for its end. */
   echo(): Promise<void>
 }
 
-/** Undefined where no docker runs. Its image is made of files of this machine: there is no registry to ask. */
+/** Starts the container; returns undefined if docker does not run. The image is built from local files, without a registry. */
 export function startContainer(): BashContainer | undefined {
   const found = spawnSync('docker', ['info', '--format', '{{.ServerVersion}}'], { encoding: 'utf8', timeout: 10_000 })
   if (found.status !== 0) return undefined

@@ -11,17 +11,17 @@ const idleCount = 200
 const busyCount = 50
 const execsEach = 20
 
-/** What an idle agent takes of the machine's memory. */
+/** Memory of the machine that one idle agent uses. */
 export async function idleRow(): Promise<Row> {
   await using local = await createLocalTheazo()
   const session = await new Theazo(local).sessions.forUser('bench')
   const before = availableBytes()
   for (let n = 0; n < idleCount; n += 1) await (await session.agents.create()).exec('python', 'print(4)')
-  await new Promise((resolve) => setTimeout(resolve, 2_000)) // what is made ahead is made
+  await new Promise((resolve) => setTimeout(resolve, 2_000)) // wait until warm interpreters and pooled sandboxes are ready
   const each = (before - availableBytes()) / idleCount / 2 ** 20
   const bare = bareMiB()
   return {
-    what: `sandbox: memory of one of ${idleCount} idle agents that have run Python`,
+    what: `sandbox: memory per agent, ${idleCount} idle agents that have run Python`,
     ours: `${each.toFixed(1)} MiB`,
     peer: 'one bare python3 (RssAnon)',
     theirs: `${bare.toFixed(1)} MiB`,
@@ -29,13 +29,13 @@ export async function idleRow(): Promise<Row> {
   }
 }
 
-/** Python by many agents at once, beside as many loops of bare Python. */
+/** Python in many agents at the same time, compared with the same number of loops of bare Python. */
 export async function busyRow(): Promise<Row> {
   await using local = await createLocalTheazo()
   const session = await new Theazo(local).sessions.forUser('bench')
   const agents: Agent[] = []
   for (let n = 0; n < busyCount; n += 1) agents.push(await session.agents.create())
-  for (const agent of agents) await agent.exec('python', 'print(1)') // as any agent at work has
+  for (const agent of agents) await agent.exec('python', 'print(1)') // warm-up: every working agent has run Python
   const times: number[] = []
   const execOnce = async (agent: Agent): Promise<void> => {
     const from = performance.now()
@@ -57,7 +57,7 @@ export async function busyRow(): Promise<Row> {
   const sorted = times.toSorted((a, b) => a - b)
   const [p50, p99] = [percentile(sorted, 50), percentile(sorted, 99)].map((ms) => ms.toFixed(0))
   return {
-    what: `sandbox: ${busyCount} agents with Python at once, without a failure (p50 ${p50} ms, p99 ${p99} ms)`,
+    what: `sandbox: ${busyCount} agents run Python concurrently without a failure (p50 ${p50} ms, p99 ${p99} ms)`,
     ours: `${ours.toFixed(0)} execs/s`,
     peer: `${busyCount} loops of bare python3 -c`,
     theirs: `${bare.toFixed(0)} /s`,
@@ -66,7 +66,7 @@ export async function busyRow(): Promise<Row> {
   }
 }
 
-/** Many agents created at once, each with one exec, beside as many bare sandboxes started at once. */
+/** Many agents created concurrently, each with one exec, compared with the same number of bare sandboxes. */
 export async function burstRow(): Promise<Row> {
   await using local = await createLocalTheazo()
   const session = await new Theazo(local).sessions.forUser('bench')
@@ -84,7 +84,7 @@ export async function burstRow(): Promise<Row> {
     const agents = await Promise.all(Array.from({ length: busyCount }, create))
     times.ours.push(performance.now() - from)
     await Promise.all(agents.map((agent) => agent.terminate()))
-    await new Promise((resolve) => setTimeout(resolve, 2_000)) // what is made ahead is made
+    await new Promise((resolve) => setTimeout(resolve, 2_000)) // wait until warm interpreters and pooled sandboxes are ready
   }
   const [ours, bare] = [times.ours, times.bare].map((list) =>
     percentile(
@@ -92,7 +92,7 @@ export async function burstRow(): Promise<Row> {
       50,
     ),
   )
-  const what = `sandbox: ${busyCount} creates and \`echo\` at once`
+  const what = `sandbox: ${busyCount} concurrent creates, each with one \`echo\``
   const peer = `${busyCount} bare bwrap python3 -c 'print(1)'`
   return timeRow(what, ours ?? Number.NaN, peer, bare ?? Number.NaN, '<= 2')
 }
@@ -102,12 +102,12 @@ const bareSandbox = (
   '--proc /proc --dev /dev --tmpfs /tmp /usr/bin/python3 -c print(1)'
 ).split(' ')
 
-/** Of the whole machine: shared pages count once. */
+/** Available memory of the whole machine, so that shared pages count once. */
 function availableBytes(): number {
   return Number(/^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]) * 1024
 }
 
-/** What a bare interpreter has of its own. */
+/** Private memory of a bare Python interpreter, in MiB. */
 function bareMiB(): number {
   const program = "print(next(line for line in open('/proc/self/status') if line.startswith('RssAnon')).split()[1])"
   return Number(execFileSync('/usr/bin/python3', ['-c', program], { encoding: 'utf8' })) / 1024

@@ -1,5 +1,5 @@
 /**
- * Measures against a peer in the same run and writes the table to docs/benchmarks.md.
+ * Measures Theazo and its peers in the same run and writes the table to docs/benchmarks.md.
  *
  * @module
  */
@@ -29,15 +29,15 @@ for (const [name, measure] of Object.entries(groups)) {
   try {
     rows.push(...(await measure()))
   } catch (error) {
-    // The others are worth their time all the same.
+    // One failed group must not discard the results of the others.
     console.error(`${name}:`, error)
     process.exitCode = 1
-    const says = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
-    rows.push({ what: name, ours: `failed: ${says.replaceAll('|', '/')}`, peer: '', theirs: '', ratio: Number.NaN })
+    const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? ''
+    rows.push({ what: name, ours: `failed: ${reason.replaceAll('|', '/')}`, peer: '', theirs: '', ratio: Number.NaN })
   }
 }
 const table = [
-  '| what | ours | beside | its | ratio | goal |',
+  '| measurement | ours | peer | theirs | ratio | goal |',
   '|---|---|---|---|---|---|',
   ...rows.map(({ what, ours, peer, theirs, ratio, goal = '' }) => {
     return `| ${what} | ${ours} | ${peer} | ${theirs} | ${Number.isNaN(ratio) ? '' : ratio.toFixed(2)} | ${goal} |`

@@ -24,10 +24,10 @@ const programs = {
   },
 } as const
 const languages = Object.keys(programs) as Language[]
-/** Between two execs, so that what is made ahead is there. */
+/** Pause before each exec, so that a warm interpreter is ready. */
 const pauseMs = 200
 
-/** Sandboxes beside the same programs started bare on the host, and beside another sandbox. */
+/** Sandboxes compared with the same programs on the host without a sandbox, and with other sandboxes. */
 export async function sandboxRows(): Promise<Row[]> {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bench-'))
   for (const { file, code } of Object.values(programs)) writeFileSync(join(folder, file), code)
@@ -51,17 +51,17 @@ export async function sandboxRows(): Promise<Row[]> {
 
 async function run(sandbox: Sandbox, lang: Language, code: string): Promise<void> {
   let out = ''
-  const take = (chunk: Uint8Array): void => void (out += Buffer.from(chunk).toString())
+  const collect = (chunk: Uint8Array): void => void (out += Buffer.from(chunk).toString())
   const request = { lang, code, maxOutputBytes: 1_000_000 }
-  await sandbox.exec(request, { stdout: take, stderr: take }, new AbortController().signal)
+  await sandbox.exec(request, { stdout: collect, stderr: collect }, new AbortController().signal)
   if (out !== '4\n') throw new Error(`${lang} printed ${out}`)
 }
 
-/** What this machine is beside the one that the goals in milliseconds come from: bare interpreters, started by a shell. */
+/** This machine compared with the machine for which the goals in milliseconds were set: bare interpreters, started by a shell. */
 async function machineRows(folder: string): Promise<Row[]> {
   const count = 20
   const rows: Row[] = []
-  for (const [lang, there] of [
+  for (const [lang, referenceMs] of [
     ['python', 10.9],
     ['typescript', 62],
   ] as const) {
@@ -72,8 +72,10 @@ async function machineRows(folder: string): Promise<Row[]> {
       spawn('/bin/bash', ['-c', script, 'bash', ...command, join(folder, file)], { stdio: 'inherit' }),
       'close',
     )
-    const here = (performance.now() - startedAt) / count
-    rows.push(timeRow(`machine: a bare ${lang} program, mean`, here, 'where the goals in ms were set', there))
+    const thisMachineMs = (performance.now() - startedAt) / count
+    rows.push(
+      timeRow(`machine: a bare ${lang} program, mean`, thisMachineMs, 'the machine of the goals in ms', referenceMs),
+    )
   }
   return rows
 }
@@ -86,7 +88,7 @@ async function bare(lang: Language, folder: string): Promise<void> {
   await once(child, 'close')
 }
 
-/** One exec at a time, at `Sandbox.exec`. */
+/** One exec at a time, with `Sandbox.exec`. */
 async function warmRows(sandbox: Sandbox, folder: string): Promise<Row[]> {
   const rows: Row[] = []
   for (const lang of languages) {
@@ -100,7 +102,7 @@ async function warmRows(sandbox: Sandbox, folder: string): Promise<Row[]> {
   return rows
 }
 
-/** Of two that are called in turn, each after a pause. */
+/** The medians of two functions that are called alternately, each after a pause. */
 async function restedMedians(mine: () => Promise<void>, its: () => Promise<void>): Promise<[number, number]> {
   const [ours, theirs]: [number[], number[]] = [[], []]
   for (let round = -3; round < 40; round += 1) {
@@ -126,7 +128,7 @@ function median(times: readonly number[]): number {
   )
 }
 
-/** TypeScript back to back: nothing is ready in time, so it is as fast as the machine starts nodes. */
+/** TypeScript execs without pauses: no warm process is ready in time, so the rate depends on how fast Node starts. */
 async function throughputRow(sandbox: Sandbox, folder: string): Promise<Row> {
   const count = 30
   const rate = async (work: () => Promise<void>): Promise<number> => {
@@ -152,7 +154,7 @@ async function throughputRow(sandbox: Sandbox, folder: string): Promise<Row> {
   }
 }
 
-/** What it costs an exec to look for changed files: one sandbox has them, the other does not. */
+/** The time that an exec needs to find changed files: one sandbox contains 1,000 files, the other none. */
 async function filesRow(full: Sandbox, empty: Sandbox): Promise<Row> {
   await run(full, 'bash', 'mkdir -p many/{0..9}; for n in {0..999}; do : > many/$((n % 10))/$n; done; echo 4')
   const [ours, theirs] = await restedMedians(
@@ -163,13 +165,13 @@ async function filesRow(full: Sandbox, empty: Sandbox): Promise<Row> {
   return timeRow(what, ours, 'without files', theirs, '<= 4 ms more')
 }
 
-/** Another sandbox on the same bubblewrap. Absent where it lacks what it needs. */
+/** Another sandbox that uses the same bubblewrap. Returns undefined if it does not run on this machine. */
 async function otherSandboxRow(sandbox: Sandbox): Promise<Row | undefined> {
   const filesystem = { denyRead: [], allowWrite: [tmpdir()], denyWrite: [] }
   try {
     await SandboxManager.initialize({ network: { allowedDomains: [], deniedDomains: [] }, filesystem })
   } catch (error) {
-    console.error(`@anthropic-ai/sandbox-runtime is left out: ${String(error)}`)
+    console.error(`@anthropic-ai/sandbox-runtime is skipped: ${String(error)}`)
     return undefined
   }
   const [mine = [], its = []] = await alternate(30, () => run(sandbox, 'bash', 'echo 4'), otherSandbox)
@@ -182,7 +184,7 @@ async function otherSandboxRow(sandbox: Sandbox): Promise<Row | undefined> {
 async function dockerRow(sandbox: Sandbox): Promise<Row | undefined> {
   using container = startContainer()
   if (!container) {
-    console.error('docker exec is left out: no docker runs here')
+    console.error('docker exec is skipped: docker does not run on this machine')
     return undefined
   }
   const [mine = [], its = []] = await alternate(
@@ -191,7 +193,7 @@ async function dockerRow(sandbox: Sandbox): Promise<Row | undefined> {
     () => container.echo(),
   )
   const [ours, peer] = [percentile(mine, 50), percentile(its, 50)]
-  return { ...timeRow('sandbox: exec of bash beside docker, p50', ours, 'docker exec', peer), goal: '<= 0.067' }
+  return { ...timeRow('sandbox: exec of bash compared with docker, p50', ours, 'docker exec', peer), goal: '<= 0.067' }
 }
 
 async function otherSandbox(): Promise<void> {
@@ -202,7 +204,7 @@ async function otherSandbox(): Promise<void> {
   if (out !== '4\n') throw new Error(`the other sandbox printed ${out}`)
 }
 
-/** Through the whole server and our client, in-process. */
+/** Execs through our client and the whole server, in-process. */
 async function overHttpRows(): Promise<Row[]> {
   const rows: Row[] = []
   {
@@ -219,7 +221,7 @@ async function overHttpRows(): Promise<Row[]> {
         if (Number.isNaN(durationMs)) throw new Error('no duration')
       }
       const sorted = times.toSorted((a, b) => a - b)
-      const what = `sandbox: warm exec of ${lang} by our client, p50`
+      const what = `sandbox: warm exec of ${lang} with our client, p50`
       rows.push(timeRow(what, percentile(sorted, 50), 'p95', percentile(sorted, 95)))
     }
   }
@@ -231,7 +233,7 @@ async function overHttpRows(): Promise<Row[]> {
     const session = await new Theazo(local).sessions.forUser('bench')
     const times: number[] = []
     for (let n = -2; n < 20; n += 1) {
-      await sleep(500) // the pool is full again
+      await sleep(500) // wait until the pool is full again
       const startedAt = performance.now()
       const agent = await session.agents.create()
       await agent.exec('bash', 'echo 4')

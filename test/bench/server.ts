@@ -10,7 +10,7 @@ import { Theazo } from '@theazo/core'
 import { createLocalTheazo } from '@theazo/server'
 import { alternate, percentile, type Row } from './measure.ts'
 
-/** The API itself: requests a second beside a bare Hono route, time to make a session, time from an event to its readers. */
+/** The API: requests per second compared with a bare Hono route, time to create a session, delay of events. */
 export async function serverRows(): Promise<Row[]> {
   return [await requestsRow(), await createSessionRow(), await eventRow()]
 }
@@ -20,14 +20,17 @@ const connections = 16
 const roundMs = 1500
 const rounds = 7
 
-/** `GET /agents/:id` with key, rate limit, database and headers, beside Hono answering the same JSON; each in a process of its own. */
+/**
+ * `GET /agents/:id` with key check, rate limit, database and headers, compared with a Hono route that returns the same
+ * JSON. Each server runs in its own process.
+ */
 async function requestsRow(): Promise<Row> {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-bench-'))
   try {
     await using server = await start([bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
-    const made = ['keys', 'create', '--test', '--plan', 'enterprise', '--rpm', '10000000', '--json']
+    const createKey = ['keys', 'create', '--test', '--plan', 'enterprise', '--rpm', '10000000', '--json']
     const { key } = JSON.parse(
-      execFileSync(process.execPath, [bin, ...made, '--data-dir', dataDir], { encoding: 'utf8' }),
+      execFileSync(process.execPath, [bin, ...createKey, '--data-dir', dataDir], { encoding: 'utf8' }),
     )
     const { url } = JSON.parse(server.line)
     const session = await new Theazo({ baseUrl: url, apiKey: key }).sessions.forUser('bench')
@@ -55,7 +58,7 @@ async function requestsRow(): Promise<Row> {
   }
 }
 
-/** Found from the server's own folder, so it is the same Hono. */
+/** Runs in the server package's folder, so that it imports the same version of Hono. */
 const bareServer = `
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
@@ -64,7 +67,7 @@ const app = new Hono().get('/v1/agents/:id', (c) => c.json(agent))
 serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) => console.log(port))
 `
 
-/** A program of Node's, and the first line that it prints. */
+/** Starts a Node program and waits for the first line that it prints. */
 async function start(args: string[]): Promise<{ line: string } & AsyncDisposable> {
   const child = spawn(process.execPath, args, { cwd: dirname(dirname(bin)), stdio: ['ignore', 'pipe', 'ignore'] })
   const ended = once(child, 'close')
@@ -79,9 +82,9 @@ async function start(args: string[]): Promise<{ line: string } & AsyncDisposable
 }
 
 /**
- * Requests a second over kept connections, one at a time on each. Raw sockets: an HTTP client would be slower than what it
- * measures. This process does not sleep meanwhile: to wake it would be the work of the server that answers, and of the
- * slower one alone, for which it waits more often.
+ * Requests per second over persistent connections, one request at a time on each. It uses raw sockets because an HTTP client
+ * would be slower than the server that it measures. This process never sleeps between responses: a server that wakes it
+ * pays for that, and the slower server would pay more often.
  */
 async function rate(port: number, request: string): Promise<number> {
   const until = performance.now() + roundMs
@@ -113,7 +116,7 @@ async function rate(port: number, request: string): Promise<number> {
   return (answers * 1000) / (performance.now() - startedAt)
 }
 
-/** In-process, beside one durable insert of SQLite, which it cannot be faster than. */
+/** Creates a session in-process, compared with the same request without an idempotency key. */
 async function createSessionRow(): Promise<Row> {
   await using local = await createLocalTheazo()
   const theazo = new Theazo(local)
@@ -125,7 +128,7 @@ async function createSessionRow(): Promise<Row> {
   const [keyed = [], plain = []] = await alternate(1000, () => theazo.sessions.create({ userId: 'bench' }), bare)
   const [ours, theirs] = [percentile(keyed, 50), percentile(plain, 50)]
   return {
-    what: 'server: create session in-process, p50, by our client (with an idempotency key)',
+    what: 'server: create session in-process, p50, with our client (with an idempotency key)',
     ours: `${ours.toFixed(2)} ms`,
     peer: 'plain request without one',
     theirs: `${theirs.toFixed(2)} ms`,
@@ -138,7 +141,7 @@ const agentCount = 100
 const readersPerAgent = 10
 const changes = 1000
 
-/** From the call that causes an event to each reader that has parsed it: 1,000 readers on 100 agents, in-process. */
+/** The time from the call that causes an event until each reader has received it: 1,000 readers on 100 agents, in-process. */
 async function eventRow(): Promise<Row> {
   await using local = await createLocalTheazo()
   const { key: apiKey } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
@@ -147,7 +150,7 @@ async function eventRow(): Promise<Row> {
   const stop = new AbortController()
   const times: number[] = []
   let startedAt = 0
-  let heard = 0
+  let receivedCount = 0
   let all = Promise.withResolvers<void>()
   const readers = agents.flatMap(({ id }) =>
     Array.from({ length: readersPerAgent }, async () => {
@@ -158,8 +161,8 @@ async function eventRow(): Promise<Row> {
         for (let part = await reader.read(); !part.done; part = await reader.read()) {
           if (!Buffer.from(part.value).includes('event: status')) continue
           times.push(performance.now() - startedAt)
-          heard += 1
-          if (heard === readersPerAgent) all.resolve()
+          receivedCount += 1
+          if (receivedCount === readersPerAgent) all.resolve()
         }
       }
       return { read }
@@ -169,7 +172,7 @@ async function eventRow(): Promise<Row> {
   for (let change = 0; change < changes; change += 1) {
     const agent = agents[change % agentCount]
     all = Promise.withResolvers<void>()
-    heard = 0
+    receivedCount = 0
     startedAt = performance.now()
     await (change % (2 * agentCount) < agentCount ? agent?.pause() : agent?.resume())
     await all.promise
@@ -179,7 +182,7 @@ async function eventRow(): Promise<Row> {
   const sorted = times.toSorted((a, b) => a - b)
   const [p50, p95] = [percentile(sorted, 50), percentile(sorted, 95)]
   return {
-    what: `server: from the call that causes an event to its readers, ${agentCount * readersPerAgent} of them, p50`,
+    what: `server: from the call that causes an event to its ${agentCount * readersPerAgent} readers, p50`,
     ours: `${p50.toFixed(2)} ms`,
     peer: 'the same, p95',
     theirs: `${p95.toFixed(2)} ms`,

@@ -6,7 +6,7 @@ import { percentile, type Row, timeRow } from './measure.ts'
 
 const limitBytes = 12 * 1024
 
-/** The size of the root entry, and what importing it takes, beside its one dependency alone. */
+/** The size of core's root entry, and the time to import it compared with its only dependency. */
 export async function sizeRows(): Promise<Row[]> {
   const { entry, onDemand } = await rootEntryBytes()
   const times: [number[], number[]] = [[], []]
@@ -26,7 +26,7 @@ export async function sizeRows(): Promise<Row[]> {
   ]
 }
 
-/** Bytes of what a program that imports core loads, minified and zipped; what is loaded on first use comes apart. */
+/** Minified and gzipped bytes that a program loads when it imports core, and the bytes that it loads on first use. */
 async function rootEntryBytes(): Promise<{ entry: number; onDemand: number }> {
   const { outputFiles, metafile } = await build({
     entryPoints: [fileURLToPath(import.meta.resolve('@theazo/core'))],
@@ -55,7 +55,7 @@ async function rootEntryBytes(): Promise<{ entry: number; onDemand: number }> {
   return { entry, onDemand }
 }
 
-/** In a process of its own, as a program's start has it. */
+/** Import time in a new process, as at the start of a program. */
 function importMs(name: string): number {
   const url = JSON.stringify(import.meta.resolve(name))
   const code = `const t = performance.now(); await import(${url}); process.stdout.write(String(performance.now() - t))`

@@ -8,7 +8,7 @@ import { alternate, percentile, type Row } from './measure.ts'
 const eventCount = 20_000
 const encoder = new TextEncoder()
 
-/** The bytes of a run's stream, in chunks as a socket gives them. */
+/** The bytes of a run's stream, in chunks like those of a socket. */
 function streamBytes(eventAt: (index: number) => [string, object]): Uint8Array[] {
   const chunks: Uint8Array[] = []
   let text = ''
@@ -22,7 +22,7 @@ function streamBytes(eventAt: (index: number) => [string, object]): Uint8Array[]
   return chunks
 }
 
-/** A run that works: forty steps of thought, call and result (a program's 2 KiB, a file's 8 KiB), an answer in forty pieces. */
+/** A typical run: forty steps of thought, call and result (2 KiB from a program, 8 KiB from a file), then 40 answer chunks. */
 function workingRun(id: number): [string, object] {
   const step = id % 160
   if (step >= 120) return ['output_delta', { taskId: 'task_1', text: ` piece ${id} of the answer` }]
@@ -40,17 +40,17 @@ function workingRun(id: number): [string, object] {
   return events[step % 3] ?? ['thinking', {}]
 }
 
-/** The smallest events there are: pieces of some twenty characters. */
-function smallPieces(id: number): [string, object] {
+/** The smallest events: answer chunks of about twenty characters. */
+function smallChunks(id: number): [string, object] {
   return ['output_delta', { taskId: 'task_1', text: ` piece ${id} of the answer` }]
 }
 
-/** Bytes to callbacks in memory, beside eventsource-parser and JSON.parse alone. */
+/** From bytes in memory to callbacks, compared with eventsource-parser and JSON.parse alone. */
 export async function bridgeRows(): Promise<Row[]> {
   return [
     await bridgeRow('a run at work, plain callbacks', workingRun, false, '>= 0.9'),
     await bridgeRow('a run at work, async callbacks', workingRun, true),
-    await bridgeRow('smallest events, plain callbacks', smallPieces, false),
+    await bridgeRow('smallest events, plain callbacks', smallChunks, false),
   ]
 }
 
@@ -95,7 +95,7 @@ async function bridgeRow(
   const bridge = async (): Promise<void> => {
     seen = 0
     await theazo.agent('agt_1').run('x').forward(callbacks)
-    if (seen !== eventCount) throw new Error(`the bridge told ${seen} events`)
+    if (seen !== eventCount) throw new Error(`the bridge emitted ${seen} events`)
   }
   const parse = async (): Promise<void> => {
     let parsed: unknown
@@ -114,7 +114,7 @@ async function bridgeRow(
   return { ...row, ratio: us / them, ...(goal && { goal }) }
 }
 
-/** A thousand streams at once in one process, beside a thousand bare fetches of the same. */
+/** 1,000 concurrent streams in one process, compared with 1,000 bare fetches of the same streams. */
 export async function concurrentRows(): Promise<Row[]> {
   const streams = 1000
   const perStream = 50
@@ -133,7 +133,7 @@ export async function concurrentRows(): Promise<Row[]> {
   const send = (): void => {
     for (const response of open) {
       for (let id = 1; id <= perStream; id += 1) {
-        const [event, data] = id === perStream ? ['output', { text: 'done' }] : smallPieces(id)
+        const [event, data] = id === perStream ? ['output', { text: 'done' }] : smallChunks(id)
         response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
       }
       response.end()
@@ -162,11 +162,11 @@ export async function concurrentRows(): Promise<Row[]> {
       const ready = fetch(`${baseUrl}/agents/agt_1/stream`)
       return { ready, done: ready.then(parseAll) }
     }
-    await measure(bare) // connections, pools and code are warm for both
+    await measure(bare) // warm-up of connections, pools and code
     await measure(ours)
     seen = 0
     const [them, us] = [await measure(bare), await measure(ours)]
-    if (seen !== streams * perStream) throw new Error(`the bridges told ${seen} events`)
+    if (seen !== streams * perStream) throw new Error(`the bridges emitted ${seen} events`)
     const row = (what: string, [mine, its]: [number, number], text: (value: number) => string): Row => {
       return {
         what: `${streams} streams at once: ${what}`,
@@ -178,7 +178,7 @@ export async function concurrentRows(): Promise<Row[]> {
     }
     return [
       row(
-        "memory a stream, the server's half included",
+        "memory per stream, including the server's part",
         [us.bytes, them.bytes],
         (bytes) => `${(bytes / 1024).toFixed(0)} KiB`,
       ),
@@ -190,11 +190,11 @@ export async function concurrentRows(): Promise<Row[]> {
   }
 }
 
-/** One stream of many. */
+/** One of the concurrent streams. */
 interface Following {
-  /** It is open. */
+  /** Resolves when the stream is open. */
   ready: Promise<unknown>
-  /** It is read to its end. */
+  /** Resolves when the stream has been read to its end. */
   done: Promise<unknown>
 }
 

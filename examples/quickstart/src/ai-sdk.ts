@@ -4,7 +4,7 @@ import { generateText, isStepCount } from 'ai'
 import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { aiSdkModel, toolTexts } from './models.ts'
 
-/** The AI SDK: generateText calls the tools until the model has its answer. */
+/** Runs the task with the AI SDK: generateText calls the tools until the model answers. */
 export async function runAiSdk(context: FrameworkContext): Promise<FrameworkRun> {
   const { theazo, task, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
@@ -30,7 +30,7 @@ export async function runAiSdk(context: FrameworkContext): Promise<FrameworkRun>
   return { framework: 'AI SDK', agentId: agent.id, steps, received: toolTexts(responseMessages), answer: text }
 }
 
-/** A result in the words that the model is given. */
+/** The text of a tool's output, as the model receives it. */
 function textOf(name: string, output: unknown): string {
   const tool = Object.values(toolGroups)
     .flat()

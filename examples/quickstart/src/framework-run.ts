@@ -2,39 +2,40 @@ import type { Theazo } from '@theazo/core'
 import type { ModelChoice } from './models.ts'
 import type { Task } from './task.ts'
 
-/** One framework doing the task in a sandbox of its own. */
+/** The result of one framework that ran the task in its own sandbox. */
 export interface FrameworkRun {
   framework: string
   agentId: string
   steps: Step[]
-  /** Texts of tool results as the model's next turns received them. */
+  /** The texts of the tool results, as the model received them. */
   received: string[]
   answer: string
 }
 
-/** One tool call as it happened. */
+/** One completed tool call. */
 export interface Step {
   tool: string
-  /** The language of code, or the path of a file. */
+  /** The language of the code, or the path of the file. */
   subject: string
-  /** The text that the model is given. */
+  /** The text that the model receives. */
   output: string
-  /** Of the whole call, request and answer included. */
+  /** Duration of the whole call, including the request and the response. */
   milliseconds: number
 }
 
-/** What a framework is given. */
+/** The inputs of a framework's run. */
 export interface FrameworkContext {
   theazo: Theazo
   task: Task
-  /** Which model drives; none: the scripted one. */
+  /** The real model; undefined means the scripted model. */
   model: ModelChoice | undefined
   signal: AbortSignal
+  /** Called after each tool call. */
   onStep: (step: Step) => void
 }
 
-/** A step of a tool call with this input. */
+/** Creates the step of a tool call with this input. */
 export function stepOf(tool: string, input: unknown, output: string, milliseconds: number): Step {
-  const { language, path } = input as { language?: string; path?: string } // of the tools of the task
+  const { language, path } = input as { language?: string; path?: string } // the inputs of the task's tools
   return { tool, subject: language ?? path ?? '', output, milliseconds }
 }

@@ -5,7 +5,7 @@ import { theazoTools } from '@theazo/langchain'
 import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { langChainModel } from './models.ts'
 
-/** LangGraph: a graph of the model and the prebuilt ToolNode. */
+/** Runs the task with LangGraph: a graph of the model and the prebuilt ToolNode. */
 export async function runLangGraph(context: FrameworkContext): Promise<FrameworkRun> {
   const { theazo, task, model: choice, signal, onStep } = context
   const session = await theazo.sessions.forUser('quickstart', { signal })
@@ -53,7 +53,7 @@ export async function runLangGraph(context: FrameworkContext): Promise<Framework
     framework: 'LangGraph',
     agentId: agent.id,
     steps,
-    // The last message is the model's, written after it was given all before it.
+    // The last message is the model's answer; the model received all messages before it.
     received: messages
       .slice(0, -1)
       .filter(ToolMessage.isInstance)

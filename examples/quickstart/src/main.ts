@@ -7,8 +7,8 @@ import { type CheckedRun, quickstart } from './quickstart.ts'
 
 const { values } = parseArgs({
   options: {
-    'server-log': { type: 'string' }, // file for the log lines of the embedded server
-    report: { type: 'string' }, // file for all that happened, as JSON
+    'server-log': { type: 'string' }, // path of a file for the log lines of the embedded server
+    report: { type: 'string' }, // path of a file for the results of all runs, as JSON
   },
 })
 const dim = (text: string): string => styleText('dim', text)
@@ -19,7 +19,7 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   const stop = new AbortController()
   let exitCode = 0
-  // The first signal stops and cleans up; the same Ctrl-C often arrives again through a parent, and changes nothing.
+  // The first signal stops the run and cleans up. With Ctrl-C the same signal often arrives again from a parent process.
   for (const [name, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
     process.on(name, () => {
       exitCode ||= code
@@ -27,11 +27,11 @@ async function main(): Promise<number> {
     })
   }
   const model = chooseModel(process.env)
-  console.log(bold('\nTheazo quickstart') + ': one task, three frameworks, each in an isolated sandbox of its own.')
+  console.log(bold('\nTheazo quickstart') + ': three frameworks run the same task, each in its own isolated sandbox.')
   console.log(
     model
-      ? `A real model drives: ${model.provider} ${model.id}.`
-      : 'A scripted model drives: no ANTHROPIC_API_KEY or OPENAI_API_KEY is set. The sandboxes and their output are real.',
+      ? `Model: ${model.provider} ${model.id}.`
+      : 'Model: scripted, because neither ANTHROPIC_API_KEY nor OPENAI_API_KEY is set. The sandboxes and their output are real.',
   )
   try {
     const runs = await quickstart({
@@ -46,15 +46,15 @@ async function main(): Promise<number> {
       writeFileSync(values.report, JSON.stringify(runs.map(({ task, ...run }) => ({ ...run, nonce: task.nonce }))))
     }
     if (!runs.every(({ isSolved }) => isSolved)) return 1
-    printNext()
+    printNextSteps()
     return 0
   } catch (error) {
     if (exitCode !== 0) {
-      console.error(`\nStopped; the sandboxes are gone.`)
+      console.error(`\nStopped. All sandboxes were terminated.`)
       return exitCode
     }
     if (!(error instanceof SetupError)) throw error
-    console.error(`\nThe quickstart cannot run here: ${error.message}`)
+    console.error(`\nThe quickstart cannot run on this machine: ${error.message}`)
     return 1
   }
 }
@@ -71,7 +71,7 @@ function printSummary(runs: readonly CheckedRun[]): void {
     run.agentId,
     `${run.steps.length}`,
     `${run.milliseconds.toFixed(0)} ms`,
-    run.isSolved ? 'as computed here' : 'WRONG',
+    run.isSolved ? 'correct' : 'WRONG',
   ])
   const table = [['framework', 'agent', 'calls', 'time', 'result'], ...rows]
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? []
@@ -82,15 +82,16 @@ function printSummary(runs: readonly CheckedRun[]): void {
   }
 }
 
-function printNext(): void {
+function printNextSteps(): void {
   const root = new URL('../../../', import.meta.url).pathname
   const node = `${root}node_modules/node/bin/node`
   const claude = { mcpServers: { theazo: { command: node, args: [`${root}packages/mcp/dist/bin.js`, '--local'] } } }
   console.log(`
-${bold('Next')}
-  Claude Desktop: add this to claude_desktop_config.json and restart it
+${bold('Next steps')}
+  Claude Desktop: add this to claude_desktop_config.json and restart Claude Desktop
     ${JSON.stringify(claude)}
-  Your app: start a server and point @theazo/core at it (README.md has ten lines for each framework)
+  Your app: start a server and connect @theazo/core to it (README.md has an example for each framework)
     npm run -s serve -- --data-dir ./theazo-data
-  A real model: ANTHROPIC_API_KEY=… npm start`)
+  A real model: set an API key
+    ANTHROPIC_API_KEY=… npm start`)
 }

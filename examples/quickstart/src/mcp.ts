@@ -7,13 +7,13 @@ import { dynamicTool, generateText, isStepCount, jsonSchema, type ToolSet } from
 import { type FrameworkContext, type FrameworkRun, type Step, stepOf } from './framework-run.ts'
 import { aiSdkModel, toolTexts } from './models.ts'
 
-/** Where the API is; the client's process is given it by its environment. */
+/** Adds the URL and the key of the API, which the `theazo-mcp` process receives as environment variables. */
 export interface McpContext extends FrameworkContext {
   baseUrl: string
   apiKey: string
 }
 
-/** MCP: a client that starts the real `theazo-mcp` process, and a model that calls what the process offers. */
+/** Runs the task with an MCP client: it starts the real `theazo-mcp` process, and the model calls the tools of that process. */
 export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: McpContext): Promise<FrameworkRun> {
   const client = new Client({ name: 'theazo-quickstart', version: '0.0.0' })
   const transport = new StdioClientTransport({
@@ -28,7 +28,7 @@ export async function runMcp({ task, model, signal, onStep, baseUrl, apiKey }: M
   let agentId = ''
   const call = async (name: string, input: unknown): Promise<CallToolResult> => {
     const startedAt = performance.now()
-    // The model's input is checked by the server, against the schema it gave.
+    // The cast is safe: the MCP server validates the model's input.
     const request = { name, arguments: input as Record<string, unknown> }
     const result = CallToolResultSchema.parse(await client.callTool(request, undefined, { signal }))
     const step = stepOf(name, input, textOf(result), performance.now() - startedAt)

@@ -8,16 +8,16 @@ import type { LanguageModel } from 'ai'
 import { MockLanguageModelV4 } from 'ai/test'
 import type { Task } from './task.ts'
 
-/** A model that can be asked, by the keys in the environment. */
+/** A real model, selected by the API keys in the environment. */
 export interface ModelChoice {
   provider: 'anthropic' | 'openai'
   id: string
   apiKey: string
-  /** As the provider's own SDK takes it. */
+  /** In the format of the provider's own SDK; undefined means the provider's default. */
   baseUrl: string | undefined
 }
 
-/** Nothing: no key is set, and a scripted model drives. */
+/** Selects the real model; undefined if no API key is set. The quickstart then uses a scripted model. */
 export function chooseModel(env: NodeJS.ProcessEnv): ModelChoice | undefined {
   const { ANTHROPIC_API_KEY, OPENAI_API_KEY, ANTHROPIC_BASE_URL, OPENAI_BASE_URL, QUICKSTART_MODEL } = env
   if (ANTHROPIC_API_KEY) {
@@ -31,7 +31,7 @@ export function chooseModel(env: NodeJS.ProcessEnv): ModelChoice | undefined {
   return undefined
 }
 
-/** The model as LangChain takes it. */
+/** The model for LangChain. */
 export function langChainModel(choice: ModelChoice | undefined, task: Task) {
   if (!choice) return scriptedLangChainModel(task)
   const { provider, id: model, apiKey, baseUrl } = choice
@@ -41,11 +41,11 @@ export function langChainModel(choice: ModelChoice | undefined, task: Task) {
   return new ChatOpenAI({ model, apiKey, ...(baseUrl && { configuration: { baseURL: baseUrl } }) })
 }
 
-/** The model as the AI SDK takes it. */
+/** The model for the AI SDK. */
 export function aiSdkModel(choice: ModelChoice | undefined, task: Task): LanguageModel {
   if (!choice) return scriptedAiSdkModel(task)
   const { provider, id, apiKey, baseUrl } = choice
-  // Anthropic's own SDK puts /v1 behind its base URL, the AI SDK does not.
+  // Anthropic's own SDK appends /v1 to its base URL; the AI SDK does not.
   if (provider === 'anthropic') return createAnthropic({ apiKey, ...(baseUrl && { baseURL: `${baseUrl}/v1` }) })(id)
   return createOpenAI({ apiKey, ...(baseUrl && { baseURL: baseUrl }) }).chat(id)
 }
@@ -55,7 +55,7 @@ function scriptedLangChainModel(task: Task) {
   for (const [index, { tool, input }] of task.calls.entries()) {
     model.respondWithTools([{ name: tool, args: input, id: `call_${index + 1}` }])
   }
-  // The answer quotes what the model was shown: it cannot be given without the tool's text.
+  // The answer quotes the tool texts, so it is only correct if the model received them.
   model.respond((messages) => new AIMessage(scriptedAnswer(messages.filter(ToolMessage.isInstance).map((m) => m.text))))
   return model
 }
@@ -90,12 +90,12 @@ function scriptedAiSdkModel(task: Task): LanguageModel {
 }
 
 function scriptedAnswer(toolTexts: readonly string[]): string {
-  // The first line is what was printed; the files that the code has made are named below it.
+  // The first line is the printed output. Lines below it name the files that the code created.
   const [, digest = '(nothing)', , , reversed = '(nothing)'] = toolTexts.map((text) => text.split('\n')[0])
   return `The digest is ${digest}; reversed it is ${reversed}.`
 }
 
-/** Texts of the tool results in a conversation of the AI SDK. */
+/** The texts of the tool results in an AI SDK conversation. */
 export function toolTexts(messages: readonly { role: string; content: unknown }[]): string[] {
   return messages
     .filter(({ role }) => role === 'tool')

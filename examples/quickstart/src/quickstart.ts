@@ -10,21 +10,22 @@ import { isSolved, newTask, type Task } from './task.ts'
 export interface QuickstartOptions {
   model: ModelChoice | undefined
   signal: AbortSignal
-  /** Told as things happen. */
+  /** Called before each framework runs. */
   onFramework: (name: string) => void
+  /** Called after each tool call. */
   onStep: (step: Step) => void
-  /** Where the server's log lines go. */
+  /** Receives the log lines of the server. */
   log?: { write(line: string): void } | undefined
 }
 
-/** One framework's run, checked against what the task must give. */
+/** The run of one framework. `isSolved` is true if the output is correct. */
 export interface CheckedRun extends FrameworkRun {
   task: Task
   isSolved: boolean
   milliseconds: number
 }
 
-/** Starts the embedded server and does the task through each framework, each in a sandbox of its own. */
+/** Starts the embedded server and runs the task with each framework in turn, each in its own sandbox. */
 export async function quickstart(options: QuickstartOptions): Promise<CheckedRun[]> {
   const { model, signal, onFramework, onStep, log } = options
   await using server = await listenTheazo({ port: 0, log })
@@ -41,15 +42,15 @@ export async function quickstart(options: QuickstartOptions): Promise<CheckedRun
     onFramework(name)
     const task = newTask()
     const startedAt = performance.now()
-    const done = await run({ theazo, task, model, signal, onStep, baseUrl, apiKey })
+    const result = await run({ theazo, task, model, signal, onStep, baseUrl, apiKey })
     const milliseconds = performance.now() - startedAt
     runs.push({
-      ...done,
+      ...result,
       task,
       milliseconds,
       isSolved: isSolved(
         task,
-        done.steps.map(({ output }) => output),
+        result.steps.map(({ output }) => output),
       ),
     })
   }

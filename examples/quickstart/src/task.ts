@@ -6,10 +6,10 @@ interface ScriptedCall {
   input: Record<string, string>
 }
 
-/** One small task for a sandbox; a fresh nonce makes its results impossible to have been prepared. */
+/** A small task for a sandbox. Its random nonce guarantees that the results were not prepared in advance. */
 export interface Task {
   nonce: string
-  /** For a real model. */
+  /** The prompt for a real model. */
   prompt: string
   /** The calls of the scripted model, in this order. */
   calls: ScriptedCall[]
@@ -59,7 +59,10 @@ export function newTask(): Task {
   }
 }
 
-/** Computes the task here too, and compares: the sandbox must have printed the same. */
+/**
+ * Computes the expected results in this process and checks that the sandbox printed them. It also checks that a printed uid
+ * map names a host user other than root, which shows that the code ran in a user namespace.
+ */
 export function isSolved(task: Task, outputs: readonly string[]): boolean {
   const digest = createHash('sha256').update(task.nonce).digest('hex')
   const reversed = [...digest].toReversed().join('')

@@ -1,5 +1,5 @@
 /**
- * Theazo sandboxes as Vercel AI SDK tools.
+ * Vercel AI SDK tools for Theazo sandboxes.
  *
  * @module
  */

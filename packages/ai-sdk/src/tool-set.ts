@@ -29,10 +29,21 @@ import type {
 } from '@theazo/core/tools'
 import type { Tool } from 'ai'
 
-/** Input of a tool that takes none. */
+/** The input of a tool without parameters. */
 type NoInput = Record<string, never>
 
-/** All tools by name, exactly typed. An alias: an interface is not assignable to the AI SDK's `ToolSet`. */
+/**
+ * All tools by name, exactly typed. It is a type alias because an interface is not assignable to the AI SDK's `ToolSet`.
+ *
+ * @example
+ * ```ts
+ * import { type TheazoToolSet, theazoTools } from '@theazo/ai-sdk'
+ * import type { TypedToolCall } from 'ai'
+ *
+ * export const tools: TheazoToolSet = theazoTools({ userId: 'user_123', groups: 'all' })
+ * export const nameOf = ({ toolName }: TypedToolCall<TheazoToolSet>): string => toolName
+ * ```
+ */
 export type TheazoToolSet = {
   run_code: Tool<RunCodeInput, RunCodeData>
   read_file: Tool<ReadFileInput, ReadFileData>
@@ -53,10 +64,19 @@ export type TheazoToolSet = {
   list_agents: Tool<NoInput, ListAgentsData>
 }
 
-/** Tools that change nothing; a test holds this against the catalog's hints. */
+/** Tools that change nothing. A test compares this list with the catalog's hints. */
 export type ReadOnlyToolName = 'read_file' | 'list_files' | 'get_task' | 'get_usage' | 'get_agent' | 'list_agents'
 
-/** The tools that these options offer. */
+/**
+ * The tools that {@link theazoTools} returns for these options.
+ *
+ * @example
+ * ```ts
+ * import { type OfferedTools, theazoTools } from '@theazo/ai-sdk'
+ *
+ * export const tools: OfferedTools<{ groups: ['code'] }> = theazoTools({ userId: 'user_123', groups: ['code'] })
+ * ```
+ */
 export type OfferedTools<Options> = Pick<TheazoToolSet, OfferedName<Options>>
 
 type OfferedName<Options> = GroupedName<Options> & NamedName<Options> & AllowedName<Options>

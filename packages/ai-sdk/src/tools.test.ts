@@ -4,7 +4,7 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { generateText, isStepCount, simulateReadableStream, streamText } from 'ai'
 import { MockLanguageModelV4 } from 'ai/test'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
-import { takesToolImages } from './takes-tool-images.ts'
+import { acceptsToolImages } from './accepts-tool-images.ts'
 import type { ReadOnlyToolName, TheazoToolSet } from './tool-set.ts'
 import { theazoTools } from './tools.ts'
 
@@ -29,7 +29,7 @@ const toolCall = (input: RunCodeInput) =>
   ({ type: 'tool-call', toolCallId: 'call_1', toolName: 'run_code', input: JSON.stringify(input) }) as const
 const finish = (unified: 'tool-calls' | 'stop') => ({ finishReason: { unified, raw: unified }, usage })
 
-/** Calls run_code once with this input, then answers. */
+/** A model that calls run_code once with this input and then answers. */
 function modelThatCalls(input: RunCodeInput): MockLanguageModelV4 {
   return new MockLanguageModelV4({
     doGenerate: [
@@ -62,7 +62,7 @@ function modelThatCalls(input: RunCodeInput): MockLanguageModelV4 {
 
 const data = { stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) }
 
-test('run_code runs in generateText: typed data as output, text for the model', async () => {
+test('run_code works in generateText: the output is typed data, the model receives text', async () => {
   const model = modelThatCalls({ language: 'python', code: 'print(2 + 2)' })
   const result = await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
   expect(result.text).toBe('done')
@@ -73,7 +73,7 @@ test('run_code runs in generateText: typed data as output, text for the model', 
   })
 })
 
-test('run_code runs in streamText', async () => {
+test('run_code works in streamText', async () => {
   const model = modelThatCalls({ language: 'typescript', code: 'const n: number = 4; console.log(n)' })
   const result = streamText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
   const parts = []
@@ -82,7 +82,7 @@ test('run_code runs in streamText', async () => {
   expect(await result.text).toBe('done')
 })
 
-test('a fault of the API is a tool error that the model sees, with the typed error in the step', async () => {
+test('an API error is a tool error that the model receives, with the typed error in the step', async () => {
   const session = await new Theazo(local).sessions.forUser('ai-sdk')
   const gone = await session.agents.create()
   await gone.terminate()
@@ -118,12 +118,12 @@ test('an abort of the call kills the code', async () => {
   abort.abort()
   expect(await ended).toMatchObject({ name: 'AbortError' })
   expect(model.doGenerateCalls).toHaveLength(1)
-  // Dead code writes no more: the tick stays as it is once it has stood still.
+  // Killed code no longer writes: this ends when the file has not changed for 0.3 s.
   const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
   expect((await agent.exec('bash', still)).stdout).toBe('still\n')
 })
 
-test('a call that was aborted before it began sends nothing', async () => {
+test('a call whose signal is already aborted sends no request', async () => {
   let calls = 0
   const counting = { id: 'agt_1', exec: async () => expect.fail(`call ${(calls += 1)}`) }
   const run = theazoTools({ agent: counting }).run_code.execute?.(
@@ -162,7 +162,7 @@ test('names, inputs and outputs are exactly typed', async () => {
   }
 })
 
-test('an image that the code saved reaches the model as an image', async () => {
+test('the model receives an image that the code saved as an image', async () => {
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
   const model = modelThatCalls({ language: 'python', code })
   const tools = theazoTools({ agent, images: true })
@@ -178,7 +178,7 @@ test('an image that the code saved reaches the model as an image', async () => {
   })
 })
 
-test('the names that readOnly leaves are those of the catalog', () => {
+test('ReadOnlyToolName lists the read-only tools of the catalog', () => {
   const names = ['read_file', 'list_files', 'get_task', 'get_usage', 'get_agent', 'list_agents'] as const
   expectTypeOf<(typeof names)[number]>().toEqualTypeOf<ReadOnlyToolName>()
   const tools = Object.values(toolGroups).flat()
@@ -198,12 +198,12 @@ test.each([
   ['compatible.chat', 'any', false],
   ['gateway', 'anthropic/claude', true],
   ['gateway', 'meta/llama', false],
-])('images from tools by provider: %s %s', (provider, modelId, isTaken) => {
-  expect(takesToolImages(new MockLanguageModelV4({ provider, modelId }))).toBe(isTaken)
-  if (provider === 'gateway') expect(takesToolImages(modelId)).toBe(isTaken)
+])('whether a model accepts images from tools: %s %s', (provider, modelId, isAccepted) => {
+  expect(acceptsToolImages(new MockLanguageModelV4({ provider, modelId }))).toBe(isAccepted)
+  if (provider === 'gateway') expect(acceptsToolImages(modelId)).toBe(isAccepted)
 })
 
-test('a wrong input is answered in a few words, however large it is', async () => {
+test('the error for invalid input is short, even if the input is large', async () => {
   const model = modelThatCalls({ language: { a: 'z'.repeat(300_000) } as never, code: '1' })
   await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
   const shown = JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))
@@ -211,7 +211,7 @@ test('a wrong input is answered in a few words, however large it is', async () =
   expect(shown.length).toBeLessThan(1000)
 })
 
-test('an image that was made for another model is named with the reason', () => {
+test('an image from an earlier model is named with the reason why it is not sent', () => {
   const image = { path: 'a.png', mediaType: 'image/png', base64: png, width: 1, height: 1 }
   const output = { path: 'a.png', sizeBytes: 70, images: [image] }
   const options = { toolCallId: '1', input: { path: 'a.png' }, output }
@@ -223,7 +223,7 @@ test('an image that was made for another model is named with the reason', () => 
   })
 })
 
-test('an output that is of no known shape is put into words, and does not throw', () => {
+test('an output with an unknown format becomes text and does not throw', () => {
   const { run_code: tool } = theazoTools({ agent })
   for (const output of [undefined, null, 'text', {}, { stdout: 1 }] as never[]) {
     expect(tool.toModelOutput?.({ toolCallId: '1', input: {} as never, output })).toMatchObject({ type: 'text' })

@@ -12,44 +12,50 @@ import {
   unknownModel,
 } from '@theazo/core/tools'
 import { jsonSchema, type LanguageModel, type Schema } from 'ai'
-import { takesToolImages } from './takes-tool-images.ts'
+import { acceptsToolImages } from './accepts-tool-images.ts'
 import { TheazoToolError } from './tool-error.ts'
 import type { OfferedTools } from './tool-set.ts'
 
-/** Where the tools work, and which of the catalog are offered. */
+/** The sandbox of the tools (exactly one of `userId`, `session` and `agent`), and the tools of the catalog to offer. */
 export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOptions {
-  /** The model that is given the tools: images are shown to one that is known to take them from tools. */
+  /** The model that uses the tools. It decides the default of `images`. */
   model?: LanguageModel | undefined
   /**
-   * True: images are shown to the model. False: they are only named. Default: what `model` takes, and false without one,
-   * since `openai.chat` and compatible providers send the base64 of an image as text.
+   * True: the model receives images. False: the text only names them. Default: true if `model` is known to accept images
+   * from tools, else false, because `openai.chat` and compatible providers send the base64 of an image as text.
    */
   images?: boolean | undefined
 }
 
 /**
- * The Theazo tools for the AI SDK.
+ * Creates the Theazo tools for the AI SDK.
  *
- * The output is typed data; the model is shown text, and images beside it. A fault of the API is thrown as a
- * {@link TheazoToolError}, which the AI SDK shows the model as a tool error; an abort of the call (`abortSignal`, `timeout`)
- * kills the code.
+ * The output of a tool is typed data. The model receives text, followed by images. An API error is thrown as a
+ * {@link TheazoToolError}, which the AI SDK sends to the model as a tool error. An abort of the call (`abortSignal`,
+ * `timeout`) kills the code.
  *
  * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or a tool is unknown.
  * @example
  * ```ts
- * const tools = theazoTools({ userId: 'user_123', model })
- * const { text } = await generateText({ model, prompt, tools, stopWhen: isStepCount(10) })
+ * import { theazoTools } from '@theazo/ai-sdk'
+ * import { generateText, isStepCount, type LanguageModel } from 'ai'
+ *
+ * export async function answer(model: LanguageModel, prompt: string): Promise<string> {
+ *   const tools = theazoTools({ userId: 'user_123', model })
+ *   const { text } = await generateText({ model, prompt, tools, stopWhen: isStepCount(10) })
+ *   return text
+ * }
  * ```
  */
 export function theazoTools<const Options extends TheazoToolsOptions>(options: Options): OfferedTools<Options> {
   const source = toolSource(options)
   const { model, images } = options as TheazoToolsOptions
-  const shown = images ?? (model !== undefined && takesToolImages(model) ? true : unknownModel)
-  const tools = selectTools(options).map((tool) => [tool.name, toAiSdkTool(tool, source, shown)])
-  return Object.fromEntries(tools) as OfferedTools<Options> // the names are those that the options select
+  const sendImages = images ?? (model !== undefined && acceptsToolImages(model) ? true : unknownModel)
+  const tools = selectTools(options).map((tool) => [tool.name, toAiSdkTool(tool, source, sendImages)])
+  return Object.fromEntries(tools) as OfferedTools<Options> // OfferedTools selects the same names
 }
 
-/** What the model is shown, in the AI SDK's form. */
+/** The result for the model, in the AI SDK's format. */
 type ModelOutput =
   | { type: 'text'; value: string }
   | {
@@ -60,6 +66,7 @@ type ModelOutput =
       )[]
     }
 
+/** @param images True, false, or the reason why images are not sent. */
 function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean | string) {
   return {
     description: tool.description,
@@ -78,18 +85,18 @@ function toAiSdkTool(tool: AnyTool, { sandbox, account }: ToolSource, images: bo
 }
 
 function modelOutput(tool: AnyTool, output: unknown, images: boolean | string): ModelOutput {
-  // An output of an older version may come from a stored conversation; a throw here would end the whole call.
+  // A stored conversation may contain an output of an older version; an error here would end the user's whole call.
   const parsed = tool.output.safeParse(output)
-  if (!parsed.success) return { type: 'text', value: `[a result of ${tool.name} that cannot be read any more]` }
+  if (!parsed.success) return { type: 'text', value: `[a stored result of ${tool.name} in an unknown format]` }
   const text = tool.toText(parsed.data)
-  const made = tool.toImages?.(parsed.data) ?? []
-  if (made.length === 0) return { type: 'text', value: text }
+  const savedImages = tool.toImages?.(parsed.data) ?? []
+  if (savedImages.length === 0) return { type: 'text', value: text }
   if (images !== true) {
-    // Made when images were shown, by another model of this conversation.
+    // The output contains images because an earlier model of this conversation accepted them.
     const reason = images === false ? 'images are switched off here' : images
-    return { type: 'text', value: `${text}\n${hiddenImagesText(made.map(({ path }) => ({ path, reason })))}` }
+    return { type: 'text', value: `${text}\n${hiddenImagesText(savedImages.map(({ path }) => ({ path, reason })))}` }
   }
-  const files = made.map(({ mediaType, base64 }) => {
+  const files = savedImages.map(({ mediaType, base64 }) => {
     return { type: 'file' as const, mediaType, data: { type: 'data' as const, data: base64 } }
   })
   return { type: 'content', value: [{ type: 'text', text }, ...files] }
@@ -97,17 +104,17 @@ function modelOutput(tool: AnyTool, output: unknown, images: boolean | string): 
 
 const schemas = new WeakMap<AnyTool, Schema<unknown>>()
 
-/** Made once a tool: the model is shown the strict form, and what it sends is read by the catalog. */
+/** Created once for each tool. The model receives the strict schema; the catalog parses the model's input leniently. */
 function inputSchema(tool: AnyTool): Schema<unknown> {
-  const known = schemas.get(tool)
-  if (known) return known
+  const cached = schemas.get(tool)
+  if (cached) return cached
   const schema = jsonSchema<unknown>(inputSchemaOf(tool, { isStrict: true }), {
     validate(value) {
       try {
         return { success: true, value: parseToolInput(tool, value) }
       } catch (error) {
         if (!ToolInputError.isInstance(error)) throw error
-        return { success: true, value } // the AI SDK's own error repeats all of it; execute answers with ours
+        return { success: true, value } // execute throws the catalog's short error; the AI SDK's error would repeat the whole input
       }
     },
   })

@@ -15,7 +15,7 @@ import type { CallOptions } from './transport/transport-options.ts'
 import type { ExecResult, Language, OkBody, Agent as WireAgent } from './wire.ts'
 
 /**
- * One sandbox: runs code, keeps files in `/workspace`, lives until terminated.
+ * One sandbox. It runs code, stores files in `/workspace`, and lives until it is terminated.
  *
  * @example
  * ```ts
@@ -25,12 +25,12 @@ import type { ExecResult, Language, OkBody, Agent as WireAgent } from './wire.ts
  */
 export class Agent implements AsyncDisposable {
   readonly id: string
-  /** The sandbox's files. */
+  /** The files of the sandbox. */
   readonly files: SandboxFiles
   /** The tasks of the agent's own model loop. */
   readonly tasks: AgentTasks
   readonly #transport: Transport
-  /** True where the call that gave this handle made the agent: false for one found by its id or its name. */
+  /** True if the call that returned this handle created the agent; false if it found the agent by id or name. */
   readonly isNew: boolean
   #data: WireAgent | undefined
   #isTerminated = false
@@ -41,9 +41,9 @@ export class Agent implements AsyncDisposable {
     this.id = id
     this.#data = data
     this.isNew = isNew
-    // A server that tells its extensions is of our kind, and hands code to its interpreter in a file.
+    // A server that lists extensions is our own implementation, which passes code to the interpreter in a file.
     this.files = new SandboxFiles(this, {
-      hasLargeCode: () => transport.features.areTold,
+      hasLargeCode: () => transport.features.areAdvertised,
       hasStdin: () => transport.features.has('exec-stdin'),
     })
     this.tasks = new AgentTasks(transport, id)
@@ -52,32 +52,45 @@ export class Agent implements AsyncDisposable {
   /**
    * The agent as the server last described it.
    *
-   * @throws {ConfigurationError} where it never has: a handle made from a bare id, before `refresh`.
+   * @throws {ConfigurationError} if this handle was made from an id alone and `refresh` was not called.
    */
   get data(): WireAgent {
     if (this.#data) return this.#data
-    throw configurationError(`Nothing is known of ${this.id} yet: call refresh().`)
+    throw configurationError(`Agent ${this.id} has no data yet: call refresh() first.`)
   }
 
-  /** Asks the server anew. @throws {NotFoundError} where the key sees no such agent. */
+  /**
+   * Reads the agent from the server again.
+   *
+   * @throws {NotFoundError} if the key can see no such agent.
+   * @example
+   * ```ts
+   * const { status } = (await agent.refresh()).data
+   * ```
+   */
   async refresh(options: CallOptions = {}): Promise<this> {
     return await this.#update({ method: 'GET', path: ['agents', this.id], ...options })
   }
 
   /**
-   * Runs code in the sandbox and waits for its end. A non-zero exit is a result.
+   * Runs code in the sandbox and waits until it ends. A non-zero exit code is a result, not an error. An abort closes
+   * the request, which kills the code.
    *
-   * @throws {TheazoError} `ServerTimeoutError` after the server's 120 s, `ConflictError` on a terminated agent,
-   *   `ProviderError` where the sandbox could not start, `NotSupportedError` for an option the server lacks. An abort
-   *   closes the request, which kills the code.
+   * @throws {TheazoError} `ServerTimeoutError` after the server's 120 s; `ConflictError` on a terminated agent;
+   *   `ProviderError` if the sandbox could not start; `NotSupportedError` for an option that the server does not support.
+   * @example
+   * ```ts
+   * const { stdout, stderr, exitCode } = await agent.exec('python', 'print(2 + 2)', { timeoutMs: 10_000 })
+   * if (exitCode !== 0) console.error(stderr)
+   * ```
    */
   exec(lang: Language, code: string, options: ExecOptions = {}): Promise<ExecResult> {
     return exec(this.#transport, this.id, lang, code, options)
   }
 
   /**
-   * Runs code and tells its output as it comes, then the result; on a server that does not stream, all at the end.
-   * Leaving the loop closes the request, which kills the code.
+   * Runs code and yields chunks of its output as they arrive, then the result. If the server does not stream, all chunks
+   * arrive at the end. Leaving the loop closes the request, which kills the code.
    *
    * @example
    * ```ts
@@ -96,17 +109,42 @@ export class Agent implements AsyncDisposable {
     yield* execChunks((callbacks) => this.exec(lang, code, { ...options, ...callbacks }), signal)
   }
 
-  /** Gives the agent's own model loop a task; opens the event stream first, so that no event is missed. */
+  /**
+   * Starts a task in the agent's own model loop. The event stream is opened first, so that no event is missed.
+   *
+   * @example
+   * ```ts
+   * const run = agent.run('Summarise report.csv', { timeoutMs: 300_000 })
+   * const { output, cost } = await run.result()
+   * ```
+   */
   run(task: string, options: RunOptions = {}): Run {
     return new Run({ transport: this.#transport, agentId: this.id, task, options })
   }
 
-  /** Follows a run that was started elsewhere; with `lastEventId` from where another follower stopped. */
+  /**
+   * Follows a run that another process started. `lastEventId` continues after the last event that process read.
+   *
+   * @example
+   * ```ts
+   * const { TASK_ID = '', LAST_EVENT_ID } = process.env // stored by the process that started the run
+   * const { output } = await agent.attach(TASK_ID, { lastEventId: LAST_EVENT_ID }).result()
+   * ```
+   */
   attach(taskId: string, options: AttachOptions = {}): Run {
     return new Run({ transport: this.#transport, agentId: this.id, taskId, options })
   }
 
-  /** Every event of the agent, whatever its task, until the agent ends. Leaving the loop closes the connection. */
+  /**
+   * The events of all tasks of the agent, until the agent ends. Leaving the loop closes the connection.
+   *
+   * @example
+   * ```ts
+   * for await (const event of agent.stream()) {
+   *   if (event.type === 'status') console.log(event.taskId, event.status)
+   * }
+   * ```
+   */
   stream(options: EventStreamOptions = {}): AsyncIterableIterator<AgentEvent, void, undefined> {
     let isLeft = false
     let stream: EventStream | undefined
@@ -126,23 +164,45 @@ export class Agent implements AsyncDisposable {
     return batchIterator(next, close)
   }
 
-  /** Suspends the agent once its current tool call has ended; files are kept, compute stops. */
+  /**
+   * Pauses the agent after its current tool call ends. Its files are retained and its compute stops.
+   *
+   * @example
+   * ```ts
+   * await agent.pause()
+   * ```
+   */
   async pause(options: CallOptions = {}): Promise<this> {
     return await this.#update({ ...this.#post('pause'), ...options, timeoutMs: options.timeoutMs ?? pauseTimeoutMs })
   }
 
-  /** Goes on where the agent was paused. @throws {ConflictError} where it is not. */
+  /**
+   * Continues a paused agent.
+   *
+   * @throws {ConflictError} if the agent is not paused.
+   * @example
+   * ```ts
+   * await agent.resume()
+   * ```
+   */
   async resume(options: CallOptions = {}): Promise<this> {
     return await this.#update({ ...this.#post('resume'), ...options })
   }
 
-  /** Ends the agent for good: compute and files are gone. Again is fine. */
+  /**
+   * Terminates the agent and deletes its files. Repeated calls succeed.
+   *
+   * @example
+   * ```ts
+   * await agent.terminate()
+   * ```
+   */
   async terminate(options: CallOptions = {}): Promise<void> {
     await this.#transport.request<OkBody>({ ...this.#post('terminate'), isRepeatable: true, ...options })
     this.#isTerminated = true
   }
 
-  /** `await using` terminates the agent, unless {@link terminate} has. */
+  /** `await using` terminates the agent, unless {@link terminate} already did. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isTerminated) await this.terminate()
   }
@@ -157,5 +217,5 @@ export class Agent implements AsyncDisposable {
   }
 }
 
-/** The server waits up to 120 s for what is in flight; the margin lets its own answer arrive first. */
+/** The server waits up to 120 s for running calls. The margin lets its response arrive before the client gives up. */
 const pauseTimeoutMs = 130_000

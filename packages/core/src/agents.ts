@@ -1,5 +1,5 @@
 import { Agent } from './agent.ts'
-import { parseJson, readText } from './transport/answers.ts'
+import { parseJson, readText } from './transport/responses.ts'
 import { ConflictError, TimeoutError } from './errors.ts'
 import { itemsOf, type ListOptions, PagedList } from './transport/pages.ts'
 import type { Transport } from './transport/transport.ts'
@@ -7,34 +7,34 @@ import type { CallOptions } from './transport/transport-options.ts'
 import type { AgentStatus, CreateAgentBody, CreateAgentExtensions, Feature, Page, Agent as WireAgent } from './wire.ts'
 import { errorOf } from './transport/wire-error.ts'
 
-/** What a new agent is given. */
+/** Options of {@link SessionAgents.create}. */
 export interface CreateAgentOptions extends CallOptions, CreateAgentExtensions {
-  /** Default: the server's own. */
+  /** Default: the server's default provider. */
   compute?: CreateAgentBody['compute']
   /** Model of the agent's own loop. */
   model?: CreateAgentBody['model']
   /** Attach a headless browser. Default false. */
   browser?: boolean | undefined
-  /** Put before every task prompt. */
+  /** Added before the prompt of every task. */
   instructions?: string | undefined
-  /** Built-in tools of the agent's own loop, by name. Default: the server's default set. */
+  /** Names of built-in tools that the agent's own loop may call. Default: the server's default set. */
   tools?: string[] | undefined
-  /** Seconds one run may take. Default 300. */
+  /** Seconds that one run may take. Default 300. */
   timeoutSeconds?: number | undefined
-  /** Wait until the sandbox is there (`idle`). Default false: exec and run on an agent that boots wait by themselves. */
+  /** Wait until the sandbox is ready (`idle`). Default false: `exec` and `run` wait for a booting agent themselves. */
   waitUntilReady?: boolean | undefined
 }
 
-/** Which agents of a session are listed. */
+/** Options of {@link SessionAgents.list}. */
 export interface ListAgentsOptions extends ListOptions {
   status?: AgentStatus | undefined
   name?: string | undefined
 }
 
-/** Milliseconds that a sandbox may take to boot; some providers start virtual machines. */
+/** How long a sandbox may take to boot; some providers start virtual machines. */
 const defaultReadyTimeoutMs = 120_000
 
-/** Agents by id, whatever their session. */
+/** Finds agents of any session by their id. */
 export class Agents {
   readonly #transport: Transport
 
@@ -42,7 +42,17 @@ export class Agents {
     this.#transport = transport
   }
 
-  /** @throws {NotFoundError} where the key sees no such agent. */
+  /**
+   * Reads one agent.
+   *
+   * @throws {NotFoundError} if the key can see no such agent.
+   * @example
+   * ```ts
+   * const { AGENT_ID = '' } = process.env // stored by another process
+   * const agent = await theazo.agents.get(AGENT_ID)
+   * if (agent.data.status === 'paused') await agent.resume()
+   * ```
+   */
   async get(id: string, options: CallOptions = {}): Promise<Agent> {
     return await new Agent(this.#transport, id).refresh(options)
   }
@@ -59,16 +69,24 @@ export class SessionAgents {
   }
 
   /**
-   * Creates an agent; its sandbox is provisioned at once. With a `name` that an agent of the session has already,
-   * answers that one.
+   * Creates an agent. The server starts its sandbox immediately. If an agent of the session already has the `name`,
+   * that agent is returned unchanged.
    *
-   * @throws {TheazoError} `UnprocessableEntityError` names what this server cannot give; `ConflictError` where the agent
-   *   that has the name has another compute, model, browser or network; `ProviderError` where the sandbox could not start; `SessionLimitExceededError` at a limit; `NotSupportedError` for `name`, `metadata`,
+   * @throws {TheazoError} `UnprocessableEntityError` names the options that this server cannot provide; `ConflictError`
+   *   if the agent with this name has another compute, model, browser or network; `ProviderError` if the sandbox could
+   *   not start; `SessionLimitExceededError` at a limit of the session; `NotSupportedError` for `name`, `metadata`,
    *   `network` and `idleTimeout` on a server without the extension `agents`.
+   * @example
+   * ```ts
+   * await using agent = await session.agents.create({
+   *   network: { allow: ['api.github.com'] },
+   *   idleTimeout: { seconds: 1800, action: 'terminate' },
+   * })
+   * ```
    */
   async create(options: CreateAgentOptions = {}): Promise<Agent> {
     const { signal, timeoutMs, idempotencyKey, timeoutSeconds, waitUntilReady, ...rest } = options
-    // Such a server would ignore the name, and make a further agent at each call.
+    // A server without the extension would ignore these fields. With a name, each call would create another agent.
     const needs: [Feature, string][] = []
     if (rest.name !== undefined) needs.push(['agents', 'agents.create with a name'])
     if (rest.metadata !== undefined) needs.push(['agents', 'agents.create with metadata'])
@@ -82,11 +100,19 @@ export class SessionAgents {
       const data = parseJson<WireAgent>(response, await readText(response), attempt)
       return new Agent(this.#transport, data.id, data, response.status === 201)
     })
-    if (waitUntilReady) await this.#ready(agent, deadlineAt, signal)
+    if (waitUntilReady) await this.#waitUntilReady(agent, deadlineAt, signal)
     return agent
   }
 
-  /** @throws {NotSupportedError} without the extension `sessions`. */
+  /**
+   * The agents of the session, newest first.
+   *
+   * @throws {NotSupportedError} without the extension `sessions`.
+   * @example
+   * ```ts
+   * for await (const agent of session.agents.list({ status: 'idle' })) await agent.pause()
+   * ```
+   */
   list({ status, name, ...options }: ListAgentsOptions = {}): PagedList<Agent> {
     const { limit, signal } = options
     const path = ['sessions', this.#sessionId, 'agents']
@@ -103,11 +129,11 @@ export class SessionAgents {
     }, options)
   }
 
-  async #ready(agent: Agent, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
+  async #waitUntilReady(agent: Agent, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#transport
     for (let waitMs = 50; agent.data.status === 'booting'; waitMs = Math.min(2 * waitMs, 1000)) {
       if (clock.now() + waitMs > deadlineAt) {
-        const message = `Agent ${agent.id} was still booting when its time was up.`
+        const message = `Agent ${agent.id} was still booting at the deadline. Pass a larger timeoutMs, or call refresh() later.`
         throw new TimeoutError(message, { code: 'client_timeout', details: { agentId: agent.id } })
       }
       await clock.sleep(waitMs, signal)

@@ -1,14 +1,14 @@
 /**
- * Every error this package throws.
+ * Every error that this package throws.
  *
- * Two families on one base: wire errors (the server answered with an error) and local ones (no usable answer came).
- * An abort is not among them: it passes through as the signal's own reason.
+ * All have one base class. Wire errors are error responses of the server. Local errors mean that no usable response came.
+ * An abort is neither: the call rejects with the signal's own reason.
  *
  * @module
  */
 import type { WireErrorCode } from './wire.ts'
 
-/** Codes of errors that arose on this side of the wire. */
+/** Codes of errors that this client creates. */
 export type LocalErrorCode =
   | 'client_timeout'
   | 'connection_error'
@@ -18,7 +18,7 @@ export type LocalErrorCode =
   | 'configuration_error'
   | FileErrorCode
 
-/** What went wrong with a file of a sandbox. */
+/** Codes of {@link FileError}. */
 export type FileErrorCode =
   | 'file_not_found'
   | 'file_exists'
@@ -30,17 +30,17 @@ export type FileErrorCode =
   | 'file_invalid_path'
   | 'file_error'
 
-/** All codes this package knows; an unknown one of a server is kept as it came. */
+/** All codes that this package knows. A server may send other codes; they are passed on unchanged. */
 export type TheazoErrorCode = WireErrorCode | LocalErrorCode
 
-/** What an error carries beside its message. */
+/** The properties of an error besides its message. */
 export interface TheazoErrorOptions {
   code: TheazoErrorCode | (string & {})
-  /** HTTP status, where an answer came. */
+  /** HTTP status, if a response came. */
   status?: number | undefined
   requestId?: string | undefined
   details?: Record<string, unknown> | undefined
-  /** Milliseconds the server asked to wait. */
+  /** Milliseconds that the server asked the client to wait. */
   retryAfterMs?: number | undefined
   cause?: unknown
 }
@@ -55,7 +55,7 @@ const retryableCodes: ReadonlySet<string> = new Set([
   'provider_error',
 ])
 
-/** A class of this package, and what its instances are. */
+/** An error class of this package, and the type of its instances. */
 interface ErrorClass<Instance> {
   readonly prototype: Instance
   readonly className: string
@@ -66,16 +66,18 @@ interface ErrorClass<Instance> {
  *
  * @example
  * ```ts
+ * import { TheazoError } from '@theazo/core'
+ *
  * try {
  *   await agent.exec('python', 'print(1)')
  * } catch (error) {
- *   if (TheazoError.isInstance(error) && error.code === 'session_limit_exceeded') notifyOwner(error.message)
- *   else throw error
+ *   if (!TheazoError.isInstance(error)) throw error
+ *   console.error(error.code, error.message, error.requestId)
  * }
  * ```
  */
 export class TheazoError extends Error {
-  /** What {@link TheazoError.isInstance} goes by; a bundler may rename the class itself. */
+  /** {@link TheazoError.isInstance} compares this name: a bundler may rename the class itself. */
   static readonly className: string = 'TheazoError'
   override readonly name: string
   readonly code: TheazoErrorCode | (string & {})
@@ -88,35 +90,48 @@ export class TheazoError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = new.target.className
     const names: string[] = []
-    // The base class ends the walk: nothing above it has a className.
+    // The loop ends after TheazoError: its own base class has no className.
     for (let c = new.target as unknown as typeof TheazoError; c.className; c = Object.getPrototypeOf(c)) {
       names.push(c.className)
     }
-    // Not enumerable, so that no inspector shows it.
+    // Not enumerable: inspectors do not show it.
     Object.defineProperty(this, brand, { value: names })
     const { code, status, requestId, details, retryAfterMs } = options
     this.code = code
-    // What is not known is not there: an inspector shows no undefined.
+    // Absent properties are not set: inspectors would show them as undefined.
     if (status !== undefined) this.status = status
     if (requestId !== undefined) this.requestId = requestId
     if (details !== undefined) this.details = details
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs
   }
 
-  /** True where the same call may succeed later: rate limits, faults of the server or its provider, lost connections. */
+  /** True if the same call may succeed later: rate limits, faults of the server or its provider, lost connections. */
   get isRetryable(): boolean {
     const { status = 0, code } = this
-    // By its code too: what comes over a stream has no status.
+    // An error from an event stream has a code but no status.
     return [429, 500, 502, 503].includes(status) || (status === 0 && retryableCodes.has(code))
   }
 
-  /** What is safe to log: never the key, a header or a body. */
+  /** The properties that are safe to log: never the API key, a header or a body. */
   toJSON(): Record<string, unknown> {
     const { name, message, code, status, requestId, details, retryAfterMs, isRetryable } = this
     return { name, message, code, status, requestId, details, retryAfterMs, isRetryable }
   }
 
-  /** `instanceof` that also holds across two installed copies of this package; on a subclass too. */
+  /**
+   * Like `instanceof`, but it also works if the error is from another installed copy of this package. Every error class
+   * has it.
+   *
+   * @example
+   * ```ts
+   * import { RateLimitedError } from '@theazo/core'
+   *
+   * await agent.exec('bash', 'make').catch((error: unknown) => {
+   *   if (!RateLimitedError.isInstance(error)) throw error
+   *   console.warn(`Try again in ${error.retryAfterMs} ms`)
+   * })
+   * ```
+   */
   static isInstance<Instance>(this: ErrorClass<Instance>, value: unknown): value is Instance {
     if (typeof value !== 'object' || value === null || !(brand in value)) return false
     const names = value[brand]
@@ -130,7 +145,7 @@ export class UnauthorizedError extends TheazoError {
   declare readonly name: 'UnauthorizedError'
 }
 
-/** 403: the key is valid but lacks permission for this action. */
+/** 403: the API key is valid but does not have the permission for this call. */
 export class ForbiddenError extends TheazoError {
   static override readonly className = 'ForbiddenError'
   declare readonly name: 'ForbiddenError'
@@ -142,32 +157,32 @@ export class NotFoundError extends TheazoError {
   declare readonly name: 'NotFoundError'
 }
 
-/** 409: the call conflicts with the present state, e.g. exec on a terminated agent. */
+/** 409: the call conflicts with the current state, e.g. exec on a terminated agent. */
 export class ConflictError extends TheazoError {
   static override readonly className = 'ConflictError'
   declare readonly name: 'ConflictError'
 }
 
-/** 422: the request did not validate; {@link UnprocessableEntityError.fields} says where. */
+/** 422: the request is invalid; {@link UnprocessableEntityError.fields} names the invalid fields. */
 export class UnprocessableEntityError extends TheazoError {
   static override readonly className = 'UnprocessableEntityError'
   declare readonly name: 'UnprocessableEntityError'
 
-  /** Messages by field path; empty where the server named none. */
+  /** Error messages by field path; empty if the server named no field. */
   get fields(): Record<string, string[]> {
     const fields = this.details?.['fields']
-    // The envelope's shape for 422 (contract, Basics); a server that sends something else gives no fields.
+    // The error body of a 422 has this shape (contract, Basics).
     return typeof fields === 'object' && fields !== null ? (fields as Record<string, string[]>) : {}
   }
 }
 
-/** 429: too many requests with this key; wait `retryAfterMs`. */
+/** 429: too many requests with this API key; wait `retryAfterMs` milliseconds. */
 export class RateLimitedError extends TheazoError {
   static override readonly className = 'RateLimitedError'
   declare readonly name: 'RateLimitedError'
 }
 
-/** 402: a limit of the session is reached: cost, agents or compute minutes. */
+/** 402: the session has reached a limit of cost, agents or compute minutes. */
 export class SessionLimitExceededError extends TheazoError {
   static override readonly className = 'SessionLimitExceededError'
   declare readonly name: 'SessionLimitExceededError'
@@ -179,43 +194,43 @@ export class ProviderError extends TheazoError {
   declare readonly name: 'ProviderError'
 }
 
-/** 500: a fault of the server; give its `requestId` to the operator. */
+/** 500: a fault of the server. Report its `requestId` to the operator. */
 export class InternalError extends TheazoError {
   static override readonly className = 'InternalError'
   declare readonly name: 'InternalError'
 }
 
-/** No complete answer in time: by this client's deadline (`client_timeout`), or, as the subclass, by the server's. */
+/** The deadline passed: the client's (`client_timeout`), or the server's ({@link ServerTimeoutError}). */
 export class TimeoutError extends TheazoError {
   static override readonly className: string = 'TimeoutError'
   declare readonly name: 'TimeoutError' | 'ServerTimeoutError'
 }
 
-/** 504: the server stopped the work at its own limit (exec: 120 s). The sandbox is kept. */
+/** 504: the server stopped the work at its own limit (exec: 120 s). The sandbox continues to exist. */
 export class ServerTimeoutError extends TimeoutError {
   static override readonly className = 'ServerTimeoutError'
   declare readonly name: 'ServerTimeoutError'
 }
 
-/** No answer: refused, reset, no such host, TLS failure. */
+/** No response: the connection was refused or reset, the host does not exist, or TLS failed. */
 export class ConnectionError extends TheazoError {
   static override readonly className = 'ConnectionError'
   declare readonly name: 'ConnectionError'
 }
 
-/** An answer came but is not the API's: HTML of a proxy, an empty or a truncated body, a redirect. */
+/** A response came but is not valid for the API: HTML of a proxy, an empty or a truncated body, a redirect. */
 export class InvalidResponseError extends TheazoError {
   static override readonly className = 'InvalidResponseError'
   declare readonly name: 'InvalidResponseError'
 }
 
-/** An event stream could not be followed to its end, or one of its events could not be read. */
+/** An event stream was lost before its end, or one of its events could not be read. */
 export class StreamError extends TheazoError {
   static override readonly className = 'StreamError'
   declare readonly name: 'StreamError'
 }
 
-/** The server lacks an extension of the API that the call needs; `details.feature` names it. */
+/** The server does not have an extension that the call needs; `details.feature` names it. */
 export class NotSupportedError extends TheazoError {
   static override readonly className = 'NotSupportedError'
   declare readonly name: 'NotSupportedError'
@@ -227,13 +242,13 @@ export class FileError extends TheazoError {
   declare readonly name: 'FileError'
 }
 
-/** The client was set up or called wrongly: no key, a base URL that is none. */
+/** An option or an argument is missing or invalid, e.g. the API key or the base URL. */
 export class ConfigurationError extends TheazoError {
   static override readonly className = 'ConfigurationError'
   declare readonly name: 'ConfigurationError'
 }
 
-/** The one code of a {@link ConfigurationError}; the message names the option and the fix. */
+/** @param message names the option and the fix. */
 export function configurationError(message: string): ConfigurationError {
   return new ConfigurationError(message, { code: 'configuration_error' })
 }

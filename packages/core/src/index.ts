@@ -1,5 +1,5 @@
 /**
- * Client of the Theazo API. Runs on Node, Bun, Deno and edge runtimes: nothing here is Node's alone.
+ * Client of the Theazo API. It uses no Node-only module, so that it can run on Node, Bun, Deno and edge runtimes.
  *
  * @module
  */

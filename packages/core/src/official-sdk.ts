@@ -1,20 +1,20 @@
 /**
- * What travels for the SDK of the hosted service, which is published as `theazo`, beside what the reference has (extension
- * `official-sdk`). The shapes and the words are that SDK's. Types only.
+ * The additional wire types that the SDK of the hosted service uses (npm package `theazo`; extension `official-sdk`). The
+ * shapes and the names are those of that SDK. Types only.
  *
  * @module
  */
 import type { Money } from './wire.ts'
 
 /**
- * Answer of `GET /agents/:id/status` (extension `official-sdk`): what the SDK that is published as `theazo` reads. It has
- * words of its own for statuses: `ready` is `idle`, `completed` is `terminated`.
+ * Response of `GET /agents/:id/status` (extension `official-sdk`). It has its own names for two statuses: `ready` is
+ * `idle`, `completed` is `terminated`.
  */
 export interface AgentStatusInfo {
   status: 'booting' | 'ready' | 'running' | 'paused' | 'completed' | 'failed'
-  /** For people, e.g. `3m 12s`: how long the agent has been there, or was until its end. */
+  /** Time from creation until now, or until the agent ended, e.g. `3m 12s`. For display. */
   duration: string
-  /** So far: compute, storage and models. */
+  /** Cost of compute, storage and models until now. */
   cost: Money
   /** Prompt of the latest task; empty if there is none. */
   task: string
@@ -31,10 +31,10 @@ export interface AgentFileEntry {
   modified: string
 }
 
-/** Answer of `GET /agents/:id/files/:path` (extension `official-sdk`). */
+/** Response of `GET /agents/:id/files/:path` (extension `official-sdk`). */
 export interface AgentFileContent {
   data: string
-  /** `utf-8` where the bytes are that. */
+  /** `utf-8` if the bytes are valid UTF-8. */
   encoding: 'utf-8' | 'base64'
 }
 
@@ -46,11 +46,11 @@ export interface WriteAgentFileBody {
   encoding?: 'utf-8' | 'base64' | undefined
 }
 
-/** Answer of `GET /sessions/:id/usage` (extension `official-sdk`): of the session's whole life. */
+/** Response of `GET /sessions/:id/usage` (extension `official-sdk`). It covers the session's whole life. */
 export interface SessionUsage {
   cost: Money
   computeMinutes: number
-  /** Neither terminated nor failed. */
+  /** Agents that are neither terminated nor failed. */
   activeAgents: number
   totalAgentsCreated: number
 }

@@ -15,22 +15,30 @@ import type {
   UpdateSessionBody,
 } from './wire.ts'
 
-/** What a new session is given. */
+/** Options of {@link Sessions.create}. */
 export interface CreateSessionOptions extends CreateSessionBody, CallOptions {}
 
-/** What a user's session is given, should the call create it. */
+/** Options of {@link Sessions.forUser}. `limits` and `metadata` apply only if the call creates the session. */
 export interface SessionForUserOptions extends SessionForUserBody, CallOptions {}
 
-/** Which sessions are listed. The filters need the extension `sessions`. */
+/** Options of {@link Sessions.list}. The filters `userId` and `status` need the extension `sessions`. */
 export interface ListSessionsOptions extends ListOptions {
   userId?: string | undefined
   status?: WireSession['status'] | undefined
 }
 
-/** What of a session is changed. */
+/** Options of {@link Session.update}. */
 export interface UpdateSessionOptions extends UpdateSessionBody, CallOptions {}
 
-/** One end user's space; its agents are reached through it. */
+/**
+ * The isolated space of one end user. It creates and lists the user's agents.
+ *
+ * @example
+ * ```ts
+ * const session = await theazo.sessions.forUser('user_123')
+ * await using agent = await session.agents.create()
+ * ```
+ */
 export class Session {
   readonly id: string
   readonly agents: SessionAgents
@@ -48,22 +56,37 @@ export class Session {
   /**
    * The session as the server last described it.
    *
-   * @throws {ConfigurationError} where it never has: a handle made from a bare id, before `refresh`.
+   * @throws {ConfigurationError} if this handle was made from an id alone and `refresh` was not called.
    */
   get data(): WireSession {
     if (this.#data) return this.#data
-    throw configurationError(`Nothing is known of ${this.id} yet: call refresh().`)
+    throw configurationError(`Session ${this.id} has no data yet: call refresh() first.`)
   }
 
-  /** Asks the server anew. @throws {NotSupportedError} without the extension `sessions`. */
+  /**
+   * Reads the session from the server again.
+   *
+   * @throws {NotSupportedError} without the extension `sessions`.
+   * @example
+   * ```ts
+   * const { status, limits } = (await session.refresh()).data
+   * ```
+   */
   async refresh(options: CallOptions = {}): Promise<this> {
     return await this.#update({ method: 'GET', path: ['sessions', this.id], feature: 'sessions', ...options })
   }
 
   /**
-   * Changes limits and metadata: merged into what is there, null removes.
+   * Changes limits and metadata. The given fields are merged into the stored ones; null removes a field.
    *
    * @throws {NotSupportedError} without the extension `sessions`.
+   * @example
+   * ```ts
+   * await session.update({
+   *   limits: { maxCost: { amount: 500, currency: 'usd', period: 'month' } }, // 5 dollars
+   *   metadata: { plan: null },
+   * })
+   * ```
    */
   async update({ signal, timeoutMs, limits, metadata }: UpdateSessionOptions): Promise<this> {
     const body: UpdateSessionBody = { limits, metadata }
@@ -71,7 +94,15 @@ export class Session {
     return await this.#update({ method: 'PATCH', path, body, feature: 'sessions', signal, timeoutMs })
   }
 
-  /** Ends the session and its agents. @throws {NotSupportedError} without the extension `sessions`. */
+  /**
+   * Terminates the session and its agents. Repeated calls succeed.
+   *
+   * @throws {NotSupportedError} without the extension `sessions`.
+   * @example
+   * ```ts
+   * await session.terminate()
+   * ```
+   */
   async terminate(options: CallOptions = {}): Promise<void> {
     const path = ['sessions', this.id, 'terminate']
     await this.#transport.request<OkBody>({
@@ -89,7 +120,7 @@ export class Session {
   }
 }
 
-/** Sessions: one or more for each of your users. */
+/** Creates and finds sessions. Each of your users can have several. */
 export class Sessions {
   readonly #transport: Transport
 
@@ -98,19 +129,31 @@ export class Sessions {
   }
 
   /**
-   * Creates a session, also where the user has one already.
+   * Creates a session, even if the user already has one.
    *
    * @throws {TheazoError} `UnprocessableEntityError` e.g. for a `userId` that is empty or longer than 256 characters;
-   *   `ConfigurationError` for `.` and `..`, which {@link Sessions.forUser} cannot name.
+   *   `ConfigurationError` for the user ids `.` and `..`, which {@link Sessions.forUser} could not send.
+   * @example
+   * ```ts
+   * const session = await theazo.sessions.create({
+   *   userId: 'user_123',
+   *   limits: { maxCost: { amount: 500, currency: 'usd', period: 'month' } }, // 5 dollars
+   * })
+   * ```
    */
   async create({ signal, timeoutMs, idempotencyKey, ...body }: CreateSessionOptions): Promise<Session> {
-    if (isDotSegment(body.userId)) encodeSegment(body.userId) // for its error
+    if (isDotSegment(body.userId)) encodeSegment(body.userId) // throws the error
     return await this.#session({ method: 'POST', path: ['sessions'], body, signal, timeoutMs, idempotencyKey })
   }
 
   /**
-   * The user's newest session that is not terminated, or a new one. Safe to call on every request: concurrent calls
-   * give one session. `limits` and `metadata` count only where the call creates it.
+   * The user's newest session that is not terminated, or a new one. It is safe to call this for every request:
+   * concurrent calls return the same session. `limits` and `metadata` apply only if the call creates the session.
+   *
+   * @example
+   * ```ts
+   * const session = await theazo.sessions.forUser('user_123', { metadata: { plan: 'free' } })
+   * ```
    */
   forUser(userId: string, options: SessionForUserOptions = {}): Promise<Session> {
     const { signal, timeoutMs, idempotencyKey, ...body } = options
@@ -119,9 +162,13 @@ export class Sessions {
   }
 
   /**
-   * All sessions that the key sees, newest first.
+   * All sessions that the key can see, newest first.
    *
-   * @throws {NotSupportedError} for a filter, without the extension `sessions`: such a server would list them all.
+   * @throws {NotSupportedError} for a filter, without the extension `sessions`: such a server ignores filters.
+   * @example
+   * ```ts
+   * for await (const session of theazo.sessions.list({ status: 'active' })) console.log(session.data.userId)
+   * ```
    */
   list({ userId, status, ...options }: ListSessionsOptions = {}): PagedList<Session> {
     const { limit, signal } = options
@@ -140,7 +187,16 @@ export class Sessions {
     }, options)
   }
 
-  /** @throws {NotFoundError} where the key sees no such session; `NotSupportedError` without the extension `sessions`. */
+  /**
+   * Reads one session.
+   *
+   * @throws {NotFoundError} if the key can see no such session; `NotSupportedError` without the extension `sessions`.
+   * @example
+   * ```ts
+   * const { SESSION_ID = '' } = process.env // stored by another process
+   * const session = await theazo.sessions.get(SESSION_ID)
+   * ```
+   */
   get(id: string, options: CallOptions = {}): Promise<Session> {
     return this.#session({ method: 'GET', path: ['sessions', id], feature: 'sessions', ...options })
   }

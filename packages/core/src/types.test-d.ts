@@ -1,4 +1,4 @@
-// What the compiler must hold users to; `tsc` runs these, nothing executes them.
+// The types that users rely on. The compiler checks them; nothing executes this file.
 import { expectTypeOf } from 'vitest'
 import type {
   Agent,
@@ -20,7 +20,7 @@ import { type RunCodeData, runCode, type ToolResult, type ToolSandbox } from './
 declare const agent: Agent
 declare const theazo: Theazo
 
-/** Events are told apart by `type`, and a switch over all of them leaves nothing. */
+/** `type` discriminates events, and a switch over all types is exhaustive. */
 export function labelOf(event: AgentEvent): string {
   switch (event.type) {
     case 'thinking':
@@ -48,7 +48,7 @@ export function labelOf(event: AgentEvent): string {
   }
 }
 
-/** A switch over the documented codes leaves nothing. */
+/** A switch over the documented codes is exhaustive. */
 export function statusOf(code: WireErrorCode): number {
   switch (code) {
     case 'unauthorized':
@@ -76,7 +76,7 @@ export function statusOf(code: WireErrorCode): number {
   }
 }
 
-/** An error is narrowed by its class, also by the check that holds across two copies of the package. */
+/** `isInstance` narrows an error to its class. */
 export function messageOf(error: unknown): string {
   if (ConflictError.isInstance(error)) {
     expectTypeOf(error.name).toEqualTypeOf<'ConflictError'>()
@@ -85,7 +85,7 @@ export function messageOf(error: unknown): string {
   if (TimeoutError.isInstance(error)) expectTypeOf(error).toEqualTypeOf<TimeoutError>()
   if (!ErrorClass.isInstance(error)) return String(error)
   expectTypeOf(error).toEqualTypeOf<TheazoError>()
-  // A server may send codes of its own, so any text compares; the known ones are offered.
+  // A server may send its own codes, so that any string is comparable; editors suggest the known ones.
   expectTypeOf<TheazoErrorCode>().toExtend<typeof error.code>()
   return error.code === 'a code of the server' ? error.code : error.message
 }
@@ -104,7 +104,7 @@ export async function calls(): Promise<void> {
   for await (const session of theazo.sessions.list({ status: 'active' })) {
     expectTypeOf(session).toEqualTypeOf<Session>()
   }
-  // An agent is a sandbox for tools, and what a tool gives is told apart by isError.
+  // An agent is a sandbox for tools, and isError discriminates the results of tools.
   expectTypeOf(agent).toExtend<ToolSandbox>()
   const result = await runCode.run({ language: 'python', code: '1' }, { sandbox: agent })
   expectTypeOf(result).toEqualTypeOf<ToolResult<RunCodeData>>()
@@ -114,13 +114,13 @@ export async function calls(): Promise<void> {
 }
 
 export async function refused(): Promise<void> {
-  // @ts-expect-error a language the API does not have
+  // @ts-expect-error the API does not have this language
   await agent.exec('ruby', 'puts 1')
-  // @ts-expect-error callbacks are what the loop replaces
+  // @ts-expect-error the loop replaces the callbacks
   agent.execStream('bash', 'ls', { onStdout: () => {} })
   // @ts-expect-error a cap is in cents of US dollars
   await theazo.sessions.forUser('u', { limits: { maxCost: { amount: 1, currency: 'eur', period: 'day' } } })
-  // @ts-expect-error lastEventId is for a run that was started elsewhere
+  // @ts-expect-error lastEventId is for a run that another process started
   agent.run('task', { lastEventId: '1' })
   // @ts-expect-error there is no such status
   theazo.sessions.list({ status: 'asleep' })

@@ -3,21 +3,21 @@ import type { Transport } from './transport/transport.ts'
 import type { CallOptions } from './transport/transport-options.ts'
 import type { Feature, UsageSummary } from './wire.ts'
 
-/** Which usage is summed. */
+/** Options of {@link Usage.summary}. */
 export interface UsageSummaryOptions extends CallOptions {
   /** A `Date`, or an ISO 8601 date or date-time. Default: the start of this month, UTC. */
   from?: Date | string | undefined
   /** Default: now. */
   until?: Date | string | undefined
-  /** Only of this session. Needs an extension; the reference sums all. */
+  /** Count only this session. Needs the extension `sessions`. */
   sessionId?: string | undefined
-  /** Only of this user. Needs an extension. */
+  /** Count only this user. Needs the extension `sessions`. */
   userId?: string | undefined
-  /** Only of this API key. Needs an extension. */
+  /** Count only this API key. Needs the extension `sessions`. */
   keyId?: string | undefined
 }
 
-/** What was used, and what it costs. */
+/** Reports usage and its cost. */
 export class Usage {
   readonly #transport: Transport
 
@@ -26,13 +26,18 @@ export class Usage {
   }
 
   /**
-   * Compute, models, storage and their sum.
+   * The usage of compute, models and storage, and their total cost.
    *
-   * @throws {UnprocessableEntityError} where `from` is after `until`.
+   * @throws {UnprocessableEntityError} if `from` is after `until`.
+   * @example
+   * ```ts
+   * const { total } = await theazo.usage.summary({ from: '2026-01-01', userId: 'user_123' })
+   * console.log(total.amount, 'cents')
+   * ```
    */
   async summary(options: UsageSummaryOptions = {}): Promise<UsageSummary> {
     const { from, until, sessionId, userId, keyId, signal, timeoutMs } = options
-    // A server that does not know the filter would answer the sum of all. It goes with the other extensions of sessions.
+    // A server without the extension would ignore the filter and return the usage of everybody.
     const isFiltered = sessionId !== undefined || userId !== undefined || keyId !== undefined
     const needs: [Feature, string][] = isFiltered ? [['sessions', 'usage.summary with a filter']] : []
     const query = { from: isoText(from), until: isoText(until), sessionId, userId, keyId }
@@ -43,5 +48,5 @@ export class Usage {
 function isoText(time: Date | string | undefined): string | undefined {
   if (!(time instanceof Date)) return time
   if (!Number.isNaN(time.getTime())) return time.toISOString()
-  throw configurationError('A date of usage.summary is none.')
+  throw configurationError('from and until of usage.summary must be valid dates, not an Invalid Date.')
 }

@@ -1,37 +1,37 @@
 /**
- * The wire: what travels between client and server, as the Theazo API reference and its contract define it.
+ * The wire format: the JSON that client and server exchange, as the Theazo API reference and its contract define it.
  *
- * In what a client sends, an optional field may also be given as undefined: JSON leaves it out.
+ * Optional fields of request bodies also accept undefined, which JSON omits.
  *
- * Types only. The server checks its own schemas against these, so the two cannot drift.
+ * Types only. The compiler checks the server's schemas against these types, so that the two cannot differ.
  *
  * @module
  */
 
-/** Money in integer cents. */
+/** An amount of money in integer cents. */
 export interface Money {
   amount: number
   currency: 'usd'
 }
 
-/** Spend cap of a session. A period is a UTC day or month, or the session's whole life. */
+/** A cap on the cost of a session. A period is a UTC day or month, or the session's whole life. */
 export interface MaxCost extends Money {
   period: 'session' | 'day' | 'month'
 }
 
-/** What a session may use at most. */
+/** Caps on the use of a session. */
 export interface SessionLimits {
   maxCost?: MaxCost | undefined
-  /** Agents that are neither terminated nor failed. */
+  /** Counts agents that are neither terminated nor failed. */
   maxAgents?: number | undefined
-  /** Wall time from ready to paused or ended, summed over agents. */
+  /** Counts wall time from ready to paused or ended, summed over all agents. */
   maxComputeMinutes?: number | undefined
 }
 
-/** Values a caller stores with a session or an agent; JSON. */
+/** JSON that a caller stores with a session or an agent. */
 export type Metadata = Record<string, unknown>
 
-/** One end user's isolated space: agents, limits and costs belong to it. */
+/** The isolated space of one end user. Agents, limits and costs belong to it. */
 export interface Session {
   /** `ses_` and a ULID. */
   id: string
@@ -39,7 +39,7 @@ export interface Session {
   status: 'active' | 'paused' | 'terminated'
   limits: SessionLimits
   metadata: Metadata
-  /** The stored metadata is larger than the server accepts now, and not shown. */
+  /** The stored metadata is larger than the server now accepts, and is omitted. */
   metadataTruncated?: true
   createdAt: string
   updatedAt: string
@@ -53,23 +53,23 @@ export interface CreateSessionBody {
   metadata?: Metadata | undefined
 }
 
-/** Body of `POST /sessions/by-user/:userId`; counts only where the call creates the session. */
+/** Body of `POST /sessions/by-user/:userId`. It applies only if the call creates the session. */
 export type SessionForUserBody = Omit<CreateSessionBody, 'userId'>
 
-/** Body of `PATCH /sessions/:id` (extension `sessions`): merged into what is there; null removes. */
+/** Body of `PATCH /sessions/:id` (extension `sessions`). Fields are merged into the stored ones; null removes a field. */
 export interface UpdateSessionBody {
   limits?: { [Limit in keyof SessionLimits]?: SessionLimits[Limit] | null } | null | undefined
   metadata?: Metadata | null | undefined
 }
 
-/** One page of a list. No `nextCursor`: the last one. */
+/** One page of a list. The last page has no `nextCursor`. */
 export interface Page<Item> {
   data: Item[]
   nextCursor?: string
   hasMore: boolean
 }
 
-/** Where an agent stands. Ready is `idle`. */
+/** The status of an agent. An agent that is ready for use is `idle`. */
 export type AgentStatus = 'booting' | 'idle' | 'running' | 'paused' | 'failed' | 'terminated'
 
 /** One sandbox in a session. */
@@ -77,51 +77,51 @@ export interface Agent {
   /** `agt_` and a ULID. */
   id: string
   sessionId: string
-  /** Unique among the session's agents that live (extension `agents`). */
+  /** Unique among the session's agents that have not ended (extension `agents`). */
   name?: string
   metadata?: Metadata
-  /** The stored metadata is larger than the server accepts now, and not shown. */
+  /** The stored metadata is larger than the server now accepts, and is omitted. */
   metadataTruncated?: true
   status: AgentStatus
-  /** Why it failed, or why the server paused or terminated it. */
+  /** Why the agent failed, or why the server paused or terminated it. */
   reason?: string
   compute: { provider: string }
   model: { id: string } | null
   browser: boolean
   instructions: string | null
-  /** The stored instructions are longer than the server accepts now, and cut. */
+  /** The stored instructions are longer than the server now accepts, and are cut. */
   instructionsTruncated?: true
   tools: string[]
   /** Seconds that one run may take. */
   timeout: number
-  /** What its code may reach, where that is anything (extension `agents`). */
+  /** Absent if the agent's code has no network access (extension `agents`). */
   network?: Network
-  /** What becomes of it when nobody uses it (extension `agents`). */
+  /** What the server does with the agent when it is idle (extension `agents`). */
   idleTimeout?: IdleTimeout
-  /** The latest task; none yet is null. */
+  /** The latest task; null before the first one. */
   task: Task | null
   createdAt: string
   updatedAt: string
 }
 
-/** What code in a sandbox may reach: by HTTP proxy, on the internet, and nothing else. */
+/** The network access of code in a sandbox: public internet hosts only, through an HTTP proxy. */
 export interface Network {
   /**
-   * At most 100: a host name (`api.github.com`), `*.` and a name for all names below it, `*` for any public host, or a
-   * public IP address; each with `:port`, or else for the ports 80 and 443.
+   * At most 100 entries. An entry is a host name (`api.github.com`), `*.` and a name for all names below it, `*` for any
+   * public host, or a public IP address. An entry may end with `:port`; without it, ports 80 and 443 are allowed.
    */
   allow: string[]
 }
 
-/** What the server does with an agent that has had no exec, run, file operation or open stream for a while. */
+/** What the server does with an agent that had no exec, run, file operation or open stream for a while. */
 export interface IdleTimeout {
   /** Seconds without use: a whole number from 60 to 604,800 (a week). */
   seconds: number
-  /** `terminate` deletes the files; `pause` keeps them, and compute is not billed. */
+  /** `terminate` deletes the files. `pause` retains them, and compute is not billed. */
   action: 'terminate' | 'pause'
 }
 
-/** Where a task stands. The last three are final. */
+/** The status of a task. The last three are final. */
 export type TaskStatus = 'queued' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
 
 /** One run of an agent's own model loop. */
@@ -131,7 +131,7 @@ export interface Task {
   agentId: string
   status: TaskStatus
   prompt: string
-  /** The stored prompt is longer than the server accepts now, and cut. */
+  /** The stored prompt is longer than the server now accepts, and is cut. */
   promptTruncated?: true
   output?: string
   error?: { code: string; message: string }
@@ -153,14 +153,14 @@ export interface CreateAgentBody {
   timeout?: number | undefined
 }
 
-/** What a server with the extension `agents` takes beside {@link CreateAgentBody}. */
+/** The fields that a server with the extension `agents` accepts besides {@link CreateAgentBody}. */
 export interface CreateAgentExtensions {
-  /** 1–128 characters. The name of an agent that lives answers that agent. */
+  /** 1–128 characters. If an agent that has not ended has this name, the server returns that agent. */
   name?: string | undefined
   metadata?: Metadata | undefined
-  /** Default: nothing can be reached. */
+  /** Default: no network access. */
   network?: Network | undefined
-  /** Default: none, the agent stays until it is terminated. */
+  /** Default: none; the agent exists until it is terminated. */
   idleTimeout?: IdleTimeout | undefined
 }
 
@@ -170,13 +170,13 @@ export interface RunBody {
   task: string
 }
 
-/** Answer of `POST /agents/:id/run`. */
+/** Response of `POST /agents/:id/run`. */
 export interface RunAccepted {
   taskId: string
   agentId: string
 }
 
-/** Languages a sandbox runs. */
+/** The languages that a sandbox can run. */
 export type Language = 'python' | 'typescript' | 'bash'
 
 /** Body of `POST /agents/:id/exec`. */
@@ -185,19 +185,19 @@ export interface ExecBody {
   code: string
 }
 
-/** What servers with the extensions `exec-options` and `exec-stdin` take beside {@link ExecBody}. */
+/** The fields that servers with the extensions `exec-options` and `exec-stdin` accept besides {@link ExecBody}. */
 export interface ExecExtensions {
-  /** Milliseconds after which the code is killed and the answer is 504; 1 to 120,000, which is the default. */
+  /** Milliseconds after which the server kills the code and responds with 504. 1 to 120,000; default 120,000. */
   timeoutMs?: number | undefined
   /** Added to the environment of the code. */
   env?: Record<string, string> | undefined
   /** Working directory; default `/workspace`. */
   cwd?: string | undefined
-  /** What the code reads from its standard input; bytes as base64. */
+  /** Content of the code's standard input; bytes as base64. */
   stdin?: string | { base64: string } | undefined
 }
 
-/** A file that an exec made or changed (extension `exec-files`). */
+/** A file that an exec created or changed (extension `exec-files`). */
 export interface ExecFile {
   /** Absolute, below `/workspace`. */
   path: string
@@ -205,24 +205,24 @@ export interface ExecFile {
   mediaType?: string
 }
 
-/** What code printed and how it ended. A non-zero exit is a result, not an error. */
+/** The output of code and its exit code. A non-zero exit code is a result, not an error. */
 export interface ExecResult {
   stdout: string
   stderr: string
-  /** 128 + n where signal n ended it. */
+  /** 128 + n if signal n ended the code. */
   exitCode: number
   durationMs: number
-  /** True where the 10 MiB cap of stdout cut it. */
+  /** True if `stdout` was cut at 10 MiB. */
   stdoutTruncated?: true
-  /** True where the 10 MiB cap of stderr cut it. */
+  /** True if `stderr` was cut at 10 MiB. */
   stderrTruncated?: true
-  /** What the code made or changed below `/workspace`, 100 at most (extension `exec-files`). */
+  /** Files that the code created or changed below `/workspace`, at most 100 (extension `exec-files`). */
   files?: ExecFile[]
-  /** True where there were more, or too many to look through. */
+  /** True if there were more such files, or too many files to compare. */
   filesTruncated?: true
 }
 
-/** Answer of `GET /usage/summary`; the parts add up to `total`. */
+/** Response of `GET /usage/summary`. The costs of the parts add up to `total`. */
 export interface UsageSummary {
   period: { from: string; until: string }
   compute: { minutes: number; cost: Money }
@@ -232,7 +232,7 @@ export interface UsageSummary {
   total: Money
 }
 
-/** What a server can do beyond the reference; it tells in the header `Theazo-Features`. */
+/** An extension of the API. A server lists its extensions in the header `Theazo-Features` of every response. */
 export type Feature =
   | 'idempotency'
   | 'exec-stream'
@@ -246,12 +246,12 @@ export type Feature =
   | 'approvals'
   | 'official-sdk'
 
-/** Answer of `POST /agents/:id/terminate`. */
+/** Response of `POST /agents/:id/terminate`. */
 export interface OkBody {
   ok: true
 }
 
-/** The codes the API documents. A server may send others; clients keep those as they come. */
+/** The documented error codes. A server may send others; clients pass them on unchanged. */
 export type WireErrorCode =
   | 'unauthorized'
   | 'forbidden'
@@ -264,7 +264,7 @@ export type WireErrorCode =
   | 'timeout'
   | 'internal_error'
 
-/** Body of every answer that is not 2xx. */
+/** Body of every response that is not 2xx. */
 export interface ErrorEnvelope {
   error: {
     code: string

@@ -1,5 +1,5 @@
 /**
- * Theazo sandboxes as LangChain and LangGraph tools.
+ * LangChain and LangGraph tools for Theazo sandboxes.
  *
  * @module
  */

@@ -18,22 +18,33 @@ import {
   unknownModel,
   withoutImages,
 } from '@theazo/core/tools'
-import { takesToolImages } from './takes-tool-images.ts'
+import { acceptsToolImages } from './accepts-tool-images.ts'
 
-/** In a graph LangGraph sets both, outside of one only `toolCall`; a bare call has neither. */
+/** In a graph, LangGraph sets both added fields. Without a graph, a tool call sets only `toolCall`; a plain input sets none. */
 type CallConfig = ToolRunnableConfig & { toolCallId?: string; state?: unknown }
 
-/** A tool of the catalog as LangChain takes it. */
-// The class itself and not tool(): it leaks no abort listener, and costs a sixth of a call.
+/**
+ * A tool of the catalog as a LangChain tool. {@link theazoTools} creates it.
+ *
+ * @example
+ * ```ts
+ * import { type TheazoTool, theazoTools } from '@theazo/langchain'
+ *
+ * const tools: TheazoTool[] = theazoTools({ userId: 'user_123' })
+ * const byName = new Map(tools.map((tool) => [tool.name, tool]))
+ * await byName.get('run_code')?.invoke({ language: 'python', code: 'print(2 + 2)' })
+ * ```
+ */
+// A subclass because LangChain's tool() leaks an abort listener at each call, and a call takes six times as long.
 export class TheazoTool extends DynamicStructuredTool {
-  readonly #check: (input: unknown) => Record<string, unknown>
+  readonly #parse: (input: unknown) => Record<string, unknown>
 
   constructor(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean | undefined) {
     const schema = inputSchemaOf(tool, { isStrict: true })
     super({
       name: tool.name,
       description: tool.description,
-      schema: schema as ToolSchemaBase, // a plain JSON Schema; LangChain types it more widely
+      schema: schema as ToolSchemaBase, // a plain JSON Schema, which LangChain's type describes more loosely
       responseFormat: 'content_and_artifact',
       func: async (input: unknown, _run?: CallbackManagerForToolRun, config?: CallConfig) => {
         const callId = config?.toolCall?.id ?? config?.toolCallId
@@ -42,30 +53,30 @@ export class TheazoTool extends DynamicStructuredTool {
           account,
           signal: config?.signal,
           callId,
-          images: images ?? (takesToolImages(config?.state) || unknownModel),
+          images: images ?? (acceptsToolImages(config?.state) || unknownModel),
         })
         if (result.isError) return [errorMessage(tool.name, result, callId), undefined]
         return [contentOf(result), withoutImages(result.data)]
       },
     })
-    this.#check = (input) => {
-      const checked: Record<string, unknown> = parseToolInput(tool, input)
-      // In the strict form of the schema nothing may be left out.
-      return Object.fromEntries(schema.required.map((name) => [name, checked[name] ?? null]))
+    this.#parse = (input) => {
+      const parsed: Record<string, unknown> = parseToolInput(tool, input)
+      // In the strict form of the schema no property may be omitted.
+      return Object.fromEntries(schema.required.map((name) => [name, parsed[name] ?? null]))
     }
   }
 
-  /** LangChain's entry to a call: what the model sent is read here, before LangChain holds it against the schema. */
+  /** Every call starts here: the catalog parses the input leniently before LangChain validates it by the strict schema. */
   override async call(...[input, ...rest]: Parameters<DynamicStructuredTool['call']>): Promise<unknown> {
-    return await super.call(this.#checked(input) as typeof input, ...rest)
+    return await super.call(this.#parseInput(input) as typeof input, ...rest)
   }
 
-  #checked(input: unknown): Record<string, unknown> {
+  #parseInput(input: unknown): Record<string, unknown> {
     try {
-      return this.#check(input)
+      return this.#parse(input)
     } catch (error) {
       if (!ToolInputError.isInstance(error)) throw error
-      // Both ToolNodes answer the model with its message, whatever middleware there is.
+      // The ToolNodes of LangChain and LangGraph return this error's message to the model, with any middleware.
       throw new ToolInputParsingException(error.message)
     }
   }
@@ -77,7 +88,7 @@ function contentOf({ text, images }: { text: string; images: ToolImage[] }): str
   return [{ type: 'text', text }, ...blocks]
 }
 
-/** Returned as a message and not thrown: with any `wrapToolCall` middleware a throw would end the user's whole run. */
+/** An API error as a message for the model. It is not thrown: with a `wrapToolCall` middleware, that would end the run. */
 function errorMessage(
   name: string,
   { text, error }: { text: string; error: TheazoError },

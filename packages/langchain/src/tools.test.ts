@@ -6,7 +6,7 @@ import { type Agent, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent, createMiddleware } from 'langchain'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { takesToolImages } from './takes-tool-images.ts'
+import { acceptsToolImages } from './accepts-tool-images.ts'
 import { theazoTools } from './tools.ts'
 
 let local: LocalTheazo
@@ -33,7 +33,7 @@ function toolNode() {
     .compile()
 }
 
-test('run_code runs in the prebuilt ToolNode: text for the model, typed data as artifact', async () => {
+test('run_code works in the prebuilt ToolNode: the content is text, the artifact is typed data', async () => {
   const { messages } = await toolNode().invoke({ messages: [calling(call('print(2 + 2)'))] })
   const message = messages.find(ToolMessage.isInstance)
   expect(message).toMatchObject({ content: '4', status: 'success', tool_call_id: 'call_1', name: 'run_code' })
@@ -46,8 +46,8 @@ test('run_code runs in the prebuilt ToolNode: text for the model, typed data as 
   })
 })
 
-test('calls of one message run side by side in the same sandbox, and their answers keep the order', async () => {
-  // Each waits for the other's file: one after the other, neither would end.
+test('the calls of one message run in parallel in one sandbox, and their results keep the order', async () => {
+  // Each call waits for the file of the other: in sequence, neither would end.
   const meet = (mine: string, other: string) =>
     `cd /tmp; touch ${mine}; until [[ -e ${other} ]]; do sleep 0.01; done; echo ${mine}`
   const { messages } = await toolNode().invoke({
@@ -56,7 +56,7 @@ test('calls of one message run side by side in the same sandbox, and their answe
   expect(messages.slice(1).map(({ text }) => text)).toEqual(['a', 'b'])
 })
 
-test('run_code runs in createAgent, and the model sees its text', async () => {
+test('run_code works in createAgent, and the model receives its text', async () => {
   const model = fakeModel()
     .respondWithTools([call('import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)')])
     .respond(new AIMessage('done'))
@@ -66,7 +66,7 @@ test('run_code runs in createAgent, and the model sees its text', async () => {
   expect(model.calls[1]?.messages.at(-1)?.text).toBe('out\n[stderr]\nerr\n[exit code 3]')
 })
 
-test('a fault of the API is answered to the model, also under a wrapToolCall middleware', async () => {
+test('the model receives an API error, even with a wrapToolCall middleware', async () => {
   const session = await new Theazo(local).sessions.forUser('langchain')
   const gone = await session.agents.create()
   await gone.terminate()
@@ -95,12 +95,12 @@ test('an abort ends the run and kills the code', async () => {
   const reason = new Error('the user left')
   abort.abort(reason)
   expect(await ended).toBe(reason)
-  // Dead code writes no more: the tick stays as it is once it has stood still.
+  // Killed code no longer writes: this ends when the file has not changed for 0.3 s.
   const still = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
   expect((await agent.exec('bash', still)).stdout).toBe('still\n')
 })
 
-test('a wrong input is answered with the field and what it takes, and runs nothing', async () => {
+test('the error for invalid input names the field and its valid values, and nothing runs', async () => {
   const { messages } = await toolNode().invoke({ messages: [calling(call('x', 'call_1', 'ruby'))] })
   expect(messages.at(-1)).toMatchObject({ status: 'error', tool_call_id: 'call_1' })
   expect(messages.at(-1)?.text).toMatch(
@@ -108,13 +108,13 @@ test('a wrong input is answered with the field and what it takes, and runs nothi
   )
 })
 
-test('no key is in the tool, whichever way it is printed', async () => {
+test('a printed tool never contains the API key', async () => {
   const { inspect } = await import('node:util')
   const [tool] = theazoTools({ agent })
   expect(inspect(tool, { depth: 20, showHidden: true }) + JSON.stringify(tool)).not.toContain(local.apiKey)
 })
 
-test('an image that the code saved is a content block, and the artifact does not carry it', async () => {
+test('an image that the code saved is a content block, and the artifact does not contain it', async () => {
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
   const [tool] = theazoTools({ agent, images: true })
   const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
@@ -126,7 +126,7 @@ test('an image that the code saved is a content block, and the artifact does not
   expect(JSON.stringify(message.artifact)).not.toContain(png)
 })
 
-test('without knowledge of the model an image is named, and not sent', async () => {
+test('if the model is unknown, an image is named but not sent', async () => {
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
   const [tool] = theazoTools({ agent })
   const message = (await tool?.invoke({ ...call(code), type: 'tool_call' })) as ToolMessage
@@ -140,18 +140,18 @@ test.each([
   ['openai', {}, false],
   ['google-genai', {}, false],
   ['groq', {}, false],
-])('the last message of the model says which API it is: %s %j', (model_provider, more, isTaken) => {
+])('the last message of the model identifies its API: %s %j', (model_provider, more, isAccepted) => {
   const message = new AIMessage({ content: '', response_metadata: { model_provider, ...more } })
   const messages = [new AIMessage('an older one'), message, new HumanMessage('go')]
-  expect([takesToolImages({ messages }), takesToolImages(messages)]).toEqual([isTaken, isTaken])
+  expect([acceptsToolImages({ messages }), acceptsToolImages(messages)]).toEqual([isAccepted, isAccepted])
 })
 
 test.each([undefined, null, 'text', {}, { messages: 'none' }, [], [{ role: 'assistant' }]])(
-  'a state without messages takes no image: %j',
-  (state) => expect(takesToolImages(state)).toBe(false),
+  'a state without messages accepts no image: %j',
+  (state) => expect(acceptsToolImages(state)).toBe(false),
 )
 
-test('the id of the call reaches the tool, from a graph and from a bare call', async () => {
+test('the tool receives the id of the call, with and without a graph', async () => {
   const [tool] = theazoTools({ agent })
   const bare = (await tool?.invoke({ ...call('print(1)', 'call_bare'), type: 'tool_call' })) as ToolMessage
   expect(bare.tool_call_id).toBe('call_bare')

@@ -1,27 +1,33 @@
 import { type SelectToolsOptions, selectTools, toolSource, type ToolSourceOptions } from '@theazo/core/tools'
 import { TheazoTool } from './theazo-tool.ts'
 
-/** Where the tools work, and which of the catalog are offered. */
+/** The sandbox of the tools (exactly one of `userId`, `session` and `agent`), and the tools of the catalog to offer. */
 export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOptions {
   /**
-   * True: images are shown to the model as content blocks of the tool's message. False: they are only named. Default: shown
-   * if the model that made the call is known to take images from tools (Anthropic, OpenAI's Responses API), as its last
-   * message in the graph's state says; the Chat Completions API refuses a tool message with an image.
+   * True: the model receives images as content blocks of the tool message. False: the text only names them. Default: true
+   * if the model is known to accept images from tools (Anthropic, OpenAI's Responses API), else false. The model's last
+   * message in the graph's state identifies it. The Chat Completions API refuses a tool message with an image.
    */
   images?: boolean | undefined
 }
 
 /**
- * The Theazo tools for LangChain's agents, LangGraph's `ToolNode` and `model.bindTools`.
+ * Creates the Theazo tools for LangChain's agents, LangGraph's `ToolNode` and `model.bindTools`.
  *
- * The content of a result is text for the model, with images as blocks beside it; its artifact is the typed data (plain
- * JSON, no images). A fault of the API becomes a `ToolMessage` with status `error`, so that the model can react; an abort
- * rejects.
+ * The content of a result is text for the model, followed by image blocks. The artifact is the data (plain JSON, no
+ * images). An API error becomes a `ToolMessage` with status `error`, so that the model can react. An abort rejects the
+ * call.
  *
  * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or a tool is unknown.
  * @example
  * ```ts
- * const assistant = createAgent({ model, tools: theazoTools({ userId: 'user_123' }) })
+ * import { theazoTools } from '@theazo/langchain'
+ * import { createAgent } from 'langchain'
+ *
+ * const tools = theazoTools({ userId: 'user_123' })
+ * const assistant = createAgent({ model: 'anthropic:claude-sonnet-5-5', tools })
+ * const { messages } = await assistant.invoke({ messages: 'Compute the 1,000th prime number.' })
+ * console.log(messages.at(-1)?.text)
  * ```
  */
 export function theazoTools(options: TheazoToolsOptions = {}): TheazoTool[] {

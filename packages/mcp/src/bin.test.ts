@@ -8,7 +8,7 @@ import { startProxy } from './testing/test-proxy.ts'
 
 let server: ListeningTheazo
 let theazo: Theazo
-/** Of the server, with its key for real sandboxes. */
+/** Environment of a process that uses the server with its live key. */
 let live: Record<string, string>
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
@@ -41,7 +41,7 @@ async function runToEnd(args: string[], env: Record<string, string> = {}) {
 }
 
 describe('tools', () => {
-  test('all 17 are listed; those for code, files, usage and agents work on a real sandbox', async () => {
+  test('all 17 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
     await using mcp = await startProcess(['--toolsets', 'all', '--user-id', 'everything'], live)
     const { tools } = await mcp.client.listTools()
     expect(tools).toHaveLength(17)
@@ -69,7 +69,7 @@ describe('tools', () => {
     expect(await mcp.bash('ls')).toMatch(/^\[The sandbox of earlier calls is gone: it was ended\./)
   })
 
-  test('those for tasks work on an agent with a model', async () => {
+  test('the tools for tasks work on an agent with a model', async () => {
     const { key } = await server.keys.create({ mode: 'test', plan: 'team' })
     await using mcp = await startProcess(['--toolsets', 'task,background-tasks'], { ...live, THEAZO_API_KEY: key })
     const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
@@ -82,7 +82,7 @@ describe('tools', () => {
     await expect.poll(() => text('get_task', { taskId })).toMatch(' is cancelled.')
   })
 
-  test('one sandbox serves the whole conversation, also when the first calls come at once', async () => {
+  test('all calls use one sandbox, even if the first calls arrive at the same time', async () => {
     await using mcp = await startProcess(['--local'])
     const first = await Promise.all([1, 2, 3].map((n) => mcp.call('run_code', run(`echo ${n} > ${n}`))))
     const last = await mcp.call('run_code', run('cat 1 2 3'))
@@ -90,17 +90,17 @@ describe('tools', () => {
     expect(new Set([...first, last].map(agentIdOf)).size).toBe(1)
   })
 
-  test('--read-only offers what changes nothing, --no-images sends none', async () => {
+  test('--read-only offers only tools that change nothing, and --no-images sends no image', async () => {
     await using reader = await startProcess(['--read-only'], live)
     expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files'])
-    await using blind = await startProcess(['--no-images'], live)
+    await using withoutImages = await startProcess(['--no-images'], live)
     const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
-    const result = await blind.call('run_code', run(`echo ${gif} | base64 -d > dot.gif`))
+    const result = await withoutImages.call('run_code', run(`echo ${gif} | base64 -d > dot.gif`))
     expect(result.content).toHaveLength(1)
     expect(textOf(result)).toMatch('[image not shown: /workspace/dot.gif: images are switched off here]')
   })
 
-  test('no notification of progress is lost before its result', async () => {
+  test('every progress notification arrives before the result', async () => {
     await using mcp = await startProcess([], live)
     await mcp.bash('true')
     for (let n = 1; n <= 30; n += 1) {
@@ -111,9 +111,9 @@ describe('tools', () => {
   })
 })
 
-describe('the end', () => {
-  /** What has become of a process and its sandbox once `end` has ended the process. */
-  async function afterwards(end: (mcp: McpProcess) => unknown): Promise<string> {
+describe('the end of the process', () => {
+  /** Starts a process with a sandbox, runs `end`, waits until the process has exited, and returns the sandbox's status. */
+  async function statusAfter(end: (mcp: McpProcess) => unknown): Promise<string> {
     await using mcp = await startProcess([], live)
     const agentId = agentIdOf(await mcp.call('run_code', run('true')))
     expect(await statusOf(agentId)).toBe('idle')
@@ -123,23 +123,23 @@ describe('the end', () => {
   }
 
   test('a client that closes the connection ends the process and its sandbox', async () => {
-    expect(await afterwards(({ client }) => client.close())).toBe('terminated')
+    expect(await statusAfter(({ client }) => client.close())).toBe('terminated')
   })
 
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends both too', async (signal) => {
-    expect(await afterwards(({ pid }) => process.kill(pid, signal))).toBe('terminated')
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends the process and its sandbox', async (signal) => {
+    expect(await statusAfter(({ pid }) => process.kill(pid, signal))).toBe('terminated')
   })
 
-  test('a line over 10 MiB, after which nothing more is read, ends both too', async () => {
-    const status = await afterwards(async (mcp) => {
+  test('a line over 10 MiB, after which the transport stops reading, ends the process and its sandbox', async () => {
+    const status = await statusAfter(async (mcp) => {
       await expect(mcp.bash('x'.repeat(11 * 1024 * 1024))).rejects.toThrow('Connection closed')
       expect(mcp.stderr()).toMatch('exceeded maximum size')
     })
     expect(status).toBe('terminated')
   })
 
-  test('a call in flight does not hold it up', async () => {
-    const status = await afterwards(async (mcp) => {
+  test('a call in flight does not delay the end', async () => {
+    const status = await statusAfter(async (mcp) => {
       const started = Promise.withResolvers<void>()
       const call = mcp.call('run_code', run('echo started; sleep 59'), { onprogress: () => started.resolve() })
       const failed = call.catch((error: unknown) => error)
@@ -150,16 +150,16 @@ describe('the end', () => {
     expect(status).toBe('terminated')
   })
 
-  test('a server that does not answer does not hold it up for ever', async () => {
-    await using proxy = await startProxy(server.url, { holds: ({ url = '' }) => url.endsWith('/terminate') })
+  test('the process exits after 15 seconds even if the server does not respond', async () => {
+    await using proxy = await startProxy(server.url, { isUnanswered: ({ url = '' }) => url.endsWith('/terminate') })
     const mcp = await startProcess(['--idle-timeout', '77'], { ...live, THEAZO_BASE_URL: proxy.url })
     await mcp.bash('true')
     process.kill(mcp.pid, 'SIGTERM')
     await expect.poll(() => isAlive(mcp.pid)).toBe(false)
-    expect(mcp.stderr()).toMatch('not ended within 15 s. The server ends it once it was 77 s without use.')
+    expect(mcp.stderr()).toMatch('did not end within 15 s. The server ends it after 77 s without use.')
   })
 
-  test('a client that stops reading ends it; a line that is no message does not', async () => {
+  test('a client that stops reading ends the process; a line that is not a message does not', async () => {
     const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'], ...live } })
     const exited = once(child, 'exit')
     const ping = (id: number) => `${JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' })}\n`
@@ -171,7 +171,7 @@ describe('the end', () => {
     expect(await exited).toEqual([0, null])
   })
 
-  test('a process that is killed leaves a sandbox that the server ends when it is idle', async () => {
+  test('the server ends the sandbox of a killed process after the idle timeout', async () => {
     const mcp = await startProcess(['--idle-timeout', '60'], live)
     const agentId = agentIdOf(await mcp.call('run_code', run('true')))
     process.kill(mcp.pid, 'SIGKILL')
@@ -182,7 +182,7 @@ describe('the end', () => {
 })
 
 describe('the sandbox', () => {
-  test('one that was terminated elsewhere is made anew, and the text says that files are lost', async () => {
+  test('a sandbox that was terminated elsewhere is replaced, and the text reports that its files are lost', async () => {
     await using mcp = await startProcess([], live)
     const before = agentIdOf(await mcp.call('run_code', run('echo 1 > one')))
     await theazo.agent(before).terminate()
@@ -193,7 +193,7 @@ describe('the sandbox', () => {
     expect(await mcp.bash('ls')).toBe('(no output)')
   })
 
-  test('one that was paused elsewhere is resumed with its files', async () => {
+  test('a sandbox that was paused elsewhere is resumed with its files', async () => {
     await using mcp = await startProcess([], live)
     const agentId = agentIdOf(await mcp.call('run_code', run('echo 1 > one')))
     await theazo.agent(agentId).pause()
@@ -201,7 +201,7 @@ describe('the sandbox', () => {
     expect([agentIdOf(result), result.structuredContent?.['stdout']]).toEqual([agentId, '1\n'])
   })
 
-  test('one with a name is paused at the end, and the next process of that name has its files', async () => {
+  test('a named sandbox is paused at the end, and the next process with that name has its files', async () => {
     const args = ['--sandbox', 'notes', '--user-id', 'ada', '--idle-timeout', '3600']
     const first = await startProcess(args, live)
     const agentId = agentIdOf(await first.call('run_code', run('echo remember > note.txt')))
@@ -217,7 +217,7 @@ describe('the sandbox', () => {
     expect(textOf(await second.call('read_file', { path: 'note.txt' }))).toBe('remember\n')
     expect(agentIdOf(await second.call('run_code', run('true')))).toBe(agentId)
 
-    // A third takes over while the second lives, and pauses it when it goes.
+    // A third process shares the sandbox while the second still runs, and pauses it when it ends.
     const third = await startProcess(args, live)
     expect(await third.bash('cat note.txt')).toBe('remember')
     await third.client.close()
@@ -225,8 +225,8 @@ describe('the sandbox', () => {
     expect(await second.bash('cat note.txt')).toBe('remember')
   })
 
-  test('a server without the extensions has a sandbox as well, which ends with the process', async () => {
-    await using plain = await startProxy(server.url, { hidden: ['theazo-features'] })
+  test('on a server without extensions an unnamed sandbox works and ends with the process', async () => {
+    await using plain = await startProxy(server.url, { hiddenHeaders: ['theazo-features'] })
     const env = { ...live, THEAZO_BASE_URL: plain.url }
     const mcp = await startProcess([], env)
     const results = await Promise.all([mcp.call('run_code', run('true')), mcp.call('run_code', run('true'))])
@@ -250,14 +250,14 @@ describe('settings', () => {
     expect(await runToEnd(['--version'])).toEqual({ code: 0, err: '', out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
   })
 
-  test('an unknown flag ends it with one line on standard error', async () => {
+  test('an unknown flag ends the process with one line on standard error', async () => {
     const ended = await runToEnd(['--colour'], live)
     expect(ended).toEqual({ code: 1, out: '', err: "theazo-mcp: Unknown option '--colour'. See theazo-mcp --help.\n" })
   })
 
-  // oxlint-disable-next-line no-template-curly-in-string -- as a client leaves it
+  // oxlint-disable-next-line no-template-curly-in-string -- the placeholder that a client does not replace
   test.each(['', '${user_config.api_key}'])(
-    'without a key (%j) and without --local it says what to do',
+    'without a key (%j) and without --local the error states what to do',
     async (key) => {
       const { code, out, err } = await runToEnd([], { THEAZO_API_KEY: key })
       expect([code, out]).toEqual([1, ''])
@@ -265,7 +265,7 @@ describe('settings', () => {
     },
   )
 
-  test('the user is that of the flag, else of the environment, else mcp', async () => {
+  test('the user id comes from the flag, else from the environment, else it is mcp', async () => {
     const users = async (args: string[], env: Record<string, string>) => {
       await using mcp = await startProcess(args, { ...live, ...env })
       const agentId = agentIdOf(await mcp.call('run_code', run('true')))
@@ -275,19 +275,19 @@ describe('settings', () => {
     expect(await users(['--user-id', 'flag'], { THEAZO_USER_ID: 'variable' })).toBe('flag')
     expect(await users([], { THEAZO_USER_ID: 'variable' })).toBe('variable')
     expect(await users([], { THEAZO_USER_ID: '' })).toBe('mcp')
-    // oxlint-disable-next-line no-template-curly-in-string -- as a client leaves it
+    // oxlint-disable-next-line no-template-curly-in-string -- the placeholder that a client does not replace
     expect(await users([], { THEAZO_USER_ID: '${user_config.user_id}' })).toBe('mcp')
   })
 
-  test('a wrong key is an error that a model can act on, and it holds no key', async () => {
+  test('a wrong key is an error that a model can act on, and the error does not contain the key', async () => {
     await using mcp = await startProcess([], { ...live, THEAZO_API_KEY: 'th_live_wrong-key' })
     const result = await mcp.call('run_code', run('true'))
     expect(result.isError).toBe(true)
-    expect(textOf(result)).toMatch(/unauthorized.*only the owner can mend this/s)
+    expect(textOf(result)).toMatch(/unauthorized.*only the owner can fix this/s)
     expect(textOf(result)).not.toContain('wrong-key')
   })
 
-  test('--local works without any environment', async () => {
+  test('--local works without any environment variables', async () => {
     await using mcp = await startProcess(['--local'], {}, ['/usr/bin/env', '-i', process.execPath, bin])
     expect(await mcp.bash('echo fine')).toBe('fine')
   })

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-import { nodeVersionFault } from './node-version.ts'
+import { nodeVersionError } from './node-version.ts'
 
-// All else is loaded after this check: an older Node cannot even read it.
-const fault = nodeVersionFault(process.versions.node, process.argv.includes('--local'))
-if (fault === undefined) {
+// The other modules load after this check: an older Node cannot parse them.
+const versionError = nodeVersionError(process.versions.node, process.argv.includes('--local'))
+if (versionError === undefined) {
   const { main } = await import('./main.ts')
   await main(process.argv.slice(2))
 } else {
-  process.stderr.write(`${fault}\n`)
+  process.stderr.write(`${versionError}\n`)
   process.exitCode = 1
 }

@@ -1,22 +1,23 @@
 import { truncate } from '@theazo/core/tools'
 
-/** What a result says, to models and to programs. */
+/** A result: `text` for models, `data` for programs. */
 export interface BoundedContent {
   text: string
   data: Record<string, unknown>
 }
 
-/** Bytes of JSON for text and data; a megabyte less what four links with their notes take. */
+/** Bytes of JSON for text and data: one megabyte minus room for four links with their notes. */
 const maxBytes = 800_000
 const halfBytes = maxBytes / 2
-/** JSON writes a control character as six bytes; none takes more. */
+/** JSON writes a control character as six bytes, which is the maximum for any character. */
 const maxBytesPerChar = 6
 
 /**
- * Bounds a result. Hardly any needs it: the catalog bounds characters, and JSON may make six bytes of one.
+ * Limits the size of a result. Few results need it: the catalog already limits characters, but JSON may write one
+ * character as six bytes.
  *
- * Of the data, lists are cut first, then texts; `xTruncated` beside a field `x` says so. Types stay as they are, so what
- * is cut passes the schema of the whole. Undefined if even that is too large.
+ * In the data, lists are cut first, then strings; `xTruncated: true` beside a field `x` marks the cut. Types do not
+ * change, so the cut data still passes the schema. Returns undefined if the data is too large even then.
  */
 export function boundedContent(text: string, data: object): BoundedContent | undefined {
   const whole = data as Record<string, unknown> // an object of JSON
@@ -36,17 +37,17 @@ interface Limits {
   items: number
 }
 
-/** Tighter and tighter: the items of each list first, then the characters of each text. */
-const steps: readonly Limits[] = [
+/** From loose to tight: first fewer items in each list, then fewer characters in each string. */
+const limitSteps: readonly Limits[] = [
   { chars: Infinity, items: Infinity },
   ...[256, 128, 64, 32, 16, 8, 4, 2, 1].map((items) => ({ chars: Infinity, items })),
   ...[16_384, 8192, 4096, 2048, 1024, 512, 256, 128, 64, 32].map((chars) => ({ chars, items: 0 })),
 ]
 
 function boundedData(data: Record<string, unknown>, bytes: number): Record<string, unknown> | undefined {
-  const tightest = steps.at(-1)
+  const tightest = limitSteps.at(-1)
   if (tightest && jsonBytes(cutData(data, tightest)) > bytes) return undefined
-  for (const limits of steps) {
+  for (const limits of limitSteps) {
     const cut = cutData(data, limits)
     if (jsonBytes(cut) <= bytes) return cut
   }

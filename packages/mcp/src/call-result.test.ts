@@ -9,13 +9,13 @@ const image = (path: string, sizeBytes: number): ToolImage => {
 const success = (text: string, images: ToolImage[], data: object) => ({ isError: false as const, text, images, data })
 
 describe('images', () => {
-  test('those that fit are shown in their order', () => {
+  test('images that fit are sent in their order', () => {
     const images = [image('/a.png', 300_000), image('/b.png', 10), image('/c.png', 300_000)]
     const { content } = toCallResult(success('text', images, { images }), 'agt_1')
     expect(content.map(({ type }) => type)).toEqual(['text', 'image', 'image', 'image'])
   })
 
-  test('the largest are linked until the rest fits, each with its exact size and a line in the text', () => {
+  test('the largest images are linked until the result fits, each with its exact size and a line in the text', () => {
     const images = [image('/a.png', 400_001), image('/b.png', 500_002), image('/c.png', 300_000)]
     const { content } = toCallResult(success('text', images, { images }), 'agt_1')
     expect(content.map(({ type }) => type)).toEqual(['text', 'image', 'resource_link', 'image'])
@@ -36,12 +36,12 @@ describe('images', () => {
 })
 
 describe('content', () => {
-  test('what fits is not changed, lists of any length among it', () => {
+  test('content that fits does not change, even if it contains long lists', () => {
     const data = { entries: Array.from({ length: 5000 }, (_, index) => ({ name: String(index) })) }
     expect(toCallResult(success('text', [], data), 'agt_1').structuredContent).toEqual(data)
   })
 
-  test('lists are cut before texts, and a flag says so', () => {
+  test('lists are cut before strings, and a flag marks the cut', () => {
     const stdout = '\u0001'.repeat(30_000)
     const files = Array.from({ length: 100 }, (_, index) => ({
       path: `/${'\u0001'.repeat(4000)}${index}`,
@@ -49,12 +49,12 @@ describe('content', () => {
     }))
     const { structuredContent } = toCallResult(success(stdout, [], { exitCode: 0, stdout, files }), 'agt_1')
     expect(structuredContent).toMatchObject({ exitCode: 0, stdout, filesTruncated: true })
-    const kept = structuredContent?.['files'] as typeof files
-    expect(kept.length).toBeGreaterThan(0)
-    expect(kept).toEqual(files.slice(0, kept.length))
+    const shown = structuredContent?.['files'] as typeof files
+    expect(shown.length).toBeGreaterThan(0)
+    expect(shown).toEqual(files.slice(0, shown.length))
   })
 
-  test('texts are cut where there is nothing else to cut', () => {
+  test('strings are cut if there is nothing else to cut', () => {
     const output = '\u0001'.repeat(500_000)
     const result = toCallResult(success(`head${output}tail`, [], { agentId: 'agt_1', output }), 'agt_1')
     expect(jsonBytes(result)).toBeLessThan(1_000_000)
@@ -62,7 +62,7 @@ describe('content', () => {
     expect(result.content[0]).toMatchObject({ text: expect.stringMatching(/^head.*characters cut.*tail$/s) })
   })
 
-  test('data that cannot be cut becomes an error with the text', () => {
+  test('data that cannot be cut becomes an error that contains the text', () => {
     const data = Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`field${index}`, index]))
     const result = toCallResult(success('the answer', [], data), 'agt_1')
     expect(result).toMatchObject({

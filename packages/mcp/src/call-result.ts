@@ -3,20 +3,19 @@ import { modelText, type ToolImage, type ToolResult, truncate, withoutImages } f
 import { boundedContent, jsonBytes } from './bounded-content.ts'
 import { fileUri } from './file-uri.ts'
 
-/** Characters of an error's text. */
 const maxErrorChars = 10_000
 
-/** The result of a tool call that did its work. */
+/** The result of a tool call that succeeded. */
 type ToolSuccess = Extract<ToolResult<object>, { isError: false }>
 
-/** Claude Desktop refuses a larger result; the rest of the message, its id among it, has the difference. */
+/** Claude Desktop refuses a message above 1,000,000 bytes; 2000 bytes are for the fields around the result, such as the id. */
 const maxBytes = 1_000_000 - 2000
 
 /**
- * A tool's result as MCP has it, below 1,000,000 bytes of JSON: the text first, which is what models read in every
- * client, then the images. Images that do not fit are linked, the largest first.
+ * Converts a tool's result to MCP, below 1,000,000 bytes of JSON. The text comes first, because every client shows it to
+ * the model; then come the images. Images that do not fit are replaced by links, the largest first.
  *
- * @param agentId of the sandbox that the images are in.
+ * @param agentId The agent whose sandbox contains the images.
  */
 export function toCallResult({ text, images, data }: ToolSuccess, agentId: string | undefined): CallToolResult {
   const bounded = boundedContent(text, withoutImages(data))
@@ -37,7 +36,7 @@ export function toCallResult({ text, images, data }: ToolSuccess, agentId: strin
   }
 }
 
-/** A failed call; its text says what to do about it. */
+/** The result of a failed call. The text must state what to do. */
 export function errorCallResult(text: string): CallToolResult {
   return {
     content: [{ type: 'text', text: modelText(text, '(an error without a message)', maxErrorChars) }],

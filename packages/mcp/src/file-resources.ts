@@ -6,21 +6,21 @@ import {
   type ReadResourceResult,
 } from '@modelcontextprotocol/sdk/types.js'
 import { FileError, SandboxFiles, TheazoError } from '@theazo/core'
+import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { jsonBytes } from './bounded-content.ts'
 import { fileUriTemplate, parseFileUri } from './file-uri.ts'
-import type { GivenSandboxes } from './given-sandboxes.ts'
 import { ResourceError } from './resource-error.ts'
 
-/** A larger one would not fit into one message of a client that stops at 10 MiB: base64 takes a third more. */
+/** Base64 adds a third, and some clients accept at most 10 MiB in one message. */
 const maxFileBytes = 4_000_000
-/** Text of control characters is six times as long as JSON; base64 is shorter then. */
+/** JSON writes each control character as six bytes; above this size base64 is shorter than text. */
 const maxTextBytes = 8_000_000
 
 /**
- * Offers the files of a server's sandbox as resources: what a result links because it is too large, and any other file.
- * Handlers of their own and not `registerResource`: that one normalizes URIs, and a path with `..` in it may change.
+ * Offers the files of the server's sandbox as resources: the images that results link to, and any other file. It sets the
+ * request handlers itself because `registerResource` normalizes URIs and so may change a path that contains `..`.
  */
-export function registerFileResources({ server }: McpServer, sandboxes: GivenSandboxes): void {
+export function registerFileResources({ server }: McpServer, sandboxes: AdvertisedSandboxes): void {
   server.registerCapabilities({ resources: {} })
   server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: [] }))
   server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
@@ -39,28 +39,32 @@ export function registerFileResources({ server }: McpServer, sandboxes: GivenSan
 }
 
 async function readFileResource(
-  sandboxes: GivenSandboxes,
+  sandboxes: AdvertisedSandboxes,
   uri: string,
   signal: AbortSignal,
 ): Promise<ReadResourceResult> {
   const file = parseFileUri(uri)
   if (!file) {
-    throw new ResourceError('invalid', `${uri} is not a resource of this server. There are ${fileUriTemplate}.`)
+    throw new ResourceError(
+      'invalid',
+      `${uri} is not a resource of this server. Use a URI of the form ${fileUriTemplate}.`,
+    )
   }
   const { agentId, path } = file
   try {
     const sandbox = await sandboxes.byId(agentId)
-    const letGo = sandbox.hold?.()
+    const release = sandbox.hold?.()
     try {
       const files = sandbox.files ?? new SandboxFiles(sandbox)
       const bytes = await files.read(path, { signal, maxBytes: maxFileBytes })
       return { contents: [{ uri, ...contentOf(path, bytes) }] }
     } finally {
-      letGo?.()
+      release?.()
     }
   } catch (error) {
     if (signal.aborted || !TheazoError.isInstance(error)) throw error
-    if (error.code === 'file_not_found') await sandboxes.byId(agentId) // a sandbox that turned out to be gone has a successor
+    // If the read found that the sandbox is gone, this throws the error that names the new sandbox.
+    if (error.code === 'file_not_found') await sandboxes.byId(agentId)
     throw resourceError(error)
   }
 }

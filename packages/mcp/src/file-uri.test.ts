@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { fileUri, parseFileUri } from './file-uri.ts'
 
-test('every path comes back as it was, whatever its characters', () => {
+test('every path survives encoding and parsing, whatever its characters', () => {
   const paths = [
     '/a',
     '/a b',
@@ -23,17 +23,17 @@ test('every path comes back as it was, whatever its characters', () => {
   }
 })
 
-test('a relative path is one below /workspace', () => {
+test('a relative path starts at /workspace', () => {
   expect(fileUri({ agentId: 'agt_1', path: 'a/b' })).toBe('theazo://agents/agt_1/files/workspace/a/b')
 })
 
-test('a path that a client did not encode is read too', () => {
+test('a path that the client did not encode is parsed too', () => {
   const path = (uri: string) => parseFileUri(uri)?.path
   expect(path('theazo://agents/agt_1/files//workspace/a?b')).toBe('//workspace/a?b')
   expect(path('theazo://agents/agt_1/files/workspace/100%')).toBe('/workspace/100%')
 })
 
-test('other URIs are not files', () => {
+test('any other URI returns undefined', () => {
   for (const uri of [
     '',
     'file:///a',

@@ -1,4 +1,4 @@
-/** The URI template of a file in a sandbox (RFC 6570). */
+/** The URI template (RFC 6570) of a file in a sandbox. */
 export const fileUriTemplate = 'theazo://agents/{agentId}/files/{+path}'
 
 /** A file of a sandbox. */
@@ -9,9 +9,9 @@ export interface SandboxFilePath {
 }
 
 /**
- * The URI of a file: each segment of its absolute path is percent-encoded, so that every name survives.
+ * The URI of a file. Each segment of the absolute path is percent-encoded, so that any file name works.
  *
- * @param path absolute, or relative to /workspace.
+ * @param path Absolute, or relative to /workspace.
  */
 export function fileUri({ agentId, path }: SandboxFilePath): string {
   const absolute = path.startsWith('/') ? path : `/workspace/${path}`
@@ -19,7 +19,7 @@ export function fileUri({ agentId, path }: SandboxFilePath): string {
   return `theazo://agents/${encodeURIComponent(agentId)}/files${encoded}`
 }
 
-/** Reads the URI of a file; undefined for any other URI. Characters that need no encoding may have it or not. */
+/** Parses the URI of a file; returns undefined for any other URI. Clients may leave characters unencoded. */
 export function parseFileUri(uri: string): SandboxFilePath | undefined {
   const [, agentId, path] = /^theazo:\/\/agents\/([^/]+)\/files\/(.+)$/s.exec(uri) ?? []
   if (agentId === undefined || path === undefined) return undefined
@@ -30,6 +30,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    return text // not percent-encoded: a plain % in a name
+    return text // the client did not encode a % in the name
   }
 }

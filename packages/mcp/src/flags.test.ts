@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { parseFlags } from './flags.ts'
 import { unsetPlaceholders } from './unset-placeholders.ts'
 
-test('without flags: a new sandbox of the API, the default tools and images, 30 minutes', () => {
+test('without flags: the API, a new sandbox, the default tools, images, and an idle timeout of 30 minutes', () => {
   expect(parseFlags([])).toEqual({
     show: undefined,
     isLocal: false,
@@ -15,7 +15,7 @@ test('without flags: a new sandbox of the API, the default tools and images, 30 
   })
 })
 
-test('every flag is read', () => {
+test('every flag is parsed', () => {
   const line = '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
   expect(parseFlags(line.split(' '))).toEqual({
     show: 'version',
@@ -41,17 +41,17 @@ test.each([
   [['--local=yes'], "Option '--local' does not take an argument. See theazo-mcp --help."],
   [['--user-id='], '--user-id needs a name of 1 to 256 characters.'],
   [['--sandbox', 'x'.repeat(129)], '--sandbox needs a name of 1 to 128 characters.'],
-  [['--toolsets', 'code,network'], /^--toolsets has no group 'network'. There are code, files, .*, and all\.$/],
+  [['--toolsets', 'code,network'], /^--toolsets has no group 'network'. Valid: code, files, .*, all\.$/],
   [['--toolsets='], /^--toolsets has no group ''/],
   [['--toolsets', 'code', '--read-only'], /^--read-only leaves no tool/],
-  [['--idle-timeout', '59'], "--idle-timeout needs whole seconds from 60 to 604800, not '59'."],
-  [['--idle-timeout', '604801'], "--idle-timeout needs whole seconds from 60 to 604800, not '604801'."],
-  [['--idle-timeout', '1e3'], "--idle-timeout needs whole seconds from 60 to 604800, not '1e3'."],
-])('%j is refused in one line', (argv, message) => {
+  [['--idle-timeout', '59'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '59'."],
+  [['--idle-timeout', '604801'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '604801'."],
+  [['--idle-timeout', '1e3'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '1e3'."],
+])('%j is refused with a message of one line', (argv, message) => {
   expect(() => parseFlags(argv)).toThrow(message)
 })
 
-test('a variable that is empty or a placeholder of a configuration is not set', () => {
+test('an environment variable that is empty or an unfilled placeholder counts as not set', () => {
   const environment = { A: '', B: ' ', C: '${user_config.api_key}', D: 'th_live_1', E: '' }
   unsetPlaceholders(environment, ['A', 'B', 'C', 'D', 'F'])
   expect(environment).toEqual({ D: 'th_live_1', E: '' })

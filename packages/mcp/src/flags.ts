@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups } from '@theazo/core/tools'
 
-/** What the command line says. */
+/** The parsed command line. */
 export interface Flags {
-  /** Print this and do nothing else. */
+  /** The text to print instead of serving. */
   show: 'help' | 'version' | undefined
   isLocal: boolean
   userId: string | undefined
-  /** Name of a sandbox that outlives the process. */
+  /** Name of the sandbox, if it outlives the process. */
   sandboxName: string | undefined
   groups: readonly ToolGroup[] | 'all' | undefined
   isReadOnly: boolean
@@ -16,28 +16,30 @@ export interface Flags {
 }
 
 const [minIdleSeconds, maxIdleSeconds, defaultIdleSeconds] = [60, 604_800, 1800]
-const maxNameChars = 128
-const groupNames = Object.keys(toolGroups) as ToolGroup[] // its own keys
+const maxUserIdChars = 256
+const maxSandboxNameChars = 128
+const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Record<ToolGroup, …>
 
 /** The text of --help. */
-export const usage: string = `theazo-mcp   an MCP server over stdio: a safe computer for your MCP client
+export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sandbox for your MCP client
 
   --local                 run the sandboxes on this machine, without an account
-  --user-id NAME          whose Theazo session is used          (default: THEAZO_USER_ID, or mcp)
-  --sandbox NAME          a sandbox with a name: it is paused at the end, and the next process
-                          that is started with the same name and user has its files
-                          (default: a new sandbox, which is terminated at the end)
+  --user-id NAME          the user whose Theazo session is used   (default: THEAZO_USER_ID, or mcp)
+  --sandbox NAME          use a named sandbox: it is paused when this process ends, and the next
+                          process with the same name and user continues with its files
+                          (default: a new sandbox, terminated when this process ends)
   --toolsets LIST         groups of tools, separated by commas, or all   (default: code,files)
                           ${groupNames.join(', ')}
-  --read-only             offer only the tools that change nothing
-  --no-images             name images in the text and do not send them
-  --idle-timeout SECONDS  the server ends the sandbox after so long without use, also if this
-                          process is killed; with --sandbox it pauses it
+  --read-only             offer only tools that change nothing
+  --no-images             do not send images; name them in the text
+  --idle-timeout SECONDS  terminate the sandbox (with --sandbox: pause it) after this time without
+                          use; the server does this even if this process is killed
                           (${minIdleSeconds} to ${maxIdleSeconds}, default ${defaultIdleSeconds})
   --version               print the version
-  --help                  print this
+  -h, --help              print this help
 
-Without --local it uses the Theazo API: set THEAZO_API_KEY, and THEAZO_BASE_URL for a server of your own.`
+Without --local this program uses the Theazo API. Set THEAZO_API_KEY. To use your own server, set
+THEAZO_BASE_URL as well.`
 
 const options = {
   local: { type: 'boolean' },
@@ -51,61 +53,71 @@ const options = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
-/** Reads the command line. @throws {Error} with one line that names the flag and what it takes. */
+/**
+ * Parses the command line.
+ *
+ * @throws {Error} for an invalid flag. The message is one line that names the flag and its valid values.
+ */
 export function parseFlags(argv: readonly string[]): Flags {
-  const values = parsed(argv)
+  const values = parseValues(argv)
   if (values.local && values.sandbox !== undefined) {
-    throw new Error('--sandbox needs a server that outlives this process: it cannot be combined with --local.')
+    throw new Error(
+      '--sandbox cannot be combined with --local: the local server and its sandboxes end with this process.',
+    )
   }
-  const groups = toolsets(values.toolsets)
+  const groups = parseToolsets(values.toolsets)
   const isReadOnly = values['read-only'] ?? false
   if (selectTools({ groups, readOnly: isReadOnly }).length === 0) {
-    throw new Error('--read-only leaves no tool of these --toolsets. Add files, for example.')
+    throw new Error(
+      '--read-only leaves no tool in these --toolsets. Add a group with read-only tools, for example files.',
+    )
   }
   return {
     show: values.help ? 'help' : values.version ? 'version' : undefined,
     isLocal: values.local ?? false,
-    userId: name('--user-id', values['user-id'], 256),
-    sandboxName: name('--sandbox', values.sandbox, maxNameChars),
+    userId: checkName('--user-id', values['user-id'], maxUserIdChars),
+    sandboxName: checkName('--sandbox', values.sandbox, maxSandboxNameChars),
     groups,
     isReadOnly,
     hasImages: !values['no-images'],
-    idleTimeoutSeconds: idleSeconds(values['idle-timeout']),
+    idleTimeoutSeconds: parseIdleSeconds(values['idle-timeout']),
   }
 }
 
-function parsed(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+function parseValues(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
   try {
     return parseArgs({ args: Array.from(argv), options }).values
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    // Node explains at length how its own parser works; the first sentence says what is wrong.
-    const [fault = ''] = error.message.split(/\. |\n/)
-    const flag = /^Option '(--[\w-]+).*(?:missing|ambiguous)/.exec(fault)?.[1]
-    const text = flag === undefined ? fault : `${flag} needs a value`
+    // The first sentence of Node's message names the problem; the rest explains Node's parser.
+    const [problem = ''] = error.message.split(/\. |\n/)
+    const flag = /^Option '(--[\w-]+).*(?:missing|ambiguous)/.exec(problem)?.[1]
+    const text = flag === undefined ? problem : `${flag} needs a value`
     throw new Error(`${text.replace(/\.$/, '')}. See theazo-mcp --help.`, { cause: error })
   }
 }
 
-function name(flag: string, value: string | undefined, maxChars: number): string | undefined {
+function checkName(flag: string, value: string | undefined, maxChars: number): string | undefined {
   if (value === undefined || (value.trim() !== '' && value.length <= maxChars)) return value
   throw new Error(`${flag} needs a name of 1 to ${maxChars} characters.`)
 }
 
-function toolsets(list: string | undefined): readonly ToolGroup[] | 'all' | undefined {
+function parseToolsets(list: string | undefined): readonly ToolGroup[] | 'all' | undefined {
   if (list === undefined) return undefined
   const names = list.split(',').map((name) => name.trim())
   const unknown = names.filter((name) => name !== 'all' && !groupNames.includes(name as ToolGroup))
   if (unknown.length > 0) {
     const shown = unknown.map((name) => `'${name}'`).join(', ')
-    throw new Error(`--toolsets has no group ${shown}. There are ${groupNames.join(', ')}, and all.`)
+    throw new Error(`--toolsets has no group ${shown}. Valid: ${groupNames.join(', ')}, all.`)
   }
   return names.includes('all') ? 'all' : (names as ToolGroup[]) // checked above
 }
 
-function idleSeconds(text: string | undefined): number {
+function parseIdleSeconds(text: string | undefined): number {
   if (text === undefined) return defaultIdleSeconds
   const seconds = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
   if (seconds >= minIdleSeconds && seconds <= maxIdleSeconds) return seconds
-  throw new Error(`--idle-timeout needs whole seconds from ${minIdleSeconds} to ${maxIdleSeconds}, not '${text}'.`)
+  throw new Error(
+    `--idle-timeout needs a whole number of seconds from ${minIdleSeconds} to ${maxIdleSeconds}, not '${text}'.`,
+  )
 }

@@ -1,5 +1,5 @@
 /**
- * Theazo as an MCP server: the tools of the catalog over any transport of the MCP SDK.
+ * An MCP server that offers the Theazo tools over any transport of the MCP SDK.
  *
  * @module
  */

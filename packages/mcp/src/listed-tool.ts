@@ -21,12 +21,12 @@ export function listedTool(tool: AnyTool): ListedTool {
 }
 
 /**
- * The JSON Schema of `structuredContent`. A client drops a result that fails it, so it is open to other fields. Images
- * are sent as content and are not part of it. It names no dialect: validators of draft-07 and of 2020-12 both take it.
+ * The JSON Schema of `structuredContent`. It allows additional fields because a client drops a result that fails it.
+ * It omits images, which are sent as content. It names no dialect, so that validators of draft-07 and 2020-12 accept it.
  */
 function outputSchemaOf({ output }: AnyTool): NonNullable<ListedTool['outputSchema']> {
   const { $schema: _dialect, properties = {}, required, ...rest } = z.toJSONSchema(output, { target: 'draft-7' })
-  const { images: _images, ...others } = properties
-  // The cast: zod's type of JSON Schema also has boolean schemas, which zod does not write for object properties.
-  return { ...rest, type: 'object', properties: others as Record<string, object>, ...(required && { required }) }
+  const { images: _images, ...withoutImages } = properties
+  // The cast is safe: zod's JSON Schema type includes boolean schemas, but zod never writes one for a property.
+  return { ...rest, type: 'object', properties: withoutImages as Record<string, object>, ...(required && { required }) }
 }

@@ -4,11 +4,11 @@ import { unsetPlaceholders } from './unset-placeholders.ts'
 import { version } from './version.ts'
 
 /**
- * The program `theazo-mcp`, to its end. Standard output is the protocol's; only --help and --version, which speak none,
- * print to it.
+ * Runs the program `theazo-mcp` and exits the process. Standard output carries the MCP protocol; only --help and
+ * --version print text to it.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  process.stderr.on('error', () => {}) // the client may close it
+  process.stderr.on('error', () => {}) // the client may close this stream
   unsetPlaceholders(process.env, ['THEAZO_API_KEY', 'THEAZO_BASE_URL', 'THEAZO_USER_ID'])
   try {
     const flags = parseFlags(argv)
@@ -21,7 +21,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stderr.write(`theazo-mcp: ${messageOf(error)}\n`)
     process.exitCode = 1
   }
-  process.exit() // a connection to a server that does not answer would keep the process
+  process.exit() // an open connection to a server that does not respond would keep the process alive
 }
 
 function messageOf(error: unknown): string {

@@ -1,12 +1,12 @@
 /**
- * Says what is wrong with a version of Node; undefined if nothing is.
+ * The error message for a version of Node that is too old; undefined if the version is supported.
  *
- * @param version such as `22.18.0`.
- * @param isLocal with the server in the process, which needs a newer one.
+ * @param version For example `22.18.0`.
+ * @param isLocal True if the server runs in this process, which needs a newer Node.
  */
-export function nodeVersionFault(version: string, isLocal: boolean): string | undefined {
+export function nodeVersionError(version: string, isLocal: boolean): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
-  const neededMinor = isLocal ? 18 : 12
-  if (major > 22 || (major === 22 && minor >= neededMinor)) return undefined
-  return `theazo-mcp${isLocal ? ' --local' : ''} needs Node 22.${neededMinor} or newer; this is ${version}.`
+  const minimumMinor = isLocal ? 18 : 12
+  if (major > 22 || (major === 22 && minor >= minimumMinor)) return undefined
+  return `theazo-mcp${isLocal ? ' --local' : ''} needs Node 22.${minimumMinor} or newer; this is ${version}.`
 }

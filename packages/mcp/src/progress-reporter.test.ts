@@ -4,7 +4,7 @@ import { createProgressReporter } from './progress-reporter.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-/** A request with the token 7, and what it was sent. */
+/** A request with the progress token 7, and the notifications sent for it. */
 function request() {
   const sent: unknown[] = []
   const cancel = new AbortController()
@@ -17,7 +17,7 @@ function request() {
   return { sent, cancel, ...reporter }
 }
 
-test('the first output is sent at once, what follows within 100 ms together', async () => {
+test('the first output is sent immediately; later output is sent together every 100 ms', async () => {
   const { sent, report, end } = request()
   for (let line = 1; line <= 1000; line += 1) report({ message: `line ${line}\n` })
   expect(sent).toEqual([{ progressToken: 7, progress: 1, message: 'line 1' }])
@@ -32,7 +32,7 @@ test('the first output is sent at once, what follows within 100 ms together', as
   await ended
 })
 
-test('the end sends what is left, waits a moment, and leaves no timer', async () => {
+test('the end sends the unsent output, waits 10 ms, and leaves no timer', async () => {
   const { sent, report, end } = request()
   report({ message: 'one\n' })
   report({ message: 'two\n' })
@@ -46,13 +46,13 @@ test('the end sends what is left, waits a moment, and leaves no timer', async ()
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('the end of a call without output waits for nothing', async () => {
+test('the end of a call without output does not wait', async () => {
   const { sent, end } = request()
   await end()
   expect([sent, vi.getTimerCount()]).toEqual([[], 0])
 })
 
-test('a cancelled call sends nothing more', async () => {
+test('a cancelled call sends no further notification', async () => {
   const { sent, cancel, report, end } = request()
   report({ message: 'one' })
   cancel.abort()
@@ -62,7 +62,7 @@ test('a cancelled call sends nothing more', async () => {
   expect([sent.length, vi.getTimerCount()]).toEqual([1, 0])
 })
 
-test('a request without a token has no reporter', () => {
+test('a request without a progress token has no reporter', () => {
   const { signal } = new AbortController()
   expect(createProgressReporter({ signal, sendNotification: async () => {} })).toBeUndefined()
   expect(

@@ -2,24 +2,28 @@ import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/proto
 import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
 import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
 
-/** What a call reports to its client while it runs. */
+/** Reports the output of one tool call to the client while the call runs. */
 export interface ProgressReporter {
-  /** Adds a piece of output. */
+  /** Adds a chunk of output. */
   report: (progress: ToolProgress) => void
-  /** Sends what is left, and waits until an answer may follow. */
+  /** Sends the unsent output, then waits until the result may follow. */
   end: () => Promise<void>
 }
 
-/** A client redraws with each notification, so output that comes quicker is sent together. */
+/** The shortest time between two notifications: clients redraw at each one. */
 const intervalMs = 100
-/** Clients drop a notification of a request that they have just read the answer of, in the same chunk of stdio. */
-const answerGapMs = 10
-/** Of the newest output, in one notification. */
+/**
+ * The pause before the result. If a notification and the result arrive in one chunk of stdio, clients drop the
+ * notification because its request is already answered.
+ */
+const resultDelayMs = 10
+/** The length of one notification's text. */
 const maxMessageChars = 500
 
 /**
- * Sends the output of a call as `notifications/progress`: at once at first, then one in 100 ms at most, each with the
- * last lines so far. Undefined for a request that has no progress token: it must be sent none.
+ * Sends the output of a call as `notifications/progress`: the first immediately, then at most one every 100 ms, each
+ * with the last lines of the output so far. Returns undefined if the request has no progress token: MCP then forbids
+ * progress notifications.
  */
 export function createProgressReporter({
   _meta,
@@ -31,37 +35,37 @@ export function createProgressReporter({
   const progressToken = _meta?.progressToken
   if (progressToken === undefined) return undefined
   let output = ''
-  let isNew = false
+  let hasUnsentOutput = false
   let progress = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const send = (): void => {
-    isNew = false
+    hasUnsentOutput = false
     progress += 1
     const params = { progressToken, progress, message: modelText(lastLines(output)) }
-    // Not awaited: a client that does not read must not hold up the call. One that is gone needs no progress.
+    // Not awaited: a client that does not read must not delay the call. Errors mean that the client is gone.
     void sendNotification({ method: 'notifications/progress', params }).catch(() => {})
   }
-  const sendAndRest = (): void => {
-    if (isNew && !signal.aborted) send()
+  const sendThenWait = (): void => {
+    if (hasUnsentOutput && !signal.aborted) send()
     else return void (timer = undefined)
-    timer = setTimeout(sendAndRest, intervalMs)
+    timer = setTimeout(sendThenWait, intervalMs)
   }
   return {
     report({ message }) {
       output = `${output}${message}`.slice(-4 * maxMessageChars)
-      isNew ||= !isBlank(message)
-      if (timer === undefined) sendAndRest()
+      hasUnsentOutput ||= !isBlank(message)
+      if (timer === undefined) sendThenWait()
     },
     async end() {
       clearTimeout(timer)
-      if (isNew && !signal.aborted) send()
-      if (progress > 0 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, answerGapMs))
+      if (hasUnsentOutput && !signal.aborted) send()
+      if (progress > 0 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, resultDelayMs))
     },
   }
 }
 
-/** The end of the output, from the start of a line if one starts there. */
+/** The end of the output, cut at the start of a line if possible. */
 function lastLines(output: string): string {
   const text = output.trimEnd()
   if (text.length <= maxMessageChars) return text

@@ -6,75 +6,77 @@ import { createTheazoMcpServer } from './server.ts'
 import { createSessionPool } from './session-pool.ts'
 import { version } from './version.ts'
 
-/** What the program serves, and to whom. */
+/** The settings of the program: its flags, with the user id filled in. */
 export interface ServeStdioOptions extends Omit<Flags, 'show' | 'userId'> {
   userId: string
 }
 
-/** The end waits no longer for the server: a client kills a process that stays. */
-const endTimeoutMs = 15_000
+/** Clean-up stops waiting for the Theazo server after this time: a client kills a process that does not exit. */
+const cleanUpTimeoutMs = 15_000
 const userAgent = `theazo-mcp/${version}`
 
 /**
- * Serves one client over stdio until the connection is closed or a signal comes, and ends what it made.
+ * Serves one client over stdio until the connection closes or a signal arrives, then ends the sandbox (or pauses it, if
+ * it has a name).
  *
- * @throws {Error} if it cannot start, or if the server did not answer at the end.
+ * @throws {Error} if it cannot start, or if the sandbox could not be ended.
  */
 export async function serveStdio(options: ServeStdioOptions): Promise<void> {
   const { userId, isLocal, groups, isReadOnly, hasImages } = options
-  const ended = Promise.withResolvers<void>()
-  endWithClient(ended.resolve)
-  const opened: AsyncDisposable[] = []
+  const stopped = Promise.withResolvers<void>()
+  onClientGoneOrSignal(stopped.resolve)
+  /** Last opened first: the order of clean-up. */
+  const resources: AsyncDisposable[] = []
   try {
     const local = isLocal ? await openLocalTheazo() : undefined
-    if (local) opened.unshift(local)
-    const client = local ? new Theazo({ ...local, userAgent }) : connect()
+    if (local) resources.unshift(local)
+    const client = local ? new Theazo({ ...local, userAgent }) : createRemoteClient()
     const pool = createSessionPool(client, options)
-    opened.unshift(pool)
+    resources.unshift(pool)
     const { server } = createTheazoMcpServer({ userId, client, pool, groups, readOnly: isReadOnly, images: hasImages })
     Object.assign(server, {
-      onclose: ended.resolve, // a line over 10 MiB closes the transport, which reads nothing more
+      onclose: stopped.resolve, // the transport closes by itself after a line over 10 MiB
       onerror: ({ message }: Error) => process.stderr.write(`theazo-mcp: ${message.slice(0, 300)}\n`),
     })
     await server.connect(new StdioServerTransport())
-    opened.unshift({ [Symbol.asyncDispose]: () => server.close() }) // aborts the calls in flight
-    await ended.promise
+    resources.unshift({ [Symbol.asyncDispose]: () => server.close() }) // aborts the calls in flight
+    await stopped.promise
   } finally {
-    await withinTime(endAll(opened), options)
+    await withCleanUpTimeout(disposeAll(resources), options)
   }
 }
 
-function connect(): Theazo {
+function createRemoteClient(): Theazo {
   try {
     return new Theazo({ userAgent })
   } catch (error) {
     if (!TheazoError.isInstance(error)) throw error
-    throw new Error(`${error.message.replace(/\.?$/, '.')} Or start it with --local, which needs no account.`, {
+    throw new Error(`${error.message.replace(/\.?$/, '.')} Or start theazo-mcp with --local, which needs no account.`, {
       cause: error,
     })
   }
 }
 
-/** The SDK's transport does not notice that the client closes its end. */
-function endWithClient(end: () => void): void {
-  for (const name of ['end', 'close', 'error']) process.stdin.on(name, end)
-  process.stdout.on('error', end) // the client went in the middle of an answer
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, end)
+/** The SDK's transport does not detect that the client closes the connection. */
+function onClientGoneOrSignal(stop: () => void): void {
+  for (const name of ['end', 'close', 'error']) process.stdin.on(name, stop)
+  process.stdout.on('error', stop) // the client stopped reading
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop)
 }
 
-/** Ends each, also after one that could not be ended. */
-async function endAll(opened: readonly AsyncDisposable[]): Promise<void> {
+/** Disposes every resource, even if an earlier one fails. @throws the first error. */
+async function disposeAll(resources: readonly AsyncDisposable[]): Promise<void> {
   const errors: unknown[] = []
-  for (const resource of opened) await resource[Symbol.asyncDispose]().then(undefined, (error) => errors.push(error))
+  for (const resource of resources) await resource[Symbol.asyncDispose]().then(undefined, (error) => errors.push(error))
   if (errors.length > 0) throw errors[0]
 }
 
-async function withinTime(ending: Promise<void>, { idleTimeoutSeconds }: ServeStdioOptions): Promise<void> {
-  const late = Promise.withResolvers<never>()
-  const message = `The sandbox was not ended within ${endTimeoutMs / 1000} s. The server ends it once it was ${idleTimeoutSeconds} s without use.`
-  const timer = setTimeout(() => late.reject(new Error(message)), endTimeoutMs)
+async function withCleanUpTimeout(cleanUp: Promise<void>, { idleTimeoutSeconds }: ServeStdioOptions): Promise<void> {
+  const timeout = Promise.withResolvers<never>()
+  const message = `The sandbox did not end within ${cleanUpTimeoutMs / 1000} s. The server ends it after ${idleTimeoutSeconds} s without use.`
+  const timer = setTimeout(() => timeout.reject(new Error(message)), cleanUpTimeoutMs)
   try {
-    await Promise.race([ending, late.promise])
+    await Promise.race([cleanUp, timeout.promise])
   } finally {
     clearTimeout(timer)
   }

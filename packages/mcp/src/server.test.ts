@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(async () => await local[Symbol.asyncDispose]())
 
-/** A client of a server in this process, whose sandbox ends with it. */
+/** Connects a client to an MCP server in this process. Disposing the client ends the sandbox. */
 async function connect(options: Partial<TheazoMcpServerOptions> = {}): Promise<TestClient> {
   const pool = new SandboxPool(theazo)
   const server = createTheazoMcpServer({ userId: 'in-process', client: theazo, pool, ...options })
@@ -34,8 +34,8 @@ async function connect(options: Partial<TheazoMcpServerOptions> = {}): Promise<T
   }
 }
 
-/** Python that saves a PNG of noise, which does not compress: three bytes a pixel. */
-const noise = (path: string, side: number) => `
+/** Python that saves a PNG of random pixels, which does not compress: three bytes per pixel. */
+const saveNoisePng = (path: string, side: number) => `
 import os, struct, zlib
 def chunk(kind, data):
     return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
@@ -45,7 +45,7 @@ open('${path}', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pa
 `
 
 describe('tools', () => {
-  test('by default those for code and files are listed, with plain schemas and hints', async () => {
+  test('by default the tools for code and files are listed, with plain schemas and hints', async () => {
     await using mcp = await connect()
     const { tools } = await mcp.client.listTools()
     expect(tools.map(({ name }) => name)).toEqual([
@@ -66,7 +66,7 @@ describe('tools', () => {
     expect(tools.filter(({ outputSchema }) => outputSchema?.properties?.['images'])).toEqual([])
   })
 
-  test('groups, names and "read only" choose others', async () => {
+  test('groups, only and readOnly select other tools', async () => {
     const namesOf = async (options: Partial<TheazoMcpServerOptions>) => {
       await using mcp = await connect(options)
       return (await mcp.client.listTools()).tools.map(({ name }) => name)
@@ -74,19 +74,19 @@ describe('tools', () => {
     expect(await namesOf({ groups: 'all' })).toHaveLength(17)
     expect(await namesOf({ readOnly: true })).toEqual(['read_file', 'list_files'])
     expect(await namesOf({ only: ['get_usage'] })).toEqual(['get_usage'])
-    await expect(namesOf({ groups: ['code'], readOnly: true })).rejects.toThrow('No tool is left')
+    await expect(namesOf({ groups: ['code'], readOnly: true })).rejects.toThrow('leave no tool to offer')
   })
 
-  test('a name that no tool has is an error that lists the tools', async () => {
+  test('an unknown tool name is an error that lists the tools', async () => {
     await using mcp = await connect({ groups: ['code'] })
     const result = await mcp.call('run_python', { code: '1' })
     expect(result).toEqual({
       isError: true,
-      content: [{ type: 'text', text: "There is no tool 'run_python'. There are run_code." }],
+      content: [{ type: 'text', text: "There is no tool 'run_python'. Valid: run_code." }],
     })
   })
 
-  test('input is read as it was meant, and what has no meaning is an error that names field and fix', async () => {
+  test('input is parsed leniently, and invalid input is an error that names the field and its valid values', async () => {
     await using mcp = await connect()
     for (const timeoutSeconds of ['30', null, 300]) {
       const result = await mcp.call('run_code', { language: 'py', code: 'print(2 + 2)', timeoutSeconds })
@@ -97,7 +97,7 @@ describe('tools', () => {
     expect(textOf(wrong)).toMatch(/did not run.*language must be 'python' or 'typescript' or 'bash'/)
   })
 
-  test('a failing program is a result with its exit code, in text and as data', async () => {
+  test('a failing program is a normal result with its exit code in the text and in the data', async () => {
     await using mcp = await connect()
     const failed = await mcp.call('run_code', { language: 'bash', code: 'echo no >&2; exit 3' })
     expect(failed.isError).toBeFalsy()
@@ -105,15 +105,15 @@ describe('tools', () => {
     expect(failed.structuredContent).toMatchObject({ stderr: 'no\n', exitCode: 3 })
   })
 
-  test('a sandbox that cannot be had is an error, and the next call is answered', async () => {
+  test('an agent function that throws is an error of that call, and the next call works', async () => {
     let isBroken = true
     const session = await theazo.sessions.forUser('broken')
     await using agent = await session.agents.create()
-    const giveAgent = async () => {
+    const getAgent = async () => {
       if (isBroken) throw new Error('the database is down')
       return agent
     }
-    await using mcp = await connect({ userId: undefined, client: undefined, pool: undefined, agent: giveAgent })
+    await using mcp = await connect({ userId: undefined, client: undefined, pool: undefined, agent: getAgent })
     expect(await mcp.call('run_code', { language: 'bash', code: 'true' })).toEqual({
       isError: true,
       content: [{ type: 'text', text: 'run_code failed: the database is down' }],
@@ -122,7 +122,7 @@ describe('tools', () => {
     expect(await mcp.bash('echo fine')).toBe('fine')
   })
 
-  test('a call that the client cancels is killed', async () => {
+  test('if the client cancels a call, its code is killed', async () => {
     await using mcp = await connect()
     const cancel = new AbortController()
     const input = { language: 'bash', code: 'echo started; sleep 59; touch done' }
@@ -133,7 +133,7 @@ describe('tools', () => {
 })
 
 describe('progress', () => {
-  test('output arrives as it comes, with a progress that grows', async () => {
+  test('output arrives while the code runs, and the progress value grows', async () => {
     await using mcp = await connect()
     const seen: { progress: number; message?: string | undefined }[] = []
     const code = 'for n in 1 2 3 4 5 6; do echo line $n; sleep 0.15; done'
@@ -144,7 +144,7 @@ describe('progress', () => {
     expect(seen.at(-1)?.message).toBe([1, 2, 3, 4, 5, 6].map((n) => `line ${n}`).join('\n'))
   })
 
-  test('a client that did not ask for it gets none', async () => {
+  test('a client that did not request progress receives none', async () => {
     await using mcp = await connect()
     const seen: unknown[] = []
     mcp.client.setNotificationHandler(ProgressNotificationSchema, (notification) => void seen.push(notification))
@@ -154,9 +154,9 @@ describe('progress', () => {
 })
 
 describe('images', () => {
-  test('an image that the code saved comes as an image, once', async () => {
+  test('an image that the code saved is sent as an image, once', async () => {
     await using mcp = await connect()
-    const result = await mcp.call('run_code', { language: 'python', code: noise('dot.png', 2) })
+    const result = await mcp.call('run_code', { language: 'python', code: saveNoisePng('dot.png', 2) })
     expect(result.content).toMatchObject([
       { type: 'text', text: expect.stringMatching(/^\[files made or changed: \/workspace\/dot.png/) },
       { type: 'image', mimeType: 'image/png', data: expect.stringMatching(/^iVBORw0KGgo/) },
@@ -165,16 +165,16 @@ describe('images', () => {
     expect(JSON.stringify(result.structuredContent)).not.toContain('iVBORw0KGgo')
   })
 
-  test('switched off, it is named', async () => {
+  test('with images switched off, the text names the image', async () => {
     await using mcp = await connect({ images: false })
-    const result = await mcp.call('run_code', { language: 'python', code: noise('dot.png', 2) })
+    const result = await mcp.call('run_code', { language: 'python', code: saveNoisePng('dot.png', 2) })
     expect(result.content).toHaveLength(1)
     expect(textOf(result)).toContain('[image not shown: /workspace/dot.png: images are switched off here]')
   })
 
-  test('one that is too large for a result is linked, named, and read from the link byte by byte', async () => {
+  test('an image that is too large for a result is linked and named, and the link returns its exact bytes', async () => {
     await using mcp = await connect()
-    const code = `${noise('large.png', 700)}${noise('small.png', 20)}`
+    const code = `${saveNoisePng('large.png', 700)}${saveNoisePng('small.png', 20)}`
     const result = await mcp.call('run_code', { language: 'python', code })
     expect(JSON.stringify(result).length).toBeLessThan(1_000_000)
     const [text, link, image] = result.content
@@ -196,9 +196,9 @@ describe('images', () => {
     expect(await mcp.bash('sha256sum < large.png')).toContain(createHash('sha256').update(bytes).digest('hex'))
   })
 
-  test('of read_file is linked too', async () => {
+  test('a large image of read_file is linked too', async () => {
     await using mcp = await connect()
-    await mcp.call('run_code', { language: 'python', code: noise('/home/agent/a b.png', 700) })
+    await mcp.call('run_code', { language: 'python', code: saveNoisePng('/home/agent/a b.png', 700) })
     const result = await mcp.call('read_file', { path: '~/a b.png' })
     const [, link] = result.content
     if (link?.type !== 'resource_link') throw new Error(`not a link: ${JSON.stringify(link)}`)
@@ -209,7 +209,7 @@ describe('images', () => {
 })
 
 describe('size', () => {
-  test('a result of control characters and long names stays below a megabyte and passes its schema', async () => {
+  test('a result with control characters and long names stays below 1,000,000 bytes and passes its schema', async () => {
     await using mcp = await connect()
     const code = `
 import os, sys
@@ -231,7 +231,7 @@ sys.exit(7)
 })
 
 describe('files as resources', () => {
-  test('a file of any name is read by its URI: text as text, other bytes as base64', async () => {
+  test('a file with any name is read by its URI: text as text, other bytes as base64', async () => {
     await using mcp = await connect()
     const { resourceTemplates } = await mcp.client.listResourceTemplates()
     expect(resourceTemplates).toMatchObject([{ uriTemplate: 'theazo://agents/{agentId}/files/{+path}' }])
@@ -254,26 +254,26 @@ describe('files as resources', () => {
     expect(contents).toMatchObject([{ blob: expect.stringMatching(/^BwcHBwcH/) }])
   })
 
-  test('only agents that this server gave out are read; the error names the valid ones', async () => {
+  test('only files of agents whose ids the client has received can be read; the error names the valid ids', async () => {
     const session = await theazo.sessions.forUser('in-process')
     await using other = await session.agents.create()
     await other.files.write('/workspace/secret', 'not for you')
     await using mcp = await connect()
     const uri = fileUri({ agentId: other.id, path: '/workspace/secret' })
-    await expect(mcp.client.readResource({ uri })).rejects.toThrow(`${other.id} is not one that this server gave out`)
+    await expect(mcp.client.readResource({ uri })).rejects.toThrow(`${other.id} is not an agent of this server`)
     const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
     await expect(mcp.client.readResource({ uri })).rejects.toThrow(`Valid: ${agentId}.`)
   })
 
-  test('of an agent that is gone the error names the one that is there now', async () => {
+  test('the error for an agent that is gone names the current agent', async () => {
     await using mcp = await connect()
     const before = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'echo 1 > one' }))
     await theazo.agent(before).terminate()
     const read = mcp.client.readResource({ uri: fileUri({ agentId: before, path: 'one' }) })
-    await expect(read).rejects.toThrow(new RegExp(`${before} is gone.*The agent now is agt_`))
+    await expect(read).rejects.toThrow(new RegExp(`${before} is gone.*The current agent is agt_`))
   })
 
-  test('a file that is missing, too large or no file of a sandbox is an error that says so', async () => {
+  test('a missing file, a file that is too large and a URI outside the sandbox are errors that state the reason', async () => {
     await using mcp = await connect()
     const code = 'truncate -s 4000000 most; truncate -s 4000001 large'
     const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code }))

@@ -17,31 +17,43 @@ import {
   type ToolSource,
   type ToolSourceOptions,
 } from '@theazo/core/tools'
+import { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
 import { registerFileResources } from './file-resources.ts'
-import { GivenSandboxes } from './given-sandboxes.ts'
 import { listedTool } from './listed-tool.ts'
 import { createProgressReporter } from './progress-reporter.ts'
 import { version } from './version.ts'
 
-/** Where the tools of an MCP server work, which of them it offers, and how. */
+/**
+ * The sandbox of an MCP server's tools (exactly one of `userId`, `session` and `agent`), and the tools that it offers.
+ *
+ * @example
+ * ```ts
+ * import type { TheazoMcpServerOptions } from '@theazo/mcp'
+ *
+ * const options: TheazoMcpServerOptions = { userId: 'user_123', groups: ['code', 'files', 'usage'], images: false }
+ * ```
+ */
 export interface TheazoMcpServerOptions extends ToolSourceOptions, SelectToolsOptions {
-  /** False: images are named in the text and not sent. Default true. */
+  /** False: images are not sent; the text names them. Default true. */
   images?: boolean | undefined
 }
 
 const instructions =
-  'The tools work in one isolated Linux sandbox, which is made at the first call. ' +
-  'Files in /workspace last from call to call, until the sandbox ends.'
+  'All tools use one isolated Linux sandbox, which is created at the first call. ' +
+  'Files in /workspace remain until the sandbox ends.'
 
 /**
- * An MCP server that offers the Theazo tools, by default those of the groups `code` and `files`, and the files of its
- * sandbox as resources. Connect it to a transport. It ends no sandbox: a pool that you give ends its own when you
- * dispose it, and the server of the API ends the others when they are idle.
+ * Creates an MCP server that offers the Theazo tools (by default the groups `code` and `files`) and the files of its
+ * sandbox as resources. Connect it to a transport. The MCP server never ends a sandbox: a `pool` ends its sandboxes when
+ * you dispose it, and the Theazo server ends the others after 30 minutes without use. An `agent` is yours to end.
  *
- * @throws {ConfigurationError} for options that contradict each other, unknown tools, or if no tool is left.
+ * @throws {ConfigurationError} if options contradict each other, if a tool is unknown, or if no tool remains.
  * @example
  * ```ts
+ * import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
+ * import { createTheazoMcpServer } from '@theazo/mcp'
+ *
  * const server = createTheazoMcpServer({ userId: 'user_123', groups: 'all' })
  * await server.connect(new StdioServerTransport())
  * ```
@@ -49,12 +61,15 @@ const instructions =
 export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServer {
   const tools = selectTools(options)
   if (tools.length === 0) {
-    throw new ConfigurationError('No tool is left to offer: groups, only and readOnly have none in common.', {
-      code: 'configuration_error',
-    })
+    throw new ConfigurationError(
+      'The options groups, only and readOnly leave no tool to offer. Remove one of them, or choose another group.',
+      {
+        code: 'configuration_error',
+      },
+    )
   }
   const { sandbox, account } = toolSource(options)
-  const sandboxes = new GivenSandboxes(sandbox)
+  const sandboxes = new AdvertisedSandboxes(sandbox)
   const server = new McpServer({ name: 'theazo', title: 'Theazo', version }, { instructions })
   registerTools(server, tools, { sandboxes, account, images: options.images ?? true })
   registerFileResources(server, sandboxes)
@@ -62,13 +77,13 @@ export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServe
 }
 
 interface CallContext extends Pick<ToolSource, 'account'> {
-  sandboxes: GivenSandboxes
+  sandboxes: AdvertisedSandboxes
   images: boolean
 }
 
 /**
- * The one place where the catalog meets version 1 of the SDK. These are the low-level handlers: `registerTool` would
- * check input by a schema of its own, before the catalog could read what the model meant.
+ * Connects the catalog to version 1 of the MCP SDK. It sets the request handlers itself because `registerTool` would
+ * validate input before the catalog can parse it leniently.
  */
 function registerTools({ server }: McpServer, tools: readonly AnyTool[], context: CallContext): void {
   const listed = tools.map(listedTool)
@@ -78,7 +93,7 @@ function registerTools({ server }: McpServer, tools: readonly AnyTool[], context
   server.setRequestHandler(CallToolRequestSchema, async ({ params }, extra) => {
     const tool = byName.get(params.name)
     if (tool) return await callTool(tool, params.arguments, extra, context)
-    return errorCallResult(`There is no tool '${params.name}'. There are ${Array.from(byName.keys()).join(', ')}.`)
+    return errorCallResult(`There is no tool '${params.name}'. Valid: ${Array.from(byName.keys()).join(', ')}.`)
   })
 }
 
@@ -101,9 +116,9 @@ async function callTool(
       report: progress?.report,
     })
     if (result.isError) return errorCallResult(result.text)
-    return toCallResult(result, used && sandboxes.give(used))
+    return toCallResult(result, used && sandboxes.advertise(used))
   } catch (error) {
-    if (signal.aborted) throw error // nobody waits for an answer
+    if (signal.aborted) throw error // the client does not wait for a result
     return errorCallResult(`${tool.name} failed: ${error instanceof Error ? error.message : String(error)}`)
   } finally {
     await progress?.end()

@@ -1,14 +1,17 @@
 import type { Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
 
-/** How the sandbox of the program is kept. */
+/** The name and the idle timeout of the program's sandbox. */
 export interface SessionPoolOptions {
-  /** Its name, if it outlives the process. */
+  /** The sandbox's name, if it outlives the process. */
   sandboxName: string | undefined
   idleTimeoutSeconds: number
 }
 
-/** Keeps the one sandbox of a process: ended with it, or paused if it has a name. The server does that if the process cannot. */
+/**
+ * Creates the pool of a process's one sandbox. Disposing the pool terminates the sandbox, or pauses it if it has a name.
+ * If the process is killed, the Theazo server does the same after the idle timeout.
+ */
 export function createSessionPool(
   theazo: Theazo,
   { sandboxName, idleTimeoutSeconds }: SessionPoolOptions,

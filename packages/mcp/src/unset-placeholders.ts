@@ -1,6 +1,6 @@
 /**
- * Deletes variables that hold no value: empty ones, and those that an MCP client left as they stand in its
- * configuration, `${user_config.api_key}`, because the user has given none.
+ * Deletes environment variables without a value: empty ones, and placeholders such as `${user_config.api_key}`, which an
+ * MCP client does not replace if the user has not configured a value.
  */
 export function unsetPlaceholders(environment: NodeJS.ProcessEnv, names: readonly string[]): void {
   for (const name of names) {

@@ -56,6 +56,12 @@ const serverOptions = {
 /**
  * Starts the server on a port. On dispose it takes no more connections, drains, answers what it killed, and closes.
  *
+ * @example
+ * ```ts
+ * await using server = await listenTheazo({ port: 0, dataDir: './theazo-data' })
+ * console.log(server.url, server.apiKey)
+ * ```
+ *
  * @throws {SetupError} where the port is taken, the machine cannot isolate sandboxes, or others could connect while
  * there is only the embedded key.
  */

@@ -5,7 +5,7 @@ import { type App, createApp } from './app.ts'
 import { asSetupError } from './as-setup-error.ts'
 import { type Clock, every, systemClock } from './clock.ts'
 import { Egress } from './compute/local/egress/egress.ts'
-import type { HeldLimits } from './compute/local/local-host.ts'
+import type { EnforcedLimits } from './compute/local/local-host.ts'
 import { createLocalProvider } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
@@ -87,7 +87,7 @@ export interface Server extends AsyncDisposable {
   /** The keys that it accepts. */
   keys: ApiKeys
   /** What holds the limits of sandboxes on this machine. */
-  limits: HeldLimits
+  limits: EnforcedLimits
   /** Resolves once a closing server has let what runs go on for long enough. */
   drained: Promise<void>
 }

@@ -111,7 +111,7 @@ describe('options', () => {
     [{}, 'not none'],
     [{ userId: 'a', agent: { id: 'x', exec: () => expect.fail() } }, 'not agent and userId'],
     [{ userId: '' }, 'userId must be a string that is not empty'],
-    [{ agent: 'agt_1' as never }, 'agent must be an agent, or a function that gives one, not String'],
+    [{ agent: 'agt_1' as never }, 'agent must be an agent, or a function that returns one, not String'],
     [{ agent: Promise.resolve() as never }, 'Await a promise'],
   ])('%j are refused: %s', (options, message) => {
     expect(() => toolSource({ client: live, ...options })).toThrow(message)

@@ -230,7 +230,7 @@ export function describeRuns({ session }: Subject): void {
     test('start_task goes on by itself; get_task looks at it, cancel_task ends it', async () => {
       await using sandbox = await newAgent()
       const { data: started, text } = await dataOf(startTask, { task: 'theazo:hang' }, { sandbox })
-      expect(text).toBe(`Started ${started.taskId}. Ask for its state with get_task.`)
+      expect(text).toBe(`Started ${started.taskId}. Read its status with get_task.`)
       const { taskId } = started
       const running = await dataOf(getTask, { taskId }, { sandbox })
       expect([running.data.status, running.text]).toEqual(['running', `${taskId} is running.\n[cost so far: $0.00]`])
@@ -243,7 +243,7 @@ export function describeRuns({ session }: Subject): void {
       expect((await ask()).text).toContain('It is 3.\n[cost so far: $0.13]')
       const none = await getTask.run({ taskId: 'task_none' }, { sandbox })
       expect(none).toMatchObject({ isError: true, error: { code: 'tool_input' } })
-      expect(none.text).toBe('There is no task task_none of this sandbox. Give the id of start_task.')
+      expect(none.text).toBe('There is no task task_none in this sandbox. Use the id from start_task.')
     })
   })
 }

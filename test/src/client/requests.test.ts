@@ -34,7 +34,7 @@ describe('metadata that JSON cannot carry', () => {
   test.each<[string, Record<string, unknown>, string]>([
     ['a bigint', { count: 10n }, 'metadata.count cannot be sent as JSON: it is a bigint, 10n'],
     ['a bigint further down', { rows: [{ id: 1 }, { id: 2n ** 64n }] }, 'metadata.rows.1.id cannot be sent'],
-    ['a circle', circle, 'metadata.b.c.0 cannot be sent as JSON: it holds itself'],
+    ['a circle', circle, 'metadata.b.c.0 cannot be sent as JSON: it contains itself'],
   ])('%s is named by its field', async (_, metadata, says) => {
     const session = await theazo.sessions.create({ userId: 'u' })
     expect(await refusal(() => theazo.sessions.create({ userId: 'u', metadata }))).toContain(says)

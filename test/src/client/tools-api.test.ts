@@ -119,7 +119,7 @@ test('get_usage tells what was spent of the cap, for this session alone', async 
   const account = { usage: theazo.usage, session }
   const { data, text } = await dataOf(getUsage, {}, { sandbox, account })
   expect(data).toMatchObject({ maxCost: { amount: 500, period: 'session' }, remainingCents: 500 })
-  expect(text).toBe('Spent: $0.00 (compute $0.00, models $0.00). The cap is $5.00 in all; $5.00 are left.')
+  expect(text).toBe('Spent: $0.00 (compute $0.00, models $0.00). The cap is $5.00 in total; $5.00 are left.')
   expect(server.arrived('GET', '/usage/summary')[0]?.query.get('sessionId')).toBe(session.id)
   await session.update({ limits: { maxCost: null } })
   expect((await dataOf(getUsage, {}, { sandbox, account })).text).toContain('There is no cap.')

@@ -62,12 +62,12 @@ describe('files', () => {
         { sandbox },
       )
       text += dataOf(result).text
-      const next: string | undefined = /Go on with startLine (\d+)/.exec(result.text)?.[1]
+      const next: string | undefined = /Continue with startLine (\d+)/.exec(result.text)?.[1]
       startLine = next === undefined ? undefined : Number(next)
     }
     expect(text).toBe(whole)
     const part = await readFile.run({ path: 'long', startLine: 10, lineCount: 2 }, { sandbox })
-    expect(part.text).toBe('line 10\nline 11\n[lines 10 to 11 of 4500. Go on with startLine 12.]')
+    expect(part.text).toBe('line 10\nline 11\n[lines 10 to 11 of 4500. Continue with startLine 12.]')
     expect(await readFile.run({ path: 'long', startLine: 9999 }, { sandbox })).toMatchObject({
       isError: true,
       text: expect.stringContaining('has 4500 lines'),

@@ -430,7 +430,7 @@ for n in range(300):
     agent = await server.theazo.agents.get(agent.id)
     expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
     expect(await say(agent, 'bash', 'curl -sS http://other.test:8080/')).toContain(
-      'not among what this server lets agents reach',
+      'not among the hosts that this server lets agents reach',
     )
     const fields = await server
       .newAgent(['one.example.org', 'other.test', '*', '*.below.example.org'])

@@ -141,7 +141,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
     test('what the operator does not let agents reach is refused, whatever the agent has', async () => {
       const { path } = await proxied({ operator: ['*.example.org:443'] })
       expect((await get(path, 'http://one.example.org/')).body).toContain(
-        'not among what this server lets agents reach',
+        'not among the hosts that this server lets agents reach',
       )
       expect((await tunnelTo(path, 'one.example.org:443')).head).toMatch(/^HTTP\/1.1 200 /)
     })
@@ -211,11 +211,11 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
     })
 
     test.each([
-      ['https:// in absolute form', 'GET https://one.example.org/', 'by CONNECT'],
-      ['another scheme', 'GET ftp://one.example.org/', 'it takes CONNECT'],
-      ['a path alone', 'GET /', 'it takes CONNECT'],
-      ['a user in the URL', 'GET http://me@one.example.org/', 'no host'],
-      ['a port that is none', 'GET http://one.example.org:99999/', 'no host'],
+      ['https:// in absolute form', 'GET https://one.example.org/', 'use CONNECT'],
+      ['another scheme', 'GET ftp://one.example.org/', 'it accepts CONNECT'],
+      ['a path alone', 'GET /', 'it accepts CONNECT'],
+      ['a user in the URL', 'GET http://me@one.example.org/', 'no valid host'],
+      ['an impossible port', 'GET http://one.example.org:99999/', 'no valid host'],
       ['CONNECT without a port', 'CONNECT one.example.org', 'a host and a port'],
     ])('%s is 400', async (_what, line, says) => {
       const { path } = await proxied()

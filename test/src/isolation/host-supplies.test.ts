@@ -127,7 +127,7 @@ for _ in range(200):
 time.sleep(20)
 print('was let')`
     const { stderr, stdout } = await agent.exec('python', errors)
-    expect([stdout, stderr]).toEqual(['', expect.stringContaining('too many sockets, or too much in them')])
+    expect([stdout, stderr]).toEqual(['', expect.stringContaining('too many sockets, or too much data in them')])
     expect(await usable(agent)).toEqual(allUsable)
   })
 
@@ -146,7 +146,7 @@ print('was let')`
     const { stderr, stdout } = await agent.exec('python', locks(20_000))
     expect([stdout, stderr]).toEqual([
       expect.not.stringContaining('was let'),
-      expect.stringContaining('too many locks of files'),
+      expect.stringContaining('too many file locks'),
     ])
     expect(await usable(agent)).toEqual(allUsable)
   })

@@ -70,7 +70,8 @@ test('adapters import core and never each other, and only the MCP bin loads the 
     .filter(({ path }) => path.startsWith('packages/') && !path.endsWith('.test.ts'))
     .flatMap(({ path, text }) => {
       const from = path.split('/')[1] ?? ''
-      return Array.from(text.matchAll(/(?:from|import\()\s*'@theazo\/([\w-]+)/g), ([, to]) => `${from} -> ${to}`)
+      const code = text.replaceAll(/^ *\*.*$/gm, '') // examples in docstrings import the package itself
+      return Array.from(code.matchAll(/(?:from|import\()\s*'@theazo\/([\w-]+)/g), ([, to]) => `${from} -> ${to}`)
     })
   expect([...new Set(imports)].toSorted()).toEqual([
     'ai-sdk -> core',

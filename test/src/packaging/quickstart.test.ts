@@ -44,7 +44,7 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
   const [log, report] = [join(folder, 'log'), join(folder, 'report.json')]
   const { code, out } = await quickstart(['--server-log', log, '--report', report])
   expect(code).toBe(0)
-  expect(out).toContain('A scripted model drives')
+  expect(out).toContain('Model: scripted')
 
   const runs = JSON.parse(readFileSync(report, 'utf8')) as {
     framework: string
@@ -125,7 +125,7 @@ test.each([
     })
     const { code, out, err } = await quickstart([], { ...keys, [baseUrl]: providers.url + suffix })
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    expect(out).toContain(`A real model drives: ${provider}`)
+    expect(out).toContain(`Model: ${provider}`)
     expect(providers.requests).toHaveLength(3 * 6)
     for (const { path, headers, body } of providers.requests) {
       expect(path).toBe(provider === 'anthropic' ? '/v1/messages' : '/v1/chat/completions')

@@ -2,19 +2,23 @@ import type { ByteContent } from '../files/byte-content.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
 import type { ExecResult } from '../wire.ts'
 
-/** What one exec may be given. */
+/** Options of {@link Agent.exec}. */
 export interface ExecOptions extends CallOptions {
   /**
-   * Milliseconds that the code may run; default 120,000, the server's own. A server with the extension `exec-options` ends
-   * the code then and answers with `ServerTimeoutError`, whose `details` hold `stdout` and `stderr` so far; this client
-   * gives up 10 s later. With any other server this client gives up at once (`TimeoutError`).
+   * Milliseconds that the code may run. Default 120,000, which is also the server's limit. A server with the extension
+   * `exec-options` then kills the code, and the call rejects with `ServerTimeoutError`; its `details` contain the `stdout`
+   * and `stderr` so far. The client waits 10 s longer for this response. With any other server the client itself ends the
+   * call at this time (`TimeoutError`).
    */
   timeoutMs?: number | undefined
-  /** Called with pieces of standard output as they come, in order and awaited; once at the end where the server does not stream. */
+  /**
+   * Called with each chunk of standard output as it arrives, in order and awaited. If the server does not stream, it is
+   * called once at the end.
+   */
   onStdout?: ((text: string) => unknown) | undefined
-  /** The same of standard error. */
+  /** Like `onStdout`, for standard error. */
   onStderr?: ((text: string) => unknown) | undefined
-  /** What the code reads from its standard input. Needs the extension `exec-stdin`. */
+  /** Content of the code's standard input. Needs the extension `exec-stdin`. */
   stdin?: ByteContent | undefined
   /** Added to the environment of the code. Needs the extension `exec-options`. */
   env?: Record<string, string> | undefined
@@ -22,11 +26,11 @@ export interface ExecOptions extends CallOptions {
   cwd?: string | undefined
 }
 
-/** A piece of live output, and at the end the result. */
+/** A chunk of live output, or at the end the result. */
 export type ExecChunk =
   | { type: 'stdout'; text: string }
   | { type: 'stderr'; text: string }
   | { type: 'exit'; result: ExecResult }
 
-/** What {@link ExecOptions} without callbacks leave. */
+/** Options of {@link Agent.execStream}: those of exec without the callbacks. */
 export type ExecStreamOptions = Omit<ExecOptions, 'onStdout' | 'onStderr'>

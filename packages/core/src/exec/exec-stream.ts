@@ -1,4 +1,4 @@
-import { parseJson, requestIdOf } from '../transport/answers.ts'
+import { parseJson, requestIdOf } from '../transport/responses.ts'
 import { ConnectionError, type TheazoError } from '../errors.ts'
 import { EventSourceReader } from '../streams/event-source.ts'
 import { awaitCallback } from './await-callback.ts'
@@ -8,27 +8,27 @@ import type { Attempt } from '../transport/attempt.ts'
 import type { ExecResult } from '../wire.ts'
 import { errorOf } from '../transport/wire-error.ts'
 
-/** What travels as one event of a streamed exec, by its name: output, the result, an error in its place. */
-type Piece = { text: string; code: string; message: string; details?: Record<string, unknown> } & ExecResult
+/** The data of any event of a streamed exec. The name of the event tells which of these fields it has. */
+type EventData = { text: string; code: string; message: string; details?: Record<string, unknown> } & ExecResult
 
-/** Reads a streamed exec to its end and calls back for output as it comes, each call awaited. */
+/** Reads a streamed exec to its end. It calls a callback for each chunk as it arrives, and awaits it. */
 export async function readExecStream(
   response: Response,
   attempt: Attempt,
   { onStdout, onStderr }: Pick<ExecOptions, 'onStdout' | 'onStderr'>,
 ): Promise<ExecResult> {
-  attempt.isFinal = true // the code runs: what it has printed cannot be taken back
+  attempt.isFinal = true // not to be retried: callbacks may have received output
   const reader = new EventSourceReader(response)
   try {
     for (let messages; (messages = await reader.read());) {
       for (const { event, data } of messages) {
         attempt.signal.throwIfAborted()
-        if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // of a newer server
-        const piece = parseJson<Piece>(response, data, attempt)
-        if (event === 'stdout') await awaitCallback(onStdout?.(piece.text), attempt.signal)
-        else if (event === 'stderr') await awaitCallback(onStderr?.(piece.text), attempt.signal)
-        else if (event === 'exit') return piece
-        else if (event === 'error') throw streamedError(response, piece, attempt)
+        if (!/^(stdout|stderr|exit|error)$/.test(event ?? '')) continue // an event of a newer server
+        const eventData = parseJson<EventData>(response, data, attempt)
+        if (event === 'stdout') await awaitCallback(onStdout?.(eventData.text), attempt.signal)
+        else if (event === 'stderr') await awaitCallback(onStderr?.(eventData.text), attempt.signal)
+        else if (event === 'exit') return eventData
+        else if (event === 'error') throw streamedError(response, eventData, attempt)
       }
     }
   } finally {
@@ -39,54 +39,54 @@ export async function readExecStream(
   throw new ConnectionError(message, { code: 'connection_error' })
 }
 
-/** In place of a status, once the first byte has gone out. */
-function streamedError(response: Response, piece: Piece, { redact }: Attempt): TheazoError {
-  const { code, message, details } = redactedData(piece, redact)
+/** The error of a call that fails after the server has sent the status 200. */
+function streamedError(response: Response, eventData: EventData, { redact }: Attempt): TheazoError {
+  const { code, message, details } = redactedData(eventData, redact)
   const requestId = requestIdOf(response, redact)
   return errorOf(code, message, { requestId, details, status: code === 'timeout' ? 504 : undefined })
 }
 
-/** Runs `start`, whose callbacks wait until the loop has taken what they were given. */
+/** Starts an exec and yields its output. Each callback of the exec waits until the loop has taken the chunk. */
 export async function* execChunks(
   start: (callbacks: Required<Pick<ExecOptions, 'onStdout' | 'onStderr' | 'signal'>>) => Promise<ExecResult>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ExecChunk, void, undefined> {
-  const left = new AbortController()
-  const onAbort = (): void => left.abort(signal?.reason)
+  const aborter = new AbortController()
+  const onAbort = (): void => aborter.abort(signal?.reason)
   if (signal?.aborted) onAbort()
   signal?.addEventListener('abort', onAbort, { once: true })
-  // One piece at a time: the exec reads on when the loop has taken it.
-  let offered: ExecChunk | undefined
-  let wanted = Promise.withResolvers<void>()
-  let offer = Promise.withResolvers<void>()
-  const give = (chunk: ExecChunk): Promise<void> => {
-    offered = chunk
-    offer.resolve()
-    return wanted.promise
+  // One chunk at a time: the exec reads the next one after the loop has taken this one.
+  let pending: ExecChunk | undefined
+  let arrived = Promise.withResolvers<void>()
+  let taken = Promise.withResolvers<void>()
+  const push = (chunk: ExecChunk): Promise<void> => {
+    pending = chunk
+    arrived.resolve()
+    return taken.promise
   }
   const done = start({
-    signal: left.signal,
-    onStdout: (text) => give({ type: 'stdout', text }),
-    onStderr: (text) => give({ type: 'stderr', text }),
+    signal: aborter.signal,
+    onStdout: (text) => push({ type: 'stdout', text }),
+    onStderr: (text) => push({ type: 'stderr', text }),
   })
-  done.catch(() => {}) // it is awaited below, unless the loop was left
+  done.catch(() => {}) // awaited below, unless the caller leaves the loop
   try {
     for (;;) {
-      const result = await Promise.race([done, offer.promise])
-      if (!offered) {
-        yield { type: 'exit', result: result as ExecResult } // nothing was offered: it was the exec that ended
+      const result = await Promise.race([done, arrived.promise])
+      if (!pending) {
+        yield { type: 'exit', result: result as ExecResult } // without a chunk, `done` has won the race
         return
       }
-      const chunk = offered
-      offered = undefined
-      offer = Promise.withResolvers()
+      const chunk = pending
+      pending = undefined
+      arrived = Promise.withResolvers()
       yield chunk
-      wanted.resolve()
-      wanted = Promise.withResolvers()
+      taken.resolve()
+      taken = Promise.withResolvers()
     }
   } finally {
     signal?.removeEventListener('abort', onAbort)
-    left.abort(new Error('the loop was left'))
-    wanted.resolve()
+    aborter.abort(new Error('The caller left the loop over the output.'))
+    taken.resolve()
   }
 }

@@ -2,17 +2,17 @@ import { awaitCallback } from './await-callback.ts'
 import type { ExecOptions } from './exec-options.ts'
 import { toBase64 } from '../files/base64.ts'
 import { bytesOf } from '../files/byte-content.ts'
-import { isEventStream, parseJson, readText } from '../transport/answers.ts'
+import { isEventStream, parseJson, readText } from '../transport/responses.ts'
 import { assertTimeout } from '../transport/lifetime.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { ExecBody, ExecExtensions, ExecResult, Feature, Language } from '../wire.ts'
 
-/** The longest that a server lets code run (contract, exec), which is its default. */
+/** The server's limit on the time of an exec, and its default (contract, exec). */
 const maxExecTimeoutMs = 120_000
-/** Between the server's end of an exec and this client's own: the server's answer, with the output so far, comes first. */
+/** How much later the client's deadline is, so that the server's response, with the output so far, arrives first. */
 const marginMs = 10_000
 
-/** Runs code and waits for its end; see `Agent.exec`. */
+/** Runs code and waits until it ends; see `Agent.exec`. */
 export async function exec(
   transport: Transport,
   agentId: string,
@@ -22,7 +22,7 @@ export async function exec(
 ): Promise<ExecResult> {
   const { signal, timeoutMs, idempotencyKey, onStdout, onStderr, stdin, env, cwd } = options
   if (timeoutMs !== undefined) assertTimeout(timeoutMs)
-  const isServers = timeoutMs === undefined || transport.features.has('exec-options')
+  const isServerDeadline = timeoutMs === undefined || transport.features.has('exec-options')
   const needs: [Feature, string][] = []
   if (stdin !== undefined) needs.push(['exec-stdin', 'exec with stdin'])
   if (env !== undefined) needs.push(['exec-options', 'exec with env'])
@@ -32,7 +32,7 @@ export async function exec(
     code,
     env,
     cwd,
-    ...(isServers && timeoutMs !== undefined && { timeoutMs: Math.min(Math.ceil(timeoutMs), maxExecTimeoutMs) }),
+    ...(isServerDeadline && timeoutMs !== undefined && { timeoutMs: Math.min(Math.ceil(timeoutMs), maxExecTimeoutMs) }),
     stdin:
       stdin === undefined || typeof stdin === 'string' ? stdin : { base64: toBase64(await bytesOf(stdin, 'stdin')) },
   }
@@ -42,7 +42,7 @@ export async function exec(
     body,
     needs,
     signal,
-    timeoutMs: isServers ? (timeoutMs ?? maxExecTimeoutMs) + marginMs : timeoutMs,
+    timeoutMs: isServerDeadline ? (timeoutMs ?? maxExecTimeoutMs) + marginMs : timeoutMs,
     idempotencyKey,
   } as const
   if (!onStdout && !onStderr) return await transport.request<ExecResult>(request)

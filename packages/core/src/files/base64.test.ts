@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { toBase64 } from './base64.ts'
 
-test('bytes of any length are what Node makes of them', () => {
+test('the base64 of bytes of any length equals that of Node', () => {
   for (let length = 0; length < 100; length += 1) {
     const bytes = crypto.getRandomValues(new Uint8Array(length))
     expect(toBase64(bytes)).toBe(Buffer.from(bytes).toString('base64'))

@@ -1,7 +1,7 @@
 const alphabet = new TextEncoder().encode('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/')
 const padding = 0x3d // =
 
-/** Base64 (RFC 4648, section 4). Not by `btoa`: to make its string of megabytes takes twenty times as long. */
+/** Base64 (RFC 4648, section 4). `btoa` is not used: for megabytes it takes twenty times as long. */
 export function toBase64(bytes: Uint8Array): string {
   const text = new Uint8Array(4 * Math.ceil(bytes.length / 3))
   let to = 0

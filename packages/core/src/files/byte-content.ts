@@ -1,37 +1,41 @@
 import { abortable } from '../transport/abortable.ts'
 import { ConfigurationError, configurationError } from '../errors.ts'
 
-/** Content of a file or of standard input, in every form that the platform has for bytes and text. */
+/** Content of a file or of standard input: text, or bytes in any form of the platform. */
 export type ByteContent = string | ArrayBuffer | SharedArrayBuffer | ArrayBufferView | Blob
 
-/** Content that comes in pieces: a web stream, a Node stream, or any other async iterable of text and bytes. */
+/** Content that arrives in chunks: a web stream, a Node stream, or any other async iterable of text and bytes. */
 export type StreamContent = ReadableStream<ByteContent> | AsyncIterable<ByteContent>
 
 /**
- * The bytes of a content; text as UTF-8. Objects of another realm (a worker's, a test runner's, an iframe's) count too.
+ * The bytes of any content; text becomes UTF-8. It also accepts objects of another realm (worker, test runner, iframe).
  *
- * @param what is named by the error.
- * @throws {ConfigurationError} for anything else.
+ * @param what names the content in the error.
+ * @throws {ConfigurationError} for any other value.
  */
 export async function bytesOf(content: unknown, what: string): Promise<Uint8Array> {
   if (typeof content === 'string') return new TextEncoder().encode(content)
   if (ArrayBuffer.isView(content)) return new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
   const tag = Object.prototype.toString.call(content)
   if (tag === '[object ArrayBuffer]' || tag === '[object SharedArrayBuffer]') {
-    return new Uint8Array(content as ArrayBuffer) // by its tag; instanceof knows only this realm's
+    return new Uint8Array(content as ArrayBuffer) // checked by its tag: instanceof is false for another realm
   }
   if (tag === '[object Blob]' || tag === '[object File]') return new Uint8Array(await (content as Blob).arrayBuffer())
   throw contentError(content, what, false)
 }
 
-/** Bytes of a content as far as it says so itself: a stream does not. */
+/** The size in bytes, if the content has one; 0 for text and streams. */
 export function knownSize(content: unknown): number {
   if (typeof content !== 'object' || content === null) return 0
   if ('byteLength' in content) return Number(content.byteLength)
   return 'size' in content ? Number(content.size) : 0
 }
 
-/** The content as pieces of bytes, whatever form it has. @throws {ConfigurationError} for anything else. */
+/**
+ * Any content as chunks of bytes.
+ *
+ * @throws {ConfigurationError} for any other value.
+ */
 export async function* byteChunks(
   content: unknown,
   what: string,
@@ -48,7 +52,7 @@ export async function* byteChunks(
         yield await bytesOf(result.value, what)
       isRead = true
     } finally {
-      // Not awaited: an iterator that waits for its next piece returns only after that.
+      // Not awaited: the iterator may still wait for its next chunk, and returns only after that.
       if (!isRead) void Promise.resolve(iterator.return?.()).catch(() => {})
     }
   } else {
@@ -58,7 +62,7 @@ export async function* byteChunks(
   }
 }
 
-/** Not every platform can iterate a web stream. */
+/** Reads a web stream with its reader: not every platform can iterate it. */
 async function* streamChunks(
   stream: ReadableStream<unknown>,
   what: string,
@@ -78,9 +82,9 @@ async function* streamChunks(
   }
 }
 
-function contentError(content: unknown, what: string, isStreamTaken: boolean): ConfigurationError {
+function contentError(content: unknown, what: string, isStreamAllowed: boolean): ConfigurationError {
   const tag = Object.prototype.toString.call(content).slice(8, -1)
-  const last = isStreamTaken ? ', a Blob or a stream of these' : ' or a Blob'
+  const last = isStreamAllowed ? ', a Blob or a stream of these' : ' or a Blob'
   const message = `${what} must be a string, an ArrayBuffer, a view of one (Uint8Array, Buffer)${last}, not ${tag}.`
   return configurationError(message)
 }

@@ -10,23 +10,23 @@ import type {
   RemoveFileOptions,
   SandboxFilesOptions,
 } from './file-options.ts'
-import { fileAnswer, fileProgram, type FileRequest } from './files-program.ts'
+import { fileProgram, type FileRequest, fileResult } from './files-program.ts'
 
-/** Bytes of the largest file that is read or written. */
+/** The largest file that can be read or written. */
 const maxFileBytes = 100 * 1024 * 1024
-/** Bytes read by one exec: as base64 they stay below the 10 MiB of its output. */
+/** Bytes that one exec reads. As base64 they fit into the 10 MiB of its output. */
 const readChunkBytes = 6 * 1024 * 1024
-/** Bytes written by one exec: as base64 in the code they stay below the 128 KiB of one argument. */
+/** Bytes that one exec writes. As base64 in the code they fit into the 128 KiB of one argument. */
 const writeChunkBytes = 72 * 1024
-/** The same where code goes by file; a request has 10 MiB. */
+/** Bytes that one exec writes if the server passes code in a file. A request may have 10 MiB. */
 const largeWriteChunkBytes = 4 * 1024 * 1024
-/** The same by standard input: as base64 in the request. Python need not parse it, which takes longest. */
+/** Bytes that one exec writes if they are sent as standard input. They are base64 in the request, but not in the code. */
 const stdinChunkBytes = 7 * 1024 * 1024
 const maxEntries = 10_000
-/** Characters of JSON that one exec lists: far below the 10 MiB of its output. */
+/** Characters of JSON in one page of a list, far below the 10 MiB of an exec's output. */
 const maxListChars = 4_000_000
 
-/** What {@link SandboxFiles} does; its contract stands there. */
+/** The implementation of {@link SandboxFiles}, which documents the operations. */
 export class FileOperations {
   readonly #host: FileHost
   readonly #hasLargeCode: () => boolean
@@ -41,30 +41,30 @@ export class FileOperations {
   async read(path: string, options: ReadFileOptions): Promise<Uint8Array<ArrayBuffer>> {
     const { signal } = options
     const maxBytes = Math.min(options.maxBytes ?? maxFileBytes, maxFileBytes)
-    interface Piece {
+    interface Chunk {
       sizeBytes: number
       version: string
       data: string
     }
-    const readAt = (offset: number): Promise<Piece> =>
-      this.#call<Piece>({ op: 'read', path, offset, length: readChunkBytes, limit: maxBytes }, signal)
+    const readAt = (offset: number): Promise<Chunk> =>
+      this.#call<Chunk>({ op: 'read', path, offset, length: readChunkBytes, limit: maxBytes }, signal)
     const first = await readAt(0)
     if (first.sizeBytes > maxBytes) {
-      throw fileError('file_too_large', `${path} has ${first.sizeBytes} bytes; at most ${maxBytes} are read.`, path)
+      throw fileError('file_too_large', `${path} has ${first.sizeBytes} bytes; the limit is ${maxBytes}.`, path)
     }
     const head = fromBase64(first.data)
-    // Less than was asked for is all there is; what the file system tells of the size may differ (/proc, a file that grows).
+    // A short chunk is the whole file, even if the reported size is different (/proc, a growing file).
     if (head.length < readChunkBytes || head.length >= first.sizeBytes) return head
     const bytes = new Uint8Array(first.sizeBytes)
     bytes.set(head)
     for (let at = head.length; at < bytes.length;) {
       const { version, data } = await readAt(at)
-      const piece = fromBase64(data)
-      if (version !== first.version || piece.length === 0) {
+      const chunk = fromBase64(data)
+      if (version !== first.version || chunk.length === 0) {
         throw fileError('file_changed', `${path} was written while it was read. Read it again.`, path)
       }
-      bytes.set(piece, at)
-      at += piece.length
+      bytes.set(chunk, at)
+      at += chunk.length
     }
     return bytes
   }
@@ -76,35 +76,35 @@ export class FileOperations {
     const to = `.theazo-${crypto.randomUUID()}`
     const hasStdin = this.#hasStdin()
     const chunkBytes = hasStdin ? stdinChunkBytes : this.#hasLargeCode() ? largeWriteChunkBytes : writeChunkBytes
-    // What is small goes in the code, on every server: that is one pipe less.
+    // Small content is part of the code even if the server accepts standard input: that saves a pipe.
     const send = (request: FileRequest, bytes: Uint8Array): Promise<void> =>
       hasStdin && bytes.length > writeChunkBytes
         ? this.#call(request, signal, bytes)
         : this.#call({ ...request, data: toBase64(bytes) }, signal)
     let sizeBytes = 0
-    let isBegun = false
+    let hasStarted = false
     try {
-      let held: Uint8Array | undefined
-      // One piece is held back: a file of a single piece is written by one exec.
-      for await (const piece of pieces(text, `The content of ${path}`, chunkBytes, signal)) {
-        if (held) {
-          isBegun = true
-          await send({ op: 'append', path, to, offset: sizeBytes }, held)
-          sizeBytes += held.length
+      let previous: Uint8Array | undefined
+      // Each chunk is sent only after the next one has arrived: a file of a single chunk is then written by one exec.
+      for await (const chunk of equalChunks(text, `The content of ${path}`, chunkBytes, signal)) {
+        if (previous) {
+          hasStarted = true
+          await send({ op: 'append', path, to, offset: sizeBytes }, previous)
+          sizeBytes += previous.length
         }
-        held = piece
-        assertSize(path, sizeBytes + held.length)
+        previous = chunk
+        assertSize(path, sizeBytes + previous.length)
       }
-      const last = held ?? new Uint8Array()
-      if (!isBegun) {
-        isBegun = true
+      const last = previous ?? new Uint8Array()
+      if (!hasStarted) {
+        hasStarted = true
         return await send({ op: 'write', path, to }, last)
       }
       await send({ op: 'append', path, to, offset: sizeBytes }, last)
       await this.#call({ op: 'commit', path, to }, signal)
     } catch (error) {
-      if (!isBegun) throw error
-      // The half-written file is nobody's; the sandbox may be gone, and then it is too.
+      if (!hasStarted) throw error
+      // Remove the incomplete temporary file. This may fail if the sandbox is gone, and then the file is gone too.
       await this.#call({ op: 'discard', path, to }, AbortSignal.timeout(10_000)).catch(() => {})
       throw error
     }
@@ -117,7 +117,7 @@ export class FileOperations {
     }
     const maxCount = limit ?? maxEntries
     const entries: FileEntry[] = []
-    // One answer holds as many entries as fit into the output of an exec; the next page begins after the last of them.
+    // A page has as many entries as fit into the output of an exec. The next page begins after its last entry.
     for (let after: string | undefined; ;) {
       const request = {
         op: 'list',
@@ -157,16 +157,16 @@ export class FileOperations {
 
   async #call<Value>(request: FileRequest, signal: AbortSignal | undefined, stdin?: Uint8Array): Promise<Value> {
     assertPath(request.path)
-    const mark = `theazo-file:${crypto.randomUUID()}:` // `theazo:` is for directives of test keys
-    const result = await this.#host.exec('python', fileProgram(request, mark), { signal, ...(stdin && { stdin }) })
-    const answer = fileAnswer(result.stdout, mark)
+    const mark = `theazo-file:${crypto.randomUUID()}:` // not `theazo:`, which starts a directive for test keys
+    const run = await this.#host.exec('python', fileProgram(request, mark), { signal, ...(stdin && { stdin }) })
+    const result = fileResult(run.stdout, mark)
     const { op, path } = request
-    if (!answer) {
-      const said = result.stderr.trim().slice(-500) || `exit code ${result.exitCode}`
-      throw fileError('file_error', `${op} of ${path} did not end: ${said}`, path)
+    if (!result) {
+      const reason = run.stderr.trim().slice(-500) || `exit code ${run.exitCode}`
+      throw fileError('file_error', `${op} of ${path} failed without a result: ${reason}`, path)
     }
-    if ('value' in answer) return answer.value as Value // our own program's, by its operation
-    const { errno, message } = answer
+    if ('value' in result) return result.value as Value // trusted: our own program wrote it
+    const { errno, message } = result
     throw fileError(codeByErrno[errno] ?? 'file_error', `${op} of ${path}: ${message} (${errno})`, path)
   }
 }
@@ -185,15 +185,15 @@ const codeByErrno: Record<string, FileErrorCode> = {
   EILSEQ: 'file_invalid_path',
 }
 
-/** As the program answers it: milliseconds since the epoch, and the name alone. */
+/** An entry as the program returns it: without a path, and with the time in milliseconds since the epoch. */
 type RawEntry = Omit<FileEntry, 'modifiedAt' | 'path'> & { modifiedAt: number }
 
-/** Part of a list. */
+/** One page of a list. */
 interface ListPage {
-  /** The folder, absolute. */
+  /** The absolute path of the folder. */
   folder: string
   entries: RawEntry[]
-  /** Why the list ends here: it is complete, has as many entries as were asked for, or fills an answer. */
+  /** Why the page ends: the list is complete, the limit is reached, or the page has its maximum size. */
   more: 'none' | 'limit' | 'size'
 }
 
@@ -202,8 +202,8 @@ function toEntry(raw: RawEntry, folder: string): FileEntry {
   return { ...raw, path, modifiedAt: new Date(raw.modifiedAt) }
 }
 
-/** The content cut into pieces of one size; the last one is smaller. */
-async function* pieces(
+/** Splits content into chunks of one size. The last one may be smaller. */
+async function* equalChunks(
   content: unknown,
   what: string,
   size: number,
@@ -240,12 +240,12 @@ function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
 
 function assertPath(path: string): void {
   if (path !== '' && !path.includes('\0')) return
-  throw fileError('file_invalid_path', 'A path must not be empty, nor hold a NUL character.', path)
+  throw fileError('file_invalid_path', 'A path must not be empty or contain a NUL character.', path)
 }
 
 function assertSize(path: string, sizeBytes: number): void {
   if (sizeBytes <= maxFileBytes) return
-  throw fileError('file_too_large', `${path}: ${sizeBytes} bytes are more than ${maxFileBytes}.`, path)
+  throw fileError('file_too_large', `${path}: the content has ${sizeBytes} bytes; the limit is ${maxFileBytes}.`, path)
 }
 
 function fileError(code: FileErrorCode, message: string, path: string): FileError {

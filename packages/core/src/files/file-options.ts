@@ -1,7 +1,7 @@
 import type { CallOptions } from '../transport/transport-options.ts'
 import type { ExecResult, Language } from '../wire.ts'
 
-/** What file operations run in. */
+/** The sandbox that runs the file operations of {@link SandboxFiles}. */
 export interface FileHost {
   exec(
     lang: Language,
@@ -10,21 +10,21 @@ export interface FileHost {
   ): Promise<ExecResult>
 }
 
-/** How files are moved. */
+/** Options of {@link SandboxFiles}: how content is sent to the sandbox. */
 export interface SandboxFilesOptions {
-  /** True where code may be megabytes long; a server that gives it as an argument takes 128 KiB. Default: it may not. */
+  /** True if code may be megabytes long. A server that passes code as an argument accepts 128 KiB. Default: false. */
   hasLargeCode?: () => boolean
-  /** True where exec takes standard input (extension `exec-stdin`): content goes by that, and not in code. Default false. */
+  /** True if exec accepts standard input (extension `exec-stdin`). Content is then sent there. Default: false. */
   hasStdin?: () => boolean
 }
 
-/** What is at a path. */
+/** A file, a folder or a link. */
 export interface FileEntry {
   /** Absolute. */
   path: string
-  /** In a list: relative to the folder that was listed. */
+  /** In a list, it is relative to the listed folder. */
   name: string
-  /** Of the link itself, where it is one. */
+  /** Links are not followed: the type of a link is `symlink`. */
   type: 'file' | 'directory' | 'symlink' | 'other'
   sizeBytes: number
   modifiedAt: Date
@@ -32,28 +32,28 @@ export interface FileEntry {
   mode: number
 }
 
-/** Which entries of a folder are listed. */
+/** Options of {@link SandboxFiles.list}. */
 export interface ListFilesOptions extends FileOptions {
-  /** Folders within too; links are not followed. Default false. */
+  /** Include the content of nested folders. Links are not followed. Default false. */
   isRecursive?: boolean | undefined
-  /** At most so many, by name. Default: all, and an error above 10,000. */
+  /** Return only the first entries, in the order of their names. Default: all; above 10,000 it is an error. */
   limit?: number | undefined
 }
 
-/** What an operation on files may be given. */
+/** Options of every file operation. */
 export interface FileOptions extends Pick<CallOptions, 'signal'> {
-  /** Deadline of the whole operation in milliseconds. Default: each exec that it takes has its own. */
+  /** Deadline of the whole operation in milliseconds. Default: none; each exec of the operation has its own deadline. */
   timeoutMs?: number | undefined
 }
 
-/** What is removed. */
+/** Options of {@link SandboxFiles.remove}. */
 export interface RemoveFileOptions extends FileOptions {
-  /** A folder with all that is in it. Default false. */
+  /** Remove a folder with its content. Default false. */
   isRecursive?: boolean | undefined
 }
 
-/** How a file is read. */
+/** Options of {@link SandboxFiles.read} and {@link SandboxFiles.readText}. */
 export interface ReadFileOptions extends FileOptions {
-  /** A larger file is refused and not moved. Default 100 MiB, which is also the most. */
+  /** A larger file is an error, and its content is not transferred. Default 100 MiB, which is also the maximum. */
   maxBytes?: number | undefined
 }

@@ -1,50 +1,52 @@
 /**
- * The program that works on files, run by exec inside the sandbox: links are the sandbox's own there, and no path of the
- * host can be meant. One JSON request in, one JSON answer out, behind a mark of its own: what a start-up script of the
- * user prints is not taken for it.
+ * The Python program for file operations. Exec runs it inside the sandbox, so that links are resolved there and no path
+ * can reach the host. It reads one JSON request and prints one JSON result after a random mark, which distinguishes the
+ * result from other output, e.g. of a start-up script of the user.
  *
  * @module
  */
 
-/** One operation and what it needs. */
+/** One operation and its arguments. */
 export interface FileRequest {
   op: 'read' | 'write' | 'append' | 'commit' | 'discard' | 'list' | 'stat' | 'remove' | 'mkdir' | 'rename'
   path: string
-  /** rename: the new path; append, commit, discard: the name of the temporary file beside the target. */
+  /** rename: the new path. write, append, commit, discard: the name of the temporary file in the target's folder. */
   to?: string
-  /** write, append: base64; without it the bytes come as standard input. */
+  /** write, append: the content as base64. Without it, the content comes from standard input. */
   data?: string
-  /** read: where the piece begins; append: what the temporary file must hold already. */
+  /** read: the position of the first byte. append: the expected size of the temporary file. */
   offset?: number
+  /** read: the number of bytes. */
   length?: number
+  /** read: the largest allowed file in bytes. list: the largest number of entries. */
   limit?: number
-  /** list: characters of JSON at most. */
+  /** list: the largest number of characters of JSON. */
   maxChars?: number
-  /** list: only entries that come after this name. */
+  /** list: only entries after this name. */
   after?: string
   isRecursive?: boolean
 }
 
-/** What the program answers: a value, or the name of an errno. */
-export type FileAnswer = { value: unknown } | { errno: string; message: string }
+/** The result of the program: a value, or the name of an errno. */
+export type FileResult = { value: unknown } | { errno: string; message: string }
 
 /*
- * sys is built in. PYTHONPATH is /workspace, so only the folders of Python itself are left on the path before any other
- * module is looked for.
+ * Imports: PYTHONPATH contains /workspace. The program therefore removes all folders except Python's own from the search
+ * path before it imports any module except sys, which is built in.
  *
- * Code may run beside this and put a link where a folder or a file was a moment ago. Links of the path that was asked for
- * are followed, as by any program of the sandbox. What is found by itself is reached from folder to folder by descriptors,
- * and no link is followed there: by `list` and `remove` what is in a folder, by `write` all that the path has led to.
+ * Races: other code in the sandbox may replace a folder or a file by a link at any time. Links in the requested path are
+ * followed, as by any program. Everything that the program finds itself (the content of a folder for `list` and `remove`,
+ * the resolved folder for `write`) is opened from folder to folder by descriptors, and links are not followed.
  */
 const program = `
 import sys
 sys.path[:] = [p for p in sys.path if p.startswith((sys.base_prefix + '/lib', sys.base_exec_prefix + '/lib'))]
 import binascii, errno, json, os, stat
 
-PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC # to be named by, and not to be read
+PLACE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC # only a starting point for paths: it cannot be read
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 INNER = FOLDER | os.O_NOFOLLOW
-LONGEST = 4095 # of a path
+MAX_PATH_BYTES = 4095
 
 def describe(path, name, folder=None):
     s = os.lstat(path, dir_fd=folder)
@@ -57,11 +59,11 @@ def fail(code, path, message=None):
     raise OSError(code, message or os.strerror(code), path)
 
 def fail_special(path):
-    # Of a pipe or a socket a read or a write may never end.
+    # A read or a write of a pipe or a socket may never end.
     fail(errno.EINVAL, path, 'it is neither a file nor a folder: a pipe, a socket or a device')
 
 def open_real(path):
-    # A path that had no link in it.
+    # Opens a folder by a path that realpath has resolved. A link that was put there since then is an error.
     fd = os.open('/', PLACE)
     for name in filter(None, path.split('/')):
         inner = os.open(name, PLACE | os.O_NOFOLLOW, dir_fd=fd)
@@ -69,24 +71,24 @@ def open_real(path):
         fd = inner
     return fd
 
-def target_of(path):
-    # Where to write: the folder, open, and the name in it. Of a link the file that it links to.
+def open_target(path):
+    # Returns a descriptor of the folder to write to, and the name of the file in it. A link is replaced by its target.
     folder, name = os.path.split(os.path.realpath(path))
     try: os.makedirs(folder, exist_ok=True)
     except FileExistsError: fail(errno.ENOTDIR, folder)
     return open_real(folder), name
 
-def replaced(folder, name):
-    # What is there already, if it may be replaced.
+def existing_file(folder, name):
+    # Returns the stat of the file that would be replaced, or None. Fails if it must not be replaced.
     try: s = os.lstat(name, dir_fd=folder)
     except FileNotFoundError: return None
     if stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, name)
-    if stat.S_ISLNK(s.st_mode): fail(errno.ELOOP, name) # a circle, or put there now
+    if stat.S_ISLNK(s.st_mode): fail(errno.ELOOP, name) # a circle of links, or a link that was created just now
     if not stat.S_ISREG(s.st_mode): fail_special(name)
     return s
 
 def commit(folder, source, name):
-    s = replaced(folder, name)
+    s = existing_file(folder, name)
     if not stat.S_ISREG(os.lstat(source, dir_fd=folder).st_mode): fail(errno.EIO, source)
     if s:
         fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
@@ -103,12 +105,12 @@ def append(folder, source, data, offset):
         while left: left = left[os.write(fd, left):]
     finally: os.close(fd)
 
-def given(q):
+def content_of(q):
     return binascii.a2b_base64(q['data']) if 'data' in q else sys.stdin.buffer.read()
 
-def place(text):
+def absolute(text):
     path = os.path.join('/workspace', text)
-    if '..' in path.split('/'): # the parent of what a link links to, which normpath does not know
+    if '..' in path.split('/'): # '..' after a link is the parent of its target: normpath would be wrong
         head, name = os.path.split(path)
         path = os.path.realpath(path) if name in ('', '.', '..') else os.path.join(os.path.realpath(head), name)
     path = os.path.normpath(path)
@@ -116,16 +118,16 @@ def place(text):
     return path
 
 class Walk:
-    # One folder is open at a time: a tree may be deeper than a process may have files open.
+    # Only one folder is open at a time: a tree may be deeper than the limit on open files.
     def __init__(self, path):
         self.path, self.root = path, os.open(path, FOLDER)
         self.fd, self.at = self.root, ()
 
     def go_to(self, names):
-        if names[:len(self.at)] != self.at: self.hold(self.root, ())
-        for name in names[len(self.at):]: self.hold(os.open(name, INNER, dir_fd=self.fd), self.at + (name,))
+        if names[:len(self.at)] != self.at: self.enter(self.root, ())
+        for name in names[len(self.at):]: self.enter(os.open(name, INNER, dir_fd=self.fd), self.at + (name,))
 
-    def hold(self, fd, at):
+    def enter(self, fd, at):
         if self.fd != self.root: os.close(self.fd)
         self.fd, self.at = fd, at
 
@@ -136,22 +138,23 @@ class Walk:
 
     def describe(self, names):
         name = '/'.join(map(os.fsdecode, names))
-        if len(os.fsencode(self.path)) + len(os.fsencode(name)) + 1 > LONGEST: fail(errno.ENAMETOOLONG, name)
+        if len(os.fsencode(self.path)) + len(os.fsencode(name)) + 1 > MAX_PATH_BYTES: fail(errno.ENAMETOOLONG, name)
         self.go_to(names[:-1])
         return describe(names[-1], name, self.fd)
 
 def walk(path, recursive, after):
-    # A folder comes before what is in it, names in the order of their bytes: so the names alone say where a page begins.
+    # A folder comes before its content, and names are in the order of their bytes. The name of the last entry therefore
+    # tells where the next page begins.
     start = tuple(os.fsencode(after).split(b'/')) if after is not None else ()
     tree = Walk(path)
     stack = tree.entries(())
     while stack:
         names, is_folder = stack.pop()
-        if names <= start and names != start[:len(names)]: continue # all in it comes before the page
+        if names <= start and names != start[:len(names)]: continue # it and its content are before the page
         try:
             if names > start: yield tree.describe(names)
             if recursive and is_folder: stack += tree.entries(names)
-        except OSError: pass # gone meanwhile, a link by now, closed, or its path is too long for any call
+        except OSError: pass # removed or replaced by a link since it was listed, no permission, or a path too long for any call
 
 def remove(path, recursive):
     if not stat.S_ISDIR(os.lstat(path).st_mode): os.unlink(path)
@@ -159,7 +162,7 @@ def remove(path, recursive):
     else: remove_tree(path)
 
 def remove_tree(path):
-    # From folder to folder: a tree may be deeper than the stack, and its paths longer than any call takes.
+    # Goes from folder to folder: a tree may be deeper than the call stack, and its paths too long for any call.
     fd, stack = os.open(os.path.dirname(path), PLACE), []
     def enter(name):
         nonlocal fd
@@ -178,14 +181,14 @@ def remove_tree(path):
         else:
             outer = os.open('..', PLACE, dir_fd=fd)
             s = os.fstat(outer)
-            if (s.st_dev, s.st_ino) != parent: fail(errno.EBUSY, name) # it was moved, and its parent is not to be removed
+            if (s.st_dev, s.st_ino) != parent: fail(errno.EBUSY, name) # other code moved it to another parent, which must not be removed
             os.close(fd)
             fd = outer
             os.rmdir(name, dir_fd=fd)
             stack.pop()
 
 def main(q):
-    op, path = q['op'], place(q['path'])
+    op, path = q['op'], absolute(q['path'])
     if op == 'read':
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -193,26 +196,26 @@ def main(q):
             if stat.S_ISDIR(s.st_mode): fail(errno.EISDIR, path)
             if not stat.S_ISREG(s.st_mode): fail_special(path)
             data, at, end = [], q['offset'], q['offset'] + q['length']
-            if s.st_size > q['limit']: end = at # refused by its size: nothing need be moved
+            if s.st_size > q['limit']: end = at # too large: return the size without content
             while at < end:
-                piece = os.pread(fd, end - at, at)
-                if not piece: break
-                data.append(piece); at += len(piece)
+                chunk = os.pread(fd, end - at, at)
+                if not chunk: break
+                data.append(chunk); at += len(chunk)
             return {'sizeBytes': s.st_size, 'version': '%d %d %d' % (s.st_dev, s.st_ino, s.st_mtime_ns),
                     'data': binascii.b2a_base64(b''.join(data), newline=False).decode()}
         finally: os.close(fd)
     if op in ('write', 'append', 'commit', 'discard'):
         if q['path'].endswith('/') or os.path.isdir(path): fail(errno.EISDIR, path)
         source = q['to']
-        folder, name = target_of(path)
+        folder, name = open_target(path)
         if op == 'discard':
             try: os.unlink(source, dir_fd=folder)
             except FileNotFoundError: pass
             return None
         try:
             if op != 'commit':
-                if not q.get('offset'): replaced(folder, name) # before much is sent
-                append(folder, source, given(q), q.get('offset', 0))
+                if not q.get('offset'): existing_file(folder, name) # fail before the client sends more chunks
+                append(folder, source, content_of(q), q.get('offset', 0))
             if op != 'append': commit(folder, source, name)
         except BaseException:
             try: os.unlink(source, dir_fd=folder)
@@ -231,34 +234,34 @@ def main(q):
     if op == 'remove': return remove(path, q['isRecursive'])
     if op == 'mkdir': return os.makedirs(path, exist_ok=True)
     if op == 'rename':
-        target = place(q['to'])
+        target = absolute(q['to'])
         if os.path.isdir(target) and not os.path.islink(target): fail(errno.EISDIR, target)
         return os.rename(path, target)
 
-def answer(q):
+def result(q):
     try: return {'value': main(q)}
     except RecursionError: return {'errno': 'ELOOP', 'message': 'the folders are nested too deeply'}
     except OSError as e: return {'errno': errno.errorcode.get(e.errno, 'EIO'), 'message': e.strerror or str(e)}
-    except UnicodeEncodeError: return {'errno': 'EILSEQ', 'message': 'half a surrogate pair is no character'}
+    except UnicodeEncodeError: return {'errno': 'EILSEQ', 'message': 'the path has half of a surrogate pair, which is not a character'}
     except ValueError as e: return {'errno': 'EINVAL', 'message': str(e)}
 `
 
-/** The program with its request: a text that is ASCII alone, so that no name is changed on its way. */
+/** The program with its request. The text is pure ASCII, so that no encoding on the way can change a name. */
 export function fileProgram(request: FileRequest, mark: string): string {
   const text = ascii(JSON.stringify(request))
-  // A JSON string is a Python string where all beyond ASCII is escaped; surrogates are joined by json.loads.
-  return `${program}\nsys.stdout.write('${mark}' + json.dumps(answer(json.loads(${ascii(JSON.stringify(text))}))) + '\\n')\n`
+  // An ASCII JSON string is also a Python string. json.loads joins the escaped halves of surrogate pairs.
+  return `${program}\nsys.stdout.write('${mark}' + json.dumps(result(json.loads(${ascii(JSON.stringify(text))}))) + '\\n')\n`
 }
 
-/** Finds the answer behind its mark; undefined where the program did not come so far. */
-export function fileAnswer(stdout: string, mark: string): FileAnswer | undefined {
+/** Finds the result after its mark; undefined if the program ended before it printed one. */
+export function fileResult(stdout: string, mark: string): FileResult | undefined {
   const at = stdout.lastIndexOf(mark)
   if (at === -1) return undefined
-  const end = stdout.indexOf('\n', at) // code of the user's may print at the exit
+  const end = stdout.indexOf('\n', at) // an exit handler of the user may print more
   try {
-    return JSON.parse(stdout.slice(at + mark.length, end)) as FileAnswer // our own program's
+    return JSON.parse(stdout.slice(at + mark.length, end)) as FileResult // trusted: our own program wrote it
   } catch {
-    return undefined // it was cut
+    return undefined // the output was cut
   }
 }
 

@@ -1,26 +1,30 @@
-/** Keys that are remembered; the oldest are forgotten first. */
+/** The cap on stored keys. The oldest are dropped first. */
 const maxKeys = 10_000
 
-/** Why the sandboxes of keys are gone, for models that expect their files; each is said once. */
+/** Stores why the sandbox of a key is gone. A model that expects its files gets one notice. */
 export class Losses {
   readonly #losses = new Map<string, string>()
   readonly #notices = new Map<string, string>()
 
-  /** The key's sandbox is gone. */
-  note(key: string, why: string): void {
-    remember(this.#losses, key, why)
+  /** Stores that the sandbox of a key is gone. */
+  addLoss(key: string, reason: string): void {
+    store(this.#losses, key, reason)
   }
 
-  /** The key has a sandbox again. @param isNew false for one that was found, whose files are there. */
-  replaced(key: string, isNew: boolean): void {
-    const why = this.#losses.get(key)
+  /**
+   * Turns the loss of a key into a notice, after the key got another sandbox.
+   *
+   * @param isNew false if an existing sandbox was found. Its files still exist, so that there is no notice.
+   */
+  addReplacement(key: string, isNew: boolean): void {
+    const reason = this.#losses.get(key)
     this.#losses.delete(key)
-    if (why === undefined || !isNew) return
-    const text = `The sandbox of earlier calls is gone: ${why}. This is a new one; earlier files and processes are lost.`
-    remember(this.#notices, key, text)
+    if (reason === undefined || !isNew) return
+    const text = `The sandbox of earlier calls is gone: ${reason}. This is a new one; earlier files and processes are lost.`
+    store(this.#notices, key, text)
   }
 
-  /** What the next result of the key is to say. */
+  /** Returns the notice for the next result of the key, and removes it. */
   takeNotice(key: string): string | undefined {
     const notice = this.#notices.get(key)
     this.#notices.delete(key)
@@ -28,7 +32,7 @@ export class Losses {
   }
 }
 
-function remember(map: Map<string, string>, key: string, text: string): void {
+function store(map: Map<string, string>, key: string, text: string): void {
   map.delete(key)
   map.set(key, text)
   const [oldest] = map.keys()

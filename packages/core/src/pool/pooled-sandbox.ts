@@ -8,28 +8,37 @@ import type { AgentTasks } from '../runs/tasks.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
 import { setTransport, transportOf } from '../transport/transport-of.ts'
 import type { ExecResult, Language } from '../wire.ts'
-import { isEnded } from './sandbox-maker.ts'
+import { isEnded } from './sandbox-lifecycle.ts'
 
-/** What a pooled sandbox asks of its pool. */
+/** The part of a pool that its sandboxes use. */
 export interface PoolAccess {
   use<Result>(key: string, work: (agent: Agent) => Promise<Result>, options?: CallOptions): Promise<Result>
-  /** True if the pool still has this agent for the key. */
+  /** True if this agent is still the pool's agent for the key. */
   has(key: string, agentId: string): Promise<boolean>
   evict(key: string): Promise<void>
   takeNotice(key: string): string | undefined
 }
 
 /**
- * The sandbox of a key, whichever that is at the time of a call. One that is gone is made anew, one that is paused is
- * resumed, and then the call is made again: a 409 that is answered before code has begun makes that safe.
+ * The sandbox of a key for tools. Each call uses the key's current agent. If the agent is gone, another one is created; if
+ * it is paused, it is resumed. The call is then repeated. That is safe, because such an error means that no code has
+ * started.
+ *
+ * @example
+ * ```ts
+ * import { runCode } from '@theazo/core/tools'
+ *
+ * const sandbox = pool.source('user_123')
+ * const { text } = await runCode.run({ language: 'bash', code: 'ls' }, { sandbox })
+ * ```
  */
 export class PooledSandbox {
   readonly #pool: PoolAccess
   readonly #key: string
-  /** The key's agent when it was last used by this. */
+  /** The agent of the last call. */
   #agent: Agent
   readonly files: SandboxFiles
-  /** Keeps the sandbox from being let go while a tool call runs, until the answer is called. */
+  /** Prevents the release of the sandbox while a tool call runs, until the returned function is called. */
   readonly hold: () => () => void
 
   constructor(pool: PoolAccess, key: string, agent: Agent, hold: () => () => void) {
@@ -40,7 +49,7 @@ export class PooledSandbox {
     const transport = transportOf(agent)
     if (transport) setTransport(this, transport)
     this.files = new SandboxFiles(this, {
-      hasLargeCode: () => transport?.features.areTold ?? false,
+      hasLargeCode: () => transport?.features.areAdvertised ?? false,
       hasStdin: () => transport?.features.has('exec-stdin') ?? false,
     })
   }
@@ -49,7 +58,7 @@ export class PooledSandbox {
     return this.#agent.id
   }
 
-  /** The tasks of that agent. */
+  /** The tasks of the current agent. */
   get tasks(): AgentTasks {
     return this.#agent.tasks
   }
@@ -58,7 +67,7 @@ export class PooledSandbox {
     return this.#call((agent) => agent.exec(lang, code, options), options)
   }
 
-  /** Starts a run of the agent's own model loop, after a look at the agent: a run is not started twice. */
+  /** Starts a run of the agent's own model loop. It checks the agent first, so that no run is started twice. */
   run(task: string, options: RunOptions = {}): Promise<Run> {
     const { signal } = options
     return this.#call(
@@ -86,7 +95,7 @@ export class PooledSandbox {
     return this.#call((agent) => agent.resume(options), options, false)
   }
 
-  /** Ends the sandbox; the next call of the key makes another one. */
+  /** Terminates the sandbox. The next call of the key creates another one. */
   async terminate(options?: CallOptions): Promise<void> {
     await this.#agent.terminate(options)
     if (await this.#pool.has(this.#key, this.id)) await this.#pool.evict(this.#key)
@@ -99,7 +108,7 @@ export class PooledSandbox {
   async #call<Result>(
     work: (agent: Agent) => Promise<Result>,
     { signal }: Pick<CallOptions, 'signal'>,
-    isToResume = true,
+    canResume = true,
   ): Promise<Result> {
     let used: Agent | undefined
     const attempt = (): Promise<Result> =>
@@ -115,22 +124,22 @@ export class PooledSandbox {
       return await attempt()
     } catch (error) {
       if (!used || !mayBeGone(error)) throw error
-      // `use` has looked at the agent, and has let it go if it is gone.
+      // `use` has checked the agent, and has removed it from the pool if it is gone.
       const isGone = !(await this.#pool.has(this.#key, used.id))
-      if (!isGone && !(isToResume && (await isResumed(used, signal)))) throw error
+      if (!isGone && !(canResume && (await resumeIfPaused(used, signal)))) throw error
       return await attempt()
     }
   }
 }
 
-/** True for an answer that an agent gives which is gone, before any code has begun; a 409 may also say paused or busy. */
+/** True for the errors of an agent that is gone, before any code has started. A 409 may also mean paused or busy. */
 export function mayBeGone(error: unknown): boolean {
-  if (ConflictError.isInstance(error)) return error.details?.['reason'] !== 'interrupted' // the code has begun
+  if (ConflictError.isInstance(error)) return error.details?.['reason'] !== 'interrupted' // the code has started
   return NotFoundError.isInstance(error)
 }
 
-/** Resumes a paused agent; several calls may find out at once, and one of them does it. */
-async function isResumed(agent: Agent, signal: AbortSignal | undefined): Promise<boolean> {
+/** Resumes a paused agent, and returns true if it is active. Of several concurrent calls, one resumes it. */
+async function resumeIfPaused(agent: Agent, signal: AbortSignal | undefined): Promise<boolean> {
   if (agent.data.status !== 'paused') return false
   const resumed = await agent.resume({ signal }).catch((error: unknown) => {
     if (!ConflictError.isInstance(error)) throw error

@@ -4,45 +4,45 @@ import { configurationError } from '../errors.ts'
 import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
 
-/** How a pool makes and keeps sandboxes. */
+/** Options of {@link SandboxPool}: how it creates and releases sandboxes. */
 export interface SandboxPoolOptions {
-  /** The user of a key: the sandbox is made in that user's session. Default: the key is the user's id. */
+  /** Returns the user id of a key. The sandbox is created in that user's session. Default: the key is the user id. */
   userIdOf?: ((key: string) => string) | undefined
-  /** The session of a key, instead of `userIdOf`. */
+  /** Returns the session of a key. It replaces `userIdOf`. */
   sessionOf?: ((key: string) => Promise<Session>) | undefined
   /** Options of new agents. */
   agent?: Omit<CreateAgentOptions, keyof CallOptions | 'name'> | undefined
   /**
-   * The agent's name for a key, on a server with the extension `agents`: another process with the same name finds the
-   * same sandbox. Undefined for no name. Default: none, so that each process has its own.
+   * Returns the agent's name for a key, or undefined for no name. Another process that uses the name finds the same
+   * sandbox. Needs the extension `agents`. Default: no names, so that each process has its own sandboxes.
    */
   nameOf?: ((key: string) => string | undefined | Promise<string | undefined>) | undefined
-  /** Answers the id that was stored for a key, for a server without names. */
+  /** Returns the agent id that you stored for a key. Use it with `onCreate` on a server without names. */
   recall?: ((key: string) => Promise<string | undefined>) | undefined
-  /** Called with each agent that was made, to store its id. */
+  /** Called with each agent that the pool created or found by name, e.g. to store its id. It is awaited. */
   onCreate?: ((key: string, agent: Agent) => unknown) | undefined
   /**
-   * What happens to a sandbox that the pool lets go because it is idle, the pool is full or disposed:
-   * `terminate` (default) ends it if the pool made it; `pause` keeps its files, for one with a name; `leave` leaves it to
-   * the server's idle timeout, and terminates it on a server without that.
+   * What the pool does with a sandbox that it releases, because the sandbox is idle or the pool is full or disposed.
+   * `terminate` (default) ends it, if the pool created it. `pause` pauses it, if it has a name; its files are retained.
+   * `leave` leaves it to the server's idle timeout; on a server without idle timeouts, the pool terminates it.
    */
   onRelease?: 'terminate' | 'pause' | 'leave' | undefined
-  /** Sandboxes at most; when all are in use the next one waits. Default 100. */
+  /** The cap on sandboxes. If all are in use, the next call waits. Default 100. */
   maxSize?: number | undefined
-  /** Milliseconds after its last use until a sandbox is let go. Default 900,000. */
+  /** Milliseconds after the last use until the pool releases a sandbox. Default 900,000. */
   idleTtlMs?: number | undefined
   /**
-   * Seconds after its last use until the server ends a sandbox, or pauses it if `onRelease` is `pause` and it has a name:
-   * what a killed process has left does not stay. On a server with the extension `agents`; an `idleTimeout` among the
-   * options of `agent` is taken instead. Default: twice `idleTtlMs`; 60 to 604,800.
+   * Seconds after the last use until the server terminates a sandbox, or pauses it if `onRelease` is `pause` and it has a
+   * name. It cleans up after a process that was killed. Needs the extension `agents`. An `idleTimeout` in the option
+   * `agent` replaces it. 60 to 604,800; default: twice `idleTtlMs`.
    */
   idleTimeoutSeconds?: number | undefined
 }
 
-/** What the server takes as an idle timeout (contract, Agents), in seconds. */
+/** The idle timeouts that a server accepts, in seconds (contract, Agents). */
 export const idleTimeoutBounds = { min: 60, max: 604_800 } as const
 
-/** @throws {ConfigurationError} names the option and what it takes. */
+/** @throws {ConfigurationError} that names the invalid option and its valid values. */
 export function assertPoolOptions({ maxSize, idleTtlMs, idleTimeoutSeconds, onRelease }: SandboxPoolOptions): void {
   assertNumber('maxSize', maxSize, (value) => value >= 1, 'at least 1')
   assertNumber('idleTtlMs', idleTtlMs, (value) => value >= 0, 'milliseconds, 0 or more')
@@ -56,9 +56,9 @@ export function assertPoolOptions({ maxSize, idleTtlMs, idleTimeoutSeconds, onRe
 function assertNumber(
   option: string,
   value: number | undefined,
-  isTaken: (value: number) => boolean,
-  taken: string,
+  isValid: (value: number) => boolean,
+  expected: string,
 ): void {
-  if (value === undefined || (typeof value === 'number' && isTaken(value))) return
-  throw configurationError(`${option} must be ${taken}, not ${String(value)}.`)
+  if (value === undefined || (typeof value === 'number' && isValid(value))) return
+  throw configurationError(`${option} must be ${expected}, not ${String(value)}.`)
 }

@@ -5,16 +5,16 @@ import { configurationError, NotFoundError } from '../errors.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
 import { Losses } from './losses.ts'
 import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
-import { isEnded, type MadeSandbox, SandboxMaker } from './sandbox-maker.ts'
+import { isEnded, type PoolAgent, SandboxLifecycle } from './sandbox-lifecycle.ts'
 import { assertPoolOptions, type SandboxPoolOptions } from './sandbox-pool-options.ts'
 
-/** One key's sandbox. */
+/** The sandbox of one key. */
 interface Entry {
   key: string
-  made: Promise<MadeSandbox>
-  /** Calls that use it now. */
+  ready: Promise<PoolAgent>
+  /** The number of current calls that use the sandbox. */
   leases: number
-  /** Something has run in it: its loss is worth a word. */
+  /** True if a call has used the sandbox: a model then gets a notice about its loss. */
   isUsed: boolean
   timer?: ReturnType<typeof setTimeout>
 }
@@ -22,25 +22,28 @@ interface Entry {
 const defaultIdleTtlMs = 900_000
 
 /**
- * Keeps one live sandbox for each key: a user, a chat thread, a session of an MCP client.
+ * Provides one live sandbox for each key: a user, a chat thread, a session of an MCP client.
  *
- * Concurrent calls for a key make one. A sandbox that turns out to be gone (404, terminated, failed) is made anew. What
- * is idle too long is let go, and the longest idle one makes room if the pool is full. `dispose` lets go of all.
- * Letting go terminates what the pool made, unless `onRelease` says otherwise; what it was given is left alone.
+ * Concurrent calls for a key share one sandbox. If it is gone (404, terminated, failed), the next call creates another
+ * one. The pool releases a sandbox that is idle for too long. If the pool is full, it releases the one that is idle for
+ * the longest time. `dispose` releases all. A release terminates a sandbox that the pool created, unless `onRelease`
+ * specifies something else. Adopted sandboxes are never changed.
  *
  * @example
  * ```ts
- * await using pool = new SandboxPool(theazo)
- * const tools = theazoTools({ agent: pool.source(`user_${userId}`) })
+ * import { SandboxPool } from '@theazo/core/pool'
+ *
+ * await using pool = new SandboxPool(theazo) // each key is the id of a user
+ * const { stdout } = await pool.use('user_123', (agent) => agent.exec('bash', 'ls'))
  * ```
  */
 export class SandboxPool implements AsyncDisposable {
-  readonly #maker: SandboxMaker
+  readonly #lifecycle: SandboxLifecycle
   readonly #maxSize: number
   readonly #idleTtlMs: number
   /** In the order of their last use. */
   readonly #entries = new Map<string, Entry>()
-  /** Sandboxes that are being let go. */
+  /** The pending releases, for `dispose`. */
   readonly #releasing = new Set<Promise<void>>()
   readonly #losses = new Losses()
   #roomMade = Promise.withResolvers<void>()
@@ -50,14 +53,22 @@ export class SandboxPool implements AsyncDisposable {
     this.#maxSize = options.maxSize ?? 100
     this.#idleTtlMs = options.idleTtlMs ?? defaultIdleTtlMs
     assertPoolOptions(options)
-    this.#maker = new SandboxMaker(theazo, options, this.#idleTtlMs)
+    this.#lifecycle = new SandboxLifecycle(theazo, options, this.#idleTtlMs)
   }
 
+  /** The number of sandboxes. */
   get size(): number {
     return this.#entries.size
   }
 
-  /** Calls `work` with the key's agent, which is not let go meanwhile. */
+  /**
+   * Calls `work` with the key's agent. The agent is not released while `work` runs.
+   *
+   * @example
+   * ```ts
+   * const text = await pool.use('user_123', (agent) => agent.files.readText('notes.md'))
+   * ```
+   */
   async use<Result>(
     key: string,
     work: (agent: Agent) => Promise<Result>,
@@ -65,12 +76,12 @@ export class SandboxPool implements AsyncDisposable {
   ): Promise<Result> {
     const entry = await this.#acquire(key, signal)
     try {
-      const { agent } = await abortable(entry.made, signal)
+      const { agent } = await abortable(entry.ready, signal)
       this.#assertOpen()
       entry.isUsed = true
       return await work(agent)
     } catch (error) {
-      if (mayBeGone(error)) await this.#look(entry)
+      if (mayBeGone(error)) await this.#forgetIfGone(entry)
       throw error
     } finally {
       this.#release(entry)
@@ -78,8 +89,15 @@ export class SandboxPool implements AsyncDisposable {
   }
 
   /**
-   * A sandbox for tools: each call runs in the key's agent. If that is gone, in a new one, and the tool's text says so; a
-   * paused one is resumed. Code runs once in any case.
+   * Returns a sandbox source for tools. Each tool call runs in the key's agent. If the agent is gone, the call runs in a
+   * new one, and the tool's text reports the loss. A paused agent is resumed. Code never runs twice.
+   *
+   * @example
+   * ```ts
+   * import { runCode } from '@theazo/core/tools'
+   *
+   * const { text } = await runCode.run({ language: 'bash', code: 'ls' }, { sandbox: pool.source('user_123') })
+   * ```
    */
   source(key: string): () => Promise<PooledSandbox> {
     const access = {
@@ -91,9 +109,9 @@ export class SandboxPool implements AsyncDisposable {
     return async () => {
       const entry = await this.#acquire(key, undefined)
       try {
-        const { agent } = await entry.made
+        const { agent } = await entry.ready
         this.#assertOpen()
-        return new PooledSandbox(access, key, agent, this.#heldAtFirst(entry))
+        return new PooledSandbox(access, key, agent, this.#handOver(entry))
       } catch (error) {
         this.#release(entry)
         throw error
@@ -101,33 +119,40 @@ export class SandboxPool implements AsyncDisposable {
     }
   }
 
-  /** Gives the pool an agent for a key. It is used like any other, and never ended by the pool. */
+  /**
+   * Uses an existing agent for a key. The pool never pauses or terminates it.
+   *
+   * @example
+   * ```ts
+   * pool.adopt('user_123', agent)
+   * ```
+   */
   adopt(key: string, agent: Agent): void {
     this.#assertOpen()
-    const known = this.#entries.get(key)
-    if (known) this.#retire(known, agent.id)
-    const entry: Entry = { key, made: Promise.resolve({ agent, origin: 'given' }), leases: 0, isUsed: false }
+    const previous = this.#entries.get(key)
+    if (previous) this.#retire(previous, agent.id)
+    const entry: Entry = { key, ready: Promise.resolve({ agent, origin: 'adopted' }), leases: 0, isUsed: false }
     this.#entries.set(key, entry)
-    this.#rest(entry)
+    this.#startIdle(entry)
   }
 
-  /** Lets go of a key's sandbox. */
+  /** Releases the sandbox of a key. The next call for the key gets another one. */
   async evict(key: string): Promise<void> {
     const entry = this.#entries.get(key)
     if (!entry) return
     this.#forget(entry, 'it was ended')
-    await this.#letGo(entry)
+    await this.#releaseAgent(entry)
   }
 
-  /** Lets go of all sandboxes. Later calls are refused. @throws {AggregateError} if some could not be ended. */
+  /** Releases all sandboxes. Later calls are refused. @throws {AggregateError} if some could not be released. */
   async dispose(): Promise<void> {
     this.#isDisposed = true
     this.#signalRoom()
     const entries = Array.from(this.#entries.values())
     for (const entry of entries) this.#forget(entry)
-    const ends = await Promise.allSettled([...this.#releasing, ...entries.map((entry) => this.#letGo(entry))])
-    const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []))
-    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} sandboxes could not be ended.`)
+    const results = await Promise.allSettled([...this.#releasing, ...entries.map((entry) => this.#releaseAgent(entry))])
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} sandboxes could not be released.`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,22 +163,22 @@ export class SandboxPool implements AsyncDisposable {
     for (;;) {
       signal?.throwIfAborted()
       this.#assertOpen()
-      const known = this.#entries.get(key)
-      if (known) return this.#lease(known)
+      const existing = this.#entries.get(key)
+      if (existing) return this.#lease(existing)
       if (this.#makeRoom()) break
       await abortable(this.#roomMade.promise, signal)
     }
-    // Not bound to the caller's signal: others may wait for the same one.
-    const entry: Entry = { key, made: this.#make(key), leases: 0, isUsed: false }
-    entry.made.catch(() => this.#forget(entry))
+    // Without the caller's signal: other calls may wait for the same sandbox.
+    const entry: Entry = { key, ready: this.#prepare(key), leases: 0, isUsed: false }
+    entry.ready.catch(() => this.#forget(entry))
     this.#entries.set(key, entry)
     return this.#lease(entry)
   }
 
-  async #make(key: string): Promise<MadeSandbox> {
-    const made = await this.#maker.make(key)
-    this.#losses.replaced(key, made.origin === 'made')
-    return made
+  async #prepare(key: string): Promise<PoolAgent> {
+    const acquired = await this.#lifecycle.acquire(key)
+    this.#losses.addReplacement(key, acquired.origin === 'created')
+    return acquired
   }
 
   #lease(entry: Entry): Entry {
@@ -165,12 +190,12 @@ export class SandboxPool implements AsyncDisposable {
   #release(entry: Entry): void {
     entry.leases -= 1
     if (entry.leases > 0 || this.#entries.get(entry.key) !== entry) return
-    this.#rest(entry)
+    this.#startIdle(entry)
     this.#signalRoom()
   }
 
-  /** Hands a lease over to the caller, who takes it in the same turn or not at all: then it ends by itself. */
-  #heldAtFirst(entry: Entry): () => () => void {
+  /** Hands the current lease to the caller, who must take it before the next timers run. Otherwise the lease ends. */
+  #handOver(entry: Entry): () => () => void {
     let isTaken = false
     setTimeout(() => {
       if (!isTaken) this.#release(entry)
@@ -182,25 +207,25 @@ export class SandboxPool implements AsyncDisposable {
     }
   }
 
-  /** Idle from now on: last in the order of use, and let go after a while. */
-  #rest(entry: Entry): void {
+  /** Moves an idle entry to the end of the order of use, and starts its timer. */
+  #startIdle(entry: Entry): void {
     this.#entries.delete(entry.key)
     this.#entries.set(entry.key, entry)
     const timer = setTimeout(() => void this.#expire(entry), Math.min(this.#idleTtlMs, 2 ** 31 - 1))
-    // A pool that nobody disposes must not keep a process alive. Only Node's timers can say so.
+    // A pool that nobody disposes must not keep the process alive. Only the timers of Node have `unref`.
     if (typeof timer === 'object') (timer as { unref?: () => void }).unref?.()
     entry.timer = timer
   }
 
   /** An agent whose own loop works on a task in the background is not idle. */
   async #expire(entry: Entry): Promise<void> {
-    const made = await entry.made.catch(() => undefined)
-    const isRunning = await made?.agent.refresh().then(
+    const acquired = await entry.ready.catch(() => undefined)
+    const isRunning = await acquired?.agent.refresh().then(
       ({ data }) => data.status === 'running',
       () => false,
     )
     if (entry.leases > 0 || this.#entries.get(entry.key) !== entry) return
-    if (isRunning) this.#rest(entry)
+    if (isRunning) this.#startIdle(entry)
     else this.#retire(entry)
   }
 
@@ -214,30 +239,31 @@ export class SandboxPool implements AsyncDisposable {
     return false
   }
 
-  /** Lets an idle one go; nobody waits for its end, but `dispose` does. */
-  #retire(entry: Entry, keptId?: string): void {
+  /** Releases an entry in the background. Only `dispose` waits for the end of the release. */
+  #retire(entry: Entry, exceptId?: string): void {
     this.#forget(entry, 'it was not used for a while')
-    const releasing = this.#letGo(entry, keptId).catch(() => {}) // the server ends it with its session at the latest
+    const releasing = this.#releaseAgent(entry, exceptId).catch(() => {}) // the session's end terminates it at the latest
     this.#releasing.add(releasing)
     void releasing.finally(() => this.#releasing.delete(releasing))
   }
 
+  /** Removes an entry. @param loss why the sandbox is gone, for the notice to a model. */
   #forget(entry: Entry, loss?: string): void {
     clearTimeout(entry.timer)
     if (this.#entries.get(entry.key) !== entry) return
     this.#entries.delete(entry.key)
-    if (loss !== undefined && entry.isUsed) this.#losses.note(entry.key, loss)
+    if (loss !== undefined && entry.isUsed) this.#losses.addLoss(entry.key, loss)
     this.#signalRoom()
   }
 
-  async #letGo(entry: Entry, keptId?: string): Promise<void> {
-    const made = await entry.made.catch(() => undefined) // one that could not be made need not be ended
-    if (made && made.agent.id !== keptId) await this.#maker.release(made)
+  async #releaseAgent(entry: Entry, exceptId?: string): Promise<void> {
+    const acquired = await entry.ready.catch(() => undefined) // if the creation failed, there is nothing to release
+    if (acquired && acquired.agent.id !== exceptId) await this.#lifecycle.release(acquired)
   }
 
-  /** Asks the server for an agent that may be gone, and forgets it if it is. */
-  async #look(entry: Entry): Promise<void> {
-    const agent = await entry.made.then(
+  /** Reads an agent that may be gone from the server, and removes its entry if it is. */
+  async #forgetIfGone(entry: Entry): Promise<void> {
+    const agent = await entry.ready.then(
       ({ agent }) => agent,
       () => undefined,
     )
@@ -245,8 +271,8 @@ export class SandboxPool implements AsyncDisposable {
     try {
       await agent.refresh()
     } catch (error) {
-      if (NotFoundError.isInstance(error)) this.#forget(entry, 'the server does not know it any more')
-      return // the server does not answer: the next call sees
+      if (NotFoundError.isInstance(error)) this.#forget(entry, 'the server no longer knows it')
+      return // if the server does not respond, the next call finds out
     }
     const { status, reason } = agent.data
     if (isEnded(agent))
@@ -254,8 +280,8 @@ export class SandboxPool implements AsyncDisposable {
   }
 
   async #has(key: string, agentId: string): Promise<boolean> {
-    const made = await this.#entries.get(key)?.made.catch(() => undefined)
-    return made?.agent.id === agentId
+    const acquired = await this.#entries.get(key)?.ready.catch(() => undefined)
+    return acquired?.agent.id === agentId
   }
 
   #signalRoom(): void {
@@ -264,7 +290,7 @@ export class SandboxPool implements AsyncDisposable {
   }
 
   #assertOpen(): void {
-    if (this.#isDisposed) throw configurationError('The sandbox pool is disposed; it gives no sandbox any more.')
+    if (this.#isDisposed) throw configurationError('The sandbox pool is disposed: create another pool.')
   }
 }
 

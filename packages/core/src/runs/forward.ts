@@ -11,9 +11,9 @@ import type {
 
 type Callback<Event> = (event: Event) => unknown
 
-/** What {@link Run.forward} calls; each may be asynchronous and is awaited. */
+/** Callbacks of {@link Run.forward}. Each may be asynchronous, and is awaited. */
 export interface RunCallbacks {
-  /** Called for every event, before the callback of its kind. */
+  /** Called for every event, before the callback of its type. */
   onEvent?: Callback<AgentEvent> | undefined
   onThinking?: Callback<ThinkingEvent> | undefined
   onToolCall?: Callback<ToolCallEvent> | undefined
@@ -21,11 +21,11 @@ export interface RunCallbacks {
   onOutputDelta?: Callback<OutputDeltaEvent> | undefined
   onOutput?: Callback<OutputEvent> | undefined
   onStatus?: Callback<StatusEvent> | undefined
-  /** The run ended without an answer. Where it is given, `forward` does not throw that error. */
+  /** Called if the run ends without an answer. With this callback, `forward` does not throw that error. */
   onError?: Callback<RunErrorEvent> | undefined
 }
 
-/** Calls back for one event; a promise where that is still going on. */
+/** Calls the callbacks of one event. It returns a promise only if a callback has not finished. */
 export function deliver(
   event: AgentEvent,
   callbacks: RunCallbacks,
@@ -33,16 +33,17 @@ export function deliver(
 ): Promise<unknown> | undefined {
   if (callbacks.onEvent) {
     const first = callbacks.onEvent(event)
-    // It may have closed the run: nothing is called after that.
-    if (isThenable(first)) return Promise.resolve(first).then(() => (isOver() ? undefined : callKind(event, callbacks)))
+    // The callback may have closed the run. No further callback is then called.
+    if (isThenable(first)) return Promise.resolve(first).then(() => (isOver() ? undefined : callOwn(event, callbacks)))
     if (isOver()) return undefined
   }
-  const second = callKind(event, callbacks)
-  // A callback that has returned is not waited for: the next event need not go through the event loop.
+  const second = callOwn(event, callbacks)
+  // A synchronous callback is not awaited, so that the next event is delivered without a turn of the event loop.
   return isThenable(second) ? Promise.resolve(second) : undefined
 }
 
-function callKind(event: AgentEvent, callbacks: RunCallbacks): unknown {
+/** Calls the callback for the type of the event. */
+function callOwn(event: AgentEvent, callbacks: RunCallbacks): unknown {
   switch (event.type) {
     case 'thinking':
       return callbacks.onThinking?.(event)

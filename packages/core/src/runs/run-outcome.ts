@@ -4,19 +4,19 @@ import type { TheazoError } from '../errors.ts'
 import type { Money, Task } from '../wire.ts'
 import { errorOf } from '../transport/wire-error.ts'
 
-/** What a run gave. */
+/** The result of a completed run. */
 export interface RunResult {
   taskId: string
   /** The final answer. */
   output: string
-  /** Undefined where the server did not tell. */
+  /** Undefined if the server did not send it. */
   cost: Money | undefined
 }
 
 /** How a run ended. */
 export type RunOutcome = { result: RunResult } | { error: TheazoError }
 
-/** From what the server keeps of a task that has ended. */
+/** The outcome of a task that has ended, from the server's record of it. */
 export function outcomeOf(task: Task, redact: (text: string) => string): RunOutcome {
   const { id: taskId, status, output = '', cost, error } = task
   if (status === 'completed') return { result: { taskId, output, cost } }
@@ -24,7 +24,7 @@ export function outcomeOf(task: Task, redact: (text: string) => string): RunOutc
   return { error: errorOf(code, redact(error?.message ?? `Task ${taskId} was ${status}.`), { details: { taskId } }) }
 }
 
-/** The last event of a run, from the same. */
+/** The last event of a run, made from the server's record of its task. */
 export function finalEvent(task: Task, redact: (text: string) => string): AgentEvent {
   const outcome = outcomeOf(task, redact)
   const base = { eventId: undefined, taskId: task.id, gap: true } as const
@@ -32,18 +32,30 @@ export function finalEvent(task: Task, redact: (text: string) => string): AgentE
   return { ...base, type: 'error', code: outcome.error.code, message: outcome.error.message, isResumable: false }
 }
 
-/** A server sends what it replays at once; nothing for this long, and it has nothing. */
+/** The outcome of a run, from its last event; undefined for any other event. */
+export function outcomeOfEvent(
+  event: AgentEvent,
+  taskId: string,
+  redact: (text: string) => string,
+): RunOutcome | undefined {
+  if (event.type === 'output') return { result: { taskId, output: event.text, cost: event.cost } }
+  if (event.type !== 'error') return undefined
+  const details = { taskId, resumable: event.isResumable }
+  return { error: errorOf(event.code, redact(event.message), { details }) }
+}
+
+/** A server replays events immediately. If none arrive for this long, it has none. */
 const replayTimeoutMs = 2000
 
-/** What comes soon; undefined where nothing does. */
-export async function soon<Value>(coming: Promise<Value>, clock: Clock): Promise<Value | undefined> {
-  const quiet = new AbortController()
-  const silence = clock.sleep(replayTimeoutMs, quiet.signal).then(() => undefined)
-  silence.catch(() => {})
-  coming.catch(() => {})
+/** Waits for replayed events; undefined if none arrive in time. */
+export async function withReplayTimeout<Value>(replayed: Promise<Value>, clock: Clock): Promise<Value | undefined> {
+  const stop = new AbortController()
+  const timeout = clock.sleep(replayTimeoutMs, stop.signal).then(() => undefined)
+  timeout.catch(() => {})
+  replayed.catch(() => {})
   try {
-    return await Promise.race([coming, silence])
+    return await Promise.race([replayed, timeout])
   } finally {
-    quiet.abort()
+    stop.abort()
   }
 }

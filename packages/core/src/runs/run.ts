@@ -6,27 +6,35 @@ import { StreamError, TheazoError, TimeoutError } from '../errors.ts'
 import type { EventStream } from '../streams/event-stream.ts'
 import { deliver, type RunCallbacks } from './forward.ts'
 import { Lifetime } from '../transport/lifetime.ts'
-import { finalEvent, outcomeOf, soon, type RunOutcome, type RunResult } from './run-outcome.ts'
+import { retainOwnEvents } from './own-events.ts'
+import {
+  finalEvent,
+  outcomeOf,
+  outcomeOfEvent,
+  type RunOutcome,
+  type RunResult,
+  withReplayTimeout,
+} from './run-outcome.ts'
 import type { RunSource } from './run-source.ts'
 import { finishedTask, pollTask } from './task-poll.ts'
 import { AgentTasks } from './tasks.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
 import type { RunAccepted, Task } from '../wire.ts'
-import { errorOf } from '../transport/wire-error.ts'
 
-/** For telling the server that an aborted task is to end; nobody waits for it. */
+/** The deadline of the call that cancels the task of an aborted run. Nobody waits for it. */
 const cancelTimeoutMs = 10_000
 
 /**
  * One run of an agent's own model loop, from its first event to its last.
  *
- * It may be iterated, forwarded and asked for its result any number of times, also at once: each consumer sees every
- * event. The slowest sets the pace: reading stops while it is 256 events behind, up to the socket. One that joins
- * late starts with the oldest of the last 256 events; where there were older ones its first event has `gap`.
- * When the last consumer leaves, the connection is closed; the task goes on, and `result()` then asks the server.
+ * You can iterate it, forward it and await its result any number of times, also concurrently. Each consumer receives
+ * every event. The slowest consumer limits the others: while it is 256 events behind, nothing more is read from the
+ * socket. A consumer that joins late starts with the oldest of the last 256 events; if older ones were dropped, its first
+ * event has `gap`. When the last consumer leaves, the connection is closed. The task continues, and `result()` then polls
+ * the server.
  *
- * An abort of `signal` ends everything with the signal's reason and cancels the task, where the server can; one that
- * comes before the server has named the task cannot.
+ * An abort of `signal` ends all consumers with the signal's reason. It also cancels the task, if the server supports that
+ * and has already returned the task's id.
  *
  * @example
  * ```ts
@@ -36,7 +44,7 @@ const cancelTimeoutMs = 10_000
  * ```
  */
 export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
-  /** The task's id, once the server has accepted it; rejects where it refuses. */
+  /** Resolves to the task's id when the server accepts the task, and rejects if it refuses. */
   readonly taskId: Promise<string>
   readonly #source: RunSource
   readonly #life: Lifetime
@@ -44,38 +52,41 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   readonly #events: Broadcast<AgentEvent>
   #stream: EventStream | undefined
   #taskId: string | undefined
-  /** Of an attached run that had finished before: nothing may come any more. */
+  /** The task, if the run had already finished when it was attached: the stream may then have no events. */
   #finished: Task | undefined
   #outcome: RunOutcome | undefined
-  /** Set by an abort, a refusal, and by who stops following. */
+  /** Set by an abort, a refusal, and `close`. */
   #over: { error?: unknown } | undefined
 
   constructor(source: RunSource) {
     this.#source = source
     const { signal, timeoutMs } = source.options
-    const late = `The run did not end within ${timeoutMs} ms.`
-    const lateReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
-    this.#life = new Lifetime({ signal, timeoutMs, lateReason })
+    const message = `The run did not end within ${timeoutMs} ms.`
+    const timeoutReason = (): TimeoutError => new TimeoutError(message, { code: 'client_timeout' })
+    this.#life = new Lifetime({ signal, timeoutMs, timeoutReason })
     this.#stopListening = this.#life.hold()
     this.#events = new Broadcast(
       () => this.#pull(),
       (event) => ({ ...event, gap: true }),
     )
     this.taskId = this.#start()
-    // Whoever asks for it is told; a run that nobody looks at must not end the process.
+    // Consumers receive this error. If there are none, it must not become an unhandled rejection.
     this.taskId.catch((error: unknown) => this.#end({ error }))
     this.#life.signal.addEventListener('abort', () => this.#onAbort(), { once: true })
   }
 
-  /** The id of the last event that was read. Who may have left a loop before it goes on from `eventId` of its own last event. */
+  /**
+   * The id of the last event that was read from the server. A loop may be behind it: to continue after a loop was left,
+   * use the `eventId` of the loop's last event.
+   */
   get lastEventId(): string | undefined {
     return this.#stream?.lastEventId ?? this.#source.options.lastEventId
   }
 
   /**
-   * The events, to the run's last. Leaving the loop closes the connection, unless another consumer is left.
+   * The events of the run, up to its last. Leaving the loop closes the connection if there is no other consumer.
    *
-   * @throws {TheazoError} the server's refusal of the run; {@link StreamError} where the stream is lost for good.
+   * @throws {TheazoError} if the server refuses the run; {@link StreamError} if the stream is lost.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<AgentEvent, void, undefined> {
     const cursor = this.#events.subscribe()
@@ -84,18 +95,23 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   }
 
   /**
-   * Calls back for each event: in order, each call awaited, so that a slow callback slows the server. What a callback
-   * throws ends the forwarding with that error. Nothing is called after {@link close}.
+   * Calls the callbacks for each event, in order, and awaits each call: a slow callback slows the server. An error of a
+   * callback ends the forwarding with that error. After {@link close} no callback is called.
    *
-   * A run that ends without an answer is told to `onError`; without that callback it is thrown.
+   * @throws {TheazoError} if the run ends without an answer and there is no `onError`; {@link StreamError} if the stream
+   *   is lost.
+   * @example
+   * ```ts
+   * await run.forward({ onOutputDelta: ({ text }) => process.stdout.write(text) })
+   * ```
    */
   async forward(callbacks: RunCallbacks): Promise<void> {
     const cursor = this.#events.subscribe()
     try {
       for (let batch; (batch = await cursor.next());) {
-        // By index: an iterator, kept over the awaits, costs as much as the delivery.
+        // By index: an iterator that lives across awaits costs as much as the delivery itself.
         for (let at = 0; at < batch.length && !this.#isOver(); at += 1) {
-          const pending = deliver(batch[at] as AgentEvent, callbacks, this.#isOver) // below its length
+          const pending = deliver(batch[at] as AgentEvent, callbacks, this.#isOver) // the index is in range
           if (pending) await pending
         }
       }
@@ -106,10 +122,13 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   }
 
   /**
-   * The final answer. It waits for the run's end, also where the stream is lost for good or was closed: the server is
-   * then asked from time to time.
+   * Waits for the end of the run and returns its final answer. If the stream is lost or closed, it polls the server.
    *
    * @throws {TheazoError} with the code of the run's error: `cancelled`, `terminated`, `timeout`, …
+   * @example
+   * ```ts
+   * const { output, cost } = await run.result()
+   * ```
    */
   async result({ signal }: Pick<CallOptions, 'signal'> = {}): Promise<RunResult> {
     signal?.throwIfAborted()
@@ -131,26 +150,30 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
   }
 
   /**
-   * Cancels the task; the run then ends with the code `cancelled`.
+   * Cancels the task. The run then ends with the code `cancelled`.
    *
    * @throws {NotSupportedError} on a server without the extension `tasks`.
+   * @example
+   * ```ts
+   * await run.cancel()
+   * ```
    */
   async cancel(options: CallOptions = {}): Promise<void> {
     const { transport, agentId } = this.#source
     await new AgentTasks(transport, agentId).cancel(await abortable(this.taskId, options.signal), options)
   }
 
-  /** Stops following: loops end, nothing is called any more, the connection is closed. The task goes on. */
+  /** Closes the connection, and ends all loops and callbacks. The task continues. */
   close(): void {
     this.#end({})
   }
 
-  /** `await using` stops following. */
+  /** `await using` calls {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
   }
 
-  /** The stream first, so that no event of the run is missed, then the run. */
+  /** Opens the stream, then starts the run, so that no event is missed. */
   async #start(): Promise<string> {
     const { transport, agentId, task, taskId, options } = this.#source
     const { signal } = this.#life
@@ -170,20 +193,20 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
 
   async #open(): Promise<void> {
     const { transport, agentId, taskId, options } = this.#source
-    // What reads streams is loaded with the first one.
+    // Loaded at the first use.
     const { EventStream } = await import('../streams/event-stream.ts')
     if (this.#over) return
     this.#stream = new EventStream(transport, agentId, {
       ...options,
       signal: this.#life.signal,
-      timeoutMs: undefined, // the run's own
-      // A new run's events all come after its start: cut before the first, the stream goes on from the log's beginning.
+      timeoutMs: undefined, // already part of the signal
+      // A new run ignores the events of other tasks. After a cut before its first event, everything can be replayed.
       startEventId: taskId === undefined ? '0' : undefined,
     })
     try {
       await this.#stream.open()
     } catch (error) {
-      if (!this.#isOver()) throw error // who stops following does not stop the run from being started
+      if (!this.#isOver()) throw error // after close() the run is started all the same
     }
   }
 
@@ -194,17 +217,21 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
       const batch = await (this.#finished ? this.#replay(this.#finished) : this.#stream?.next())
       if (!batch && this.#over) return undefined
       if (!batch) {
-        const message = `Agent ${this.#source.agentId} ended before its run told how.`
+        const message = `Agent ${this.#source.agentId} ended before its run sent its last event.`
         throw new StreamError(message, { code: 'stream_error' })
       }
-      const own = this.#own(batch)
-      if (own.length > 0) return own
-      if (batch.length === 0) await this.#askWhatWasMissed()
+      const lastEvent = retainOwnEvents(batch, this.#taskId)
+      if (lastEvent) {
+        this.#outcome = outcomeOfEvent(lastEvent, this.#taskId ?? '', this.#source.transport.redact)
+        this.#stream?.close()
+      }
+      if (batch.length > 0) return batch
+      await this.#checkMissedEnd()
     }
   }
 
-  /** The connection was made anew. A server that does not replay may have told the run's end in between. */
-  async #askWhatWasMissed(): Promise<void> {
+  /** After a reconnect: without replay, the run's last event may have been sent while there was no connection. */
+  async #checkMissedEnd(): Promise<void> {
     const { transport, agentId } = this.#source
     if (this.#taskId === undefined || transport.features.has('replay')) return
     try {
@@ -214,41 +241,16 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     }
   }
 
-  /** The events of this run, to its last; in the batch itself, most hold no others. */
-  #own(batch: AgentEvent[]): AgentEvent[] {
-    let count = 0
-    for (const event of batch) {
-      if (event.taskId !== undefined && event.taskId !== this.#taskId) continue
-      batch[count] = event
-      count += 1
-      if (event.type !== 'output' && event.type !== 'error') continue
-      this.#settle(event)
-      break
-    }
-    batch.length = count
-    return batch
-  }
-
-  /** What the server replays of a run that is over; where its last event does not come, the task tells it. */
+  /** The replayed events of a run that is over. If none arrive, its last event is made from the task. */
   async #replay(task: Task): Promise<AgentEvent[]> {
     const { transport, options } = this.#source
     const isReplayed = options.lastEventId !== undefined && transport.features.has('replay')
     const stream = isReplayed ? this.#stream : undefined
-    return (stream && (await soon(stream.next(), transport.clock))) ?? [finalEvent(task, transport.redact)]
+    const replayed = stream && (await withReplayTimeout(stream.next(), transport.clock))
+    return replayed ?? [finalEvent(task, transport.redact)]
   }
 
-  #settle(event: AgentEvent): void {
-    const taskId = this.#taskId ?? ''
-    if (event.type === 'output') this.#outcome = { result: { taskId, output: event.text, cost: event.cost } }
-    if (event.type === 'error') {
-      const { code, message, isResumable } = event
-      const details = { taskId, resumable: isResumable }
-      this.#outcome = { error: errorOf(code, this.#source.transport.redact(message), { details }) }
-    }
-    this.#stream?.close()
-  }
-
-  /** True where nothing more may be told. @throws the reason, where that is an abort. */
+  /** True if no more events may be delivered. @throws the signal's reason after an abort. */
   readonly #isOver = (): boolean => {
     if (!this.#over) return false
     if ('error' in this.#over) throw this.#over.error
@@ -262,7 +264,7 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     else this.#end({})
   }
 
-  /** Reads to the end for the result's sake; a lost stream is not the end of the run. */
+  /** Reads events until the outcome is known. A lost stream is ignored: the run itself may continue. */
   async #drain(signal: AbortSignal | undefined): Promise<void> {
     const cursor = this.#events.subscribe()
     const onAbort = (): void => cursor.close()
@@ -280,11 +282,11 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
 
   #onAbort(): void {
     const { transport, options } = this.#source
-    const isCaller = options.signal?.aborted === true
-    if (this.#outcome && !isCaller) return // a run that has ended in time
+    const isCallerAbort = options.signal?.aborted === true
+    if (this.#outcome && !isCallerAbort) return // the run ended before the timeout
     this.#end({ error: this.#life.signal.reason })
-    // Who aborts wants it to end: it must not go on, nor be paid for, unseen.
-    if (this.#taskId === undefined || this.#outcome || !isCaller || !transport.features.has('tasks')) return
+    // Cancel the task, so that it does not continue and cost money unseen.
+    if (this.#taskId === undefined || this.#outcome || !isCallerAbort || !transport.features.has('tasks')) return
     this.cancel({ timeoutMs: cancelTimeoutMs }).catch(() => {})
   }
 

@@ -3,7 +3,7 @@ import { backoffMs } from '../transport/retry.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Agent as WireAgent, Task } from '../wire.ts'
 
-/** The task as the server last knew it; undefined where it keeps none of that id. */
+/** The task, or undefined if the server shows no such task but the agent is still active. */
 async function findTask(
   transport: Transport,
   agentId: string,
@@ -15,16 +15,16 @@ async function findTask(
   }
   const { task, status } = await transport.request<WireAgent>({ method: 'GET', path: ['agents', agentId], signal })
   if (task?.id === taskId) return task
-  // A server of the bare reference may tell no task at all; while the agent runs there is hope.
+  // A server without extensions may show no task at all. While the agent is active, the task may still appear.
   if (status === 'running' || status === 'booting' || status === 'paused') return undefined
-  const message = `The event stream of ${agentId} is lost, and the server does not tell how task ${taskId} ended.`
+  const message = `The event stream of ${agentId} is lost, and the server does not report how task ${taskId} ended.`
   throw new StreamError(message, { code: 'stream_error', details: { taskId } })
 }
 
 /**
- * The task where it has ended; undefined where it runs.
+ * The task if it has ended; undefined if it is still active.
  *
- * @throws {StreamError} where the agent does not run, and the server does not tell how the task ended.
+ * @throws {StreamError} if the agent is not active and the server does not report how the task ended.
  */
 export async function finishedTask(
   transport: Transport,
@@ -36,13 +36,13 @@ export async function finishedTask(
   return task && hasEnded(task) ? task : undefined
 }
 
-/** Calls in a row that fail, each after its own retries, until the server is given up. */
+/** Consecutive failed calls, each with its own retries, after which polling gives up. */
 const maxFailures = 8
 
 /**
- * Asks for a task until it has ended: a second apart at first, up to eight.
+ * Polls a task until it has ended, with a delay of 1 to 9 s that grows with each attempt.
  *
- * @throws {StreamError} where the server does not tell; whatever an attempt throws that a later one would too.
+ * @throws {StreamError} if the server does not report how the task ended; any error that is not retryable.
  */
 export async function pollTask(
   transport: Transport,

@@ -3,17 +3,17 @@ import { StreamError } from '../errors.ts'
 import { isRecord } from '../transport/is-record.ts'
 import type { AgentStatus, Money } from '../wire.ts'
 
-/** What every event carries. */
+/** The fields of every event. */
 interface EventBase {
-  /** The event's number in the agent's log, where the server numbers them: what `lastEventId` takes. */
+  /** The event's number in the agent's log, for `lastEventId`. Undefined if the server does not number events. */
   eventId: string | undefined
-  /** The task it belongs to, where the server tells. */
+  /** The event's task. Undefined if the server does not send it. */
   taskId: string | undefined
-  /** Events before this one were lost: the server could not replay them after a cut. */
+  /** Events before this one were lost: the server could not replay them after a lost connection. */
   gap?: true
 }
 
-/** The model thinks. */
+/** A thought of the model. */
 export interface ThinkingEvent extends EventBase {
   type: 'thinking'
   text: string
@@ -22,13 +22,13 @@ export interface ThinkingEvent extends EventBase {
 /** The agent calls a tool of its own. */
 export interface ToolCallEvent extends EventBase {
   type: 'tool_call'
-  /** Ties the call to its result, where the server tells. */
+  /** The same for the call and its result. Undefined if the server does not send it. */
   callId: string | undefined
   tool: string
   input: unknown
 }
 
-/** What the tool gave. */
+/** The result of a tool call. */
 export interface ToolResultEvent extends EventBase {
   type: 'tool_result'
   callId: string | undefined
@@ -38,20 +38,20 @@ export interface ToolResultEvent extends EventBase {
   durationMs: number | undefined
 }
 
-/** A piece of the answer as it is written; `output` brings the whole. */
+/** A chunk of the answer while the model writes it. The event `output` contains the whole answer. */
 export interface OutputDeltaEvent extends EventBase {
   type: 'output_delta'
   text: string
 }
 
-/** The final answer of a run, once. */
+/** The final answer: the last event of a successful run. */
 export interface OutputEvent extends EventBase {
   type: 'output'
   text: string
   cost: Money | undefined
 }
 
-/** The run ended without an answer, or was stopped by a limit (`isResumable`). */
+/** The last event of a run that ended without an answer. If a limit stopped the run, `isResumable` is true. */
 export interface RunErrorEvent extends EventBase {
   type: 'error'
   code: string
@@ -67,23 +67,24 @@ export interface StatusEvent extends EventBase {
   toolCall: unknown
 }
 
-/** An event that this version does not know, as it came. */
+/** An event that this version does not know. */
 export interface UnknownEvent extends EventBase {
   type: 'unknown'
-  /** Its name on the wire. */
+  /** The event's name on the wire. */
   event: string
+  /** The event's data, unchanged. */
   data: unknown
 }
 
-/** An event that could not be read; the stream goes on. */
+/** An event whose data is not JSON. The stream continues. */
 export interface UnreadableEvent extends EventBase {
   type: 'stream_error'
   error: StreamError
-  /** What came. */
+  /** The event's data as received. */
   raw: string
 }
 
-/** What an agent's stream tells, told apart by `type`. */
+/** An event of an agent's stream, discriminated by `type`. */
 export type AgentEvent =
   | ThinkingEvent
   | ToolCallEvent
@@ -98,16 +99,16 @@ export type AgentEvent =
 type Data = Record<string, unknown>
 
 /**
- * Turns messages of one stream into events.
+ * Turns the messages of one stream into events.
  *
- * A deployed variant of the API names its events `text`, `done`, `progress` and `heartbeat`, or tells the name in the
- * data's `type` (contract, Events); both are read.
+ * A deployed variant of the API names its events `text`, `done`, `progress` and `heartbeat`, or has the name in the field
+ * `type` of the data (contract, Events). This class reads both forms.
  */
 export class EventNormalizer {
-  /** Of the variant's `text` events: its `done` may come without the whole. */
-  #written = ''
+  /** The joined text of the variant's `text` events: its `done` event may lack the whole answer. */
+  #answer = ''
 
-  /** Undefined for a heartbeat. */
+  /** The event of a message; undefined for a heartbeat. */
   read({ event: name, id, data: raw }: EventSourceMessage): AgentEvent | undefined {
     let parsed: unknown
     try {
@@ -116,11 +117,11 @@ export class EventNormalizer {
       return unreadable(name, id, raw)
     }
     const data = isRecord(parsed) ? parsed : { text: parsed }
-    return contractEvent(name, id, data) ?? this.#variant(name, id, data, parsed)
+    return contractEvent(name, id, data) ?? this.#otherEvent(name, id, data, parsed)
   }
 
-  /** The rest, and what only a variant of the API sends: brought into the contract's form first. */
-  #variant(event: string | undefined, id: string | undefined, raw: Data, parsed: unknown): AgentEvent | undefined {
+  /** Rare events, and events of the variant, which are first converted into the contract's form. */
+  #otherEvent(event: string | undefined, id: string | undefined, raw: Data, parsed: unknown): AgentEvent | undefined {
     const data = isRecord(raw['payload']) ? { ...raw, ...raw['payload'] } : raw
     const name = event !== undefined && event !== 'message' ? event : (string(data['type']) ?? 'message')
     const text = textOf(data)
@@ -130,15 +131,15 @@ export class EventNormalizer {
       case 'ping':
         return undefined
       case 'text':
-        this.#written += text
+        this.#answer += text
         return { type: 'output_delta', ...base, text }
       case 'progress':
         return { type: 'thinking', ...base, text }
       case 'output':
       case 'done': {
-        const whole = text || this.#written
-        this.#written = ''
-        return { type: 'output', ...base, text: whole, cost: money(data['cost']) }
+        const answer = text || this.#answer
+        this.#answer = ''
+        return { type: 'output', ...base, text: answer, cost: money(data['cost']) }
       }
       case 'error': {
         const inner = isRecord(data['error']) ? data['error'] : data
@@ -159,10 +160,10 @@ export class EventNormalizer {
   }
 }
 
-/** What comes most, in the contract's own form, without a look at the variants: this is run for every event. */
+/** The most frequent events in the contract's form. It runs for every event, and is fast: it ignores the variant. */
 function contractEvent(name: string | undefined, eventId: string | undefined, data: Data): AgentEvent | undefined {
   const { text, tool } = data
-  const taskId = data['taskId'] as string | undefined // the server's own; what is no string never equals a task's id
+  const taskId = data['taskId'] as string | undefined // not checked: another type never equals the id of a task
   if (typeof text === 'string') {
     if (name === 'output_delta') return { type: 'output_delta', eventId, taskId, text }
     if (name === 'thinking') return { type: 'thinking', eventId, taskId, text }
@@ -187,9 +188,9 @@ function contractEvent(name: string | undefined, eventId: string | undefined, da
 }
 
 function unreadable(name: string | undefined, eventId: string | undefined, raw: string): AgentEvent | undefined {
-  if (name === 'heartbeat' || name === 'ping') return undefined // it need not hold JSON
-  const message = `Event ${eventId ?? 'without an id'} (${name ?? 'message'}) does not hold JSON.`
-  const error = new StreamError(message, { code: 'stream_error' }) // its SyntaxError would quote the data
+  if (name === 'heartbeat' || name === 'ping') return undefined // its data need not be JSON
+  const message = `The data of event ${eventId ?? 'without an id'} (${name ?? 'message'}) is not JSON.`
+  const error = new StreamError(message, { code: 'stream_error' }) // without the SyntaxError, which quotes the data
   return { type: 'stream_error', eventId, taskId: undefined, error, raw }
 }
 
@@ -197,7 +198,7 @@ function textOf(data: Data): string {
   return string(data['text'] ?? data['delta'] ?? data['content'] ?? data['output'] ?? data['message']) ?? ''
 }
 
-/** Cents, also where a bare number says them. */
+/** Reads an amount in cents: an object, or a bare number of the variant. */
 function money(value: unknown): Money | undefined {
   if (typeof value === 'number') return { amount: value, currency: 'usd' }
   return isRecord(value) && typeof value['amount'] === 'number'

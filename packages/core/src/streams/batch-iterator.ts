@@ -1,8 +1,8 @@
 /**
- * Iterates what comes in batches. Unlike a generator's, its `return` does not wait for a `next` under way: `close` must
- * end that one. So a stream that is left while it is silent lets its connection go.
+ * Iterates the items of batches. Unlike a generator, its `return` does not wait for a pending `next`; `close` must end that
+ * call. A loop over a silent stream can therefore be left without delay.
  *
- * @param isOver looked at before each item: nothing more is given then.
+ * @param isOver is checked before each item. If it returns true, the iteration ends.
  */
 export function batchIterator<Item>(
   next: () => Promise<readonly Item[] | undefined>,
@@ -12,7 +12,7 @@ export function batchIterator<Item>(
   let batch: readonly Item[] = []
   let at = 0
   let isDone = false
-  // Calls that come at once are answered one after the other.
+  // Concurrent calls of next() run one after the other.
   let tail: Promise<unknown> = Promise.resolve()
   const finish = (): IteratorResult<Item, void> => {
     isDone = true
@@ -34,7 +34,7 @@ export function batchIterator<Item>(
       throw error
     }
     at += 1
-    return { done: false, value: batch[at - 1] as Item } // below its length
+    return { done: false, value: batch[at - 1] as Item } // the index is in range
   }
   return {
     next() {

@@ -1,25 +1,25 @@
-/** How many items a consumer may be behind, and how many are kept at least for one that joins late. */
+/** The number of items that a consumer may be behind, and that are at least retained for a late consumer. */
 const windowSize = 256
 
-/** What a source brings at once. */
+/** The items of one read of the source. */
 type Batch<Item> = readonly Item[]
 
 /**
- * One source, any number of consumers that each see every item.
+ * Delivers every item of one source to any number of consumers.
  *
- * The source is pulled for whoever is furthest ahead, but never while another consumer is {@link windowSize} items
- * behind: a slow consumer slows the source. One that joins late starts with the oldest batch still kept. Batches are
- * passed on as they are, so that an item costs nothing on its way.
+ * The source is pulled for the consumer that is furthest ahead, but not while another one is {@link windowSize} items
+ * behind: a slow consumer slows the source. A late consumer starts with the oldest retained batch. Batches are passed on
+ * whole, so that there is no cost per item.
  */
 export class Broadcast<Item> {
-  /** Undefined at the source's end. */
+  /** Reads the next batch; undefined at the end of the source. */
   readonly #pull: () => Promise<Batch<Item> | undefined>
-  /** Marks the first item of a consumer that joins after items were dropped. */
+  /** Marks the first item of a consumer that joined after items were dropped. */
   readonly #markGap: (item: Item) => Item
   readonly #cursors = new Set<Cursor<Item>>()
-  #kept: Batch<Item>[] = []
-  #keptItems = 0
-  /** The number of the first batch kept. */
+  #retained: Batch<Item>[] = []
+  #retainedItems = 0
+  /** The number of the first retained batch, counted from the start of the source. */
   #first = 0
   #isPulling = false
   #waiting: PromiseWithResolvers<void> | undefined
@@ -47,7 +47,7 @@ export class Broadcast<Item> {
     return cursor
   }
 
-  /** Ends it for all consumers, those that wait included; `error` rejects them. */
+  /** Ends the source for all consumers, also for waiting ones. With `error`, their calls reject. */
   end(end: { error?: unknown }): void {
     this.#end ??= end
     this.#wake()
@@ -56,13 +56,13 @@ export class Broadcast<Item> {
   async #next(cursor: Cursor<Item>): Promise<Batch<Item> | undefined> {
     for (;;) {
       if (cursor.isClosed) return undefined
-      const batch = this.#kept[cursor.position - this.#first]
-      if (batch) return this.#give(cursor, batch)
+      const batch = this.#retained[cursor.position - this.#first]
+      if (batch) return this.#deliver(cursor, batch)
       if (this.#end) {
         if ('error' in this.#end) throw this.#end.error
         return undefined
       }
-      // What is pulled wakes those that wait; so do a slow consumer that moves on, an end and a close.
+      // Waiting consumers wake up for a new batch, for the progress of a slow consumer, for an end and for a close.
       this.#waiting ??= Promise.withResolvers()
       const { promise } = this.#waiting
       if (!this.#isPulling && this.#hasRoom()) void this.#load()
@@ -70,10 +70,10 @@ export class Broadcast<Item> {
     }
   }
 
-  #give(cursor: Cursor<Item>, batch: Batch<Item>): Batch<Item> {
+  #deliver(cursor: Cursor<Item>, batch: Batch<Item>): Batch<Item> {
     const isLate = cursor.position === cursor.start && cursor.start > 0
     cursor.position += 1
-    if (this.#cursors.size > 1) this.#wake() // one of them may wait for this one
+    if (this.#cursors.size > 1) this.#wake() // another consumer may wait for the progress of this one
     return isLate ? batch.map((item, index) => (index === 0 ? this.#markGap(item) : item)) : batch
   }
 
@@ -81,7 +81,7 @@ export class Broadcast<Item> {
     this.#isPulling = true
     try {
       const batch = await this.#pull()
-      if (batch) this.#keep(batch)
+      if (batch) this.#retain(batch)
       else this.#end ??= {}
     } catch (error) {
       this.#end ??= { error }
@@ -91,24 +91,28 @@ export class Broadcast<Item> {
     }
   }
 
-  #keep(batch: Batch<Item>): void {
-    this.#kept.push(batch)
-    this.#keptItems += batch.length
+  /** Stores a batch, and drops old batches that no consumer needs and the window does not include. */
+  #retain(batch: Batch<Item>): void {
+    this.#retained.push(batch)
+    this.#retainedItems += batch.length
     const slowest = this.#slowest()
-    for (let oldest = this.#kept[0]; oldest && this.#first < slowest; oldest = this.#kept[0]) {
-      if (this.#keptItems - oldest.length < windowSize) return
-      this.#kept.shift()
-      this.#keptItems -= oldest.length
+    for (let oldest = this.#retained[0]; oldest && this.#first < slowest; oldest = this.#retained[0]) {
+      if (this.#retainedItems - oldest.length < windowSize) return
+      this.#retained.shift()
+      this.#retainedItems -= oldest.length
       this.#first += 1
     }
   }
 
   #hasRoom(): boolean {
     let unseen = 0
-    for (let at = this.#slowest() - this.#first; at < this.#kept.length; at += 1) unseen += this.#kept[at]?.length ?? 0
+    for (let at = this.#slowest() - this.#first; at < this.#retained.length; at += 1) {
+      unseen += this.#retained[at]?.length ?? 0
+    }
     return unseen < windowSize
   }
 
+  /** The position of the consumer that is furthest behind. */
   #slowest(): number {
     let slowest = Number.POSITIVE_INFINITY
     for (const { position } of this.#cursors) slowest = Math.min(slowest, position)
@@ -121,10 +125,10 @@ export class Broadcast<Item> {
   }
 }
 
-/** One consumer's place. */
+/** The position of one consumer. */
 export class Cursor<Item> {
   readonly start: number
-  /** The number of the batch it is given next. */
+  /** The number of the consumer's next batch. */
   position: number
   isClosed = false
   readonly #next: () => Promise<Batch<Item> | undefined>
@@ -137,7 +141,7 @@ export class Cursor<Item> {
     this.#leave = leave
   }
 
-  /** The next items, waiting until there are some; undefined at the end. */
+  /** Waits for the next batch; undefined at the end. */
   next(): Promise<Batch<Item> | undefined> {
     return this.#next()
   }

@@ -1,6 +1,9 @@
-/** An event id as a number; NaN for one that is no whole number. By hand, since it is asked for each event and `Number` costs a tenth of one. */
+/**
+ * An event id as a number; NaN if it is not a whole number. It parses the digits itself because it runs for each event:
+ * `Number` would take a tenth of the time of an event.
+ */
 export function eventNumber(id: string): number {
-  // More than 15 digits are not exact.
+  // Numbers of more than 15 digits are not exact.
   let number = id === '' || id.length > 15 ? Number.NaN : 0
   for (let index = 0; index < id.length; index += 1) {
     const digit = id.charCodeAt(index) - 48

@@ -1,40 +1,40 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
-import { BodyFault } from '../transport/answers.ts'
+import { BodyFault } from '../transport/responses.ts'
 import { StreamError } from '../errors.ts'
 
-/** Bytes without the end of a message; more is not buffered. The API's largest are outputs of 10 MiB. */
+/** The cap on buffered bytes of an incomplete message. The API's largest messages are outputs of 10 MiB. */
 const maxPendingBytes = 32 * 1024 * 1024
 
-/** What an event stream holds beside its messages. */
+/** Callbacks for the fields of an event stream that are not part of a message. */
 export interface EventSourceCallbacks {
-  /** The last event id, also of a block without data. */
+  /** Called for each event id, also in a block without data. */
   onId?: (id: string) => void
-  /** Milliseconds the server asks to wait before a reconnect. */
+  /** Called with the milliseconds that the server asks the client to wait before a reconnect. */
   onRetry?: (ms: number) => void
-  /** A comment line: heartbeats are such. */
+  /** Called for each comment line. Heartbeats are comments. */
   onComment?: () => void
 }
 
-/** Reads an event stream chunk by chunk (WHATWG HTML, 9.2): nothing is read that nobody asked for. */
+/** Reads an event stream chunk by chunk (WHATWG HTML, 9.2), and only on demand. */
 export class EventSourceReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }) // the parser drops the one that may stand first
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }) // the parser removes a leading BOM
   readonly #parser: ReturnType<typeof createParser>
   #messages: EventSourceMessage[] = []
-  /** Since the last message: the parser's own limit costs a check a line. */
+  /** Bytes since the last message. The parser's own limit would cost a check for each line. */
   #pendingBytes = 0
 
   constructor(response: Response, callbacks: EventSourceCallbacks = {}) {
-    // A body is absent only where a constructed Response has none: an empty stream then.
+    // Only a Response that was constructed without a body has none. It becomes an empty stream.
     this.#reader = (response.body ?? new Blob([]).stream()).getReader()
-    // Only kept here: splitting a whole chunk first and parsing what its messages hold after is faster than in turns.
+    // Messages are collected first and their data is parsed later: that is faster than to alternate.
     this.#parser = createParser({ ...callbacks, onEvent: (message) => void this.#messages.push(message) })
   }
 
   /**
-   * Reads one chunk: the messages that it completed; undefined at the end of the stream.
+   * Reads one chunk and returns the messages that it completes; undefined at the end of the stream.
    *
-   * @throws {BodyFault} where the connection broke; {@link StreamError} where a message is too large to hold.
+   * @throws {BodyFault} if the connection breaks; {@link StreamError} if a message is too large to buffer.
    */
   read(): Promise<EventSourceMessage[] | undefined> {
     return this.#reader.read().then(this.#take, (cause: unknown) => {
@@ -52,8 +52,8 @@ export class EventSourceReader {
     throw new StreamError('A message of the stream is larger than 32 MiB.', { code: 'stream_error' })
   }
 
-  /** Lets the connection go; a read under way ends. */
+  /** Closes the connection. A pending read ends. */
   async cancel(): Promise<void> {
-    await this.#reader.cancel().catch(() => {}) // broken already
+    await this.#reader.cancel().catch(() => {}) // the connection is already broken
   }
 }

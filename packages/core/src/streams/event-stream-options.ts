@@ -1,24 +1,27 @@
-/** How an agent's events are followed. */
+/** Options of {@link Agent.stream}, and the stream options of runs. */
 export interface EventStreamOptions {
   /** Ends the stream with the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Replays what came after this event, on a server with the extension `replay`. Default: the stream starts now. */
+  /** Starts with the events after this one, on a server with the extension `replay`. Default: the stream starts now. */
   lastEventId?: string | undefined
-  /** Milliseconds until the whole stream ends with a `TimeoutError`. Default: none. */
+  /** Milliseconds after which the whole stream ends with a `TimeoutError`. Default: none. */
   timeoutMs?: number | undefined
-  /** Milliseconds that one attempt to connect may take. Default: the client's `timeoutMs`. */
+  /** Deadline of one connection attempt in milliseconds. Default: the client's `timeoutMs`. */
   connectTimeoutMs?: number | undefined
   /**
-   * Milliseconds without a byte after which a connection is taken for dead and made anew. Default: 45,000 (three of the
-   * server's heartbeats) once a heartbeat has been seen on it, 300,000 before.
+   * Milliseconds without a byte after which the client reconnects. Default: 300,000; after the first heartbeat on a
+   * connection 45,000, the time of three heartbeats.
    */
   idleTimeoutMs?: number | undefined
-  /** Connections in a row that bring nothing until the stream is lost for good. Default 8. */
+  /** Consecutive connections without an event after which the stream ends with a `StreamError`. Default 8. */
   maxReconnects?: number | undefined
 }
 
-/** What a run adds. */
+/** The additional option of a run's stream. */
 export interface FollowOptions extends EventStreamOptions {
-  /** Where a stream goes on that was cut before its first event, on a server that replays. Default: it starts anew. */
+  /**
+   * The last event id to send after a connection is lost before its first event, on a server that replays. Default: none;
+   * the stream starts with new events.
+   */
   startEventId?: string | undefined
 }

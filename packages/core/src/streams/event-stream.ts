@@ -1,11 +1,11 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { type AgentEvent, EventNormalizer } from './agent-events.ts'
-import { BodyFault, invalidResponse, isEventStream } from '../transport/answers.ts'
+import { BodyFault, invalidResponse, isEventStream } from '../transport/responses.ts'
 import { StreamError, TimeoutError } from '../errors.ts'
 import { eventNumber } from './event-number.ts'
 import { EventSourceReader } from './event-source.ts'
 import type { FollowOptions } from './event-stream-options.ts'
-import { backoffMs, isPassing, maxRetryAfterMs } from '../transport/retry.ts'
+import { backoffMs, isTransient, maxRetryAfterMs } from '../transport/retry.ts'
 import { Lifetime, timer } from '../transport/lifetime.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { Agent as WireAgent } from '../wire.ts'
@@ -13,14 +13,14 @@ import type { Agent as WireAgent } from '../wire.ts'
 const heartbeatIdleMs = 45_000
 const silentIdleMs = 300_000
 const defaultMaxReconnects = 8
-/** The wait before a second reconnect where the server names none (`retry:`). */
+/** The delay before the second reconnect, if the server does not send one (`retry:`). */
 const defaultRetryMs = 500
-/** A connection that lived this long on heartbeats did its work, events or not. */
+/** A connection with heartbeats that lived this long counts as useful, even without events. */
 const usefulLifeMs = 10_000
 
 /**
- * Follows one agent's events over any number of connections: in order, each once, with `gap` where the server could not
- * replay. It is pulled: what nobody asks for stays in the socket.
+ * Follows the events of one agent across reconnects: in order, each once, with `gap` after events that the server could
+ * not replay. It reads only on demand, so that a slow consumer slows the server.
  */
 export class EventStream {
   readonly #transport: Transport
@@ -32,23 +32,24 @@ export class EventStream {
   readonly #stopListening: () => void
   #reader: EventSourceReader | undefined
   #lastEventId: string | undefined
-  /** The same as a number: -1 before the first event, NaN for ids that are none, with which it compares as neither. */
+  /** The last event id as a number: -1 before the first event, NaN if it is not a number (all comparisons are false). */
   #lastNumber = -1
-  /** Of the last block, with data or without. */
+  /** The id of the last block, even if the block has no data. */
   #blockId: string | undefined
-  /** The next event is the first after a cut, or after the event that the caller knew last. */
+  /** True if the next event is the first after a reconnect, or after the caller's `lastEventId`. */
   #isResumed: boolean
   #wasOpen = false
   #connectedAt = 0
   #idleTimer: ReturnType<typeof setTimeout> | undefined
-  /** When the read under way began; undefined while a consumer has its turn. */
+  /** The start of the pending read; undefined while the consumer works. */
   #readingSince: number | undefined
   #sawHeartbeat = false
   #sawEnd = false
   #retryMs = defaultRetryMs
+  /** Consecutive connections and attempts without an event. */
   #fruitless = 0
-  /** Milliseconds that the server has asked to wait before the next attempt. */
-  #askedMs = 0
+  /** Milliseconds that the server asked the client to wait before the next attempt. */
+  #retryAfterMs = 0
   #isOver = false
   #failure: { reason: unknown } | undefined
 
@@ -59,24 +60,24 @@ export class EventStream {
     if (options.lastEventId !== undefined) this.#setLastEventId(options.lastEventId)
     this.#isResumed = options.lastEventId !== undefined
     const { signal, timeoutMs } = options
-    const late = `The stream of ${agentId} did not end within ${timeoutMs} ms.`
-    const lateReason = (): TimeoutError => new TimeoutError(late, { code: 'client_timeout' })
-    this.#life = new Lifetime({ signal, timeoutMs, lateReason })
+    const message = `The stream of ${agentId} did not end within ${timeoutMs} ms.`
+    const timeoutReason = (): TimeoutError => new TimeoutError(message, { code: 'client_timeout' })
+    this.#life = new Lifetime({ signal, timeoutMs, timeoutReason })
     this.#stopListening = this.#life.hold()
     const ended = this.#life.signal
     if (ended.aborted) this.#fail(ended.reason)
     else ended.addEventListener('abort', () => this.#fail(ended.reason), { once: true })
   }
 
-  /** Where a later stream would go on. */
+  /** The id after which a later stream would continue. */
   get lastEventId(): string | undefined {
     return this.#lastEventId
   }
 
   /**
-   * Connects. What happens from then on is not missed.
+   * Connects. No later event is missed.
    *
-   * @throws {TheazoError} a refusal of the server, or {@link ConnectionError}.
+   * @throws {TheazoError} if the server refuses the connection; {@link ConnectionError} if it cannot be reached.
    */
   async open(): Promise<void> {
     this.#throwFailure()
@@ -84,15 +85,15 @@ export class EventStream {
   }
 
   /**
-   * The next events; none where the connection was made anew; undefined when the agent has ended, or this stream was
-   * closed.
+   * Waits for the next events. An empty array means a reconnect; undefined means that the agent has ended or this stream
+   * was closed.
    *
-   * @throws {StreamError} where the stream is lost for good.
+   * @throws {StreamError} if the stream is lost.
    */
   async next(): Promise<AgentEvent[] | undefined> {
     while (!this.#isOver) {
       if (!this.#reader) {
-        // Nothing has come yet; but who follows may want to ask what was missed.
+        // A run checks after each reconnect whether it missed its last event.
         if (await this.#reconnect()) return []
         continue
       }
@@ -105,25 +106,25 @@ export class EventStream {
         if (!(error instanceof BodyFault)) throw error
       }
       this.#readingSince = undefined
-      const batch: (EventSourceMessage | AgentEvent)[] = messages ?? [] // in place: to grow a second array is felt
+      const batch: (EventSourceMessage | AgentEvent)[] = messages ?? [] // converted in place: a second array costs time
       let count = 0
       for (const message of messages ?? []) {
         const event = this.#take(message)
         if (event) batch[count++] = event
       }
       batch.length = count
-      // A block without data has an id that counts all the same (WHATWG HTML, 9.2.6).
+      // The id of a block without data counts too (WHATWG HTML, 9.2.6).
       const id = this.#blockId
       if (id !== this.#lastEventId && id !== undefined && !(eventNumber(id) <= this.#lastNumber))
         this.#setLastEventId(id)
       if (!messages) await this.#lose()
-      if (count > 0) return batch as AgentEvent[] // no message is left in it
+      if (count > 0) return batch as AgentEvent[] // every message was replaced by its event
     }
     this.#throwFailure()
     return undefined
   }
 
-  /** Ends the stream and its connection; a read under way ends. */
+  /** Ends the stream and its connection. A pending read ends. */
   close(): void {
     this.#isOver = true
     this.#stopListening()
@@ -149,9 +150,9 @@ export class EventStream {
 
   async #connect(): Promise<EventSourceReader> {
     const { connectTimeoutMs: timeoutMs, startEventId } = this.#options
-    const isCut = this.#wasOpen && this.#transport.features.has('replay')
-    const lastEventId = this.#lastEventId ?? (isCut ? startEventId : undefined)
-    // The connection outlives the call that makes it: from then on it is this stream's to close.
+    const isReplaying = this.#wasOpen && this.#transport.features.has('replay')
+    const lastEventId = this.#lastEventId ?? (isReplaying ? startEventId : undefined)
+    // The connection outlives this call. This stream must close it.
     const reader = await this.#transport.call(
       {
         method: 'GET',
@@ -175,7 +176,7 @@ export class EventStream {
     this.#wasOpen = true
     this.#sawHeartbeat = false
     this.#connectedAt = this.#transport.clock.now()
-    this.#askedMs = 0
+    this.#retryAfterMs = 0
     return (this.#reader = reader)
   }
 
@@ -187,19 +188,19 @@ export class EventStream {
     })
   }
 
-  /** Undefined where the attempt failed and another may follow. */
+  /** Undefined if the attempt failed and another one may follow. */
   async #reconnect(): Promise<EventSourceReader | undefined> {
     try {
       if (this.#fruitless > 1) {
         const { clock } = this.#transport
         const delayMs = backoffMs(this.#fruitless - 2, clock.random(), this.#retryMs)
-        await clock.sleep(Math.max(delayMs, this.#askedMs), this.#ended.signal)
+        await clock.sleep(Math.max(delayMs, this.#retryAfterMs), this.#ended.signal)
       }
       return await this.#connect()
     } catch (error) {
       if (this.#isOver) return undefined
-      if (!this.#wasOpen || !isPassing(error)) throw error
-      this.#askedMs = Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs)
+      if (!this.#wasOpen || !isTransient(error)) throw error
+      this.#retryAfterMs = Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs)
       this.#countFruitless(error)
       return undefined
     }
@@ -209,7 +210,7 @@ export class EventStream {
     return this.#options.idleTimeoutMs ?? (this.#sawHeartbeat ? heartbeatIdleMs : silentIdleMs)
   }
 
-  /** Drops a connection that has been silent for too long. One timer looks from time to time: one a read would cost more than the read. */
+  /** Drops a connection that is silent for too long. One timer checks periodically: a timer per read would be too slow. */
   #watch(ms: number): ReturnType<typeof setTimeout> {
     return timer(() => {
       const silentMs = this.#readingSince === undefined ? 0 : performance.now() - this.#readingSince
@@ -218,7 +219,7 @@ export class EventStream {
     }, ms)
   }
 
-  /** The connection is at its end: the agent's, or a cut. */
+  /** The connection has ended: because the agent ended, or because it broke. */
   async #lose(): Promise<void> {
     this.#dropReader()
     this.#throwFailure()
@@ -231,14 +232,14 @@ export class EventStream {
     if (this.#fruitless > 1 && (await this.#agentHasEnded())) this.close()
   }
 
-  /** The stream of an agent that has ended ends; asking tells it from a cut. */
+  /** The server closes the stream of an agent that has ended. The agent's status distinguishes that from a broken stream. */
   async #agentHasEnded(): Promise<boolean> {
     try {
       const path = this.#agentPath
       const agent = await this.#transport.request<WireAgent>({ method: 'GET', path, signal: this.#ended.signal })
       return agent.status === 'terminated' || agent.status === 'failed'
     } catch (error) {
-      if (this.#isOver || isPassing(error)) return false
+      if (this.#isOver || isTransient(error)) return false
       throw error
     }
   }
@@ -246,16 +247,16 @@ export class EventStream {
   #countFruitless(cause: unknown): void {
     this.#fruitless += 1
     if (this.#fruitless <= (this.#options.maxReconnects ?? defaultMaxReconnects)) return
-    const message = `The event stream of ${this.#agentPath[1]} is lost: ${this.#fruitless} connections in a row brought nothing.`
+    const message = `The event stream of ${this.#agentPath[1]} is lost: ${this.#fruitless} consecutive connections had no event.`
     this.#fail(new StreamError(message, { code: 'stream_error', cause }))
   }
 
-  /** A server that cannot replay may begin to count anew; a repeat is then better than a loss. */
+  /** A server without replay may restart its numbers. A repeated event is then better than a lost one. */
   #isRestart(number: number): boolean {
     return this.#isResumed && number < this.#lastNumber && !this.#transport.features.has('replay')
   }
 
-  /** From the first one on silence is noticed sooner: the timer is armed anew with the next read. */
+  /** After the first heartbeat the idle timeout is shorter. The next read starts the timer again. */
   #heartbeat(): void {
     if (this.#sawHeartbeat) return
     this.#sawHeartbeat = true
@@ -268,18 +269,18 @@ export class EventStream {
     this.#lastNumber = eventNumber(id)
   }
 
-  /** Undefined for what was seen before, and for a heartbeat. */
+  /** The event of a message; undefined for a repeated event and for a heartbeat. */
   #take(message: EventSourceMessage): AgentEvent | undefined {
     const { id } = message
     let isGap = this.#isResumed
     if (id !== undefined) {
       const number = eventNumber(id)
-      // The server's numbers grow by one (contract, Events): what is not above the last was seen before.
+      // The server's numbers grow by one (contract, Events). A number that is not above the last is a repetition.
       if (number <= this.#lastNumber && !this.#isRestart(number)) return undefined
       if (isGap) {
         const replays = this.#transport.features.has('replay')
-        if (Number.isNaN(number) && replays && id === this.#lastEventId) return undefined // the last one again
-        // An agent's first event has the number 1, or 0.
+        if (Number.isNaN(number) && replays && id === this.#lastEventId) return undefined // a repetition
+        // The first event of an agent has the number 1 or 0.
         isGap = Number.isNaN(number)
           ? !replays
           : number < this.#lastNumber || number > Math.max(1, this.#lastNumber + 1)
@@ -291,7 +292,7 @@ export class EventStream {
     if (!event) return void this.#heartbeat()
     if (isGap) event.gap = true
     this.#isResumed = false
-    // An event without an id may be the same one again, from a server that greets each connection with it.
+    // An event without an id may be a greeting that the server sends on each connection.
     if (id !== undefined || this.#transport.clock.now() - this.#connectedAt > 1000) this.#fruitless = 0
     if (event.type === 'status' && event.status === 'terminated') this.#sawEnd = true
     return event

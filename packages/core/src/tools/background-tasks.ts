@@ -1,43 +1,43 @@
 /**
- * Tasks that go on while the model does something else: start, look, cancel.
+ * Tools for tasks that run in the background while the model does something else.
  *
  * @module
  */
 import { z } from 'zod/v4'
 import { NotFoundError } from '../errors.ts'
 import type { Task } from '../wire.ts'
-import { defineTool, needed, type Tool } from './define-tool.ts'
+import { defineTool, requireCapability, type Tool } from './define-tool.ts'
 import { costText, taskPrompt } from './run-task.ts'
 import { money } from './schemas.ts'
 import { truncate } from './model-text.ts'
 import { ToolInputError } from './tool-input-error.ts'
 
-/** What the model gives `start_task`. */
+/** Input of `start_task`. */
 export interface StartTaskInput {
   task: string
 }
 
-/** What the model gives `get_task` and `cancel_task`. */
+/** Input of `get_task` and `cancel_task`. */
 export interface TaskIdInput {
   taskId: string
 }
 
-/** What `start_task` and `cancel_task` give programs. */
+/** Data of `start_task` and `cancel_task`. */
 export interface TaskRefData {
   agentId: string
   taskId: string
 }
 
-/** What `get_task` gives programs: the task; its output is cut to 30,000 characters, its prompt to 2,000. */
+/** Data of `get_task`: the task. Its output is cut to 30,000 characters, its prompt to 2,000. */
 export type GetTaskData = Task
 
 const maxChars = 30_000
 const maxPromptChars = 2000
-const taskId = z.string().min(1).max(128).describe('The id that start_task gave.')
+const taskId = z.string().min(1).max(128).describe('The id from start_task.')
 const startInput: z.ZodType<StartTaskInput> = z.object({ task: taskPrompt })
 const idInput: z.ZodType<TaskIdInput> = z.object({ taskId })
 const ref: z.ZodType<TaskRefData> = z.object({ agentId: z.string(), taskId: z.string() }).passthrough()
-const loop = 'an agent with a model loop of its own'
+const modelLoop = 'an agent with a model loop of its own'
 
 const task: z.ZodType<GetTaskData> = z
   .object({
@@ -48,47 +48,65 @@ const task: z.ZodType<GetTaskData> = z
     error: z.object({ code: z.string(), message: z.string() }).passthrough().optional(),
     cost: money,
   })
-  .passthrough() as unknown as z.ZodType<GetTaskData> // loose on purpose: a newer status must not lose the result
+  .passthrough() as unknown as z.ZodType<GetTaskData> // any status passes: the status of a newer server must not fail the result
 
-/** A 404 that names the task is about the task, and not about the sandbox. */
-function refuse(error: unknown, taskId: string): never {
+/** Rethrows an error. A 404 that names the task means that the task is unknown, not the sandbox. */
+function rethrow(error: unknown, taskId: string): never {
   const isUnknownTask = NotFoundError.isInstance(error) && error.message.includes(taskId)
   throw isUnknownTask
-    ? new ToolInputError(`There is no task ${taskId} of this sandbox. Give the id of start_task.`)
+    ? new ToolInputError(`There is no task ${taskId} in this sandbox. Use the id from start_task.`)
     : error
 }
 
-/** Starts a task and does not wait for it. */
+/**
+ * Starts a task and does not wait for it.
+ *
+ * @example
+ * ```ts
+ * import { startTask } from '@theazo/core/tools'
+ *
+ * const { text } = await startTask.run({ task: 'Summarise report.csv' }, { sandbox: agent })
+ * ```
+ */
 export const startTask: Tool<'start_task', StartTaskInput, TaskRefData> = defineTool({
   name: 'start_task',
   title: 'Start task',
   description:
-    'Start a task of an autonomous agent in the sandbox without waiting for it. Ask for its state with get_task. ' +
+    'Start a task of an autonomous agent in the sandbox without waiting for it. Read its status with get_task. ' +
     'An agent does one task at a time.',
   input: startInput,
   output: ref,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   async run({ task }, { sandbox, signal }) {
-    const start = needed(sandbox.run?.bind(sandbox), 'start_task', loop)
+    const start = requireCapability(sandbox.run?.bind(sandbox), 'start_task', modelLoop)
     signal?.throwIfAborted()
-    // Not given the signal: an abort of this call after the start must not cancel what was to go on by itself.
+    // Without the signal: a later abort of this call must not cancel a task that should run in the background.
     await using run = await start(task)
     return { agentId: sandbox.id, taskId: await run.taskId }
   },
-  toText: ({ taskId }) => `Started ${taskId}. Ask for its state with get_task.`,
+  toText: ({ taskId }) => `Started ${taskId}. Read its status with get_task.`,
 })
 
-/** Looks at a task. */
+/**
+ * Reads a task.
+ *
+ * @example
+ * ```ts
+ * import { getTask } from '@theazo/core/tools'
+ *
+ * const { text } = await getTask.run({ taskId: await run.taskId }, { sandbox: agent })
+ * ```
+ */
 export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
   name: 'get_task',
   title: 'Get task',
-  description: 'Look at a task that start_task has started: its state, and its answer once it has ended.',
+  description: 'Read a task that start_task has started: its status, and its answer after it has ended.',
   input: idInput,
   output: task,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run({ taskId }, { sandbox, signal }) {
-    const tasks = needed(sandbox.tasks, 'get_task', loop)
-    const found = await tasks.get(taskId, { signal }).catch((error: unknown) => refuse(error, taskId))
+    const tasks = requireCapability(sandbox.tasks, 'get_task', modelLoop)
+    const found = await tasks.get(taskId, { signal }).catch((error: unknown) => rethrow(error, taskId))
     const { prompt, output } = found
     return {
       ...found,
@@ -105,17 +123,26 @@ export const getTask: Tool<'get_task', TaskIdInput, GetTaskData> = defineTool({
   },
 })
 
-/** Cancels a task. */
+/**
+ * Cancels a task.
+ *
+ * @example
+ * ```ts
+ * import { cancelTask } from '@theazo/core/tools'
+ *
+ * const { isError } = await cancelTask.run({ taskId: await run.taskId }, { sandbox: agent })
+ * ```
+ */
 export const cancelTask: Tool<'cancel_task', TaskIdInput, TaskRefData> = defineTool({
   name: 'cancel_task',
   title: 'Cancel task',
-  description: 'Cancel a task that start_task has started. What it did so far stays done.',
+  description: 'Cancel a task that start_task has started. What it did so far is not undone.',
   input: idInput,
   output: ref,
   hints: { readOnly: false, destructive: true, idempotent: true, openWorld: false },
   async run({ taskId }, { sandbox, signal }) {
-    const tasks = needed(sandbox.tasks, 'cancel_task', loop)
-    await tasks.cancel(taskId, { signal }).catch((error: unknown) => refuse(error, taskId))
+    const tasks = requireCapability(sandbox.tasks, 'cancel_task', modelLoop)
+    await tasks.cancel(taskId, { signal }).catch((error: unknown) => rethrow(error, taskId))
     return { agentId: sandbox.id, taskId }
   },
   toText: ({ taskId }) => `Cancelled ${taskId}.`,

@@ -11,7 +11,7 @@ import { runCode } from './run-code.ts'
 import { runTask } from './run-task.ts'
 import { writeFile } from './write-file.ts'
 
-/** Any tool of the catalog; each has its own input and data, which a caller of all of them cannot know. */
+/** Any tool of the catalog. Each has its own types of input and data, which generic code cannot know. */
 // oxlint-disable-next-line typescript/no-explicit-any
 export type AnyTool = Tool<string, any, any>
 
@@ -25,18 +25,27 @@ export interface ToolNames {
   lifecycle: 'get_agent' | 'pause_agent' | 'resume_agent' | 'terminate_agent' | 'create_agent' | 'list_agents'
 }
 
-/** A set of tools that go together. */
+/** The name of a group of related tools. */
 export type ToolGroup = keyof ToolNames
 
 /** The name of any tool of the catalog. */
 export type ToolName = ToolNames[ToolGroup]
 
-/** The groups that are offered if a caller names none: every declared tool costs tokens and time at each model call. */
+/** The groups that are selected by default. They are few, because each tool costs tokens and time in every model call. */
 export type DefaultToolGroup = 'code' | 'files'
 
 const defaultGroups: readonly ToolGroup[] = ['code', 'files'] satisfies DefaultToolGroup[]
 
-/** The tools of each group, in the catalog's order. */
+/**
+ * The tools of each group, in the catalog's order.
+ *
+ * @example
+ * ```ts
+ * import { toolGroups } from '@theazo/core/tools'
+ *
+ * const names = toolGroups.files.map(({ name }) => name)
+ * ```
+ */
 export const toolGroups: Readonly<Record<ToolGroup, readonly AnyTool[]>> = {
   code: [runCode],
   files: [readFile, writeFile, editFile, listFiles, deleteFile],
@@ -46,27 +55,29 @@ export const toolGroups: Readonly<Record<ToolGroup, readonly AnyTool[]>> = {
   lifecycle: [getAgent, pauseAgent, resumeAgent, terminateAgent, createAgent, listAgents],
 }
 
-/** Which tools are offered. */
+/** Options of {@link selectTools}. Only the tools that meet all of them are selected. */
 export interface SelectToolsOptions {
-  /** Default `['code', 'files']`; with `only`, all. */
+  /** Select these groups. Default `['code', 'files']`; if `only` is given, all groups. */
   groups?: readonly ToolGroup[] | 'all' | undefined
-  /** Of these groups only the tools of these names. Default: all of them. */
+  /** Select only tools of these names. Default: all names. */
   only?: readonly ToolName[] | undefined
-  /** Of these only the tools that change nothing. Default false. */
+  /** Select only tools that change nothing. Default false. */
   readOnly?: boolean | undefined
 }
 
 /**
- * The tools of some groups, in the catalog's order.
+ * Selects tools of the catalog, in its order.
  *
- * @throws {ConfigurationError} for a group or a name that the catalog does not have.
+ * @throws {ConfigurationError} for an unknown group or an unknown name.
  * @example
  * ```ts
+ * import { selectTools } from '@theazo/core/tools'
+ *
  * const tools = selectTools({ groups: ['code', 'usage'] })
  * ```
  */
 export function selectTools({ groups, only, readOnly = false }: SelectToolsOptions = {}): AnyTool[] {
-  const allGroups = Object.keys(toolGroups) as ToolGroup[] // its own keys
+  const allGroups = Object.keys(toolGroups) as ToolGroup[] // Object.keys loses the type of the keys
   const wanted = groups === 'all' || (groups === undefined && only) ? allGroups : (groups ?? defaultGroups)
   assertKnown('groups', wanted, allGroups)
   const tools = allGroups.filter((group) => wanted.includes(group)).flatMap((group) => toolGroups[group])

@@ -7,87 +7,93 @@ import { parseToolInput } from './tool-input.ts'
 import type { AccountSource, SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
 import { toolErrorText } from './tool-error-text.ts'
 
-/** What a tool does to the world, for approvals and MCP annotations. */
+/** The effects of a tool, for approvals and MCP annotations. */
 export interface ToolHints {
-  /** Changes nothing. */
+  /** The tool changes nothing. */
   readOnly: boolean
-  /** May destroy something. */
+  /** The tool may delete or overwrite something. */
   destructive: boolean
-  /** Calling it again changes nothing more. */
+  /** A repeated call has no further effect. */
   idempotent: boolean
-  /** Reaches beyond the sandbox. */
+  /** The tool reaches systems outside the sandbox. */
   openWorld: boolean
 }
 
-/** What happens while a call runs: for a person who waits. Never the only place of anything. */
+/** Progress of a running call, for display to a person. The result contains everything that a model needs. */
 export interface ToolProgress {
-  /** A piece of output, a thought, a tool call. */
+  /** A chunk of output, a thought, or the name of a called tool. */
   message: string
 }
 
-/** What a tool call is given beside its input. */
+/** Options of a tool call. */
 export interface ToolCallOptions {
   sandbox: SandboxSource
-  /** Ends the call; it rejects with the signal's reason. */
+  /** Ends the call, which rejects with the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Called as things happen, in order and awaited. */
+  /** Called with progress while the tool runs, in order and awaited. */
   report?: ((progress: ToolProgress) => unknown) | undefined
   /** The framework's id of this call. */
   callId?: string | undefined
-  /** For the tools that look at usage or make agents. */
+  /** For the tools that report usage, or create and list agents. */
   account?: AccountSource | undefined
-  /** False, or the reason: images are named and not shown. Default true. */
+  /** False, or a reason for the model: results name images and do not contain them. Default true. */
   images?: boolean | string | undefined
 }
 
-/** The options of a call as the tool itself sees them. */
+/** The options of a call, as the implementation of the tool receives them. */
 export interface ToolContext extends Omit<ToolCallOptions, 'sandbox' | 'account' | 'images'> {
   sandbox: ToolSandbox
   /** @throws {NotSupportedError} with a text for the model, if the caller gave no account. */
   account: () => Promise<ToolAccount>
-  /** Why images are not shown; undefined if they are. */
+  /** Why results must not contain images; undefined if they may. */
   imagesOff: string | undefined
 }
 
-/** A tool's answer: text and images for the model, data for programs. */
+/** The result of a tool call: text and images for the model, data for programs. */
 export type ToolResult<Data> =
   | { isError: false; text: string; images: ToolImage[]; data: Data }
   | { isError: true; text: string; error: TheazoError }
 
-/** The parts of a tool. Descriptions are prompt text: written once, here, for every framework. */
+/** The definition of a tool. Its description is part of the prompt, in every framework. */
 export interface ToolDefinition<Name extends string, Input, Data> {
   name: Name
   title: string
   description: string
-  /** Strings, enums, bounded integers and booleans only; optional, never defaulted; each described with its bounds. */
+  /**
+   * The schema of the input. It may have strings, enums, bounded integers and booleans. Fields may be optional, but must
+   * not have defaults. The description of each field states its bounds.
+   */
   input: z.ZodType<Input>
-  /** Other words for the values of an enum, by field. */
+  /** Accepted synonyms for the values of an enum, by field: `{ language: { py: 'python' } }`. */
   aliases?: Record<string, Record<string, string>>
-  /** Shape of `data`; loose enough that no result fails it. */
+  /** The schema of `data`. It must allow unknown fields, so that the result of a newer server does not fail. */
   output: z.ZodType<Data>
   hints: ToolHints
-  /** Does the work on input that was checked. API errors may be thrown. */
+  /** Does the work. The input is already checked. It may throw errors of the API. */
   run: (input: Input, context: ToolContext) => Promise<Data>
-  /** Puts a result into words for the model. Pure: a framework may call it again on data from its history. */
+  /** The result as text for the model. It must be pure: a framework may call it again with data from its history. */
   toText: (data: Data) => string
-  /** The images of a result. Pure as well. */
+  /** The images of a result. It must be pure too. */
   toImages?: (data: Data) => ToolImage[]
 }
 
 /** A tool of the catalog, ready for a framework to wrap. */
 export interface Tool<Name extends string, Input, Data> extends Omit<ToolDefinition<Name, Input, Data>, 'run'> {
   /**
-   * Checks the input and runs the tool. A wrong input and a fault of the API come back as a result with `isError`, its
-   * text written for the model. An abort rejects with the signal's reason, and so does every error that is not the API's.
+   * Checks the input and runs the tool. An invalid input and an error of the API become a result with `isError: true` and a
+   * text for the model. An abort rejects with the signal's reason. Any other error is thrown unchanged.
    */
   run: (input: Input, options: ToolCallOptions) => Promise<ToolResult<Data>>
 }
 
 /**
- * Makes a tool that every adapter can offer.
+ * Defines a tool that every adapter can offer.
  *
  * @example
  * ```ts
+ * import { defineTool } from '@theazo/core/tools'
+ * import { z } from 'zod/v4'
+ *
  * const whoami = defineTool({
  *   name: 'whoami',
  *   title: 'Who am I',
@@ -107,7 +113,7 @@ export function defineTool<Name extends string, Input, Data extends object>(
   definition: ToolDefinition<Name, Input, Data>,
 ): Tool<Name, Input, Data> {
   const toText = (data: Data): string => {
-    const { notice } = data as Noticed
+    const { notice } = data as WithNotice
     return withNotice(notice, modelText(definition.toText(data)))
   }
   return {
@@ -117,12 +123,12 @@ export function defineTool<Name extends string, Input, Data extends object>(
       const { signal } = options
       signal?.throwIfAborted()
       let sandbox: ToolSandbox | undefined
-      let letGo: (() => void) | undefined
+      let release: (() => void) | undefined
       try {
         const checked = parseToolInput(definition, input)
-        // A sandbox that is still being made then is not lost: its pool keeps it for the next call.
+        // After an abort, a sandbox that is still being created is not lost: the pool stores it for the next call.
         sandbox = typeof source === 'function' ? await abortable(source(), signal) : source
-        letGo = sandbox.hold?.()
+        release = sandbox.hold?.()
         signal?.throwIfAborted()
         const context = {
           ...options,
@@ -140,14 +146,14 @@ export function defineTool<Name extends string, Input, Data extends object>(
         const text = withNotice(sandbox?.takeNotice?.(), toolErrorText(error, definition.name))
         return { isError: true, text, error }
       } finally {
-        letGo?.()
+        release?.()
       }
     },
   }
 }
 
-/** What a call adds to the data of its tool if the sandbox is another one than before, or was paused. */
-interface Noticed {
+/** The field that a call adds to the tool's data if the sandbox of earlier calls was replaced. */
+interface WithNotice {
   notice?: string
 }
 
@@ -166,16 +172,16 @@ function accountOf(
 ): ToolContext['account'] {
   return async () => {
     const found = typeof account === 'function' ? await abortable(account(), signal) : account
-    return needed(found, name, 'an account')
+    return requireCapability(found, name, 'an account')
   }
 }
 
 /**
- * A part of the context that not every caller gives.
+ * Returns an optional part of the context, or of the sandbox, that a tool needs.
  *
- * @throws {NotSupportedError} with a text for the model, if it is missing.
+ * @throws {NotSupportedError} with a text for the model, if the part is absent.
  */
-export function needed<Part>(part: Part | undefined, tool: string, what: string): Part {
+export function requireCapability<Part>(part: Part | undefined, tool: string, what: string): Part {
   if (part !== undefined) return part
   throw new NotSupportedError(`${tool} is not available here: it needs ${what}.`, { code: 'not_supported' })
 }

@@ -4,29 +4,38 @@ import { filesOf } from './files-of.ts'
 import { path } from './schemas.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `delete_file`. */
+/** Input of `delete_file`. */
 export interface DeleteFileInput {
   path: string
   recursive?: boolean | undefined
 }
 
-/** What `delete_file` gives programs. */
+/** Data of `delete_file`. */
 export interface DeleteFileData {
   path: string
 }
 
 const input: z.ZodType<DeleteFileInput> = z.object({
   path,
-  recursive: z.boolean().optional().describe('Delete a folder with all that is in it. Default false.'),
+  recursive: z.boolean().optional().describe('Delete a folder with its content. Default false.'),
 })
 
 const output: z.ZodType<DeleteFileData> = z.object({ path: z.string() }).passthrough()
 
-/** Deletes a file or a folder. */
+/**
+ * Deletes a file or a folder.
+ *
+ * @example
+ * ```ts
+ * import { deleteFile } from '@theazo/core/tools'
+ *
+ * const { text } = await deleteFile.run({ path: 'data', recursive: true }, { sandbox: agent })
+ * ```
+ */
 export const deleteFile: Tool<'delete_file', DeleteFileInput, DeleteFileData> = defineTool({
   name: 'delete_file',
   title: 'Delete file',
-  description: 'Delete a file of the sandbox, an empty folder, or with recursive a folder and all in it.',
+  description: 'Delete a file or an empty folder in the sandbox. With recursive, delete a folder and its content.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },

@@ -7,7 +7,7 @@ import { path } from './schemas.ts'
 import { ToolInputError } from './tool-input-error.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `edit_file`. */
+/** Input of `edit_file`. */
 export interface EditFileInput {
   path: string
   oldText: string
@@ -15,21 +15,22 @@ export interface EditFileInput {
   replaceAll?: boolean | undefined
 }
 
-/** What `edit_file` gives programs. */
+/** Data of `edit_file`. */
 export interface EditFileData {
   path: string
-  /** Places that were changed. */
+  /** The number of replaced occurrences. */
   count: number
-  /** The first 20 lines that have one, 1-based, as they were before. */
+  /** The first 20 lines with a replaced occurrence. 1-based line numbers of the file before the edit. */
   lines: number[]
 }
 
 const maxBytes = 10 * 1024 * 1024
 const maxLines = 20
-/** Places that are replaced, and places that are counted to say that there are several. */
+/** The cap on replaced occurrences. */
 const maxPlaces = 1_000_000
+/** The cap on counted occurrences if only one is allowed. */
 const maxCounted = 100
-/** Lines that are compared to find what was meant. */
+/** The cap on lines that are searched for a similar text. */
 const maxCompared = 50_000
 const maxShownChars = 2000
 
@@ -51,13 +52,23 @@ const output: z.ZodType<EditFileData> = z.looseObject({
   lines: z.array(z.number()),
 })
 
-/** Replaces an exact text in a file. */
+/**
+ * Replaces an exact text in a file.
+ *
+ * @example
+ * ```ts
+ * import { editFile } from '@theazo/core/tools'
+ *
+ * const edit = { path: 'app.py', oldText: 'DEBUG = True', newText: 'DEBUG = False' }
+ * const { text } = await editFile.run(edit, { sandbox: agent })
+ * ```
+ */
 export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTool({
   name: 'edit_file',
   title: 'Edit file',
   description:
     'Replace a piece of text in a file of the sandbox. oldText must match exactly and occur only once ' +
-    '(give lines around it to make it so), unless replaceAll is true.',
+    '(include surrounding lines to make it unique), unless replaceAll is true.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
@@ -66,13 +77,13 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
     if (oldText === newText) throw new ToolInputError('oldText and newText are the same: nothing would change.')
     const files = filesOf(sandbox)
     const text = decoded(await files.read(path, { signal, maxBytes }), path)
-    // A model writes \n; a file that has \r\n everywhere means the same.
+    // A model writes \n. In a file with \r\n everywhere, it means \r\n.
     const hasCrlf = text.includes('\r\n') && !/(?<!\r)\n/.test(text)
     const [from, to] = [oldText, newText].map((part) => (hasCrlf ? part.replaceAll(/\r?\n/g, '\r\n') : part)) as [
       string,
       string,
     ]
-    // One that overlaps another is a second place too, unless all are replaced.
+    // Overlapping occurrences count as several, unless all are replaced.
     const places = occurrences(text, from, !replaceAll, replaceAll ? maxPlaces : maxCounted)
     const count = places.length
     if (count === 0) throw new ToolInputError(notFound(path, text, from))
@@ -81,7 +92,7 @@ export const editFile: Tool<'edit_file', EditFileInput, EditFileData> = defineTo
       const times = count === maxCounted ? `${count} times or more` : `${count} times`
       throw new ToolInputError(
         `oldText occurs in ${path} ${times}, at lines ${lines.slice(0, 10).join(', ')}${lines.length > 10 ? ', …' : ''}. ` +
-          'Give more of the lines around it, or set replaceAll.',
+          'Include more of the surrounding lines, or set replaceAll.',
       )
     }
     const newChars = text.length + count * (to.length - from.length)
@@ -116,7 +127,7 @@ function decoded(bytes: Uint8Array, path: string): string {
   }
 }
 
-/** The 1-based lines of places in their order, each once; in one pass over the text. */
+/** The 1-based line numbers of ascending places, without duplicates, in one pass over the text. */
 function linesOf(text: string, places: readonly number[]): number[] {
   const lines: number[] = []
   let [line, at] = [1, text.indexOf('\n')]
@@ -127,20 +138,21 @@ function linesOf(text: string, places: readonly number[]): number[] {
   return lines
 }
 
-/** Most misses are white space, or a file that has changed meanwhile. */
+/** Explains why a text was not found. The usual reasons are different white space and a file that has changed. */
 function notFound(path: string, text: string, part: string): string {
-  const wanted = part.split('\n').map(bare).filter(Boolean)
+  const wanted = part.split('\n').map(normalized).filter(Boolean)
   const lines = text.split('\n', maxCompared)
   const first = wanted[0]
-  const near = first ? lines.findIndex((line) => bare(line) === first) : -1
+  const near = first ? lines.findIndex((line) => normalized(line) === first) : -1
   if (near === -1) return `oldText does not occur in ${path}. Read the file again: it may have changed.`
   const found = lines.slice(near, near + wanted.length).join('\n')
-  const why = wanted.every((line, index) => bare(lines[near + index] ?? '') === line)
+  const why = wanted.every((line, index) => normalized(lines[near + index] ?? '') === line)
     ? 'with other white space'
     : 'in another form'
   return `oldText does not occur in ${path} exactly, but ${why} at line ${near + 1}:\n${truncate(found, maxShownChars)}`
 }
 
-function bare(line: string): string {
+/** The line without differences in white space. */
+function normalized(line: string): string {
   return line.trim().replaceAll(/\s+/g, ' ')
 }

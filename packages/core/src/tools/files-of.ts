@@ -1,17 +1,17 @@
 import { SandboxFiles } from '../files/files.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** The sandbox's files, whatever kind of sandbox it is. */
+/** The files of any kind of sandbox. */
 export function filesOf(sandbox: ToolSandbox): SandboxFiles {
   return sandbox.files ?? new SandboxFiles(sandbox)
 }
 
-/** A file's name in a text of several lines: one that could be taken for more than a name is quoted. */
+/** A file name for a text of several lines. A name with control characters is quoted: it could imitate other lines. */
 export function nameText(name: string): string {
   return /[\p{Cc}\u2028\u2029]/u.test(name) ? JSON.stringify(name) : name
 }
 
-/** For people and models: 12 bytes, 3.4 KiB, 5.6 MiB. */
+/** A size for people and models: 12 bytes, 3.4 KiB, 5.6 MiB. */
 export function sizeText(sizeBytes: number): string {
   if (sizeBytes < 1024) return `${sizeBytes} bytes`
   const inKiB = sizeBytes / 1024

@@ -2,13 +2,13 @@ import { z } from 'zod/v4'
 import type { MaxCost, UsageSummary } from '../wire.ts'
 import { defineTool, type Tool } from './define-tool.ts'
 import { costText } from './run-task.ts'
-import { money, nothing } from './schemas.ts'
+import { money, noInput } from './schemas.ts'
 
-/** What `get_usage` gives programs: the session's usage, and its cap where it has one. */
+/** Data of `get_usage`: the session's usage, and its cap if it has one. */
 export interface GetUsageData {
   usage: UsageSummary
   maxCost?: MaxCost
-  /** Cents left until the cap; never below 0. */
+  /** Cents until the cap is reached; never below 0. */
   remainingCents?: number
 }
 
@@ -18,14 +18,23 @@ const output: z.ZodType<GetUsageData> = z
     maxCost: money.optional(),
     remainingCents: z.number().optional(),
   })
-  .passthrough() as unknown as z.ZodType<GetUsageData> // loose on purpose: a newer server may tell more
+  .passthrough() as unknown as z.ZodType<GetUsageData> // unknown fields pass: a newer server may send more
 
-/** Reports what the session has cost, and what is left. */
+/**
+ * Reports the cost of the session, and how much is left until its cap.
+ *
+ * @example
+ * ```ts
+ * import { getUsage } from '@theazo/core/tools'
+ *
+ * const { text } = await getUsage.run({}, { sandbox: agent, account: { usage: theazo.usage, session } })
+ * ```
+ */
 export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = defineTool({
   name: 'get_usage',
   title: 'Get usage',
   description: "Report what this user's sandboxes have cost so far, and how much of the budget is left.",
-  input: nothing,
+  input: noInput,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
   async run(_input, { account, signal }) {
@@ -40,12 +49,12 @@ export const getUsage: Tool<'get_usage', Record<string, never>, GetUsageData> = 
   toText({ usage: { total, compute, models }, maxCost, remainingCents = 0 }) {
     const spent = `${costText(total)} (compute ${costText(compute.cost)}, models ${costText(models.cost)})`
     if (!maxCost) return `Spent: ${spent}. There is no cap.`
-    const cap = `${costText(maxCost)} ${maxCost.period === 'session' ? 'in all' : `a ${maxCost.period}`}`
+    const cap = `${costText(maxCost)} ${maxCost.period === 'session' ? 'in total' : `a ${maxCost.period}`}`
     return `Spent: ${spent}. The cap is ${cap}; ${costText({ amount: remainingCents, currency: 'usd' })} are left.`
   },
 })
 
-/** UTC days and months (contract, Sessions). */
+/** Periods are UTC days and months (contract, Sessions). */
 function periodStart(period: MaxCost['period'], sessionStart: string): string | Date {
   const now = new Date()
   if (period === 'session') return sessionStart

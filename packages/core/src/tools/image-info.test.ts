@@ -17,11 +17,11 @@ const animated = {
 }
 const bytes = (base64: string): Uint8Array => new Uint8Array(Buffer.from(base64, 'base64'))
 
-test.each(Object.entries(samples))('%s: the size is read, and the image is whole', (_kind, base64) => {
+test.each(Object.entries(samples))('%s: the size is read, and the image is complete', (_kind, base64) => {
   expect(imageInfo(bytes(base64))).toMatchObject({ width: 3, height: 2, isWhole: true, isAnimated: false })
 })
 
-test.each(Object.entries(samples))('%s: cut anywhere it is not whole, and nothing throws', (_kind, base64) => {
+test.each(Object.entries(samples))('%s: a cut file is not complete, and does not throw', (_kind, base64) => {
   const whole = bytes(base64)
   for (let length = 0; length < whole.length; length += 1) {
     expect([length, imageInfo(whole.subarray(0, length))?.isWhole ?? false]).toEqual([length, false])
@@ -32,7 +32,7 @@ test.each(Object.entries(animated))('%s: an animation is recognised', (_kind, ba
   expect(imageInfo(bytes(base64))).toMatchObject({ width: 3, height: 2, isWhole: true, isAnimated: true })
 })
 
-test('a PNG with a damaged chunk is not whole', () => {
+test('a PNG with a damaged chunk is not complete', () => {
   const png = bytes(samples.png)
   for (const at of [20, 45, png.length - 6]) {
     const damaged = png.slice()
@@ -41,7 +41,7 @@ test('a PNG with a damaged chunk is not whole', () => {
   }
 })
 
-test('an image without the data of any frame is not whole', () => {
+test('an image without any frame data is not complete', () => {
   const gif = Buffer.from('GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;', 'latin1')
   expect(imageInfo(gif)?.isWhole).toBe(false)
   const webp = Buffer.from('RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x02\0\0\x01\0\0', 'latin1')
@@ -55,7 +55,7 @@ test('an image without the data of any frame is not whole', () => {
   expect(imageInfo(empty)?.isWhole).toBe(false)
 })
 
-test('a PNG whose pixels do not unpack, or to another size, has not all pixels', async () => {
+test('a PNG does not have all pixels if its data does not unpack, or unpacks to a wrong size', async () => {
   const { deflateSync, crc32 } = await import('node:zlib')
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type), data])
@@ -87,7 +87,7 @@ test('a PNG whose pixels do not unpack, or to another size, has not all pixels',
   expect(await hasAllPixels(bytes(samples.png))).toBe(true)
 })
 
-test('bytes after the end do not matter, and a view into a larger buffer is read at its own place', () => {
+test('bytes after the end are ignored, and a view of a larger buffer is read from its own offset', () => {
   for (const base64 of Object.values(samples)) {
     const image = bytes(base64)
     const padded = new Uint8Array(image.length + 20)
@@ -104,6 +104,6 @@ test.each([
   '%PDF-1.7',
   '\x89PNG',
   'RIFF\0\0\0\0WAVE',
-])('anything else is no image: %j', (text) =>
+])('returns undefined for a file that is not an image: %j', (text) =>
   expect(imageInfo(new Uint8Array(Buffer.from(text, 'latin1')))).toBeUndefined(),
 )

@@ -1,18 +1,19 @@
-/** An image as its header describes it. */
+/** The properties of an image from its header. */
 export interface ImageInfo {
   mediaType: 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp'
   width: number
   height: number
   isAnimated: boolean
-  /** False if the file ends before the image does, or is damaged. */
+  /** False if the file is cut or damaged. */
   isWhole: boolean
 }
 
 type Header = Omit<ImageInfo, 'mediaType'>
 
 /**
- * Reads the header of a PNG, JPEG, GIF or WebP file and follows its structure to the end; undefined for anything else.
- * Pixels are not decoded.
+ * Reads the header of a PNG, JPEG, GIF or WebP file and checks its structure to the end. It does not decode pixels.
+ *
+ * @returns undefined for any other file.
  */
 export function imageInfo(bytes: Uint8Array): ImageInfo | undefined {
   const head = ascii(bytes, 0, 12)
@@ -50,7 +51,7 @@ function jpeg(bytes: Uint8Array): Header {
     if (bytes[at] !== 0xff) return damaged
     const marker = bytes[at + 1] ?? 0
     if (marker === 0xff) {
-      at += 1 // fill bytes may stand before a marker
+      at += 1 // fill bytes may precede a marker
       continue
     }
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
@@ -63,7 +64,7 @@ function jpeg(bytes: Uint8Array): Header {
   return header
 }
 
-/** The index behind a colour table that begins at `at`, if its flags say that there is one. */
+/** The index after the colour table at `at`, which is absent if the flags say so. */
 function afterColourTable(at: number, flags: number): number {
   return at + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0)
 }
@@ -97,7 +98,7 @@ function gif(bytes: Uint8Array): Header {
   return { ...header, isAnimated: images > 1, isWhole: false }
 }
 
-/** WebP (RFC 9649, section 2): the RIFF size says where the file ends, the first chunk what it holds. */
+/** WebP (RFC 9649, section 2): the RIFF header has the size of the file, the first chunk the format. */
 function webp(bytes: Uint8Array): Header {
   if (bytes.length < 30) return damaged
   const view = viewOf(bytes)
@@ -118,7 +119,7 @@ function webp(bytes: Uint8Array): Header {
   return damaged
 }
 
-/** True if the file is as long as its header says, and has the data of at least one image in it. */
+/** True if the file is as long as its header states, and contains the data of at least one image. */
 function hasFrame(bytes: Uint8Array, view: DataView): boolean {
   const end = 8 + view.getUint32(4, true)
   if (end > bytes.length) return false

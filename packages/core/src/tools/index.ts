@@ -1,5 +1,5 @@
 /**
- * The tool catalog: what a model may do with a sandbox, defined once for every framework.
+ * The tool catalog: the tools by which a model uses a sandbox, defined once for every framework.
  *
  * @module
  */

@@ -1,35 +1,35 @@
 /**
- * The life of agents, for a model that manages its own sandboxes: costs tokens and money, so they are offered on demand.
+ * Tools for a model that manages its own sandboxes. They cost tokens and money, and are therefore not selected by default.
  *
  * @module
  */
 import { z } from 'zod/v4'
-import { createIdleAgent } from '../pool/sandbox-maker.ts'
+import { createIdleAgent } from '../pool/sandbox-lifecycle.ts'
 import type { Agent as WireAgent, IdleTimeout } from '../wire.ts'
-import { defineTool, needed, type Tool, type ToolContext, type ToolHints } from './define-tool.ts'
-import { nothing } from './schemas.ts'
+import { defineTool, requireCapability, type Tool, type ToolContext, type ToolHints } from './define-tool.ts'
+import { noInput } from './schemas.ts'
 import { ToolInputError } from './tool-input-error.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** What these tools give programs of an agent. */
+/** Data of the tools that act on one agent. */
 export interface AgentData {
   agentId: string
   status: string
   name?: string
 }
 
-/** What `list_agents` gives programs. */
+/** Data of `list_agents`. */
 export interface ListAgentsData {
   agents: AgentData[]
   isTruncated: boolean
 }
 
-/** What the model gives `get_agent`, `pause_agent`, `resume_agent` and `terminate_agent`. */
+/** Input of `get_agent`, `pause_agent`, `resume_agent` and `terminate_agent`. */
 export interface AgentInput {
   agentId?: string | undefined
 }
 
-/** What the model gives `create_agent`. */
+/** Input of `create_agent`. */
 export interface CreateAgentInput {
   name?: string | undefined
   instructions?: string | undefined
@@ -38,9 +38,9 @@ export interface CreateAgentInput {
 type NoInput = Record<string, never>
 
 const maxAgents = 50
-/** Ids that an error names. */
+/** The cap on ids in an error message. */
 const maxNamed = 10
-/** A further sandbox that everybody forgets ends by itself. */
+/** Terminates an additional sandbox that nobody uses or terminates. */
 const idleTimeout: IdleTimeout = { seconds: 1800, action: 'terminate' }
 const readOnly: ToolHints = { readOnly: true, destructive: false, idempotent: true, openWorld: false }
 const changing: ToolHints = { readOnly: false, destructive: false, idempotent: false, openWorld: false }
@@ -56,23 +56,37 @@ const agentInput: z.ZodType<AgentInput> = z.object({
     .min(1)
     .max(128)
     .optional()
-    .describe('Which sandbox, by the id that create_agent or list_agents gave. Default: the current one.'),
+    .describe('The id of the sandbox, from create_agent or list_agents. Default: the current one.'),
 })
 
 const createInput: z.ZodType<CreateAgentInput> = z.object({
-  name: z.string().min(1).max(128).optional().describe('A name to find it by; an existing one gives that agent.'),
-  instructions: z.string().optional().describe('What its own model is told before every task.'),
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .describe('A name for the sandbox. If a sandbox has this name already, that one is returned.'),
+  instructions: z.string().optional().describe('Instructions for its own model, added before every task.'),
 })
 
 const agents: z.ZodType<ListAgentsData> = z
   .object({ agents: z.array(agent), isTruncated: z.boolean() })
   .passthrough() as z.ZodType<ListAgentsData>
 
-/** Reports the state of a sandbox. */
+/**
+ * Reports the status of a sandbox.
+ *
+ * @example
+ * ```ts
+ * import { getAgent } from '@theazo/core/tools'
+ *
+ * const { text } = await getAgent.run({}, { sandbox: agent })
+ * ```
+ */
 export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
   name: 'get_agent',
   title: 'Get agent',
-  description: 'Report the state of a sandbox: idle, running, paused, failed or terminated.',
+  description: 'Report the status of a sandbox: idle, running, paused, failed or terminated.',
   input: agentInput,
   output: agent,
   hints: readOnly,
@@ -83,11 +97,20 @@ export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
   toText: agentText,
 })
 
-/** Suspends a sandbox. */
+/**
+ * Pauses a sandbox.
+ *
+ * @example
+ * ```ts
+ * import { pauseAgent } from '@theazo/core/tools'
+ *
+ * const { text } = await pauseAgent.run({}, { sandbox: agent })
+ * ```
+ */
 export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool({
   name: 'pause_agent',
   title: 'Pause agent',
-  description: 'Suspend a sandbox: its files are kept, and it costs no compute until resume_agent.',
+  description: 'Pause a sandbox. Its files are retained, and it costs no compute until resume_agent.',
   input: agentInput,
   output: agent,
   hints: changing,
@@ -98,11 +121,20 @@ export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool
   toText: agentText,
 })
 
-/** Wakes a sandbox up. */
+/**
+ * Resumes a paused sandbox.
+ *
+ * @example
+ * ```ts
+ * import { resumeAgent } from '@theazo/core/tools'
+ *
+ * const { text } = await resumeAgent.run({}, { sandbox: agent })
+ * ```
+ */
 export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTool({
   name: 'resume_agent',
   title: 'Resume agent',
-  description: 'Wake up a sandbox after pause_agent.',
+  description: 'Resume a sandbox after pause_agent.',
   input: agentInput,
   output: agent,
   hints: changing,
@@ -113,11 +145,20 @@ export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTo
   toText: agentText,
 })
 
-/** Ends a sandbox for good. */
+/**
+ * Terminates a sandbox and deletes its files.
+ *
+ * @example
+ * ```ts
+ * import { terminateAgent } from '@theazo/core/tools'
+ *
+ * const { text } = await terminateAgent.run({}, { sandbox: agent })
+ * ```
+ */
 export const terminateAgent: Tool<'terminate_agent', AgentInput, AgentData> = defineTool({
   name: 'terminate_agent',
   title: 'Terminate agent',
-  description: 'End a sandbox for good; all its files are deleted. Do this only if the user asks for it.',
+  description: 'End a sandbox permanently and delete all its files. Do this only if the user asks for it.',
   input: agentInput,
   output: agent,
   hints: ending,
@@ -129,12 +170,22 @@ export const terminateAgent: Tool<'terminate_agent', AgentInput, AgentData> = de
   toText: agentText,
 })
 
-/** Makes a further sandbox. */
+/**
+ * Creates an additional sandbox in the session. It ends after 30 minutes without use.
+ *
+ * @example
+ * ```ts
+ * import { createAgent } from '@theazo/core/tools'
+ *
+ * const account = { usage: theazo.usage, session }
+ * const { text } = await createAgent.run({ name: 'build' }, { sandbox: agent, account })
+ * ```
+ */
 export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = defineTool({
   name: 'create_agent',
   title: 'Create agent',
   description:
-    'Make a further sandbox for this user. It costs money while it lives: end it with terminate_agent and its agentId.',
+    'Create another sandbox for this user. It costs money while it exists: end it with terminate_agent and its agentId.',
   input: createInput,
   output: agent,
   hints: changing,
@@ -146,12 +197,21 @@ export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = de
   toText: agentText,
 })
 
-/** Lists the sandboxes of the session. */
+/**
+ * Lists the sandboxes of the session.
+ *
+ * @example
+ * ```ts
+ * import { listAgents } from '@theazo/core/tools'
+ *
+ * const { text } = await listAgents.run({}, { sandbox: agent, account: { usage: theazo.usage, session } })
+ * ```
+ */
 export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTool({
   name: 'list_agents',
   title: 'List agents',
-  description: `List the sandboxes of this user, newest first, ${maxAgents} at most.`,
-  input: nothing,
+  description: `List the sandboxes of this user, newest first, at most ${maxAgents}.`,
+  input: noInput,
   output: agents,
   hints: readOnly,
   async run(_input, { account, signal }) {
@@ -165,7 +225,7 @@ export const listAgents: Tool<'list_agents', NoInput, ListAgentsData> = defineTo
   },
 })
 
-/** The sandbox that a call is about: the current one, or another one of the same session and of no other. */
+/** The sandbox that a call names: the current one, or another one of the same session. Other sessions are not reachable. */
 async function sandboxOf({ agentId }: AgentInput, { sandbox, account, signal }: ToolContext): Promise<ToolSandbox> {
   if (agentId === undefined || agentId === sandbox.id) return sandbox
   const { session } = await account()
@@ -182,8 +242,8 @@ function method<Name extends 'refresh' | 'pause' | 'resume' | 'terminate'>(
   name: Name,
   tool: string,
 ): NonNullable<ToolSandbox[Name]> {
-  const found: unknown = needed(sandbox[name], tool, 'an agent of the API')
-  return (found as (...args: unknown[]) => unknown).bind(sandbox) as NonNullable<ToolSandbox[Name]> // bind forgets which of the union it was
+  const found: unknown = requireCapability(sandbox[name], tool, 'an agent of the API')
+  return (found as (...args: unknown[]) => unknown).bind(sandbox) as NonNullable<ToolSandbox[Name]> // bind loses the type of the method
 }
 
 function dataOf({ id, status, name }: WireAgent): AgentData {

@@ -1,9 +1,9 @@
 const lineFeed = 0x0a
 
-/** The lines of a UTF-8 text, found in its bytes: no object a line, of which there may be millions. */
+/** Finds the lines of a UTF-8 text in its bytes. It creates no object per line: there may be millions. */
 export class LineIndex {
   readonly #bytes: Uint8Array
-  /** The last one may have no line end. */
+  /** The number of lines. The last one may have no line end. */
   readonly count: number
 
   constructor(bytes: Uint8Array) {
@@ -14,11 +14,11 @@ export class LineIndex {
   }
 
   /**
-   * Whole lines with their line ends, as many as fit: at least one, which may then be longer.
+   * Reads whole lines with their line ends, as many as fit. It reads at least one line, even if that is longer.
    *
    * @param startLine 1-based.
    * @param maxChars UTF-16 code units.
-   * @returns the text and the number of its last line; 0 for an empty text.
+   * @returns the text and the number of its last line, which is 0 for an empty text.
    */
   read(startLine: number, maxLines: number, maxChars: number): { text: string; endLine: number } {
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -28,7 +28,7 @@ export class LineIndex {
     for (let line = startLine; line < startLine + maxLines && at < this.#bytes.length; line += 1) {
       const feed = this.#bytes.indexOf(lineFeed, at)
       const end = feed === -1 ? this.#bytes.length : feed + 1
-      // A character takes at most three bytes a code unit.
+      // UTF-8 has at most three bytes per UTF-16 code unit.
       if (text !== '' && text.length + (end - at) / 3 > maxChars) break
       const next = decoder.decode(this.#bytes.subarray(at, end))
       if (text !== '' && text.length + next.length > maxChars) break

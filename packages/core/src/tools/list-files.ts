@@ -3,27 +3,32 @@ import { defineTool, type Tool } from './define-tool.ts'
 import { filesOf, nameText, sizeText } from './files-of.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `list_files`. */
+/** Input of `list_files`. */
 export interface ListFilesInput {
   path?: string | undefined
   recursive?: boolean | undefined
 }
 
-/** What `list_files` gives programs. */
+/** Data of `list_files`. */
 export interface ListFilesData {
   path: string
   entries: { name: string; type: string; sizeBytes: number; modifiedAt: string }[]
-  /** There are more than those listed. */
+  /** True if there are more entries than those listed. */
   isTruncated: boolean
 }
 
 const maxEntries = 500
-/** Characters of all names together: a name may have 4,000. */
+/** The cap on the characters of all names together: one name may have 4,000. */
 const maxChars = 30_000
 
 const input: z.ZodType<ListFilesInput> = z.object({
-  path: z.string().min(1).max(4096).optional().describe('Folder; relative ones are below /workspace, the default.'),
-  recursive: z.boolean().optional().describe('List folders within too. Default false.'),
+  path: z
+    .string()
+    .min(1)
+    .max(4096)
+    .optional()
+    .describe('Path of the folder. Relative paths start at /workspace, which is the default.'),
+  recursive: z.boolean().optional().describe('List nested folders too. Default false.'),
 })
 
 const output: z.ZodType<ListFilesData> = z
@@ -36,11 +41,20 @@ const output: z.ZodType<ListFilesData> = z
   })
   .passthrough()
 
-/** Lists a folder. */
+/**
+ * Lists a folder.
+ *
+ * @example
+ * ```ts
+ * import { listFiles } from '@theazo/core/tools'
+ *
+ * const { text } = await listFiles.run({ path: 'data', recursive: true }, { sandbox: agent })
+ * ```
+ */
 export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defineTool({
   name: 'list_files',
   title: 'List files',
-  description: `List files and folders of the sandbox with their sizes, ${maxEntries} at most.`,
+  description: `List files and folders of the sandbox with their sizes, at most ${maxEntries}.`,
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -63,7 +77,7 @@ export const listFiles: Tool<'list_files', ListFilesInput, ListFilesData> = defi
     })
     return [
       ...lines,
-      ...(isTruncated ? [`[only the first ${entries.length} are listed; list a folder within, or use run_code]`] : []),
+      ...(isTruncated ? [`[only the first ${entries.length} are listed; list a nested folder, or use run_code]`] : []),
     ].join('\n')
   },
 })

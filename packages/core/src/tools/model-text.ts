@@ -1,40 +1,58 @@
-/** UTF-16 code units of one text that a model reads, at most. */
+/** The cap on one text for a model, in UTF-16 code units. */
 const maxTextChars = 100_000
 
-/** UTF-16 code units of each stream of an exec that a model reads, at most. */
+/** The cap on each output stream of an exec in a text for a model, in UTF-16 code units. */
 export const maxStreamChars = 30_000
 
-/** Only white space, control characters and invisible format characters: providers refuse it as empty. */
+/** Matches a text of white space, control characters and invisible format characters, which providers refuse as empty. */
 const blank = /^[\s\p{Cc}\p{Cf}]*$/u
 
 /**
- * Makes any text fit for a model: well-formed Unicode, without NUL, never blank, never longer than its cap. Providers
- * and databases refuse a request that holds anything else, and then every later turn of the conversation too.
+ * Makes a text safe for models: well-formed Unicode, without NUL, not blank, and not longer than its cap. Providers and
+ * databases refuse a request with any other text, and then also every later request of the conversation.
  *
- * @param whenBlank stands in for a text without a visible character.
+ * @param whenBlank replaces a text without a visible character.
+ * @param maxChars UTF-16 code units of the result. Default 100,000.
+ * @example
+ * ```ts
+ * import { modelText } from '@theazo/core/tools'
+ *
+ * const { stdout } = await agent.exec('bash', 'ls')
+ * const text = modelText(stdout, '(no files)')
+ * ```
  */
 export function modelText(text: string, whenBlank = '(no output)', maxChars: number = maxTextChars): string {
   const clean = cleanText(text)
   return truncate(blank.test(clean) ? whenBlank : clean, maxChars)
 }
 
-/** True if the text has no visible character. */
+/**
+ * True if the text has no visible character.
+ *
+ * @example
+ * ```ts
+ * import { isBlank } from '@theazo/core/tools'
+ *
+ * const { stderr } = await agent.exec('bash', 'make')
+ * if (!isBlank(stderr)) console.warn(stderr)
+ * ```
+ */
 export function isBlank(text: string): boolean {
   return blank.test(text)
 }
 
-/** The text as well-formed Unicode without NUL: half a surrogate pair becomes U+FFFD, NUL the sign ␀. */
+/** The text as well-formed Unicode without NUL. Half of a surrogate pair becomes U+FFFD, NUL becomes ␀. */
 export function cleanText(text: string): string {
   const wellFormed = text.isWellFormed() ? text : text.toWellFormed()
   return wellFormed.includes('\0') ? wellFormed.replaceAll('\0', '\u2400') : wellFormed
 }
 
 /**
- * The same for every string of a JSON value. Answers the value itself if there is nothing to change: data may hold
- * megabytes of base64.
+ * Applies {@link cleanText} to every string of a JSON value. If nothing changes, it returns the value itself: data may
+ * contain megabytes of base64.
  */
 export function cleanData<Data>(data: Data): Data {
-  return cleaned(data) as Data // the same shape: only the content of strings differs
+  return cleaned(data) as Data // the same shape: only strings change
 }
 
 function cleaned(value: unknown): unknown {
@@ -53,9 +71,15 @@ function cleaned(value: unknown): unknown {
 }
 
 /**
- * Keeps the head and the tail of a text and says how much was cut: errors stand at the end, context at the start.
+ * Cuts the middle of a text and puts a note there. Errors are often at the end of an output, the context at its start.
  *
  * @param maxChars UTF-16 code units of the result, the note included.
+ * @example
+ * ```ts
+ * import { truncate } from '@theazo/core/tools'
+ *
+ * const log = truncate(await agent.files.readText('build.log'), 10_000)
+ * ```
  */
 export function truncate(text: string, maxChars: number): string {
   if (text.length <= maxChars) return text
@@ -67,12 +91,12 @@ export function truncate(text: string, maxChars: number): string {
   return `${text.slice(0, headEnd)}${note(tailStart - headEnd)}${text.slice(tailStart)}`
 }
 
-/** Moves an index off the middle of a surrogate pair, to its start. */
+/** Moves an index in the middle of a surrogate pair to the pair's start. */
 function pairStart(text: string, index: number): number {
   return isInPair(text, index) ? index - 1 : index
 }
 
-/** Moves an index off the middle of a surrogate pair, to its end. */
+/** Moves an index in the middle of a surrogate pair to the pair's end. */
 function pairEnd(text: string, index: number): number {
   return isInPair(text, index) ? index + 1 : index
 }

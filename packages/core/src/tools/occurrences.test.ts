@@ -15,11 +15,11 @@ test.each([
   expect(occurrences(text, part, isOverlapping, 10)).toEqual(places)
 })
 
-test('the search ends after so many', () => {
+test('the search ends after maxCount occurrences', () => {
   expect(occurrences('aaaa', 'a', true, 2)).toEqual([0, 1])
 })
 
-test('a text that repeats itself is searched in one pass', () => {
+test('a repetitive text is searched in one pass', () => {
   const text = '-'.repeat(2_000_000)
   expect(occurrences(text, `x${'-'.repeat(20_000)}`, true, 100)).toEqual([])
   expect(occurrences(text, '-'.repeat(20_000), true, 100)).toHaveLength(100)
@@ -35,7 +35,7 @@ test.each([
   expect(new LineIndex(new TextEncoder().encode(text)).count).toBe(count)
 })
 
-test('lines are read whole, as many as fit, at least one', () => {
+test('whole lines are read: as many as fit, at least one', () => {
   const lines = new LineIndex(new TextEncoder().encode('é1\n😀2\nthree\nfour'))
   expect(lines.read(1, 10, 100)).toEqual({ text: 'é1\n😀2\nthree\nfour', endLine: 4 })
   expect(lines.read(2, 2, 100)).toEqual({ text: '😀2\nthree\n', endLine: 3 })

@@ -1,9 +1,9 @@
 /**
- * Where a text occurs in another, in one pass (Knuth, Morris and Pratt): a text that repeats itself makes the platform's
- * own search try each place again.
+ * The indexes at which a text occurs in another one, found in one pass (Knuth, Morris and Pratt). For repetitive texts,
+ * the platform's own search takes quadratic time.
  *
- * @param isOverlapping true: an occurrence may begin within the one before.
- * @param maxCount the search ends after so many.
+ * @param isOverlapping true if an occurrence may start inside the previous one.
+ * @param maxCount the search ends after this number of occurrences.
  */
 export function occurrences(text: string, part: string, isOverlapping: boolean, maxCount: number): number[] {
   const places: number[] = []
@@ -21,7 +21,7 @@ export function occurrences(text: string, part: string, isOverlapping: boolean, 
   return places
 }
 
-/** For each prefix, the length of its longest proper prefix that is also its end. */
+/** For each prefix, the length of its longest proper prefix that is also its suffix. */
 function bordersOf(part: string): Int32Array {
   const borders = new Int32Array(part.length)
   let length = 0

@@ -1,6 +1,6 @@
-/** Samples of a pixel by colour type (PNG, section 11.2.2). */
+/** Samples per pixel, by colour type (PNG, section 11.2.2). */
 const samples: Record<number, number> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
-/** Where the seven passes of an interlaced image begin, and their steps (PNG, section 8.2). */
+/** The start (x, y) and the steps (x, y) of the seven passes of an interlaced image (PNG, section 8.2). */
 const passes: readonly (readonly [number, number, number, number])[] = [
   [0, 0, 8, 8],
   [4, 0, 8, 8],
@@ -10,14 +10,14 @@ const passes: readonly (readonly [number, number, number, number])[] = [
   [1, 0, 2, 2],
   [0, 1, 1, 2],
 ]
-/** More pixels than this are taken on trust: to unpack them would take seconds. */
+/** Larger images are not checked: to unpack them would take seconds. */
 const maxCheckedBytes = 128 * 1024 * 1024
 
 /**
- * True if the pixels of a PNG unpack to exactly as many bytes as its header says. Programs that write PNG by hand make
- * files whose every chunk is valid, and which no provider can decode.
+ * True if the pixels of a PNG unpack to exactly the number of bytes that follows from its header. Code that writes PNG
+ * itself may create files that no provider can decode although every chunk is valid.
  *
- * @param bytes of a PNG whose chunks are whole.
+ * @param bytes a PNG whose chunks are complete.
  */
 export async function hasAllPixels(bytes: Uint8Array): Promise<boolean> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -36,8 +36,8 @@ export async function hasAllPixels(bytes: Uint8Array): Promise<boolean> {
   let sizeBytes = 0
   try {
     const unpacked = packed.stream().pipeThrough(new DecompressionStream('deflate')).getReader()
-    for (let piece; !(piece = await unpacked.read()).done;) {
-      sizeBytes += piece.value.length
+    for (let chunk; !(chunk = await unpacked.read()).done;) {
+      sizeBytes += chunk.value.length
       if (sizeBytes > wanted) {
         await unpacked.cancel()
         return false
@@ -49,7 +49,7 @@ export async function hasAllPixels(bytes: Uint8Array): Promise<boolean> {
   return sizeBytes === wanted
 }
 
-/** Each row has a byte before it that names its filter. */
+/** A byte for the filter precedes each row. */
 function rowsBytes(width: number, height: number, bitsPerPixel: number): number {
   return width === 0 ? 0 : height * (1 + Math.ceil((width * bitsPerPixel) / 8))
 }

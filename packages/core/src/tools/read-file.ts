@@ -9,21 +9,22 @@ import { hiddenImagesText, imageOf, isShown, type ToolImages } from './tool-imag
 import { ToolInputError } from './tool-input-error.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `read_file`. */
+/** Input of `read_file`. */
 export interface ReadFileInput {
   path: string
   startLine?: number | undefined
   lineCount?: number | undefined
 }
 
-/** What `read_file` gives programs. */
+/** Data of `read_file`. */
 export interface ReadFileData extends ToolImages {
   path: string
   sizeBytes: number
-  /** The lines that were asked for, with their line ends; absent for an image and for binary content. */
+  /** The requested lines with their line ends; absent for an image and for binary content. */
   text?: string
-  /** 1-based, of `text`. */
+  /** The first line of `text`, 1-based. */
   startLine?: number
+  /** The last line of `text`. */
   endLine?: number
   totalLines?: number
 }
@@ -57,13 +58,22 @@ const output: z.ZodType<ReadFileData> = z
   })
   .passthrough() as z.ZodType<ReadFileData> // zod types an optional key as `| undefined`
 
-/** Reads a text file by lines, or shows an image. */
+/**
+ * Reads lines of a text file, or an image.
+ *
+ * @example
+ * ```ts
+ * import { readFile } from '@theazo/core/tools'
+ *
+ * const { text } = await readFile.run({ path: 'build.log', startLine: 1, lineCount: 100 }, { sandbox: agent })
+ * ```
+ */
 export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTool({
   name: 'read_file',
   title: 'Read file',
   description:
     'Read a text file of the sandbox by lines, or look at an image (PNG, JPEG, GIF, WebP). ' +
-    'A long file is given in parts: go on with startLine.',
+    'A long file is returned in parts: continue with startLine.',
   input,
   output,
   hints: { readOnly: true, destructive: false, idempotent: true, openWorld: false },
@@ -92,16 +102,16 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
     const image = images?.[0]
     if (image) return `${path}: an image of ${image.width}×${image.height} pixels (${sizeText(sizeBytes)}).`
     if (hiddenImages.length > 0) return hiddenImagesText(hiddenImages)
-    if (text === undefined) return `${path} is not text (${sizeText(sizeBytes)}). Use run_code to look into it.`
+    if (text === undefined) return `${path} is not text (${sizeText(sizeBytes)}). Use run_code to inspect it.`
     if (totalLines === 0) return `${path} is empty.`
     if (isBlank(text)) return `${path} has only white space in lines ${startLine} to ${endLine} of ${totalLines}.`
     if (startLine === 1 && endLine === totalLines) return text
-    const more = endLine === totalLines ? '' : ` Go on with startLine ${(endLine ?? 0) + 1}.`
+    const more = endLine === totalLines ? '' : ` Continue with startLine ${(endLine ?? 0) + 1}.`
     return `${text.replace(/\n$/, '')}\n[lines ${startLine} to ${endLine} of ${totalLines}.${more}]`
   },
 })
 
-/** A NUL near the start, as git decides it; or the signature of an image, whose bytes are no UTF-8. */
+/** True for a NUL near the start, as git decides, or the first byte of an image, which is not valid UTF-8. */
 function isBinary(bytes: Uint8Array): boolean {
   const head = bytes.subarray(0, 8192)
   return head.includes(0) || head[0] === 0xff || head[0] === 0x89

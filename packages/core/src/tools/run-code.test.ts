@@ -4,7 +4,7 @@ import type { ExecResult } from '../wire.ts'
 import { runCode } from './run-code.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** The interface that a tool works on, answering with this. What real sandboxes do is tested where packages meet. */
+/** A sandbox with this exec. The tests across packages use real sandboxes. */
 function sandboxThat(exec: ToolSandbox['exec']): ToolSandbox {
   return { id: 'agt_1', exec }
 }
@@ -13,15 +13,15 @@ const plain: ExecResult = { stdout: '', stderr: '', exitCode: 0, durationMs: 1 }
 const run = (result: Partial<ExecResult>) =>
   runCode.run({ language: 'bash', code: '' }, { sandbox: sandboxThat(async () => ({ ...plain, ...result })) })
 
-test('a wrong input is a result that names the field, and nothing runs', async () => {
+test('an invalid input is a result that names the field, and nothing runs', async () => {
   const sandbox = sandboxThat(() => expect.fail('it ran'))
-  const input = { language: 'cobol', code: '1' } as never // as an untyped caller may send it
+  const input = { language: 'cobol', code: '1' } as never // an untyped caller may send this
   const result = await runCode.run(input, { sandbox })
   expect(result).toMatchObject({ isError: true, error: { code: 'tool_input' } })
   expect(result.text).toContain('language must be')
 })
 
-test('a message about another sandbox comes once, with the text and with the data', async () => {
+test('a notice about a lost sandbox appears once, in the text and in the data', async () => {
   const notices = ['Files are lost.']
   const sandbox: ToolSandbox = { ...sandboxThat(async () => plain), takeNotice: () => notices.pop() }
   const call = { language: 'bash', code: '' } as const
@@ -31,7 +31,7 @@ test('a message about another sandbox comes once, with the text and with the dat
   expect((await runCode.run(call, { sandbox })).text).toBe('(no output)')
 })
 
-test('plain output is the text as it is', async () => {
+test('the text of plain output is the output itself', async () => {
   expect(await run({ stdout: '4\n' })).toEqual({
     isError: false,
     text: '4',
@@ -48,11 +48,11 @@ test('a failing program is a result that shows stderr and the exit code', async 
 })
 
 test.each([{}, { stdout: '\n' }, { stdout: ' \t', stderr: '\n' }, { stdout: '\u200b' }])(
-  'a result without a visible character says so: %j',
+  'the text of a result without a visible character is "(no output)": %j',
   async (result) => expect((await run(result)).text).toBe('(no output)'),
 )
 
-test('an incomplete stream is said', async () => {
+test('the text reports an incomplete stream', async () => {
   expect((await run({ stdout: 'x', stdoutTruncated: true })).text).toContain('not complete')
 })
 
@@ -63,7 +63,7 @@ test('text and data are well-formed Unicode without NUL', async () => {
   expect(result.text).toBe('a␀b\ufffd\n[files made or changed: /workspace/\ufffd (1 bytes)]')
 })
 
-test('long output is cut to its head and tail at 30,000 characters a stream', async () => {
+test('each long stream is cut in the middle, to 30,000 characters', async () => {
   const result = await run({ stdout: `head${'x'.repeat(200_000)}tail` })
   if (result.isError) expect.fail(result.text)
   const { stdout, stdoutTruncated } = result.data
@@ -73,20 +73,20 @@ test('long output is cut to its head and tail at 30,000 characters a stream', as
   expect(result.text.startsWith(stdout)).toBe(true)
 })
 
-test('a time the model asks for becomes the deadline, clamped to the server limit', async () => {
-  const asked: unknown[] = []
+test('the timeout of the model becomes the deadline of the exec, up to the limit of the server', async () => {
+  const timeouts: unknown[] = []
   const sandbox = sandboxThat(async (_lang, _code, options) => {
-    asked.push(options?.timeoutMs)
+    timeouts.push(options?.timeoutMs)
     return plain
   })
   for (const timeoutSeconds of [undefined, 5, 120, 100_000, -3]) {
     await runCode.run({ language: 'bash', code: '', timeoutSeconds }, { sandbox })
   }
-  // Without one the client's default stands: the server's 120 s and a margin for its answer.
-  expect(asked).toEqual([undefined, 5000, undefined, undefined, undefined])
+  // Undefined means the client's default: the server's 120 s and a margin for its response.
+  expect(timeouts).toEqual([undefined, 5000, undefined, undefined, undefined])
 })
 
-test('a fault of the API is a result that says what to do', async () => {
+test('an error of the API is a result with advice', async () => {
   const error = new SessionLimitExceededError('maxCost of 500 cents is reached.', {
     code: 'session_limit_exceeded',
     status: 402,
@@ -99,13 +99,13 @@ test('a fault of the API is a result that says what to do', async () => {
   expect(result.text).toMatch(/maxCost of 500 cents is reached.*Stop using this tool/s)
 })
 
-test('the sandbox is asked for at the call, and a failure to get it is a result too', async () => {
+test('a sandbox function runs at the call, and its error of the API is a result too', async () => {
   const error = new TimeoutError('no answer', { code: 'client_timeout' })
   const result = await runCode.run({ language: 'bash', code: '' }, { sandbox: () => Promise.reject(error) })
   expect(result).toMatchObject({ isError: true, error })
 })
 
-test('an abort and a fault of our own are thrown, and not shown to the model', async () => {
+test('an abort and a programming error are thrown, and not shown to the model', async () => {
   const bug = new RangeError('a bug')
   const call = { language: 'bash', code: '' } as const
   await expect(runCode.run(call, { sandbox: sandboxThat(() => Promise.reject(bug)) })).rejects.toBe(bug)

@@ -6,7 +6,7 @@ import { isBlank, maxStreamChars, truncate } from './model-text.ts'
 import { hiddenImages, images } from './schemas.ts'
 import { hiddenImagesText, imagesAmong, type ToolImages } from './tool-images.ts'
 
-/** What the model gives `run_code`. */
+/** Input of `run_code`. */
 export interface RunCodeInput {
   language: Language
   code: string
@@ -14,16 +14,16 @@ export interface RunCodeInput {
 }
 
 /**
- * What `run_code` gives programs: where it ran and the exec result, each stream cut to its head and tail at 30,000
- * characters: it travels on into prompts, traces, checkpoints and user interfaces. `Agent.exec` gives all of it.
+ * Data of `run_code`: the agent's id and the result of the exec. Each output stream is cut to 30,000 characters, because
+ * the data goes into prompts, traces, checkpoints and user interfaces. `Agent.exec` returns the whole output.
  */
 export interface RunCodeData extends ExecResult, ToolImages {
   agentId: string
 }
 
-/** The server stops an exec after this many seconds, whatever the model asks for. */
+/** The server kills the code of an exec after this time at the latest. */
 const maxTimeoutSeconds = 120
-/** Files that are named to the model. */
+/** The cap on files in the text for the model. */
 const maxListed = 20
 
 const input: z.ZodType<RunCodeInput> = z.object({
@@ -38,7 +38,7 @@ const input: z.ZodType<RunCodeInput> = z.object({
     .describe(`Seconds until the code is killed, 1 to ${maxTimeoutSeconds}. Default ${maxTimeoutSeconds}.`),
 })
 
-/** Open to fields that a newer server adds: a client that validates would else lose the whole result. */
+/** Unknown fields pass: otherwise a client that validates would lose the whole result of a newer server. */
 const output: z.ZodType<RunCodeData> = z
   .object({
     agentId: z.string(),
@@ -57,13 +57,23 @@ const output: z.ZodType<RunCodeData> = z
   })
   .passthrough() as z.ZodType<RunCodeData> // zod types an optional key as `| undefined`; ExecResult has none
 
-/** Runs Python, TypeScript or Bash in the sandbox. */
+/**
+ * Runs Python, TypeScript or Bash in the sandbox.
+ *
+ * @example
+ * ```ts
+ * import { runCode } from '@theazo/core/tools'
+ *
+ * const result = await runCode.run({ language: 'python', code: 'print(2 + 2)' }, { sandbox: agent })
+ * if (!result.isError) console.log(result.data.exitCode, result.text)
+ * ```
+ */
 export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   name: 'run_code',
   title: 'Run code',
   description:
     'Run Python, TypeScript or Bash in an isolated Linux sandbox and get its output and exit code. ' +
-    'The working directory is /workspace: files there last from call to call, variables and running processes do not. ' +
+    'The working directory is /workspace: files there persist between calls, variables and running processes do not. ' +
     'To keep a server running, start it in its own session from Bash: setsid COMMAND > FILE 2>&1 &. ' +
     'There is no network. If HTTPS_PROXY is set, a few hosts are reachable through it. TypeScript runs on Node.js and may import node built-ins and use top-level await. ' +
     'An image that the code saves in /workspace as a PNG, JPEG, GIF or WebP file is shown to you.',

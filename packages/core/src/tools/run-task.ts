@@ -1,17 +1,17 @@
 import { z } from 'zod/v4'
 import { TimeoutError } from '../errors.ts'
 import type { Money } from '../wire.ts'
-import { defineTool, needed, type Tool } from './define-tool.ts'
+import { defineTool, requireCapability, type Tool } from './define-tool.ts'
 import { money } from './schemas.ts'
 import { truncate } from './model-text.ts'
 
-/** What the model gives `run_task`. */
+/** Input of `run_task`. */
 export interface RunTaskInput {
   task: string
   timeoutSeconds?: number | undefined
 }
 
-/** What `run_task` gives programs. */
+/** Data of `run_task`. */
 export interface RunTaskData {
   agentId: string
   taskId: string
@@ -23,11 +23,11 @@ const maxTimeoutSeconds = 3600
 const defaultTimeoutSeconds = 600
 const maxChars = 30_000
 
-/** Of `run_task` and `start_task`. */
+/** The schema of the prompt, for `run_task` and `start_task`. */
 export const taskPrompt: z.ZodType<string> = z
   .string()
   .min(1)
-  .describe('What to do and what to answer. The agent knows nothing of this conversation: say all it needs.')
+  .describe('What to do and what to answer. The agent does not know this conversation: include everything it needs.')
 
 const input: z.ZodType<RunTaskInput> = z.object({
   task: taskPrompt,
@@ -44,30 +44,42 @@ const output: z.ZodType<RunTaskData> = z
   .object({ agentId: z.string(), taskId: z.string(), output: z.string(), cost: money.optional() })
   .passthrough() as z.ZodType<RunTaskData> // zod types an optional key as `| undefined`
 
-/** Gives the agent's own model loop a task and waits for the answer. */
+/**
+ * Starts a task in the agent's own model loop and waits for the answer.
+ *
+ * @example
+ * ```ts
+ * import { runTask } from '@theazo/core/tools'
+ *
+ * const { text } = await runTask.run({ task: 'Summarise report.csv', timeoutSeconds: 300 }, { sandbox: agent })
+ * ```
+ */
 export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   name: 'run_task',
   title: 'Run task',
   description:
     'Give a task to an autonomous agent that works in the sandbox with tools of its own, and wait for its answer. ' +
-    'For long, self-contained work; for a single program run_code is quicker and cheaper.',
+    'For long, self-contained work. For a single program, run_code is faster and cheaper.',
   input,
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   async run({ task, timeoutSeconds: seconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
-    const start = needed(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
+    const start = requireCapability(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
     const message = `The task did not end within ${seconds} s and was cancelled.`
-    const late = new AbortController()
-    const timer = setTimeout(() => late.abort(new TimeoutError(message, { code: 'client_timeout' })), seconds * 1000)
+    const deadline = new AbortController()
+    const timer = setTimeout(
+      () => deadline.abort(new TimeoutError(message, { code: 'client_timeout' })),
+      seconds * 1000,
+    )
     try {
-      // An abort of the run cancels the task, so a task that is late does not go on unseen.
-      await using run = await start(task, { signal: AbortSignal.any([late.signal, ...(signal ? [signal] : [])]) })
+      // An abort of the run cancels the task, so that it does not continue unseen after the deadline.
+      await using run = await start(task, { signal: AbortSignal.any([deadline.signal, ...(signal ? [signal] : [])]) })
       if (report) {
         await run.forward({
           onThinking: ({ text }) => report({ message: `${text}\n` }),
           onToolCall: ({ tool }) => report({ message: `calls ${tool}\n` }),
           onOutputDelta: ({ text }) => report({ message: text }),
-          onError: () => {}, // `result` throws it
+          onError: () => {}, // run.result() throws the error
         })
       }
       const { taskId, output, cost } = await run.result()
@@ -79,7 +91,7 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   toText: ({ output, cost }) => (cost ? `${output}\n[cost: ${costText(cost)}]` : output),
 })
 
-/** $0.12 */
+/** An amount in dollars: $0.12 */
 export function costText({ amount }: Money): string {
   return `$${(amount / 100).toFixed(2)}`
 }

@@ -1,6 +1,6 @@
 /**
- * Shapes that several tools share. Objects are open to fields that a newer server adds: a client that validates would
- * else lose the whole result.
+ * Schemas that several tools share. Unknown fields pass: otherwise a client that validates would lose the whole result of a
+ * newer server.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { z } from 'zod/v4'
 import type { Money } from '../wire.ts'
 import type { HiddenImage, ToolImage } from './tool-images.ts'
 
-/** Of a result that shows images. */
+/** The images in the data of a tool. */
 export const images: z.ZodType<ToolImage[] | undefined> = z
   .array(
     z.looseObject({
@@ -21,20 +21,20 @@ export const images: z.ZodType<ToolImage[] | undefined> = z
   )
   .optional()
 
-/** Of a result that names images which it does not show. */
+/** The images that the data of a tool only names. */
 export const hiddenImages: z.ZodType<HiddenImage[] | undefined> = z
   .array(z.looseObject({ path: z.string(), reason: z.string() }))
   .optional()
 
 export const money: z.ZodType<Money> = z
   .object({ amount: z.number(), currency: z.string() })
-  .passthrough() as unknown as z.ZodType<Money> // any currency passes: the output schema must never fail a result
+  .passthrough() as unknown as z.ZodType<Money> // any currency passes: an output schema must never fail a result
 
 export const path: z.ZodType<string> = z
   .string()
   .min(1)
   .max(4096)
-  .describe('Path of the file; relative ones are below /workspace.')
+  .describe('Path of the file. Relative paths start at /workspace.')
 
-/** A tool without input. */
-export const nothing: z.ZodType<Record<string, never>> = z.object({}) as z.ZodType<Record<string, never>> // zod's own type has unknown values
+/** The input of a tool that has no fields. */
+export const noInput: z.ZodType<Record<string, never>> = z.object({}) as z.ZodType<Record<string, never>> // zod's own type has unknown values

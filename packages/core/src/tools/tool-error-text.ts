@@ -4,7 +4,7 @@ import { ToolInputError } from './tool-input-error.ts'
 
 const maxErrorChars = 8000
 
-/** Says what happened and what to do about it; a model reads this and acts on it. */
+/** The text of an error for a model: what happened, and advice on what to do. */
 export function toolErrorText(error: TheazoError, tool: string): string {
   const isInput = ToolInputError.isInstance(error)
   const text = isInput
@@ -15,12 +15,12 @@ export function toolErrorText(error: TheazoError, tool: string): string {
   return output === '' ? shown : modelText(`${output}\n${shown}`)
 }
 
-/** A client's deadline names its HTTP request, of which a model knows nothing. */
+/** The message of a client timeout names an HTTP request, which a model does not know. */
 function messageOf({ code, message }: TheazoError, tool: string): string {
   return tool === 'run_code' && code === 'client_timeout' ? 'no answer came in time.' : message
 }
 
-/** Output of an exec until something else ended it (contract, exec). */
+/** The output of an exec before an error ended it (contract, exec). */
 function outputOf({ details = {} }: TheazoError): string {
   const streams = [details['stdout'], details['stderr']].map((text) => {
     return typeof text === 'string' && !isBlank(text) ? truncate(text, maxStreamChars).replace(/\n$/, '') : ''
@@ -45,8 +45,8 @@ const tooLong = 'The code ran too long and was killed; files it wrote are kept. 
 
 const adviceByCode: Record<string, string> = {
   session_limit_exceeded: 'A limit set by the owner is reached. Stop using this tool and tell the user.',
-  unauthorized: 'The API key is wrong: only the owner can mend this. Stop using this tool and tell the user.',
-  forbidden: 'The API key lacks the permission: only the owner can mend this. Stop using this tool and tell the user.',
+  unauthorized: 'The API key is wrong: only the owner can fix this. Stop using this tool and tell the user.',
+  forbidden: 'The API key lacks the permission: only the owner can fix this. Stop using this tool and tell the user.',
   not_found: 'The sandbox is gone with its files. Tell the user.',
   not_supported: 'Stop using this tool; do the work another way.',
   file_too_large: 'Read a part of it with run_code.',

@@ -6,7 +6,7 @@ import { type ImageInfo, imageInfo } from './image-info.ts'
 import { hasAllPixels } from './png-pixels.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** An image in a result, for the model to look at. */
+/** An image for the model in the result of a tool. */
 export interface ToolImage {
   path: string
   mediaType: string
@@ -16,42 +16,54 @@ export interface ToolImage {
   height: number
 }
 
-/** An image that a result names but does not show. */
+/** An image that a result names but does not contain. */
 export interface HiddenImage {
   path: string
+  /** Why the image is not shown, for the model. */
   reason: string
 }
 
-/** How a tool puts images into its data. */
+/** The images in the data of a tool. */
 export interface ToolImages {
   images?: ToolImage[]
   hiddenImages?: HiddenImage[]
 }
 
-/** Bytes of one image: as base64 it stays below the 5 MB that Anthropic takes; OpenAI and Gemini take more. */
+/** The cap on one image. As base64 it stays below the 5 MB that Anthropic accepts; OpenAI and Gemini accept more. */
 const maxImageBytes = 3 * 1024 * 1024
-/** Pixels of a side: Anthropic and Bedrock refuse a larger image. */
+/** The cap on width and height: Anthropic and Bedrock refuse a larger image. */
 const maxSidePixels = 8000
-/** Images that one call shows, and their bytes in all. */
+/** The cap on the images of one result. */
 const maxImages = 4
+/** The cap on the bytes of all images of one result. */
 const maxImagesBytes = 4 * 1024 * 1024
 
-/** Files that a person calls an image; only the first four kinds can be shown. */
+/** Names of image files. Only the first four formats can be shown. */
 const imageName = /\.(png|jpe?g|gif|webp|bmp|tiff?|avif|heic|ico)$/i
-/** The reason of an adapter that cannot tell whether a model takes images. */
+/** The reason for {@link HiddenImage} if an adapter does not know whether the model accepts images. */
 export const unknownModel = 'this model is not known to take images from tools'
-/** Images that a result names as not shown. */
+/** The cap on named images that are not shown. */
 const maxHidden = 20
 
-/** The data of a result without its images: an adapter gives them apart, and data goes into traces and checkpoints. */
+/**
+ * The data of a result without its images. Adapters pass images separately, because data goes into traces and checkpoints.
+ *
+ * @example
+ * ```ts
+ * import { readFile, withoutImages } from '@theazo/core/tools'
+ *
+ * const result = await readFile.run({ path: 'plot.png' }, { sandbox: agent })
+ * if (!result.isError) console.log(JSON.stringify(withoutImages(result.data)), result.images.length)
+ * ```
+ */
 export function withoutImages<Data extends object>(data: Data): Omit<Data, 'images'> {
   const { images: _images, ...rest } = data as Data & ToolImages
   return rest
 }
 
 /**
- * Decides by its bytes whether a file can be shown to a model. A provider that is sent anything but a whole image of a
- * kind and size that it takes refuses the call, and every later call of the conversation.
+ * Decides from its bytes whether a file can be shown to a model. If an image is damaged, too large, or of a format that the
+ * provider does not accept, the provider refuses the request and every later request of the conversation.
  */
 export async function imageOf(
   path: string,
@@ -87,7 +99,7 @@ export function isShown(image: ToolImage | HiddenImage): image is ToolImage {
   return 'base64' in image
 }
 
-/** The images among files that code made, as far as one result may carry them; the others with the reason. */
+/** The images among the files that code created, up to the caps of one result. The others are named with the reason. */
 export async function imagesAmong(
   sandbox: ToolSandbox,
   files: readonly ExecFile[],
@@ -118,7 +130,16 @@ export async function imagesAmong(
   return { ...(images.length > 0 && { images }), ...(hidden.length > 0 && { hiddenImages: hidden }) }
 }
 
-/** Text that names the images a model does not see. */
+/**
+ * A text for the model that names the images it does not see.
+ *
+ * @example
+ * ```ts
+ * import { hiddenImagesText } from '@theazo/core/tools'
+ *
+ * const text = hiddenImagesText([{ path: 'plot.png', reason: 'images are switched off here' }])
+ * ```
+ */
 export function hiddenImagesText(hidden: readonly HiddenImage[]): string {
   return hidden.map(({ path, reason }) => `[image not shown: ${path}: ${reason}]`).join('\n')
 }
@@ -132,7 +153,7 @@ async function read(
   try {
     return await imageOf(path, await filesOf(sandbox).read(path, { signal, maxBytes }), undefined)
   } catch (error) {
-    // Another call may have removed it. The code's own result must not be lost with an image.
+    // Another call may have removed the file. That must not fail the result of the code itself.
     if (signal?.aborted || !TheazoError.isInstance(error)) throw error
     return { path, reason: `it could not be read (${error.code})` }
   }

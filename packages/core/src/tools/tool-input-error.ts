@@ -1,6 +1,6 @@
 import { TheazoError } from '../errors.ts'
 
-/** A model used a tool wrongly; the message says how to use it. */
+/** The input of a tool is invalid. The message tells the model how to correct it. */
 export class ToolInputError extends TheazoError {
   static override readonly className = 'ToolInputError'
   declare readonly name: 'ToolInputError'

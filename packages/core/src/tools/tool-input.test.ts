@@ -45,7 +45,7 @@ test.each([
 })
 
 test.each([['thirty'], [{}], [[30]], [true], ['30s'], ['0x10']])(
-  'timeoutSeconds %j has no clear meaning: the error names the field and what is taken',
+  'timeoutSeconds %j has no clear meaning: the error names the field and its valid values',
   (timeoutSeconds) => {
     expect(faultOf(() => parseToolInput(runCode, { ...code, timeoutSeconds }))).toMatch(
       /^run_code did not run\. timeoutSeconds must be a whole number from 1 to 120, not .+\.$/,
@@ -74,7 +74,7 @@ test.each([
   expect(parseToolInput(listFiles, { recursive }).recursive).toBe(meant)
 })
 
-test('names in another spelling, numbers as text and the whole input as JSON text are read', () => {
+test('names in another spelling, numbers for text and the whole input as JSON text are accepted', () => {
   const edit = { path: 'a', old_text: 'x', NewText: 'y', 'replace-all': 'yes' }
   expect(parseToolInput(editFile, edit)).toEqual({ path: 'a', oldText: 'x', newText: 'y', replaceAll: true })
   expect(parseToolInput(writeFile, { path: 1, content: 2 })).toEqual({ path: '1', content: '2' })
@@ -89,7 +89,7 @@ test('names in another spelling, numbers as text and the whole input as JSON tex
   expect(parseToolInput(readFile, { path: 'a', startLine: '5', unknown: 1 })).toEqual({ path: 'a', startLine: 5 })
 })
 
-test('a field by its own name wins over another spelling of it', () => {
+test('the exact name of a field takes precedence over another spelling', () => {
   expect(parseToolInput(readFile, { start_line: 9, startLine: 2, path: 'a' }).startLine).toBe(2)
 })
 
@@ -105,32 +105,32 @@ test.each([
   ],
   [runCode, {}, "language is missing: 'python' or 'typescript' or 'bash'."],
   [writeFile, { where: 'a', content: 'b' }, 'path is missing: text of at least 1'],
-  [writeFile, { where: 'a', content: 'b' }, 'Not a field of it: "where".'],
+  [writeFile, { where: 'a', content: 'b' }, 'Unknown fields: "where".'],
   [writeFile, { path: 'a', content: { b: 1 } }, 'content must be text, not an object.'],
   [runTask, [], 'must be a JSON object, not a list.'],
   [runTask, 'do it', 'must be a JSON object, not "do it".'],
   [runTask, 7, 'must be a JSON object, not 7.'],
-])('%o: the input %j is refused by name', (tool, input, message) => {
+])('%o: the error for the input %j names the field', (tool, input, message) => {
   expect(faultOf(() => parseToolInput(tool as AnyTool, input))).toContain(message)
 })
 
-test('an error shows no more than the start of a value', () => {
+test('an error shows only the start of a long value', () => {
   const fault = faultOf(() => parseToolInput(runCode, { language: '😀'.repeat(1_000_000), code: '' }))
   expect([fault.length < 300, fault.isWellFormed()]).toEqual([true, true])
 })
 
-test('a value that JSON does not have is refused by name', () => {
+test('the error for a value that JSON cannot represent names the field', () => {
   for (const timeoutSeconds of [30n, Symbol('x'), () => 1]) {
     expect(faultOf(() => parseToolInput(runCode, { ...code, timeoutSeconds }))).toContain('timeoutSeconds must be')
   }
 })
 
-test('a name of the prototype is not a field', () => {
+test('a property of the prototype is not a field', () => {
   expect(faultOf(() => parseToolInput(runCode, { language: 'constructor', code: '' }))).toContain('"constructor"')
   expect(parseToolInput(listFiles, { constructor: 1, __proto__: { path: 'x' } })).toEqual({})
 })
 
-test('the strict schema requires every property, and lets optional ones be null', () => {
+test('the strict schema requires every property, and allows null for optional ones', () => {
   const properties = { language: expect.anything(), code: expect.anything() }
   expect(inputSchemaOf(runCode)).toMatchObject({ required: ['language', 'code'], additionalProperties: false })
   expect(inputSchemaOf(runCode, { isStrict: true })).toEqual({

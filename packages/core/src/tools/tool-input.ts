@@ -1,5 +1,5 @@
 /**
- * A tool's input: the JSON Schema that a model is shown, and the one place where what a model sent is checked.
+ * The input of a tool: its JSON Schema for the model, and the check of the input that the model sent.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { z } from 'zod/v4'
 import { cleanText } from './model-text.ts'
 import { ToolInputError } from './tool-input-error.ts'
 
-/** One property of an input: the few JSON types that every provider takes. */
+/** One property of an input. It has only JSON types that every provider accepts. */
 interface InputProperty {
   type: 'string' | 'integer' | 'boolean'
   description?: string
@@ -18,7 +18,7 @@ interface InputProperty {
   maxLength?: number
 }
 
-/** The JSON Schema of an input, as providers and MCP clients are sent it. */
+/** The JSON Schema of an input, for providers and MCP clients. */
 export interface ToolInputSchema {
   type: 'object'
   properties: Record<string, ToolInputSchemaProperty>
@@ -26,24 +26,33 @@ export interface ToolInputSchema {
   additionalProperties: false
 }
 
-/** A property as a model is shown it. Bounds are part of the description: several strict modes refuse them as keywords. */
+/** A property of the JSON Schema. The description contains the bounds: several strict modes refuse them as keywords. */
 export type ToolInputSchemaProperty =
   | { type: 'string' | 'integer' | 'boolean'; description?: string; enum?: string[] }
   | { anyOf: [{ type: 'string' | 'integer' | 'boolean'; enum?: string[] }, { type: 'null' }]; description?: string }
 
-/** What of a tool is needed to read its input. */
+/** The part of a tool definition that describes its input. */
 export interface InputDefinition<Input> {
   name: string
   input: z.ZodType<Input>
-  /** Other words for the values of an enum, by field: `{ language: { py: 'python' } }`. */
+  /** Accepted synonyms for the values of an enum, by field: `{ language: { py: 'python' } }`. */
   aliases?: Record<string, Record<string, string>> | undefined
 }
 
 /**
  * The JSON Schema of a tool's input.
  *
- * @param isStrict true: every property is required and optional ones may be null, as the strict modes of OpenAI and
- *   others demand; valid for every other provider too. Default false: optional properties may be left out.
+ * With `isStrict`, every property is required and optional ones may be null. The strict modes of OpenAI and others demand
+ * that, and all other providers accept it. By default optional properties may be omitted.
+ *
+ * @example
+ * ```ts
+ * import { inputSchemaOf, selectTools } from '@theazo/core/tools'
+ *
+ * const functions = selectTools().map((tool) => {
+ *   return { name: tool.name, description: tool.description, strict: true, parameters: inputSchemaOf(tool, { isStrict: true }) }
+ * })
+ * ```
  */
 export function inputSchemaOf(
   { input }: { input: z.ZodType },
@@ -71,11 +80,17 @@ export function inputSchemaOf(
 }
 
 /**
- * Checks what a model or a program gave a tool, and answers the input that the tool runs on. Lenient if the meaning is
- * clear: null for "left out", a number or a flag as text, a number out of bounds, a name in another case or spelling, 0 or -1 in a field that starts at 1 for "left out",
- * the whole input as JSON text.
+ * Checks the input that a model or a program sent, and returns the input for the tool. It accepts deviations with a clear
+ * meaning: null for an omitted field; 0 or -1 for an omitted field whose values start at 1; a number or a boolean as text;
+ * a number out of bounds, which is moved to the bound; a name in another case or spelling; the whole input as JSON text.
  *
- * @throws {ToolInputError} names each field, what is wrong with it and what is taken.
+ * @throws {ToolInputError} that names each invalid field, what is wrong, and the valid values.
+ * @example
+ * ```ts
+ * import { parseToolInput, runCode } from '@theazo/core/tools'
+ *
+ * const input = parseToolInput(runCode, '{"lang": "py", "code": "print(1)"}') // { language: 'python', code: 'print(1)' }
+ * ```
  */
 export function parseToolInput<Input>(definition: InputDefinition<Input>, raw: unknown): Input {
   const { name, input, aliases = {} } = definition
@@ -97,7 +112,7 @@ export function parseToolInput<Input>(definition: InputDefinition<Input>, raw: u
     return `${field} must be ${expected(property)}, not ${shownValue(values[field])}.`
   })
   const unknown = Object.keys(given).filter((key) => !fieldOf(key, properties))
-  const ignored = unknown.length > 0 ? ` Not a field of it: ${unknown.slice(0, 5).map(shownValue).join(', ')}.` : ''
+  const ignored = unknown.length > 0 ? ` Unknown fields: ${unknown.slice(0, 5).map(shownValue).join(', ')}.` : ''
   throw new ToolInputError(`${name} did not run. ${faults.join(' ')}${ignored}`)
 }
 
@@ -111,7 +126,7 @@ const shapes = new WeakMap<z.ZodType, InputShape>()
 function shapeOf(input: z.ZodType): InputShape {
   const known = shapes.get(input)
   if (known) return known
-  // The catalog's inputs are objects of strings, enums, integers and booleans; a test holds every tool to that.
+  // Every input is an object of strings, enums, integers and booleans; a test checks that for all tools of the catalog.
   const { properties = {}, required = [] } = z.toJSONSchema(input, { io: 'input' }) as Partial<InputShape>
   const shape = { properties, required }
   shapes.set(input, shape)
@@ -134,7 +149,7 @@ function parsedJson(text: string): unknown {
   }
 }
 
-/** `timeout_seconds` and `timeoutseconds` are `timeoutSeconds`, unless that is there itself. */
+/** The value of a field by its name, else by another spelling: `timeout_seconds` is `timeoutSeconds`. */
 function valueOf(given: Record<string, unknown>, field: string, properties: InputShape['properties']): unknown {
   if (Object.hasOwn(given, field)) return given[field]
   const key = Object.keys(given).find((key) => fieldOf(key, properties) === field)
@@ -148,7 +163,7 @@ function fieldOf(key: string, properties: InputShape['properties']): string | un
   return fields.find((field) => bareName(field) === name) ?? fields.find((field) => otherNames[field]?.includes(name))
 }
 
-/** Names of the same fields in other well-known tools, which models remember. */
+/** Names of the same fields in other well-known tools, which models know from their training. */
 const otherNames: Record<string, readonly string[]> = {
   language: ['lang'],
   code: ['source', 'script'],
@@ -164,7 +179,7 @@ function bareName(name: string): string {
   return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
 }
 
-/** The value that was meant; undefined for one that was left out. What has no clear meaning stays as it is, for the error. */
+/** The intended value; undefined for an omitted one. A value without a clear meaning is returned unchanged, for the error. */
 function meantValue(
   property: InputProperty,
   value: unknown,
@@ -185,7 +200,7 @@ function meantInteger({ minimum, maximum }: InputProperty, value: unknown, isOpt
   const number = text === undefined ? value : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : value
   if (typeof number !== 'number') return value
   if (Number.isNaN(number)) return isOptional ? undefined : value
-  // Models that must fill in every field write 0 or -1 for "left out".
+  // In a strict mode, models must fill in every field, and write 0 or -1 to omit it.
   if (isOptional && number <= 0 && (minimum ?? 0) > 0) return undefined
   return Math.min(Math.max(Math.floor(number), minimum ?? -Infinity), maximum ?? Infinity)
 }
@@ -211,7 +226,7 @@ function expected({ type, enum: words, minLength, maxLength, minimum, maximum }:
   return (minLength ?? 0) > 0 ? `text of at least ${minLength}${most || ' character'}` : 'text'
 }
 
-/** A value in an error message, short: it may be megabytes. */
+/** A value in an error message. It is shortened, because it may have megabytes. */
 function shownValue(value: unknown): string {
   if (typeof value === 'object') return Array.isArray(value) ? 'a list' : 'an object'
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value)

@@ -43,4 +43,4 @@ test.each([
   "a'b'",
   'C:a',
   'a%20b',
-])('%j stays as it is', (path) => expect(toolPath(path)).toBe(path))
+])('%j is unchanged', (path) => expect(toolPath(path)).toBe(path))

@@ -1,10 +1,10 @@
-/** The folder that relative paths are below, and the home folder of code (contract, Files). */
+/** The base folder of relative paths, and the home folder of code (contract, Files). */
 const [workspace, home] = ['/workspace', '/home/agent']
 
 /**
- * Reads a path as a model means it: `~` and `$HOME` are the home folder, `file:` and `sandbox:` URLs are their path, and
- * quotes, backticks and white space around it are not part of it. `agent.files` takes every path literally: `./~` names
- * a file called `~` in both.
+ * Interprets a path that a model wrote. `~` and `$HOME` become the home folder, `file:` and `sandbox:` URLs become their
+ * path, and surrounding quotes, backticks and white space are removed. `agent.files` itself interprets nothing. In both,
+ * `./~` is a file with the name `~`.
  */
 export function toolPath(text: string): string {
   const path = fromUrl(unquoted(linked(text.trim())))
@@ -18,7 +18,7 @@ export function toolPath(text: string): string {
 const prefixes: readonly (readonly [string, string])[] = [
   ['~', home],
   ['$HOME', home],
-  // oxlint-disable-next-line no-template-curly-in-string -- a shell's form, not a template
+  // oxlint-disable-next-line no-template-curly-in-string -- shell syntax, not a template
   ['${HOME}', home],
   ['$PWD', workspace],
   // oxlint-disable-next-line no-template-curly-in-string
@@ -30,14 +30,14 @@ function linked(text: string): string {
   return /^\[[^\]]*\]\(([^)]+)\)$/.exec(text)?.[1] ?? text
 }
 
-/** Quotes around all of it, or as in a shell around a variable. */
+/** Removes quotes around the whole text, or around a leading variable as in a shell: `"$HOME"/a`. */
 function unquoted(text: string): string {
   const inner = /^(["'`])(.+)\1$/s.exec(text)?.[2]
   if (inner !== undefined) return inner.trim()
   return text.replace(/^"(\$(?:HOME|PWD|\{HOME\}|\{PWD\}))"/, '$1')
 }
 
-/** `file:///a%20b`, `sandbox:/a`, and the URI that theazo-mcp gives a file. */
+/** The path of `file:///a%20b`, of `sandbox:/a`, and of the URI that theazo-mcp uses for a file. */
 function fromUrl(text: string): string {
   const rest = /^(?:file|sandbox):(?:\/\/(?:localhost(?=\/))?)?(.+)$/is.exec(text)?.[1]
   const resource = /^theazo:\/\/agents\/[^/]+\/files\/(.+)$/is.exec(text)?.[1]
@@ -46,6 +46,6 @@ function fromUrl(text: string): string {
   try {
     return decodeURIComponent(path)
   } catch {
-    return path // not percent-encoded: a plain % in a name
+    return path // not percent-encoded: the name itself contains a %
   }
 }

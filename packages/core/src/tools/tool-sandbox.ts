@@ -7,10 +7,10 @@ import type { Session } from '../sessions.ts'
 import type { Usage } from '../usage.ts'
 import type { ExecResult, Language, Agent as WireAgent } from '../wire.ts'
 
-/** What a tool needs of a sandbox. The client's `Agent` is one; it is small so that others can be. */
+/** The sandbox interface of tools. `Agent` implements it. It is small, so that other kinds of sandboxes can too. */
 export interface ToolSandbox extends Partial<Pick<Agent, 'tasks' | 'terminate'>> {
   readonly id: string
-  /** Its own way with files; without one they are worked on by `exec`. */
+  /** The sandbox's own file operations. Default: file operations by `exec`. */
   readonly files?: SandboxFiles
   exec(
     lang: Language,
@@ -27,30 +27,30 @@ export interface ToolSandbox extends Partial<Pick<Agent, 'tasks' | 'terminate'>>
   refresh?(options?: SandboxCallOptions): Promise<DescribedSandbox>
   pause?(options?: SandboxCallOptions): Promise<DescribedSandbox>
   resume?(options?: SandboxCallOptions): Promise<DescribedSandbox>
-  /** Keeps the sandbox from being let go while a tool call runs, until the answer is called. */
+  /** Prevents the release of the sandbox while a tool call runs, until the returned function is called. */
   hold?(): () => void
-  /** What a model must know before it reads the result of this call, once: its files are gone, for example. */
+  /** Returns a notice for the model and removes it, e.g. that the files of earlier calls are lost. */
   takeNotice?(): string | undefined
 }
 
-/** Of the calls about a sandbox's state. */
+/** Options of `refresh`, `pause` and `resume`. */
 export interface SandboxCallOptions {
   signal?: AbortSignal | undefined
 }
 
-/** A sandbox as the server described it. */
+/** A sandbox with the data that the server last sent. */
 export interface DescribedSandbox {
   readonly data: WireAgent
 }
 
-/** A sandbox, or a function that gives one at each call: then none need be made before a tool is first used. */
+/** A sandbox, or a function that returns one for each call, so that no sandbox is created before the first call. */
 export type SandboxSource = ToolSandbox | (() => Promise<ToolSandbox>)
 
-/** Whose money is spent: `get_usage`, `create_agent` and `list_agents` work on it. */
+/** The session that pays, and its usage. The tools `get_usage`, `create_agent` and `list_agents` need it. */
 export interface ToolAccount {
   usage: Pick<Usage, 'summary'>
   session: Pick<Session, 'id' | 'refresh' | 'data'> & { agents: Pick<SessionAgents, 'create' | 'list'> }
 }
 
-/** An account, or a function that gives one to the first tool that needs it; undefined if there is none. */
+/** An account, or a function that returns one, or undefined if there is none. It is called only if a tool needs it. */
 export type AccountSource = ToolAccount | (() => Promise<ToolAccount | undefined>)

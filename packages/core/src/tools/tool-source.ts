@@ -9,37 +9,44 @@ import { transportOf } from '../transport/transport-of.ts'
 import { Usage } from '../usage.ts'
 import type { SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
 
-/** Where the tools of an adapter work: exactly one of `agent`, `session` and `userId`. */
+/** Options of an adapter that select the sandbox of its tools: exactly one of `agent`, `session` and `userId`. */
 export interface ToolSourceOptions {
-  /** A sandbox that is used as it is and never ended here, or a function that gives one at each call. */
+  /** A sandbox, or a function that returns one for each call. The adapter never terminates it. */
   agent?: SandboxSource | undefined
-  /** A session: its tools share one sandbox, made when one is first used. */
+  /** A session. Its tools share one sandbox, which is created at the first call. */
   session?: Session | undefined
-  /** Your user: the same in that user's session. */
+  /** The id of your user. The tools share one sandbox in that user's session, which is created at the first call. */
   userId?: string | undefined
   /** The client for `userId`. Default: `new Theazo()`, from THEAZO_API_KEY and THEAZO_BASE_URL. */
   client?: Theazo | undefined
   /**
-   * The pool that the sandbox of `userId` is made in, with the options and the end that you give it. Default: one pool a
-   * client, whose sandboxes have the name `tools` and are ended by the server 30 minutes after their last use.
+   * The pool for the sandbox of `userId`. You set its options and dispose it. Default: one pool for each client. Its
+   * sandboxes have the name `tools`, and the server terminates them 30 minutes after their last use.
    */
   pool?: SandboxPool | undefined
 }
 
-/** What every tool call of an adapter is given. */
+/** The options that an adapter passes to every tool call. */
 export interface ToolSource {
   sandbox: SandboxSource
   account: () => Promise<ToolAccount | undefined>
 }
 
-/** The name of the sandbox that all processes share for one session. */
+/** The name of the one sandbox per session that all processes share. */
 const sandboxName = 'tools'
 
 /**
- * Turns the options of an adapter into a sandbox for its tool calls. Nothing is made or asked for before the first call,
- * and concurrent calls make one sandbox.
+ * Turns the options of an adapter into a sandbox source for its tool calls. It makes no request before the first call, and
+ * concurrent calls create one sandbox.
  *
- * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or without a key.
+ * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or without an API key.
+ * @example
+ * ```ts
+ * import { runCode, toolSource } from '@theazo/core/tools'
+ *
+ * const source = toolSource({ userId: 'user_123', client: theazo })
+ * const { text } = await runCode.run({ language: 'bash', code: 'ls' }, source)
+ * ```
  */
 export function toolSource(options: ToolSourceOptions = {}): ToolSource {
   const { agent, session, userId, client, pool } = options
@@ -48,7 +55,7 @@ export function toolSource(options: ToolSourceOptions = {}): ToolSource {
     const names = given.map(([name]) => name).join(' and ')
     throw configurationError(`Give exactly one of agent, session and userId, not ${names || 'none'}.`)
   }
-  if (pool && userId === undefined) throw configurationError('pool goes with userId alone.')
+  if (pool && userId === undefined) throw configurationError('pool is valid only with userId.')
   if (agent !== undefined) {
     assertSandbox(agent)
     return { sandbox: agent, account: () => accountOfAgent(agent) }
@@ -57,40 +64,40 @@ export function toolSource(options: ToolSourceOptions = {}): ToolSource {
   if (typeof userId !== 'string' || userId === '')
     throw configurationError('userId must be a string that is not empty.')
   const theazo = client ?? (defaultClient ??= new Theazo())
-  const transport = known(transportOf(theazo), 'client')
+  const transport = requireTransport(transportOf(theazo), 'client')
   return {
     sandbox: pool ? pool.source(userId) : sharedPool(transport).source(`user:${userId}`),
     account: async () => accountOf(transport, await new Sessions(transport).forUser(userId)),
   }
 }
 
-/** Callers without types pass an id, a promise or a pool; without this each call of a model would say so, and nobody else. */
+/** Untyped callers may pass an id, a promise or a pool. Without this check, only the model would see the error. */
 function assertSandbox(agent: unknown): void {
   if (typeof agent === 'function') return
   if (typeof agent === 'object' && agent !== null && 'exec' in agent && typeof agent.exec === 'function') return
   const given = Object.prototype.toString.call(agent).slice(8, -1)
   throw configurationError(
-    `agent must be an agent, or a function that gives one, not ${given}. ` +
-      'Await a promise; of a pool give pool.source(key); for an id give client.agent(id).',
+    `agent must be an agent, or a function that returns one, not ${given}. ` +
+      'Await a promise; for a pool pass pool.source(key); for an id pass client.agent(id).',
   )
 }
 
 let defaultClient: Theazo | undefined
 
 function ofSession(session: Session): ToolSource {
-  const transport = known(transportOf(session), 'session')
+  const transport = requireTransport(transportOf(session), 'session')
   return {
     sandbox: sharedPool(transport).source(`session:${session.id}`),
     account: async () => accountOf(transport, session),
   }
 }
 
-/** Only of a client's own agent: another kind of sandbox belongs to no session. */
+/** The account of an agent of this client; undefined for other kinds of sandboxes, which have no session. */
 async function accountOfAgent(source: SandboxSource): Promise<ToolAccount | undefined> {
   const agent: ToolSandbox = typeof source === 'function' ? await source() : source
   const transport = transportOf(agent)
   if (!transport) return undefined
-  const { data } = await (agent as Agent).refresh() // only a client's resources have a transport
+  const { data } = await (agent as Agent).refresh() // only agents of the client have a transport
   return accountOf(transport, new Session(transport, data.sessionId))
 }
 
@@ -101,19 +108,19 @@ function accountOf(transport: Transport, session: Session): ToolAccount {
 const pools = new WeakMap<Transport, SandboxPool>()
 
 /**
- * One a client, whatever number of tool sets is made with it: a web route makes one a request. Another process finds the
- * same sandbox by its name, so none ends it; the server does, once nobody uses it.
+ * The default pool of a client. All tool sets share it, because a web route creates a tool set for each request. Another
+ * process may use the same sandbox by its name, so that the pool never terminates it. The server does when it is idle.
  */
 function sharedPool(transport: Transport): SandboxPool {
-  const known = pools.get(transport)
-  if (known) return known
+  const existing = pools.get(transport)
+  if (existing) return existing
   const sessions = new Sessions(transport)
   const pool = new SandboxPool(
     { sessions, agents: new Agents(transport) },
     {
-      maxSize: Number.POSITIVE_INFINITY, // entries are small and go when idle; sandboxes have limits of their own
+      maxSize: Number.POSITIVE_INFINITY, // entries are small and are removed when idle; sessions limit their sandboxes
       onRelease: 'leave',
-      nameOf: async () => ((await transport.features.known('agents', {})) ? sandboxName : undefined),
+      nameOf: async () => ((await transport.features.isSupported('agents', {})) ? sandboxName : undefined),
       async sessionOf(key) {
         const id = key.slice(key.indexOf(':') + 1)
         return key.startsWith('user:') ? await sessions.forUser(id) : new Session(transport, id)
@@ -124,7 +131,9 @@ function sharedPool(transport: Transport): SandboxPool {
   return pool
 }
 
-function known(transport: Transport | undefined, option: string): Transport {
+function requireTransport(transport: Transport | undefined, option: string): Transport {
   if (transport) return transport
-  throw configurationError(`${option} is not one of this copy of @theazo/core. Is the package installed twice?`)
+  throw configurationError(
+    `${option} must come from this copy of @theazo/core. Check whether the package is installed twice.`,
+  )
 }

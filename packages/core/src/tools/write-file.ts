@@ -4,13 +4,13 @@ import { filesOf, sizeText } from './files-of.ts'
 import { path } from './schemas.ts'
 import { toolPath } from './tool-path.ts'
 
-/** What the model gives `write_file`. */
+/** Input of `write_file`. */
 export interface WriteFileInput {
   path: string
   content: string
 }
 
-/** What `write_file` gives programs. */
+/** Data of `write_file`. */
 export interface WriteFileData {
   path: string
   sizeBytes: number
@@ -18,17 +18,26 @@ export interface WriteFileData {
 
 const input: z.ZodType<WriteFileInput> = z.object({
   path,
-  content: z.string().describe('The whole new content, as UTF-8 text.'),
+  content: z.string().describe('The whole content of the file, as UTF-8 text.'),
 })
 
 const output: z.ZodType<WriteFileData> = z.object({ path: z.string(), sizeBytes: z.number() }).passthrough()
 
-/** Writes a whole text file. */
+/**
+ * Writes a whole text file.
+ *
+ * @example
+ * ```ts
+ * import { writeFile } from '@theazo/core/tools'
+ *
+ * const { text } = await writeFile.run({ path: 'notes.md', content: '# Notes\n' }, { sandbox: agent })
+ * ```
+ */
 export const writeFile: Tool<'write_file', WriteFileInput, WriteFileData> = defineTool({
   name: 'write_file',
   title: 'Write file',
   description:
-    'Write a text file in the sandbox: a new one, or all of an existing one. Missing folders are made. ' +
+    'Write a whole text file in the sandbox. An existing file is replaced, and missing folders are created. ' +
     'To change a part of a file use edit_file.',
   input,
   output,

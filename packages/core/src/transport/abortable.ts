@@ -1,4 +1,4 @@
-/** A promise that an abort leaves behind: it then rejects with the signal's reason, whatever becomes of the work. */
+/** Waits for a promise until the signal fires, then rejects with the signal's reason. The work itself continues. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return await promise
   signal.throwIfAborted()

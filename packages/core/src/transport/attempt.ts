@@ -1,11 +1,11 @@
-/** One attempt of a call, as the code that reads its answer sees it. */
+/** One attempt of a call, for the code that reads its response. */
 export interface Attempt {
   /** Method and path, for messages. */
   readonly call: string
   /** Fires at the deadline and at the caller's abort. */
   readonly signal: AbortSignal
-  /** Takes the key out of a text: a server may send back what it was sent. */
+  /** Removes the API key from a text: a server may send it back. */
   readonly redact: (text: string) => string
-  /** Set once a part of the answer has reached the caller: the call is then not retried. */
+  /** Set when a part of the response has reached the caller. The call is then not retried. */
   isFinal: boolean
 }

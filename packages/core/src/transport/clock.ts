@@ -1,14 +1,14 @@
-/** Time and chance, as the client sees them; a test gives its own, so that no test need wait for a backoff. */
+/** The client's source of time and random numbers. Tests pass their own, so that they need not wait for a backoff. */
 export interface Clock {
-  /** Milliseconds that only grow. */
+  /** Monotonic time in milliseconds. */
   now(): number
-  /** Resolves after this many milliseconds; an abort rejects at once with the signal's reason. */
+  /** Resolves after this many milliseconds. An abort rejects immediately with the signal's reason. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /** From 0 up to but not including 1. */
+  /** A random number from 0 (inclusive) to 1 (exclusive). */
   random(): number
 }
 
-/** The platform's. */
+/** The clock and the random numbers of the platform. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   random: () => Math.random(),

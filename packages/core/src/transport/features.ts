@@ -3,43 +3,43 @@ import type { CallOptions } from './transport-options.ts'
 import type { Feature } from '../wire.ts'
 
 /**
- * What the server at the base URL can do beyond the reference (contract, Basics): told by the header `Theazo-Features`
- * of every answer. A server that sends none has none.
+ * The extensions of the server (contract, Basics). The header `Theazo-Features` of every response lists them. A server
+ * that does not send the header has none.
  */
 export class Features {
-  readonly #ask: (options: CallOptions) => Promise<unknown>
-  /** The last answer's header; null where it had none, undefined before the first answer. */
+  readonly #probe: (options: CallOptions) => Promise<unknown>
+  /** The header of the last response; null if it had none, undefined before the first response. */
   #header: string | null | undefined
   #names: ReadonlySet<string> = new Set()
 
-  /** @param ask makes some request that changes nothing. */
-  constructor(ask: (options: CallOptions) => Promise<unknown>) {
-    this.#ask = ask
+  /** @param probe makes any request that changes nothing. */
+  constructor(probe: (options: CallOptions) => Promise<unknown>) {
+    this.#probe = probe
   }
 
-  /** True where the server has said so; false also before its first answer. */
+  /** True if the last response listed the extension. Before the first response it is false. */
   has(feature: Feature): boolean {
     return this.#names.has(feature)
   }
 
-  /** True where the server tells of extensions at all, be it that it has none. */
-  get areTold(): boolean {
+  /** True if the last response had the header, even an empty one. */
+  get areAdvertised(): boolean {
     return typeof this.#header === 'string'
   }
 
-  /** Of an answer. An error page of a proxy says nothing. */
-  learn({ ok, headers }: Response): void {
+  /** Reads the header of a response. An error without it is ignored: it may come from a proxy. */
+  update({ ok, headers }: Response): void {
     const header = headers.get('theazo-features')
     if (header === this.#header || (header === null && !ok)) return
     this.#header = header
     this.#names = new Set(header?.split(',').map((name) => name.trim()))
   }
 
-  /** The same as {@link has}, after asking the server where it has not answered yet. */
-  async known(feature: Feature, { signal, timeoutMs }: CallOptions): Promise<boolean> {
+  /** Like {@link has}, but before the first response it makes a request to find out. */
+  async isSupported(feature: Feature, { signal, timeoutMs }: CallOptions): Promise<boolean> {
     if (this.#header === undefined) {
-      await this.#ask({ signal, timeoutMs }).catch((error: unknown) => {
-        // Any answer tells, a refusal too.
+      await this.#probe({ signal, timeoutMs }).catch((error: unknown) => {
+        // An error response has the header too.
         if (!TheazoError.isInstance(error) || error.status === undefined) throw error
       })
     }

@@ -1,30 +1,33 @@
 import { configurationError, TimeoutError } from '../errors.ts'
 
-/** The longest that a timer waits; beyond it would fire at once. */
+/** The longest delay of a platform timer. A longer one would fire immediately. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** `setTimeout` for any number of milliseconds. */
+/** `setTimeout` that accepts any number of milliseconds; it waits 24.8 days at most. */
 export function timer(work: () => void, ms: number): ReturnType<typeof setTimeout> {
   return setTimeout(work, Math.min(ms, maxTimerMs))
 }
 
-/** @throws {ConfigurationError} for what is no time to wait. */
+/** @throws {ConfigurationError} if the value is not a number above 0. */
 export function assertTimeout(timeoutMs: number): void {
   if (typeof timeoutMs === 'number' && timeoutMs > 0) return
   const message = `timeoutMs must be a number of milliseconds above 0, not ${timeoutMs}.`
   throw configurationError(message)
 }
 
-/** How something may end before it is done: its caller's signal fires, or its time is up. */
+/** The two reasons why work may end early: the caller's signal and a timeout. */
 export interface LifetimeOptions {
   signal: AbortSignal | undefined
-  /** Counted from now; none: no limit. */
+  /** Milliseconds from now; undefined for no timeout. */
   timeoutMs: number | undefined
-  /** What the signal's reason is when the time is up. */
-  lateReason: () => unknown
+  /** Creates the reason of the combined signal at the timeout. */
+  timeoutReason: () => unknown
 }
 
-/** One signal for both. It listens and counts only while somebody holds it, so that nothing is left when nobody does. */
+/**
+ * Combines the caller's signal and a timeout into one signal. It has a listener and a timer only while somebody holds it,
+ * so that neither outlives the work.
+ */
 export class Lifetime {
   readonly #options: LifetimeOptions
   readonly #ended = new AbortController()
@@ -32,7 +35,7 @@ export class Lifetime {
   #holds = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  /** @throws {ConfigurationError} for a time that is none. */
+  /** @throws {ConfigurationError} for an invalid timeout. */
   constructor(options: LifetimeOptions) {
     if (options.timeoutMs !== undefined) assertTimeout(options.timeoutMs)
     this.#options = options
@@ -43,7 +46,7 @@ export class Lifetime {
     return this.#ended.signal
   }
 
-  /** Listens until the answered function is called. */
+  /** Starts the listener and the timer. The returned function releases them; further calls of it do nothing. */
   hold(): () => void {
     if (this.#holds === 0) this.#listen()
     this.#holds += 1
@@ -59,35 +62,35 @@ export class Lifetime {
   }
 
   #listen(): void {
-    const { signal, timeoutMs, lateReason } = this.#options
+    const { signal, timeoutMs, timeoutReason } = this.#options
     if (signal?.aborted) this.#onAbort()
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
     if (timeoutMs === undefined) return
-    this.#timer = timer(() => this.#ended.abort(lateReason()), Math.max(0, this.#deadlineAt - performance.now()))
+    this.#timer = timer(() => this.#ended.abort(timeoutReason()), Math.max(0, this.#deadlineAt - performance.now()))
   }
 
   readonly #onAbort = (): void => this.#ended.abort(this.#options.signal?.reason)
 }
 
 /**
- * Work that is given a signal, which fires when its caller's does or when its time is up.
+ * Runs work with a signal that fires at the caller's abort and at the timeout.
  *
- * @param late the message of the latter.
- * @throws {TimeoutError} `client_timeout`; where the caller's signal has fired, its reason.
+ * @param timeoutMessage the message of the {@link TimeoutError}.
+ * @throws {TimeoutError} `client_timeout`; at the caller's abort the reason of the caller's signal.
  */
 export async function withinTime<T>(
-  { signal, timeoutMs, late }: Omit<LifetimeOptions, 'lateReason'> & { late: string },
+  { signal, timeoutMs, timeoutMessage }: Omit<LifetimeOptions, 'timeoutReason'> & { timeoutMessage: string },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted()
-  const life = new Lifetime({ signal, timeoutMs, lateReason: () => new Error('deadline') })
+  const life = new Lifetime({ signal, timeoutMs, timeoutReason: () => new Error('deadline') })
   const release = life.hold()
   try {
     return await work(life.signal)
   } catch (error) {
     if (signal?.aborted) throw signal.reason
     if (!life.signal.aborted) throw error
-    throw new TimeoutError(late, { code: 'client_timeout', cause: error })
+    throw new TimeoutError(timeoutMessage, { code: 'client_timeout', cause: error })
   } finally {
     release()
   }

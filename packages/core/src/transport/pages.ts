@@ -1,23 +1,22 @@
 import { InvalidResponseError } from '../errors.ts'
 import type { Page } from '../wire.ts'
 
-/** Which part of a list, and how much at once. */
+/** Options of every list. */
 export interface ListOptions {
-  /** Items a page, 1 to 100. Default: the server's 25. */
+  /** Items per page, 1 to 100. Default: the server's 25. */
   limit?: number | undefined
-  /** The `nextCursor` of the page before. */
+  /** The `nextCursor` of the previous page. Default: the list starts with its first page. */
   cursor?: string | undefined
   /** Ends the listing with the signal's reason. */
   signal?: AbortSignal | undefined
 }
 
 /**
- * A list, newest first: iterate it for every item, or take it page by page. Nothing is asked before that.
+ * A list, newest first. Iterate it for every item, or read it page by page. It makes no request before that.
  *
  * @example
  * ```ts
  * for await (const session of theazo.sessions.list()) console.log(session.id)
- * const { data, nextCursor } = await theazo.sessions.list({ limit: 10 }).page()
  * ```
  */
 export class PagedList<Item> implements AsyncIterable<Item> {
@@ -29,12 +28,28 @@ export class PagedList<Item> implements AsyncIterable<Item> {
     this.#options = options
   }
 
-  /** The page at the cursor, the first without one. */
+  /**
+   * The page at the `cursor` of the options; without a cursor the first page.
+   *
+   * @example
+   * ```ts
+   * const { data, nextCursor } = await theazo.sessions.list({ limit: 10 }).page()
+   * const next = await theazo.sessions.list({ limit: 10, cursor: nextCursor }).page()
+   * ```
+   */
   page(): Promise<Page<Item>> {
     return this.#fetch(this.#options.cursor)
   }
 
-  /** Page after page, to the one without a `nextCursor`. @throws {InvalidResponseError} for a cursor that comes again. */
+  /**
+   * All pages from the `cursor` of the options to the last.
+   *
+   * @throws {InvalidResponseError} if the server repeats a cursor.
+   * @example
+   * ```ts
+   * for await (const { data } of theazo.sessions.list({ limit: 100 }).pages()) console.log(data.length)
+   * ```
+   */
   async *pages(): AsyncGenerator<Page<Item>, void, undefined> {
     const seen = new Set<string>()
     for (let { cursor } = this.#options; ;) {
@@ -43,7 +58,7 @@ export class PagedList<Item> implements AsyncIterable<Item> {
       yield page
       if (!page.nextCursor) return
       if (seen.has(page.nextCursor) || page.nextCursor === cursor) {
-        const message = `The list repeats the cursor ${page.nextCursor}: it would never end.`
+        const message = `The server repeated the cursor ${page.nextCursor}: the list would never end.`
         throw new InvalidResponseError(message, { code: 'invalid_response' })
       }
       seen.add(page.nextCursor)
@@ -61,8 +76,10 @@ export class PagedList<Item> implements AsyncIterable<Item> {
   }
 }
 
-/** @throws {InvalidResponseError} for what is no page. */
+/** @throws {InvalidResponseError} if the body is not a page. */
 export function itemsOf<Item>({ data }: Page<Item>): Item[] {
   if (Array.isArray(data)) return data
-  throw new InvalidResponseError('A list was answered without its data.', { code: 'invalid_response' })
+  throw new InvalidResponseError('The server responded with a page that has no array "data".', {
+    code: 'invalid_response',
+  })
 }

@@ -1,6 +1,9 @@
 const mark = '[redacted]'
 
-/** Takes a secret out of every string of a JSON value, names too: JSON can write the same text in many ways. */
+/**
+ * Redacts every string of a parsed JSON value, property names included. A search in the JSON text would miss a secret that
+ * is written with escapes.
+ */
 export function redactedData<Value>(value: Value, redact: (text: string) => string): Value {
   return redacted(value, redact) as Value // the same shape
 }
@@ -12,10 +15,10 @@ function redacted(value: unknown, redact: (text: string) => string): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [redact(name), redacted(item, redact)]))
 }
 
-/** Keeps one secret out of what is shown: a server or a proxy may send back what it was sent. */
+/** Removes one secret from texts: a server or a proxy may send back the API key that it received. */
 export class Redaction {
   readonly #secret: string
-  /** As it stands inside a JSON string. */
+  /** The secret as it is written in a JSON string. */
   readonly #escaped: string
 
   constructor(secret: string) {

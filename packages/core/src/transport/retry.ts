@@ -1,35 +1,35 @@
 /**
- * The one retry policy: what may be sent again, and when.
+ * The retry policy: which requests may be repeated, and when.
  *
  * @module
  */
 import { ConnectionError, RateLimitedError, TheazoError, TimeoutError } from '../errors.ts'
 
-/** Why an attempt failed, as far as sending it again is concerned. */
+/** Why an attempt failed, as far as the retry policy distinguishes. */
 export type RetryCause =
   /** No connection was made: refused, no such host, connect timeout. */
   | 'not_sent'
-  /** The connection broke before the whole answer was there: the server may have done it. */
+  /** The connection broke before the response was complete. The server may have executed the request. */
   | 'lost'
-  /** 429: the server refused before doing anything. */
+  /** 429: the server refused the request before any work. */
   | 'rate_limited'
-  /** 502, 503, and what a gateway in between answers: the server may have done it. */
+  /** 502, 503, and the 504 of a gateway. The server may have executed the request. */
   | 'unavailable'
-  /** 500: the server tried, and failed. */
+  /** 500: the server executed the request and failed. */
   | 'internal'
-  /** Any other answer, an untrusted certificate, an answer that is none. */
+  /** Any other response, an invalid response, or an untrusted certificate. */
   | 'final'
 
-/** What becomes of a request that is done twice. */
+/** The effect of sending a request twice. */
 export type RepeatSafety =
-  /** Nothing: GET, by-user and terminate. */
+  /** None: GET, by-user and terminate. */
   | 'safe'
-  /** The server does it once: a POST to a server that has shown `idempotency` (every POST carries a key). */
+  /** The server executes it once: a POST to a server with the extension `idempotency` (every POST has a key). */
   | 'keyed'
-  /** It may be done twice: any other POST, and PATCH. */
+  /** The server may execute it twice: any other POST, and PATCH. */
   | 'unsafe'
 
-/** May an attempt be repeated? */
+/** Whether an attempt may be repeated. */
 export const retryMatrix: Record<RetryCause, Record<RepeatSafety, boolean>> = {
   not_sent: { safe: true, keyed: true, unsafe: true },
   rate_limited: { safe: true, keyed: true, unsafe: true },
@@ -41,15 +41,15 @@ export const retryMatrix: Record<RetryCause, Record<RepeatSafety, boolean>> = {
 
 const baseDelayMs = 500
 const maxDelayMs = 8000
-/** A server that asks for more is not waited for: the caller is told how long, and may come back. */
+/** If the server asks for a longer wait, the call rejects instead; `retryAfterMs` of its error has the duration. */
 export const maxRetryAfterMs = 60_000
 
-/** Full jitter: anything up to twice as much each time, so that clients which failed together do not return together. */
+/** Full jitter: a random delay below a bound that doubles with each attempt, so that clients do not retry all together. */
 export function backoffMs(attempt: number, random: number, base: number = baseDelayMs): number {
   return random * Math.min(maxDelayMs, base * 2 ** attempt)
 }
 
-/** @param hasEnvelope whether an error answer was the API's own and not a gateway's. */
+/** @param hasEnvelope true if the body of the error response was the API's own, and not a gateway's. */
 export function retryCause(error: TheazoError, hasEnvelope: boolean): RetryCause {
   if (ConnectionError.isInstance(error)) return connectionCause(error.cause)
   if (RateLimitedError.isInstance(error)) return 'rate_limited'
@@ -58,7 +58,7 @@ export function retryCause(error: TheazoError, hasEnvelope: boolean): RetryCause
   return status === 500 ? 'internal' : 'final'
 }
 
-// Node's and Bun's codes; a runtime that has none is taken to have reached the server.
+// The error codes of Node and Bun. Without a code, the request is assumed to have reached the server.
 const neverConnected =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ConnectionRefused|FailedToOpenSocket)$/
 const untrusted = /CERT|TLS|SSL|SIGNATURE/
@@ -72,8 +72,8 @@ function connectionCause(cause: unknown): RetryCause {
   return 'lost'
 }
 
-/** True for what a later attempt may find mended. */
-export function isPassing(error: unknown): error is TheazoError {
+/** True for an error that may be gone at a later attempt. */
+export function isTransient(error: unknown): error is TheazoError {
   if (!TheazoError.isInstance(error)) return false
   if (ConnectionError.isInstance(error) || RateLimitedError.isInstance(error)) return true
   return TimeoutError.isInstance(error) || (error.status ?? 0) >= 500

@@ -1,48 +1,48 @@
 import type { Clock } from './clock.ts'
 import type { TheazoError } from '../errors.ts'
 
-/** How calls reach the API. */
+/** Options of the client's connection to the API. */
 export interface TransportOptions {
-  /** API key, `th_live_…` or `th_test_…`. Default: the environment's `THEAZO_API_KEY`. */
+  /** API key, `th_live_…` or `th_test_…`. Default: the environment variable `THEAZO_API_KEY`. */
   apiKey?: string | undefined
-  /** With or without `/v1`. Default: the environment's `THEAZO_BASE_URL`, else `https://api.theazo.com/v1`. */
+  /** With or without `/v1`. Default: the environment variable `THEAZO_BASE_URL`, else `https://api.theazo.com/v1`. */
   baseUrl?: string | undefined
-  /** Takes the place of the platform's `fetch`; an embedded server's goes here. */
+  /** Replaces the platform's `fetch`, e.g. by that of an embedded server. */
   fetch?: typeof globalThis.fetch | undefined
-  /** Deadline of a call in milliseconds, retries and body included. Default 30,000; exec has its own. */
+  /** Deadline of a call in milliseconds, retries and body included. Default 30,000; exec has its own deadline. */
   timeoutMs?: number | undefined
-  /** Attempts after the first, where the retry table allows any. Default 2; 0 turns retries off. */
+  /** Attempts after the first, if the retry table allows them. Default 2; 0 turns retries off. */
   maxRetries?: number | undefined
-  /** Sent with every request; they may replace ours, but for `authorization`. */
+  /** Sent with every request. They may replace the client's own headers, except `authorization`. */
   headers?: Record<string, string> | undefined
-  /** Added to the `User-Agent`: an adapter's name and version. */
+  /** Appended to the `User-Agent`, e.g. the name and version of an adapter. */
   userAgent?: string | undefined
-  /** Told of every attempt. */
+  /** Called for every attempt. */
   hooks?: RequestHooks | undefined
-  /** Time and chance of retries and reconnects. Default: the platform's. */
+  /** Source of time and random numbers for retries and reconnects. Default: the platform's. */
   clock?: Clock | undefined
 }
 
-/** What any single call may be given. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Ends the call; it rejects with the signal's reason. An aborted signal sends nothing. */
+  /** Ends the call, which rejects with the signal's reason. If it is already aborted, nothing is sent. */
   signal?: AbortSignal | undefined
   /** Deadline of this call in milliseconds, retries and body included. */
   timeoutMs?: number | undefined
   /**
-   * Of a POST: a server with the extension `idempotency` does it once for all calls with the same key within 24 hours.
-   * Default: a new one for each call, the same for all its attempts.
+   * For POST: a server with the extension `idempotency` executes calls with the same key once within 24 hours. Default: a
+   * new key for each call; all attempts of the call use it.
    */
   idempotencyKey?: string | undefined
 }
 
-/** Watch requests, e.g. for logs and metrics. They are called and not awaited, and what they throw is dropped. */
+/** Observers of requests, e.g. for logs and metrics. They are not awaited, and their errors are ignored. */
 export interface RequestHooks {
-  /** An attempt is about to be sent. The key is redacted in `headers`. */
+  /** Called before an attempt is sent. The API key is redacted in `headers`. */
   onRequest?: (event: AttemptEvent & { headers: Record<string, string> }) => void
-  /** The head of an answer has come, of whatever status. */
+  /** Called when the headers of a response have arrived, whatever its status. */
   onResponse?: (event: AttemptEvent & { status: number; requestId: string | undefined; durationMs: number }) => void
-  /** An attempt has failed, and another follows after `delayMs`. */
+  /** Called when an attempt has failed and another one follows after `delayMs`. */
   onRetry?: (event: AttemptEvent & { delayMs: number; error: TheazoError }) => void
 }
 
@@ -50,6 +50,6 @@ export interface RequestHooks {
 export interface AttemptEvent {
   method: string
   url: string
-  /** 1 for the first. */
+  /** Number of the attempt, from 1. */
   attempt: number
 }

@@ -32,12 +32,12 @@ afterEach(async () => {
 
 const agentBody = JSON.stringify({ id: 'agt_1', sessionId: 'ses_1', status: 'idle' })
 
-test('the version told to servers is that of the package', () => {
+test('the version in the User-Agent is that of package.json', () => {
   expect(version).toBe(packageJson.version)
 })
 
-describe('set-up', () => {
-  test('the key comes from the option, else from THEAZO_API_KEY, else the error names both', async () => {
+describe('the constructor', () => {
+  test('takes the API key from the option, else from THEAZO_API_KEY, else throws an error that names both', async () => {
     const seen: (string | undefined)[] = []
     const baseUrl = await serve((request, response) => {
       seen.push(request.headers.authorization)
@@ -52,7 +52,7 @@ describe('set-up', () => {
     expect(() => new Theazo({ baseUrl })).toThrow(/pass \{ apiKey \}.*THEAZO_API_KEY/)
   })
 
-  test('the base URL is taken with or without /v1, and from THEAZO_BASE_URL', async () => {
+  test('accepts a base URL with or without /v1, and reads THEAZO_BASE_URL', async () => {
     expect(new Theazo({ apiKey }).baseUrl).toBe('https://api.theazo.com/v1')
     expect(new Theazo({ apiKey, baseUrl: 'http://localhost:1' }).baseUrl).toBe('http://localhost:1/v1')
     expect(new Theazo({ apiKey, baseUrl: 'http://localhost:1/v1/' }).baseUrl).toBe('http://localhost:1/v1')
@@ -61,15 +61,15 @@ describe('set-up', () => {
     expect(new Theazo({ apiKey }).baseUrl).toBe('http://localhost:2/v1')
   })
 
-  test.each(['not a url', 'ftp://localhost', ''])('a base URL that is none is refused: %j', (baseUrl) => {
+  test.each(['not a url', 'ftp://localhost', ''])('refuses an invalid base URL: %j', (baseUrl) => {
     expect(() => new Theazo({ apiKey, baseUrl })).toThrow(ConfigurationError)
   })
 
-  test('a key with white space is refused before it reaches a header', () => {
+  test('refuses an API key with white space', () => {
     expect(() => new Theazo({ apiKey: 'th_live_a\nx-evil: 1' })).toThrow(ConfigurationError)
   })
 
-  test('own headers are sent and may replace ours, but never the key', async () => {
+  test("sends headers of the options, which may replace the client's own, but never the API key", async () => {
     let seen: Record<string, unknown> = {}
     const baseUrl = await serve((request, response) => {
       seen = request.headers
@@ -80,7 +80,7 @@ describe('set-up', () => {
     expect(seen).toMatchObject({ 'x-trace': '1', 'user-agent': 'mine', authorization: `Bearer ${apiKey}` })
   })
 
-  test('ids are encoded in the path', async () => {
+  test('encodes ids in paths', async () => {
     let path: string | undefined
     const baseUrl = await serve((request, response) => {
       path = request.url

@@ -1,4 +1,4 @@
-import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './answers.ts'
+import { BodyFault, connectionError, parseJson, readText, redirectError, requestIdOf } from './responses.ts'
 import type { Attempt } from './attempt.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { configurationError, NotFoundError, NotSupportedError, type TheazoError } from '../errors.ts'
@@ -12,7 +12,7 @@ import { version } from './version.ts'
 import type { Feature } from '../wire.ts'
 import { wireFault } from './wire-error.ts'
 
-/** One call, as the resources of the client make it. */
+/** One call of the API. */
 export interface TransportRequest extends CallOptions {
   method: 'GET' | 'POST' | 'PATCH'
   /** Path segments below the base URL; each is encoded. */
@@ -20,29 +20,35 @@ export interface TransportRequest extends CallOptions {
   query?: Record<string, string | number | undefined>
   body?: unknown
   headers?: Record<string, string>
-  /** A POST that may be done twice by its contract. */
+  /** A POST that the contract allows to send twice. */
   isRepeatable?: boolean
-  /** Extensions that what is sent needs, and how to say so: nothing is sent where one is absent. */
+  /** Extensions that the request needs, each with a name of its use for the error. If one is absent, nothing is sent. */
   needs?: readonly (readonly [Feature, string])[]
-  /** The extension whose route this is: a 404 where it is absent is {@link NotSupportedError}. */
+  /** The extension that adds this route. If it is absent, a 404 becomes a {@link NotSupportedError}. */
   feature?: Feature
 }
 
-/** Reads an answer that is 2xx. */
-type ReadAnswer<T> = (response: Response, attempt: Attempt) => Promise<T>
+/** Reads a 2xx response. */
+type ReadResponse<T> = (response: Response, attempt: Attempt) => Promise<T>
 
 const defaultBaseUrl = 'https://api.theazo.com/v1'
 const defaultTimeoutMs = 30_000
 const defaultMaxRetries = 2
 
-/** The one place where a request is made. */
+/** A failed attempt. */
+interface Fault {
+  error: TheazoError
+  cause: RetryCause
+}
+
+/** Makes every request of the client: deadline, retries, hooks and redaction of the API key. */
 export class Transport {
   readonly baseUrl: string
   readonly features: Features = new Features((options) =>
     this.request({ method: 'GET', path: ['sessions'], query: { limit: 1 }, ...options }),
   )
   readonly clock: Clock
-  // Private fields: neither JSON nor an inspector shows what holds the key.
+  // Private fields: neither JSON nor an inspector shows the API key.
   readonly #fetch: typeof globalThis.fetch
   readonly #headers: Record<string, string>
   readonly #timeoutMs: number
@@ -54,7 +60,7 @@ export class Transport {
     const apiKey = options.apiKey ?? environment('THEAZO_API_KEY')
     if (!apiKey) throw configurationError('No API key: pass { apiKey } to new Theazo(), or set THEAZO_API_KEY.')
     if (/[^\x21-\x7e]/.test(apiKey)) {
-      throw configurationError('The API key holds white space or a character that no header can carry.')
+      throw configurationError('The API key has white space or a character that an HTTP header must not have.')
     }
     this.baseUrl = normalizeBaseUrl(options.baseUrl ?? environment('THEAZO_BASE_URL') ?? defaultBaseUrl)
     this.clock = options.clock ?? systemClock
@@ -75,68 +81,74 @@ export class Transport {
     }
   }
 
-  /** Takes the key out of a text that somebody else has written. */
+  /** Removes the API key from a text of another origin. */
   readonly redact = (text: string): string => this.#redaction.ofText(text)
 
   /**
-   * Makes one call and answers its JSON body. Its deadline covers every attempt, the waits between them and the body.
+   * Makes one call and returns its JSON body. The deadline covers all attempts, the waits between them and the body.
    *
-   * @throws {TheazoError} a wire error's own class; `TimeoutError` at the deadline; `ConnectionError` without an answer.
+   * @throws {TheazoError} the class of the wire error; `TimeoutError` at the deadline; `ConnectionError` without a response.
    */
   request<T>(request: TransportRequest): Promise<T> {
     return this.call(request, async (response, attempt) => parseJson<T>(response, await readText(response), attempt))
   }
 
-  /** The same with the answer read by `read`: an event stream is read while it comes. */
-  async call<T>(request: TransportRequest, read: ReadAnswer<T>): Promise<T> {
+  /** Like {@link request}, but `read` reads the response, e.g. an event stream while it arrives. */
+  async call<T>(request: TransportRequest, read: ReadResponse<T>): Promise<T> {
     const { method, path, timeoutMs = this.#timeoutMs } = request
     const call = `${method} /${path.map(String).join('/')}`
-    const late = `${call} got no complete answer within ${timeoutMs} ms.`
-    return await withinTime({ signal: request.signal, timeoutMs, late }, async (signal) => {
+    const timeoutMessage = `${call} got no complete response within ${timeoutMs} ms.`
+    return await withinTime({ signal: request.signal, timeoutMs, timeoutMessage }, async (signal) => {
       const attempt: Attempt = { call, signal, redact: this.redact, isFinal: false }
       const deadlineAt = this.clock.now() + timeoutMs
       for (const [feature, what] of request.needs ?? []) {
-        if (!(await this.features.known(feature, { signal }))) throw notSupported(what, feature)
+        if (!(await this.features.isSupported(feature, { signal }))) throw notSupported(what, feature)
       }
       return await this.#attempts(request, read, attempt, deadlineAt)
     })
   }
 
-  async #attempts<T>(request: TransportRequest, read: ReadAnswer<T>, attempt: Attempt, deadlineAt: number): Promise<T> {
+  async #attempts<T>(
+    request: TransportRequest,
+    read: ReadResponse<T>,
+    attempt: Attempt,
+    deadlineAt: number,
+  ): Promise<T> {
     const { url, init } = this.#prepare(request, attempt.signal)
-    let told: TheazoError | undefined
+    let lastRefusal: TheazoError | undefined
     for (let number = 1; ; number += 1) {
       const startedAt = this.clock.now()
-      this.#tell('onRequest', () => ({
+      this.#callHook('onRequest', () => ({
         ...this.#describe(request, url, number),
         headers: this.#redaction.of(init.headers),
       }))
-      let isAnswered = false
-      let fault: { error: TheazoError; cause: RetryCause }
+      let hasResponse = false
+      let fault: Fault
       try {
         const response = await this.#fetch(url, init)
-        this.features.learn(response)
-        this.#tell('onResponse', () => ({
+        this.features.update(response)
+        this.#callHook('onResponse', () => ({
           ...this.#describe(request, url, number),
           status: response.status,
           requestId: requestIdOf(response, this.redact),
           durationMs: this.clock.now() - startedAt,
         }))
-        isAnswered = true
+        hasResponse = true
         if (response.ok) return await read(response, attempt)
         fault = await this.#refusal(response, request, attempt)
       } catch (error) {
-        // Before an answer it is fetch that has thrown, whatever that is. Then only the body can break off; what else is
-        // thrown is a callback's own, and passes.
-        if (attempt.signal.aborted || (isAnswered && !(error instanceof BodyFault))) throw error
+        // Without a response, fetch threw: the connection failed. With a response, a BodyFault means that the connection
+        // broke; any other error is from a callback of the caller, who gets it unchanged.
+        if (attempt.signal.aborted || (hasResponse && !(error instanceof BodyFault))) throw error
         const lost = connectionError(attempt, this.baseUrl, error)
         fault = { error: lost, cause: retryCause(lost, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
-      // Report the first answer, not that the retry was refused or found no server: the work may have been done.
-      if (delayMs === undefined) throw told && saysLess(fault.error) ? told : fault.error
-      if (fault.error.status !== undefined) told = fault.error
-      this.#tell('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))
+      // The last error may state only that there is no server, or that an earlier attempt was interrupted. The server's
+      // last refusal then tells the caller more.
+      if (delayMs === undefined) throw lastRefusal && isLessInformative(fault.error) ? lastRefusal : fault.error
+      if (fault.error.status !== undefined) lastRefusal = fault.error
+      this.#callHook('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))
       await this.clock.sleep(delayMs, attempt.signal)
     }
   }
@@ -151,25 +163,21 @@ export class Transport {
       method,
       headers: all,
       signal,
-      redirect: 'manual' as const, // a redirect would carry the key to another host
+      redirect: 'manual' as const, // a followed redirect would send the API key to another host
       ...(body !== undefined && { body: jsonBody(body) }),
     }
     return { url, init }
   }
 
-  /** An answer that is not 2xx. */
-  async #refusal(
-    response: Response,
-    { feature }: TransportRequest,
-    attempt: Attempt,
-  ): Promise<{ error: TheazoError; cause: RetryCause }> {
+  /** Reads a response that is not 2xx. */
+  async #refusal(response: Response, { feature }: TransportRequest, attempt: Attempt): Promise<Fault> {
     if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
       await response.body?.cancel()
       return { error: redirectError(response, attempt), cause: 'final' }
     }
     const body = await readText(response).catch((error: unknown) => {
       if (attempt.signal.aborted) throw error
-      return '' // its status tells enough
+      return '' // the status is enough for an error
     })
     const { error, hasEnvelope } = wireFault(response, body, attempt.redact)
     if (feature && NotFoundError.isInstance(error) && !this.features.has(feature)) {
@@ -178,9 +186,9 @@ export class Transport {
     return { error, cause: retryCause(error, hasEnvelope) }
   }
 
-  /** How long to wait before the next attempt; undefined where there is none. */
+  /** How long to wait before the next attempt; undefined if no attempt follows. */
   #delayMs(
-    { error, cause }: { error: TheazoError; cause: RetryCause },
+    { error, cause }: Fault,
     number: number,
     request: TransportRequest,
     attempt: Attempt,
@@ -201,23 +209,23 @@ export class Transport {
     return { method, url, attempt }
   }
 
-  /** A hook watches: what it throws must not cost the caller an answer that the server has given. */
-  #tell<Name extends keyof RequestHooks>(
+  /** Hooks only observe: an error of a hook must not cost the caller a response that has arrived. */
+  #callHook<Name extends keyof RequestHooks>(
     name: Name,
     event: () => Parameters<NonNullable<RequestHooks[Name]>>[0],
   ): void {
-    const hook = this.#hooks[name] as ((event: unknown) => unknown) | undefined // one of a union, called with its own event
+    const hook = this.#hooks[name] as ((event: unknown) => unknown) | undefined // the compiler cannot match the hook with its event
     if (!hook) return
     try {
       const pending = hook(event())
       if (pending instanceof Promise) pending.catch(() => {})
     } catch {
-      // documented on RequestHooks
+      // ignored, as RequestHooks documents
     }
   }
 }
 
-/** The server lacks what a call needs. */
+/** The error for a call that needs an absent extension. */
 function notSupported(call: string, feature: Feature, cause?: TheazoError): NotSupportedError {
   return new NotSupportedError(`${call} needs the extension '${feature}', which this server does not have.`, {
     code: 'not_supported',
@@ -231,18 +239,18 @@ function notSupported(call: string, feature: Feature, cause?: TheazoError): NotS
 function normalizeBaseUrl(baseUrl: string): string {
   const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
-    throw configurationError(`baseUrl is not an http(s) URL: ${baseUrl}`)
+    throw configurationError(`baseUrl must be an http or https URL, not ${JSON.stringify(baseUrl)}.`)
   }
   const path = url.pathname.replace(/\/+$/, '')
   return `${url.origin}${path.endsWith('/v1') ? path : `${path}/v1`}`
 }
 
-/** Reads a variable where the runtime has an environment at all (an edge runtime may not). */
+/** Reads an environment variable. Some edge runtimes have no environment. */
 function environment(name: string): string | undefined {
   const runtime = globalThis as { process?: { env?: Record<string, string | undefined> } }
   return runtime.process?.env?.[name] || undefined
 }
 
-function saysLess({ code, details }: TheazoError): boolean {
+function isLessInformative({ code, details }: TheazoError): boolean {
   return code === 'connection_error' || (code === 'conflict' && details?.['reason'] === 'interrupted')
 }

@@ -1,2 +1,2 @@
-/** Of this package; a test holds it to package.json, which a runtime without a file system cannot read. */
+/** The version of this package. A test compares it with package.json, which not every runtime can read. */
 export const version = '0.0.0'

@@ -1,4 +1,4 @@
-import { requestIdOf } from './answers.ts'
+import { requestIdOf } from './responses.ts'
 import {
   ConflictError,
   ForbiddenError,
@@ -19,7 +19,7 @@ import type { WireErrorCode } from '../wire.ts'
 
 type WireErrorClass = new (message: string, options: TheazoErrorOptions) => TheazoError
 
-/** The documented codes: their status, for answers that carry no envelope (a proxy's page, an empty body), and class. */
+/** The status and the class of each documented code. The status is for responses without an envelope, e.g. of a proxy. */
 const codes: Record<WireErrorCode, readonly [status: number, ErrorClass: WireErrorClass]> = {
   unauthorized: [401, UnauthorizedError],
   session_limit_exceeded: [402, SessionLimitExceededError],
@@ -33,19 +33,19 @@ const codes: Record<WireErrorCode, readonly [status: number, ErrorClass: WireErr
   timeout: [504, ServerTimeoutError],
 }
 
-/** An error answer as its typed error. */
+/** The typed error of an error response. */
 export interface WireFault {
   error: TheazoError
-  /** False for what is not the API's own word: a proxy's page, an empty or cut body. */
+  /** False if the body is not the API's own: a page of a proxy, an empty or cut body. */
   hasEnvelope: boolean
 }
 
-/** Turns an answer that is not 2xx into its typed error; never fails, whatever the body holds. */
+/** Turns a response that is not 2xx into its typed error. It never fails, whatever the body is. */
 export function wireFault(response: Response, body: string, redact: (text: string) => string): WireFault {
   const envelope = redactedData(parseEnvelope(body), redact)
   const documented = Object.entries(codes).find(([, [status]]) => status === response.status)
   const code = envelope.code ?? documented?.[0] ?? `http_${response.status}`
-  const message = envelope.message ?? `The server answered ${response.status} without the API's error format.`
+  const message = envelope.message ?? `The server responded with ${response.status} and no error body of the API.`
   const error = errorOf(code, message, {
     status: response.status,
     requestId: (envelope.requestId ?? requestIdOf(response, redact)) || undefined,
@@ -55,19 +55,19 @@ export function wireFault(response: Response, body: string, redact: (text: strin
   return { error, hasEnvelope: envelope.code !== undefined }
 }
 
-/** The typed error of a code; an unknown one keeps its code on the base class. */
+/** The typed error of a code. An unknown code becomes a plain {@link TheazoError} with that code. */
 export function errorOf(code: string, message: string, options: Omit<TheazoErrorOptions, 'code'> = {}): TheazoError {
   const ErrorClass = Object.hasOwn(codes, code) ? codes[code as WireErrorCode][1] : TheazoError
   return new ErrorClass(message, { ...options, code })
 }
 
-/** The header says it in seconds or as a date (RFC 9110, 10.2.3); without one the envelope may. */
+/** Reads the header, which contains seconds or a date (RFC 9110, 10.2.3), else `details.retryAfter`. */
 function retryAfterMs(headers: Headers, details: Record<string, unknown> | undefined): number | undefined {
   const header = headers.get('retry-after')?.trim()
   if (header && /^\d+$/.test(header)) return Number(header) * 1000
-  // By the server's own clock where it tells it: the two may differ.
+  // Relative to the server's clock if the response has a date: the clocks may differ.
   const now = Date.parse(headers.get('date') ?? '') || Date.now()
-  // Starting with a day's name: Date.parse takes '1.5' for a date as well.
+  // A date starts with the name of a day. Without this check, Date.parse accepts '1.5' as a date.
   const waitMs = /^[a-z]/i.test(header ?? '') ? Date.parse(header ?? '') - now : Number.NaN
   if (!Number.isNaN(waitMs)) return Math.max(0, waitMs)
   const seconds = details?.['retryAfter']

@@ -4,26 +4,26 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import type { RequestOptions } from '@modelcontextprotocol/sdk/shared/protocol.js'
 import { type CallToolResult, CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 
-/** The program, as it is built. */
+/** Path of the built program. */
 export const bin: string = fileURLToPath(new URL('../../dist/bin.js', import.meta.url))
 
-/** A client of a server, with what tests ask of it. */
+/** A connected MCP client with shortcuts for tests. */
 export interface TestClient extends AsyncDisposable {
   client: Client
   /** Calls a tool and validates its result by the tool's output schema, as the SDK's client does. */
   call: (name: string, input?: Record<string, unknown>, options?: RequestOptions) => Promise<CallToolResult>
-  /** The text of a result of `run_code` with Bash. */
+  /** Runs Bash code with `run_code` and returns the text of the result. */
   bash: (code: string) => Promise<string>
 }
 
-/** A client of a process of its own. */
+/** A client of a `theazo-mcp` process that it started. */
 export interface McpProcess extends TestClient {
   pid: number
-  /** What it has written to standard error. */
+  /** The output on standard error so far. */
   stderr: () => string
 }
 
-/** Starts the real process, as a client starts it; it ends with the test. */
+/** Starts the real process as an MCP client does. Disposing the client ends the process. */
 export async function startProcess(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -40,9 +40,9 @@ export async function startProcess(
   return { ...(await testClient(client)), pid: transport.pid ?? 0, stderr: () => stderr }
 }
 
-/** Adds to a connected client what tests ask of it. */
+/** Adds the shortcuts for tests to a connected client. */
 export async function testClient(client: Client): Promise<TestClient> {
-  await client.listTools() // the client validates results only after it
+  await client.listTools() // the client validates results only after this request
   const call: TestClient['call'] = async (name, input = {}, options) =>
     CallToolResultSchema.parse(await client.callTool({ name, arguments: input }, undefined, options))
   return {
@@ -53,14 +53,14 @@ export async function testClient(client: Client): Promise<TestClient> {
   }
 }
 
-/** The text block of a result: the first. */
+/** The text of a result: its first content block. */
 export function textOf({ content }: CallToolResult): string {
   const [first] = content
   if (first?.type !== 'text') throw new Error(`The first block is ${JSON.stringify(first)}`)
   return first.text
 }
 
-/** The agent that a result names. */
+/** The agent id in a result's data. */
 export function agentIdOf({ structuredContent }: CallToolResult): string {
   return String(structuredContent?.['agentId'])
 }

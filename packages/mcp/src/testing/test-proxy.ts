@@ -2,27 +2,30 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A proxy before a server. */
+/** A proxy in front of a server. */
 export interface TestProxy extends AsyncDisposable {
   /** Base URL, ends in `/v1`. */
   url: string
 }
 
-/** What a proxy does otherwise than to pass on. */
+/** The requests and responses that a proxy changes. */
 export interface TestProxyOptions {
-  /** True for a request that is never answered. */
-  holds?: (request: IncomingMessage) => boolean
-  /** Headers that are taken out of answers. */
-  hidden?: readonly string[]
+  /** Returns true for a request that the proxy must never answer. */
+  isUnanswered?: (request: IncomingMessage) => boolean
+  /** Headers to remove from responses. */
+  hiddenHeaders?: readonly string[]
 }
 
-/** Starts a proxy before a server, for servers that do not answer, or are of another kind. */
-export async function startProxy(target: string, { holds, hidden = [] }: TestProxyOptions): Promise<TestProxy> {
+/** Starts a proxy that imitates a server that does not respond, or a server without extensions. */
+export async function startProxy(
+  target: string,
+  { isUnanswered, hiddenHeaders = [] }: TestProxyOptions,
+): Promise<TestProxy> {
   const server = createServer((incoming, outgoing) => {
-    if (holds?.(incoming)) return
+    if (isUnanswered?.(incoming)) return
     const { method, headers, url } = incoming
     const forwarded = request(new URL(url ?? '/', target), { method, headers }, (answer) => {
-      const kept = Object.entries(answer.headers).filter(([name]) => !hidden.includes(name))
+      const kept = Object.entries(answer.headers).filter(([name]) => !hiddenHeaders.includes(name))
       outgoing.writeHead(answer.statusCode ?? 500, Object.fromEntries(kept))
       answer.pipe(outgoing)
     })
@@ -32,7 +35,7 @@ export async function startProxy(target: string, { holds, hidden = [] }: TestPro
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as AddressInfo // it listens on a port
+  const { port } = server.address() as AddressInfo // a server that listens on a TCP port
   return {
     url: `http://127.0.0.1:${port}/v1`,
     async [Symbol.asyncDispose]() {

@@ -1,10 +1,10 @@
-import type { HeldLimits } from '../compute/local/local-host.ts'
+import type { EnforcedLimits } from '../compute/local/local-host.ts'
 import type { Finding } from './finding.ts'
 
 const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'
 
 /** What holds each limit of a sandbox, and how to get better where something weaker does. */
-export function limitFindings(limits: HeldLimits, maxFilesOfHost: number | undefined): Finding[] {
+export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | undefined): Finding[] {
   const { settings, memory, cpu, processes, disk, freezer, hasSocketMemory } = limits
   const mostFiles = settings.maxProcesses * settings.maxOpenFiles
   const [memoryText, diskText] = [mebibytes(settings.memoryBytes), mebibytes(settings.diskBytes)]

@@ -3,39 +3,39 @@ import type { ExecFile, Language } from '@theazo/core'
 /** A place where sandboxes run. One small interface; each implementation passes the same contract suite. */
 export interface ComputeProvider extends AsyncDisposable {
   readonly name: string
-  /** False where `network` of a spec would be ignored. */
+  /** False if this provider ignores `network` of a spec. */
   readonly hasNetwork: boolean
-  /** Starts of sandboxes that wait for the machine. */
+  /** How many starts of sandboxes are queued. */
   readonly waitingStarts: number
   /**
-   * Makes a sandbox that is ready for exec.
+   * Creates a sandbox that is ready for exec.
    *
-   * @throws {SandboxStartError} where it cannot be had.
+   * @throws {SandboxStartError} if it does not start.
    */
   create(spec: SandboxSpec): Promise<Sandbox>
-  /** Finds a sandbox made earlier, also by an earlier process of this server; undefined where it is gone. */
+  /** Finds a sandbox that was created earlier, also by an earlier process of this server; undefined if it is gone. */
   attach(spec: SandboxSpec): Promise<Sandbox | undefined>
-  /** Bytes that a sandbox's files take; undefined where they are gone. */
+  /** Size of a sandbox's files in bytes; undefined if they are gone. */
   sizeOf(id: string): Promise<number | undefined>
-  /** Ids of sandboxes with files that may change at any time, e.g. by a process that outlives its exec. */
+  /** Ids of sandboxes whose files may change at any time, e.g. by a process that outlives its exec. */
   writers(): Promise<string[]>
-  /** Removes what is left of sandboxes that nobody knows any more, e.g. since a server was killed while it ended one. */
+  /** Removes the files of unknown sandboxes, e.g. of one that a server was terminating when it was killed. */
   prune(isKnown: (id: string) => boolean): Promise<void>
 }
 
-/** What a sandbox is made from. */
+/** Describes a sandbox to create or to find. */
 export interface SandboxSpec {
-  /** The agent's id; a sandbox has the same. */
+  /** The id of the agent, and of its sandbox. */
   id: string
-  /** Whose it is: starts of sandboxes wait in turns of these. */
+  /** The project of the agent. The queue for starts takes one start from each project in turn. */
   project: string
-  /** Default: nothing can be reached. */
+  /** Default: no network access. */
   network?: NetworkPolicy | undefined
 }
 
-/** What a sandbox may reach. */
+/** The network access of a sandbox. */
 export interface NetworkPolicy {
-  /** Hosts, as `network.allow` of an agent has them. */
+  /** Allowed hosts, in the form of `network.allow` of an agent. */
   allow: readonly string[]
 }
 
@@ -43,25 +43,28 @@ export interface NetworkPolicy {
 export interface Sandbox {
   readonly id: string
   /**
-   * Starts its processes if there are none, which {@link exec} does as well. The caller's time for code begins after it.
+   * Starts the processes of the sandbox if none run. {@link exec} does so, too; a separate call lets the caller start the
+   * timeout of the code after it.
    *
-   * @throws {SandboxStartError} if they do not start; the signal's reason.
+   * @throws {SandboxStartError} if they do not start.
+   * @throws the signal's reason if the signal fires.
    */
   prepare(signal: AbortSignal): Promise<void>
   /**
-   * Runs code to its end. Execs run side by side; each has its own processes, all share the files. At the end what is
-   * still in the exec's session is killed; what has left it lives on. When the signal fires everything the exec started
-   * is killed, whatever it has left, then this rejects with the signal's reason.
+   * Runs code to its end. Execs run concurrently; each has its own processes, all share the files. At the end, processes
+   * that are still in the session of the exec are killed; processes that have left the session live on. If the signal
+   * fires, all processes that the exec has started are killed, also those outside of its session. Then this rejects with
+   * the signal's reason.
    *
-   * @throws {SandboxStartError} where the code never ran.
-   * @throws {SandboxLostError} where the sandbox broke down while it ran.
+   * @throws {SandboxStartError} if the code never ran.
+   * @throws {SandboxLostError} if the sandbox broke down while the code ran.
    */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome>
-  /** Stops every process where it is, until resume; one exec ends that too. */
+  /** Freezes every process until {@link resume} or the next {@link exec}. */
   pause(): Promise<void>
-  /** Lets them go on; nothing where there are none, e.g. since the server was started again. */
+  /** Unfreezes the processes. Does nothing if there are none, e.g. after a restart of the server. */
   resume(): Promise<void>
-  /** Kills what runs and removes every file. Again is fine. */
+  /** Kills every process and removes every file. Idempotent. */
   terminate(): Promise<void>
 }
 
@@ -73,28 +76,28 @@ export interface ExecRequest {
   cwd?: string | undefined
   /** Added to the environment. */
   env?: Record<string, string> | undefined
-  /** Default: nothing, at its end. */
+  /** Default: empty. */
   stdin?: Uint8Array | undefined
-  /** Bytes of each stream that reach the sink. */
+  /** How many bytes of each stream the sink receives at most. */
   maxOutputBytes: number
 }
 
-/** Where output goes, piece by piece and in order. */
+/** Receives output in chunks, in order. */
 export interface OutputSink {
   stdout(chunk: Uint8Array): void
   stderr(chunk: Uint8Array): void
 }
 
-/** How an exec ended. */
+/** The result of an exec. */
 export interface ExecOutcome {
-  /** 128 + n where signal n ended it. */
+  /** 128 + n if signal n ended the code. */
   exitCode: number
   durationMs: number
-  /** True where output was lost before it reached the sink. */
+  /** True if the sink did not receive all output. */
   stdoutTruncated?: boolean
   stderrTruncated?: boolean
-  /** What the code has made or changed, by path; absent where the provider cannot tell. */
+  /** Files that the code has created or changed; absent if the provider does not detect them. */
   files?: ExecFile[]
-  /** True where there are more, or too many to look at. */
+  /** True if there are more, or too many to check. */
   filesTruncated?: boolean
 }

@@ -13,6 +13,6 @@ test.each([
   ['\uFEFFecho a\r\necho b\r\n', 'echo a\necho b\n'],
   ['echo \uFEFF', 'echo \uFEFF'],
   ['', ''],
-])('%j becomes %j', (script, expected) => {
+])('converts the script %j to %j', (script, expected) => {
   expect(bashScript(script)).toBe(expected)
 })

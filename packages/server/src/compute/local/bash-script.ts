@@ -1,7 +1,7 @@
 /**
- * A script as Bash reads it: without a byte order mark, which it would take for a part of the first word, and with LF where
- * lines end with CR LF, as it would take each CR for a part of the last. The first line decides, so that a script with LF
- * keeps a CR LF that stands in its data.
+ * Converts a script to the form that Bash expects. Removes a byte order mark, which Bash would read as part of the first word.
+ * Replaces CR LF by LF, as Bash would read each CR as part of the last word. The first line decides which line end the script
+ * has, so that a script with LF keeps a CR LF in its data.
  */
 export function bashScript(code: string): string {
   const script = code.replace(/^\uFEFF/, '')

@@ -2,44 +2,44 @@ import { existsSync, lstatSync, readlinkSync } from 'node:fs'
 import type { HostUser } from './host-uid.ts'
 import { systemFiles } from './system-files.ts'
 
-/** Host paths that one agent's sandbox is made of. */
+/** Host paths that are mounted in the sandbox of one agent. */
 export interface SandboxFolders {
   workspace: string
   home: string
-  /** Holds what the sandbox has of its own in /etc, its `meminfo` and `cpu-online`, and a file that is empty. */
+  /** Contains the sandbox's own files of /etc, its `meminfo` and `cpu-online`, and an empty file. */
   etc: string
-  /** Node's binary, at a place the host user can reach. */
+  /** Node's binary, at a path that the sandbox's user can access. */
   node: string
-  /** The supervisor's program. */
+  /** The folder with the program of the supervisor. */
   supervisor: string
-  /** Further folders of the host, by their place inside. */
+  /** Further folders of the host, by their path in the sandbox. */
   mounts: Record<string, string>
-  /** The socket of its way out, where it has one. */
+  /** The socket for its network access; undefined if it has none. */
   egressSocket?: string | undefined
-  /** Bytes that each folder in memory may hold. */
+  /** The size limit of each folder in memory, in bytes. */
   tmpfsBytes: number
 }
 
-/** Descriptors that bubblewrap uses, numbered as it has them. */
+/** Descriptors of the bubblewrap process. */
 export interface BubblewrapDescriptors {
   seccomp: number
-  /** It tells the pid of what it has cloned here. */
+  /** Bubblewrap writes the pid of the cloned process here. */
   status: number
-  /** What it has cloned waits for a byte here. */
+  /** The cloned process waits for a byte here. */
   block: number
 }
 
-/** Files of the sandbox's own in /etc. */
+/** The sandbox's own files in /etc. */
 const ownEtcFiles = ['passwd', 'group', 'hosts', 'nsswitch.conf']
 const onlineFile = '/sys/devices/system/cpu/online'
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
 /**
- * Bubblewrap's options for one sandbox. Everything that is not named here is not there.
+ * Bubblewrap's options for one sandbox. A path that is not listed here does not exist in the sandbox.
  *
- * The uid inside is the uid outside, so that what a host tool shows of the sandbox needs no translation. Devices are
- * bound one by one: bubblewrap's `--dev` maps root into the namespace for devpts, and with it `/proc/self/uid_map`
- * would read as if the sandbox were root; the price is that there are no pseudo terminals.
+ * The uid inside equals the uid outside, so that tools of the host show the right one. Devices are bound one by one:
+ * bubblewrap's `--dev` maps root into the namespace for devpts, and `/proc/self/uid_map` would then look as if the sandbox
+ * were root. As a consequence there are no pseudo terminals.
  */
 export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: BubblewrapDescriptors): string[] {
   const tmpfsBytes = String(folders.tmpfsBytes)
@@ -67,16 +67,16 @@ export function bubblewrapOptions(user: HostUser, folders: SandboxFolders, fds: 
     ['/dev/shm', '/tmp'].flatMap((path) => ['--size', tmpfsBytes, '--perms', '1777', '--tmpfs', path]),
     ['--size', tmpfsBytes, '--perms', '0700', '--tmpfs', '/run/theazo'],
 
-    // Below the read-only root: code can neither replace it nor change its mode.
+    // The root is read-only: code can neither replace the socket nor change its mode.
     folders.egressSocket === undefined ? [] : ['--ro-bind', folders.egressSocket, '/run/theazo-egress'],
     ['--bind', folders.workspace, '/workspace', '--bind', folders.home, '/home/agent'],
     ['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/workspace'],
-    // The supervisor's; code gets its own with each exec. Python reads nothing from where code can write.
+    // The environment of the supervisor; each exec has its own. Python must not read anything that code can write.
     ['--clearenv', '--setenv', 'LANG', 'C.UTF-8'],
   ].flat()
 }
 
-/** A merged-/usr system has links here; an older one folders. */
+/** A system with merged /usr has links here; an older one has folders. */
 function systemFolder(path: string): string[] {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (!stat) return []

@@ -1,6 +1,6 @@
 /**
- * Limits of memory, processes and CPU time, and the freezer, by control groups: version 2 where its controllers can be
- * had, else version 1, each controller by itself (cgroups(7)).
+ * Limits memory, processes and CPU time, and freezes processes, by control groups (cgroups(7)). Each controller is used in
+ * version 2 if that is available, and otherwise in version 1.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** What one sandbox may use. */
+/** Limits of one sandbox. */
 export interface CgroupLimits {
   memoryBytes: number
   processes: number
@@ -18,7 +18,7 @@ export interface CgroupLimits {
 const controllers = ['memory', 'pids', 'cpu', 'freezer'] as const
 type Controller = (typeof controllers)[number]
 
-/** Where groups are made for a controller. */
+/** The folder in which the groups of a controller are created. */
 interface Hierarchy {
   version: 1 | 2
   path: string
@@ -27,7 +27,7 @@ interface Hierarchy {
 const periodUs = 100_000
 const folderName = 'theazo'
 
-/** Where a server keeps the names of its groups' folders, a line each, for who sweeps up after it. */
+/** The file with the folders of a server's groups, one per line. A later server removes them if this one is killed. */
 export const cgroupsFile = 'cgroups'
 
 /** The groups of one server. */
@@ -38,32 +38,32 @@ export class Cgroups {
     this.#hierarchies = hierarchies
   }
 
-  /** Below the groups that this process is in, so that what bounds the server bounds its sandboxes too. Nothing holds where none can be made. */
+  /** Creates groups below those of this process, so that the limits of the server also apply to its sandboxes. A controller whose group cannot be created limits nothing. */
   static async open(name: string): Promise<Cgroups> {
     const found = new Map<Controller, Hierarchy>()
     for (const { version, path, offered } of await ownGroups()) {
       const parent = join(path, folderName, name)
       const usable = await makeParent(version, path, parent, offered)
       for (const controller of usable) {
-        // Version 2 comes first in the list: it kills what is frozen, too.
+        // Version 2 comes first in the list: it can also kill frozen processes.
         if (!found.has(controller)) found.set(controller, { version, path: parent })
       }
     }
     return new Cgroups(found)
   }
 
-  /** The version that holds a controller; undefined where none does. */
+  /** The version of control groups that is used for a controller; undefined if there is none. */
   versionOf(controller: Controller): 1 | 2 | undefined {
     return this.#hierarchies.get(controller)?.version
   }
 
-  /** Whether what TCP and UDP hold is counted. */
+  /** Whether the buffers of TCP and UDP are counted. */
   get hasSocketMemory(): boolean {
     const memory = this.#hierarchies.get('memory')
     return memory?.version === 2 || (memory !== undefined && existsSync(join(memory.path, socketLimit)))
   }
 
-  /** Folders of this server's groups: what a later server must remove should this one be killed. */
+  /** Folders of this server's groups. A later server must remove them if this one is killed. */
   get paths(): string[] {
     return Array.from(new Set(Array.from(this.#hierarchies.values(), ({ path }) => path)))
   }
@@ -85,15 +85,15 @@ export class Cgroups {
   }
 }
 
-/** Not in kernels without `CONFIG_INET`, or that have taken version 1 away. */
+/** Missing in kernels without `CONFIG_INET`, and in those without version 1. */
 const socketLimit = 'memory.kmem.tcp.limit_in_bytes'
-/** Of the memory, and beyond it. */
+/** The limit of socket buffers as a share of the memory limit, in addition to it. */
 const socketShare = 1 / 8
 
-/** One sandbox's. */
+/** The groups of one sandbox. */
 export class Cgroup {
   readonly #groups: ReadonlyMap<Controller, Hierarchy>
-  /** Open where the kernel counts kills; what it said last. */
+  /** Descriptor of the file in which the kernel counts kills. */
   #events: number | undefined
   readonly #text = Buffer.alloc(1024)
   #isRemoved = false
@@ -102,7 +102,7 @@ export class Cgroup {
     this.#groups = groups
   }
 
-  /** Folders; a process whose pid is written to `cgroup.procs` in each is taken in, with what it starts from then on. */
+  /** Folders. To add a process and its later children, write its pid to `cgroup.procs` in each. */
   get paths(): string[] {
     return Array.from(new Set(Array.from(this.#groups.values(), ({ path }) => path)))
   }
@@ -119,7 +119,7 @@ export class Cgroup {
     } else if (memory) {
       await write(memory, 'memory.limit_in_bytes', memoryBytes)
       await write(memory, 'memory.memsw.limit_in_bytes', memoryBytes).catch(() => {})
-      // The buffers of TCP and UDP, which version 1 counts apart, and only once they have a limit.
+      // Version 1 counts the buffers of TCP and UDP separately, and only if they have a limit.
       await write(memory, socketLimit, Math.floor(memoryBytes * socketShare)).catch(() => {})
     }
     if (pids) await write(pids, 'pids.max', processes)
@@ -131,7 +131,7 @@ export class Cgroup {
     }
   }
 
-  /** Stops every process where it is, or lets it go on; resolves when that is so. */
+  /** Freezes or unfreezes every process; resolves when that is done. */
   async freeze(isFrozen: boolean): Promise<void> {
     const group = this.#groups.get('freezer')
     if (!group) return
@@ -144,12 +144,12 @@ export class Cgroup {
     }
   }
 
-  /** How many processes were killed for want of memory. */
+  /** How many processes were killed because memory ran out. */
   memoryKills(): number {
     const group = this.#groups.get('memory')
     if (!group || this.#isRemoved) return 0
     try {
-      // At once, and by a descriptor that stays open: it is asked twice an exec.
+      // Synchronous, and with a descriptor that stays open: it is called twice for each exec.
       const file = group.version === 2 ? 'memory.events' : 'memory.oom_control'
       this.#events ??= openSync(join(group.path, file), 'r')
       const size = readSync(this.#events, this.#text, 0, this.#text.length, 0)
@@ -159,7 +159,7 @@ export class Cgroup {
     }
   }
 
-  /** Its processes must be gone; the kernel may take a moment to notice. */
+  /** Its processes must be gone; the kernel may need a moment for that. */
   async remove(): Promise<void> {
     this.#isRemoved = true
     if (this.#events !== undefined) closeSync(this.#events)
@@ -168,7 +168,7 @@ export class Cgroup {
   }
 }
 
-/** Ends what a killed server has left in its groups, and removes them. */
+/** Kills the processes that a killed server has left in its groups, and removes the groups. */
 export async function sweepCgroups(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const names = await readdir(path, { withFileTypes: true }).catch(() => [])
@@ -178,7 +178,7 @@ export async function sweepCgroups(paths: readonly string[]): Promise<void> {
         ['freezer.state', 'THAWED'],
         ['cgroup.freeze', '0'],
       ] as const) {
-        await writeFile(join(group, file), value).catch(() => {}) // one of them is there
+        await writeFile(join(group, file), value).catch(() => {}) // only one of the two exists
       }
       await until(async () => {
         const pids = (await readFile(join(group, 'cgroup.procs'), 'utf8').catch(() => '')).split('\n').filter(Boolean)
@@ -188,14 +188,14 @@ export async function sweepCgroups(paths: readonly string[]): Promise<void> {
       await removeGroup(group)
     }
     await rmdir(path).catch(() => {})
-    await rmdir(dirname(path)).catch(() => {}) // not empty: another server's
+    await rmdir(dirname(path)).catch(() => {}) // fails if another server has groups in it
   }
 }
 
 function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
-  } catch {} // gone meanwhile
+  } catch {} // it has ended
 }
 
 async function removeGroup(path: string): Promise<void> {
@@ -207,10 +207,10 @@ async function removeGroup(path: string): Promise<void> {
 
 const patienceMs = 5_000
 
-/** Asks again and again, for a while; the kernel has no event for these. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
+/** Polls until it is true, for a limited time; the kernel has no event for it. */
+async function until(isDone: () => Promise<boolean>): Promise<void> {
   const end = performance.now() + patienceMs
-  for (let waitMs = 0; !(await isSo()); waitMs = Math.min(waitMs + 1, 20)) {
+  for (let waitMs = 0; !(await isDone()); waitMs = Math.min(waitMs + 1, 20)) {
     if (performance.now() > end) throw new Error('a control group did not change within 5 s')
     await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
@@ -246,7 +246,7 @@ async function ownGroups(): Promise<OwnGroup[]> {
   return groups.toSorted((a, b) => b.version - a.version)
 }
 
-/** Makes the folder of a server's groups. @returns the controllers that groups in it have. */
+/** Creates the folder of a server's groups. @returns the controllers that groups in it have. */
 async function makeParent(
   version: 1 | 2,
   own: string,
@@ -256,7 +256,7 @@ async function makeParent(
   try {
     await mkdir(parent, { recursive: true })
     if (version === 1) return offered
-    // Each level must hand its controllers down; one with processes of its own cannot, but the root of them all.
+    // Each level must enable the controllers for its children. Except for the root, a group with processes cannot do so.
     for (const path of [own, dirname(parent), parent]) {
       const there = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/)
       const wanted = ['memory', 'pids', 'cpu'].filter((name) => there.includes(name)).map((name) => `+${name}`)
@@ -266,7 +266,7 @@ async function makeParent(
     const canFreeze = await hasFreeze(parent)
     return controllers.filter((name) => (name === 'freezer' ? canFreeze : enabled.includes(name)))
   } catch {
-    return [] // not ours to write
+    return [] // no permission to write
   }
 }
 

@@ -24,7 +24,7 @@ async function newFolder(): Promise<string> {
   return folder
 }
 
-/** Mounts only if it is released; tells that somebody wants to mount. */
+/** Delays each mount until it is released; `asked` resolves when a mount is requested. */
 function heldMount() {
   const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const run: RunTool = async (file, ...rest) => {
@@ -51,10 +51,10 @@ test.runIf(images)('a removal while files are measured leaves no mount and no fo
   expect(mounts()).not.toContain(folder)
 })
 
-test.runIf(images)('a measurement that comes after the removal makes nothing anew', async () => {
+test.runIf(images)('a measurement that comes after the removal creates nothing', async () => {
   const folder = await newFolder()
   expect(await sizeOfFiles(runTool, folder)).toBeLessThan(64 * 1024)
-  expect(mounts()).toContain(folder) // the look at mounts sees one
+  expect(mounts()).toContain(folder) // proves that a mount would be seen
   const removed = removeFiles(runTool, folder)
   expect(await sizeOfFiles(runTool, folder)).toBeUndefined()
   await removed
@@ -62,7 +62,7 @@ test.runIf(images)('a measurement that comes after the removal makes nothing ane
   expect(mounts()).not.toContain(folder)
 })
 
-test.runIf(images)('the size is that of the files', async () => {
+test.runIf(images)('the size of a disk is the size of its files', async () => {
   const folder = await newFolder()
   await sizeOfFiles(runTool, folder) // mounts
   writeFileSync(join(filesPath(folder), 'workspace/file'), Buffer.alloc(10_000_000))

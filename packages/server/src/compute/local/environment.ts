@@ -1,17 +1,17 @@
-/** What code finds in its environment, before what an exec adds. */
+/** The environment of code, before an exec adds variables. */
 const defaultEnvironment: Readonly<Record<string, string>> = {
-  // Bash has the node that TypeScript runs on. What pip installs comes last: nobody can take the name of a program by it.
+  // Bash uses the same Node as TypeScript. Programs that pip installs come last, so that they cannot replace others.
   PATH: '/opt/node/bin:/usr/local/bin:/usr/bin:/bin:/home/agent/.local/bin',
   HOME: '/home/agent',
   USER: 'agent',
   LANG: 'C.UTF-8',
   TERM: 'dumb',
   PIP_BREAK_SYSTEM_PACKAGES: '1', // pip installs below the agent's home, where it breaks nothing (PEP 668)
-  PYTHONUNBUFFERED: '1', // of what code starts; its own interpreter writes at once anyway (inside/live_output.py)
-  PYTHONPATH: '/workspace', // the code is read from elsewhere, but imports from here
+  PYTHONUNBUFFERED: '1', // for child processes; the interpreter of an exec writes immediately in any case (inside/live_output.py)
+  PYTHONPATH: '/workspace', // code is stored elsewhere, but imports modules from here
 }
 
-/** With what is added: modules of the user are found whatever `PYTHONPATH` says, as beside any script. */
+/** The environment with these variables added. /workspace stays the first entry of `PYTHONPATH`, so that code always finds the user's modules. */
 export function environmentOf(added: Readonly<Record<string, string>>): Record<string, string> {
   const { PYTHONPATH: own } = defaultEnvironment
   const { PYTHONPATH: given } = added

@@ -3,13 +3,13 @@ import { access } from 'node:fs/promises'
 import { delimiter, resolve } from 'node:path'
 import { SetupError } from '../../errors.ts'
 
-/** What a shell takes without a PATH: desktop programs start MCP servers with an empty environment. */
+/** The folders that a shell searches if there is no PATH: desktop programs start MCP servers with an empty environment. */
 const standardPath = '/usr/local/bin:/usr/bin:/bin'
 
 /**
  * The first `bwrap` of the PATH, or of the standard folders if there is no PATH.
  *
- * @throws {SetupError} with the command that installs it.
+ * @throws {SetupError} if there is none; the message has the command that installs it.
  */
 export async function findBubblewrap(): Promise<string> {
   const searched = process.env['PATH'] || standardPath

@@ -1,43 +1,43 @@
 /**
  * Frames between the server and the supervisor of a sandbox; the other side is `inside/wire.py`.
  *
- * What comes up is read as if code in the sandbox had written it, should it ever get that far: a frame that makes no
- * sense ends the sandbox, and never more.
+ * Frames from the sandbox are not trusted, in case code there ever manages to write them: an invalid frame ends the sandbox,
+ * and has no other effect.
  *
  * @module
  */
 import type { ExecFile, Language } from '@theazo/core'
 import type { Compiled } from './typescript/typescript-compiler.ts'
-import { withLengths } from './with-lengths.ts'
+import { lengthPrefixed } from './length-prefixed.ts'
 
-/** Code to run, whole: what may be left out is filled in. */
+/** Code to run, with all defaults filled in. */
 export interface ExecFrame {
   lang: Language
   code: string
   cwd: string
   env: Record<string, string>
   stdin: Uint8Array | undefined
-  /** TypeScript that need not be compiled inside. */
+  /** The TypeScript code without its types, so that the sandbox need not compile it. */
   compiled?: Compiled | undefined
-  /** Bytes of each stream that are sent up. */
+  /** How many bytes of each stream are sent up at most. */
   maxOutputBytes: number
 }
 
-/** What the supervisor says. */
+/** A frame from the supervisor. */
 export type UpFrame =
   | { kind: 'ready' }
   | { kind: 'pong' }
   | { kind: 'output'; execId: number; stream: 'stdout' | 'stderr'; data: Uint8Array }
   | { kind: 'file'; execId: number; file: ExecFile }
   | { kind: 'exit'; execId: number; exitCode: number; isCut: { stdout: boolean; stderr: boolean; files: boolean } }
-  /** It has been killed, and all that it started. */
+  /** The exec and all processes that it started have been killed. */
   | { kind: 'gone'; execId: number }
   | { kind: 'refused'; execId: number; message: string }
-  /** What followed it has failed; it may have run. */
+  /** The reaper of the exec has failed; the code may have run. */
   | { kind: 'lost'; execId: number }
-  /** Its working directory is not there. */
+  /** The working directory does not exist. */
   | { kind: 'noFolder'; execId: number }
-  /** It has not started: other code has closed the folder that code is read from, and goes on doing so. */
+  /** The exec has not started: other code keeps closing the folder that code is read from. */
   | { kind: 'closed'; execId: number }
 
 const languages: Record<Language, number> = { python: 1, typescript: 2, bash: 3 }
@@ -46,7 +46,7 @@ const down = { exec: 1, kill: 2, ping: 3, defaults: 4 } as const
 const downHeaderBytes = 9
 const upHeaderBytes = 7
 
-/** Runs code under a number that the caller chooses. */
+/** Starts an exec; the caller chooses its id. */
 export function execFrame(execId: number, frame: ExecFrame): Buffer {
   const { lang, code, cwd, env, stdin, compiled, maxOutputBytes } = frame
   const variables = entriesOf(env)
@@ -58,20 +58,20 @@ export function execFrame(execId: number, frame: ExecFrame): Buffer {
   body.writeUInt8(compiled ? modes[compiled.mode] : 0, 14)
   const texts = [code, compiled?.source ?? ''].map((text) => Buffer.from(text))
   const blobs = [Buffer.from(cwd), stdin ?? Buffer.alloc(0), ...texts, ...variables]
-  return downFrame(execId, down.exec, [body, ...withLengths(blobs)])
+  return downFrame(execId, down.exec, [body, ...lengthPrefixed(blobs)])
 }
 
-/** What code finds in its environment where an exec adds nothing: shells may be started ahead with it. */
+/** The environment of an exec that adds nothing to it. Warm shells are started with it. */
 export function defaultsFrame(env: Readonly<Record<string, string>>): Buffer {
-  return downFrame(0, down.defaults, withLengths(entriesOf(env)))
+  return downFrame(0, down.defaults, lengthPrefixed(entriesOf(env)))
 }
 
-/** Ends an exec and everything it started; `gone` answers. */
+/** Kills an exec and every process that it started. The answer is `gone`. */
 export function killFrame(execId: number): Buffer {
   return downFrame(execId, down.kill, [])
 }
 
-/** `pong` answers. */
+/** The answer is `pong`. */
 export function pingFrame(): Buffer {
   return downFrame(0, down.ping, [])
 }
@@ -91,13 +91,13 @@ function entriesOf(env: Readonly<Record<string, string>>): Buffer[] {
   return Object.entries(env).map(([name, value]) => Buffer.from(`${name}=${value}`))
 }
 
-/** Puts frames together from pieces of any length. */
+/** Assembles frames from chunks of any length. */
 export class UpFrames {
   #rest: Buffer = Buffer.alloc(0)
 
   /**
-   * @returns the frames that have become whole.
-   * @throws {RangeError} at one that makes no sense.
+   * @returns the frames that this chunk completes.
+   * @throws {RangeError} for an invalid frame.
    */
   push(chunk: Buffer): UpFrame[] {
     const bytes = this.#rest.length > 0 ? Buffer.concat([this.#rest, chunk]) : chunk

@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { SetupError } from '../../errors.ts'
 
-/** The host's user that a sandbox runs as; its group has the same number. */
+/** The user of the host that a sandbox runs as, and its group. */
 export interface HostUser {
   uid: number
   gid: number
 }
 
-/** Says which user the sandbox of an agent runs as. Never uid 0. */
+/** Returns the user that the sandbox of an agent runs as. Never uid 0. */
 export type HostUserOf = (agentId: string) => HostUser
 
-/** Numbers that neither systemd, container managers nor distributions give to anybody (systemd, UIDS-GIDS). */
+/** Uids that systemd, container managers and distributions do not use (systemd, UIDS-GIDS). */
 const unusedRange: UidRange = { start: 1_879_048_192, count: 134_217_728 }
 
 interface UidRange {
@@ -20,9 +20,10 @@ interface UidRange {
 }
 
 /**
- * As root, every agent gets a uid of its own, always the same for an id; as a plain user, all have the server's.
+ * Decides which users sandboxes run as. If the server is root, each agent has its own uid, which depends only on its id.
+ * Otherwise all agents have the uid of the server.
  *
- * @throws {SetupError} as root of a user namespace that has no other uid to drop to.
+ * @throws {SetupError} if the server is root of a user namespace without other uids.
  */
 export async function hostUsers(): Promise<HostUserOf> {
   const { getuid, getgid } = process
@@ -39,7 +40,7 @@ export async function hostUsers(): Promise<HostUserOf> {
   }
 }
 
-/** In a container the unused range may not be mapped; the upper half of the largest mapped range then serves. */
+/** In a container the unused range may not be mapped; the upper half of the largest mapped range is used then. */
 function usableRange(uidMap: string): UidRange {
   const mapped = uidMap
     .trim()

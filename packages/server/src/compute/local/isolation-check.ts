@@ -5,18 +5,18 @@ import type { HostUser } from './host-uid.ts'
 const timeoutMs = 30_000
 
 /**
- * Looks at a sandbox from inside.
+ * Checks the isolation of a sandbox from inside.
  *
- * @throws {SandboxStartError} where it is not isolated, or lacks an interpreter.
+ * @throws {SandboxStartError} if it is not isolated, or lacks an interpreter.
  */
 export async function checkIsolation(sandbox: Sandbox, user: HostUser): Promise<void> {
-  if (user.uid === 0) throw new SandboxStartError('The sandbox would run as root, which it never may.')
-  let said = ''
-  const collect = (chunk: Uint8Array): void => void (said += Buffer.from(chunk).toString())
+  if (user.uid === 0) throw new SandboxStartError('The sandbox would run as root, which is never allowed.')
+  let output = ''
+  const collect = (chunk: Uint8Array): void => void (output += Buffer.from(chunk).toString())
   const request = { lang: 'bash', code: checkScript, env: { EXPECTED: `${user.uid}` }, maxOutputBytes: 4096 } as const
   const signal = AbortSignal.timeout(timeoutMs)
   const { exitCode } = await sandbox.exec(request, { stdout: collect, stderr: collect }, signal)
-  if (exitCode !== 0) throw new SandboxStartError(`The sandbox is not usable: ${said.trim()}`)
+  if (exitCode !== 0) throw new SandboxStartError(`The sandbox is not usable: ${output.trim()}`)
 }
 
 const checkScript = `
@@ -25,6 +25,6 @@ read -r _ outside _ < /proc/self/uid_map
 [[ $EUID == "$EXPECTED" && $outside == "$EXPECTED" ]] || fail "it runs as uid $EUID ($outside outside) and not as $EXPECTED"
 [[ -w /proc/sys/kernel/core_pattern ]] && fail 'it could write to /proc/sys, so it is root outside'
 [[ -w /workspace && -w /home/agent ]] || fail '/workspace is not writable'
-[[ -x /opt/node/bin/node ]] || fail "Node's binary is not readable at its place"
+[[ -x /opt/node/bin/node ]] || fail "/opt/node/bin/node is not executable"
 exit 0
 `

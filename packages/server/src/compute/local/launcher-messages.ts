@@ -1,29 +1,29 @@
 /**
- * Messages between this process and the one that starts others; the other side is `launcher/launcher.py`. Each is its
- * length and its fields, each field its length and its bytes; all lengths are 32 bits, the lower first.
+ * Messages between the server and the launcher; the other side is `launcher/launcher.py`. A message is its length and its
+ * fields. A field is its length and its bytes. All lengths are 32 bits, little endian.
  *
  * @module
  */
-import { withLengths } from './with-lengths.ts'
+import { lengthPrefixed } from './length-prefixed.ts'
 
-/** What became of what was started under a number. */
+/** An event of the process with this number. */
 export type Answer =
-  /** Its pipes have their names. */
+  /** Its named pipes exist. */
   | { kind: 'started'; number: number }
-  /** The pid of a sandbox's first process. */
+  /** The pid of the first process of a sandbox. */
   | { kind: 'first'; number: number; pid: number }
-  /** All of it is gone. The complaint is what it said on standard error. */
+  /** All its processes are gone. The complaint is its standard error output. */
   | { kind: 'ended'; number: number; status: number; output: string; complaint: string }
 
-/** Asks for something to be started under a number, or for what is to become of it. */
+/** An order to start something with a number, or to act on what was started with it. */
 export function order(kind: string, number: number, ...fields: readonly (string | number | Uint8Array)[]): Buffer {
   const parts = [kind, number, ...fields].map((field) => {
     return field instanceof Uint8Array ? field : Buffer.from(String(field))
   })
-  return Buffer.concat(withLengths([Buffer.concat(withLengths(parts))]))
+  return Buffer.concat(lengthPrefixed([Buffer.concat(lengthPrefixed(parts))]))
 }
 
-/** Puts answers together from pieces of any length. */
+/** Assembles answers from chunks of any length. */
 export class Answers {
   #rest: Buffer = Buffer.alloc(0)
 
@@ -43,7 +43,7 @@ function answer([kind, number, ...fields]: readonly string[]): Answer {
   return { kind, ...about, status: Number(status), output, complaint: complaint.trim() }
 }
 
-/** The whole parts at the start, and what follows them. */
+/** The complete parts at the start, and the rest. */
 function split(bytes: Buffer): [Buffer[], Buffer] {
   const parts: Buffer[] = []
   let offset = 0

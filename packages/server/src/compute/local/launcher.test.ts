@@ -1,4 +1,4 @@
-// Tools of the system, started by the process beside this one.
+// Runs tools of the system by the launcher, a process beside this one.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,23 +33,23 @@ function launcherPid(): number | undefined {
 }
 
 describe.each([
-  ['by the launcher', () => launcher.run],
-  ['by this process', () => runTool],
-])('a tool %s', (_how, runner) => {
-  test('gives what it has written', async () => {
+  ['the launcher', () => launcher.run],
+  ['this process', () => runTool],
+])('a tool run by %s', (_how, runner) => {
+  test('returns its output', async () => {
     expect(await runner()('printf', ['%s', 'à\n'])).toBe('à\n')
   })
 
-  test('that fails says why, and what it has written all the same', async () => {
+  test('reports the reason of a failure, and the output until then', async () => {
     const failed = runner()('sh', ['-c', 'echo some; echo why >&2; exit 3'])
     await expect(failed).rejects.toMatchObject({ name: 'ToolError', message: 'sh: why', output: 'some\n' })
   })
 
-  test('that nobody has is refused', async () => {
+  test('rejects if the tool does not exist', async () => {
     await expect(runner()('no-such-tool', [])).rejects.toThrow(/no-such-tool/)
   })
 
-  test('that takes too long is killed', async () => {
+  test('is killed if it takes too long', async () => {
     await expect(runner()('sleep', ['60'], { timeoutMs: 50 })).rejects.toMatchObject({ name: 'ToolError' })
   })
 
@@ -58,59 +58,59 @@ describe.each([
   })
 })
 
-test('a hundred tools at once are told apart', async () => {
+test('a hundred concurrent tools get their own results', async () => {
   const numbers = Array.from({ length: 100 }, (_, index) => String(index))
   expect(await Promise.all(numbers.map((number) => launcher.run('echo', [number])))).toEqual(
     numbers.map((number) => `${number}\n`),
   )
 })
 
-test('of much output the end is kept', async () => {
+test('a tool with much output returns the end of it', async () => {
   const output = await launcher.run('seq', ['1', '100000'])
   expect(output.length).toBe(4096)
   expect(output.endsWith('\n100000\n')).toBe(true)
 })
 
-test('what is started has the standard descriptors and no other', async () => {
-  expect(await launcher.run('ls', ['/proc/self/fd'])).toBe('0\n1\n2\n3\n') // the last is that of the folder itself
+test('a tool has the standard descriptors and no others', async () => {
+  expect(await launcher.run('ls', ['/proc/self/fd'])).toBe('0\n1\n2\n3\n') // the last one is the descriptor of the folder itself
 })
 
-test('what is started ignores no signal, though the launcher ignores those of a terminal', async () => {
+test('a tool ignores no signal, although the launcher ignores those of a terminal', async () => {
   await launcher.run('true', [])
   const statusOf = (pid: string | number): string => readFileSync(`/proc/${pid}/status`, 'utf8')
   expect(statusOf(launcherPid() ?? 0)).not.toMatch(/^SigIgn:\t0+$/m)
-  const told = await launcher.run('grep', ['-E', 'Sig(Ign|Blk)', '/proc/self/status'])
-  const masks = Array.from(told.matchAll(/[0-9a-f]{16}/g), ([mask]) => BigInt(`0x${mask}`))
-  const ofGlibc = 3n << 31n // which nobody can set
+  const status = await launcher.run('grep', ['-E', 'Sig(Ign|Blk)', '/proc/self/status'])
+  const masks = Array.from(status.matchAll(/[0-9a-f]{16}/g), ([mask]) => BigInt(`0x${mask}`))
+  const ofGlibc = 3n << 31n // a process cannot set these
   expect(masks.map((mask) => mask & ~ofGlibc)).toEqual([0n, 0n])
 })
 
 test.each(['SIGKILL', 'SIGABRT'])(
-  'a launcher that ends by %s rejects what is under way; the next call has another',
+  'if the launcher ends by %s, running calls reject, and the next call starts another one',
   async (signal) => {
     await launcher.run('true', [])
     const first = launcherPid() ?? 0
     const cut = launcher.run('sleep', ['60'])
     process.kill(first, signal)
-    await expect(cut).rejects.toThrow(/what starts it has ended/)
+    await expect(cut).rejects.toThrow(/the launcher has ended/)
     expect(await launcher.run('echo', ['on'])).toBe('on\n')
     expect(launcherPid()).not.toBe(first)
   },
 )
 
-test('one without setpriv says so', async () => {
+test('reports that setpriv is missing', async () => {
   const program = `import { Launcher } from ${JSON.stringify(new URL('launcher.ts', import.meta.url).href)}
     await new Launcher('/tmp').run('true', []).catch(({ message }) => console.log(message))`
   const hidden = ['--tmpfs', '/usr/bin', '--ro-bind', process.execPath, '/usr/bin/node']
-  const said = execFileSync(
+  const output = execFileSync(
     await findBubblewrap(),
     ['--ro-bind', '/', '/', ...hidden, '/usr/bin/node', '--input-type=module', '-e', program],
     { encoding: 'utf8' },
   )
-  expect(said).toMatch(/setpriv ENOENT/)
+  expect(output).toMatch(/setpriv ENOENT/)
 })
 
-test('answers are put together from pieces of any length', () => {
+test('assembles answers from chunks of any length', () => {
   const bytes = Buffer.concat([
     order('started', 7),
     order('first', 7, 4711),

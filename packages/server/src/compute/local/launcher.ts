@@ -13,75 +13,75 @@ import { type RunTool, ToolError, toolPath } from './run-tool.ts'
 /** Descriptors of a sandbox's bubblewrap, as `launcher/children.py` numbers them. Its pid 1 reads 3 and writes to 4. */
 export const launchedFds = { options: 5, seccomp: 6, status: 7, block: 8 } as const
 
-/** What a sandbox is started from. */
+/** An order to start a sandbox. */
 export interface SandboxOrder {
   user: HostUser
   /** The system call filter. */
   seccomp: Uint8Array
   /** Bubblewrap's options, which it reads by descriptor. */
   options: readonly string[]
-  /** Folders of control groups that it is taken into before anything in it runs. */
+  /** Folders of control groups; the sandbox is added to them before anything in it runs. */
   cgroups: readonly string[]
-  /** Bubblewrap, and what it is told on its command line. */
+  /** Bubblewrap and its command-line arguments. */
   command: readonly string[]
 }
 
-/** A sandbox that runs. */
+/** A running sandbox. */
 export interface SandboxProcess {
-  /** To the sandbox's pid 1, and from it. */
+  /** Pipes to the sandbox's pid 1, and from it. */
   down: Writable
   up: Readable
-  /** The host's pid of the sandbox's pid 1; undefined while it is not known, or where it never came. */
+  /** The pid on the host of the sandbox's pid 1; undefined as long as it is unknown. */
   firstPid: () => number | undefined
-  /** Resolves when all of it is gone, with what was said on standard error. */
+  /** Resolves when all processes are gone, with the standard error output. */
   ended: Promise<string>
-  /** Kills all of it. */
+  /** Kills all processes. */
   kill: () => void
 }
 
-/** Of something that was started, what becomes of it. */
-type Fate = Answer | { kind: 'lost'; reason: string }
-type Take = (fate: Fate) => void
+/** An event of a process that was started. */
+type ChildEvent = Answer | { kind: 'lost'; reason: string }
+type Listener = (event: ChildEvent) => void
 
 const program = fileURLToPath(new URL('launcher/launcher.py', import.meta.url))
 const maxComplaint = 4096
-/** It takes a few milliseconds; who takes so long has stopped. */
+/** A start takes a few milliseconds; a launcher that takes so long is stuck. */
 const startMs = 30_000
 
 /**
- * Starts processes on the machine without a fork of this one, which would stall it: a small process beside it does
- * (`launcher/launcher.py`). It also ends sandboxes: when told to, and when this process is gone.
+ * Starts processes on the machine. A fork of this process would stall it, so a small process beside it starts them
+ * (`launcher/launcher.py`). That process also kills sandboxes: on an order, and when this process is gone.
  *
- * Should it be gone itself, so are all sandboxes; what comes next is started by another one.
+ * If the small process ends, all sandboxes end with it. The next call starts another one.
  */
 export class Launcher implements AsyncDisposable {
   readonly #folder: string
   #child: ChildProcess | undefined
   #lastNumber = 0
-  /** By number, what has been started and not ended. */
-  readonly #takers = new Map<number, Take>()
+  /** Of processes that have not ended, by number. */
+  readonly #listeners = new Map<number, Listener>()
 
-  /** @param folder for the names of pipes; nobody else can name a file in it. */
+  /** @param folder for named pipes; no other user can access it. */
   constructor(folder: string) {
     this.#folder = folder
   }
 
-  /** Rejects with what was said on standard error where not even a process could be had. */
+  /** Rejects with the standard error output if no process was started. */
   startSandbox({ user, seccomp, options, cgroups, command }: SandboxOrder): Promise<SandboxProcess> {
     const { promise, resolve, reject } = Promise.withResolvers<SandboxProcess>()
-    const hung = setTimeout(() => this.#child?.kill('SIGKILL'), startMs)
+    const timer = setTimeout(() => this.#child?.kill('SIGKILL'), startMs)
     const ended = Promise.withResolvers<string>()
     let [sandbox, firstPid]: [SandboxProcess | undefined, number | undefined] = [undefined, undefined]
     const end = (complaint: string): void => {
-      reject(new Error(complaint)) // unless it has started
+      reject(new Error(complaint)) // no effect if it has started
       sandbox?.down.destroy()
       sandbox?.up.destroy()
       ended.resolve(complaint)
     }
-    const kill = (): void => this.#say('kill', number)
-    const take: Take = (fate) => {
-      clearTimeout(hung)
-      if (fate.kind === 'started') {
+    const kill = (): void => this.#send('kill', number)
+    const listener: Listener = (event) => {
+      clearTimeout(timer)
+      if (event.kind === 'started') {
         try {
           sandbox = { ...this.#open(number), firstPid: () => firstPid, ended: ended.promise, kill }
           resolve(sandbox)
@@ -89,37 +89,44 @@ export class Launcher implements AsyncDisposable {
           reject(error)
           kill()
         }
-        this.#say('opened', number)
-      } else if (fate.kind === 'first') firstPid = fate.pid
-      else if (fate.kind === 'ended') end(fate.complaint)
+        this.#send('opened', number)
+      } else if (event.kind === 'first') firstPid = event.pid
+      else if (event.kind === 'ended') end(event.complaint)
       else {
-        // Its parent's death kills it, but in the first instants of its life.
+        // The death of its parent kills it, except just after it was cloned.
         const isKilled = firstPid !== undefined && signalProcess(firstPid, 'SIGKILL')
-        if (isKilled && sandbox && !sandbox.up.closed) sandbox.up.once('close', () => end(fate.reason))
-        else end(fate.reason)
+        if (isKilled && sandbox && !sandbox.up.closed) sandbox.up.once('close', () => end(event.reason))
+        else end(event.reason)
       }
     }
     const filter = Buffer.from(options.map((option) => `${option}\0`).join(''))
-    const number = this.#start('sandbox', take, [user.uid, user.gid, seccomp, filter, cgroups.join('\0'), ...command])
+    const number = this.#start('sandbox', listener, [
+      user.uid,
+      user.gid,
+      seccomp,
+      filter,
+      cgroups.join('\0'),
+      ...command,
+    ])
     return promise
   }
 
   /** @see RunTool */
   readonly run: RunTool = (file, args, { timeoutMs } = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<string>()
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.#say('kill', number), timeoutMs)
-    const take: Take = (fate) => {
-      if (fate.kind !== 'ended' && fate.kind !== 'lost') return
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.#send('kill', number), timeoutMs)
+    const listener: Listener = (event) => {
+      if (event.kind !== 'ended' && event.kind !== 'lost') return
       clearTimeout(timer)
-      if (fate.kind === 'lost') reject(new ToolError(file, fate.reason, ''))
-      else if (fate.status === 0) resolve(fate.output)
-      else reject(new ToolError(file, fate.complaint || `it ended with ${fate.status}`, fate.output))
+      if (event.kind === 'lost') reject(new ToolError(file, event.reason, ''))
+      else if (event.status === 0) resolve(event.output)
+      else reject(new ToolError(file, event.complaint || `it ended with status ${event.status}`, event.output))
     }
-    const number = this.#start('tool', take, [file, ...args])
+    const number = this.#start('tool', listener, [file, ...args])
     return promise
   }
 
-  /** Ends what is left, and waits until it is gone. */
+  /** Kills every process that it has started, and waits until they are gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     const child = this.#child
     if (!child || child.exitCode !== null || child.signalCode !== null) return
@@ -133,30 +140,30 @@ export class Launcher implements AsyncDisposable {
       return openSync(join(this.#folder, `${number}.${name}`), flags | constants.O_NONBLOCK)
     }
     const down = new Socket({ fd: open('down', constants.O_WRONLY), readable: false, writable: true })
-    down.on('error', () => {}) // that the sandbox has ended tells more
+    down.on('error', () => {}) // the end of the sandbox is reported, too, and has the reason
     return { down, up: new Socket({ fd: open('up', constants.O_RDONLY), readable: true, writable: false }) }
   }
 
-  #start(kind: 'sandbox' | 'tool', take: Take, fields: readonly (string | number | Uint8Array)[]): number {
+  #start(kind: 'sandbox' | 'tool', listener: Listener, fields: readonly (string | number | Uint8Array)[]): number {
     const number = (this.#lastNumber += 1)
-    this.#takers.set(number, take)
+    this.#listeners.set(number, listener)
     this.#child ??= this.#launch()
-    this.#say(kind, number, ...fields)
+    this.#send(kind, number, ...fields)
     return number
   }
 
-  #say(kind: string, number: number, ...fields: readonly (string | number | Uint8Array)[]): void {
-    if (this.#takers.has(number)) this.#child?.stdin?.write(order(kind, number, ...fields))
+  #send(kind: string, number: number, ...fields: readonly (string | number | Uint8Array)[]): void {
+    if (this.#listeners.has(number)) this.#child?.stdin?.write(order(kind, number, ...fields))
   }
 
   #launch(): ChildProcess {
-    // Root's own capabilities must not reach a sandbox's bubblewrap, which refuses to start with any.
+    // Bubblewrap refuses to start with capabilities of root, so it must not inherit any.
     const capabilities = ['--ambient-caps', '-all', '--inh-caps', '-all']
     const python = ['/usr/bin/python3', '-E', '-s', '-S', '-B', program, this.#folder]
     const child = spawn('/usr/bin/setpriv', [...capabilities, '--', ...python], {
       cwd: '/',
       env: { PATH: toolPath },
-      detached: true, // a terminal's Ctrl-C is the server's to answer
+      detached: true, // the server handles Ctrl-C of a terminal
       stdio: 'pipe',
     })
     const answers = new Answers()
@@ -164,25 +171,25 @@ export class Launcher implements AsyncDisposable {
     let complaint = ''
     child.stderr.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString()).slice(-maxComplaint)))
     child.stdout.on('data', (chunk: Buffer) => {
-      for (const answer of answers.push(chunk)) this.#take(answer)
+      for (const answer of answers.push(chunk)) this.#handle(answer)
     })
     child.once('error', ({ message }) => this.#lose(child, message))
     child.once('close', () => this.#lose(child, complaint))
     return child
   }
 
-  #take(answer: Answer): void {
-    const take = this.#takers.get(answer.number)
-    if (answer.kind === 'ended') this.#takers.delete(answer.number)
-    take?.(answer)
+  #handle(answer: Answer): void {
+    const listener = this.#listeners.get(answer.number)
+    if (answer.kind === 'ended') this.#listeners.delete(answer.number)
+    listener?.(answer)
   }
 
   #lose(child: ChildProcess, complaint: string): void {
     if (this.#child !== child) return
     this.#child = undefined
-    const takers = Array.from(this.#takers.values())
-    this.#takers.clear()
-    const reason = `what starts it has ended${complaint && `: ${complaint.trim()}`}`
-    for (const take of takers) take({ kind: 'lost', reason })
+    const listeners = Array.from(this.#listeners.values())
+    this.#listeners.clear()
+    const reason = `the launcher has ended${complaint && `: ${complaint.trim()}`}`
+    for (const listener of listeners) listener({ kind: 'lost', reason })
   }
 }

@@ -6,53 +6,53 @@ import type { Launcher } from './launcher.ts'
 import type { SandboxOptions, SandboxSettings } from './sandbox-options.ts'
 import type { TypeScriptCompiler } from './typescript/typescript-compiler.ts'
 
-/** Where the local provider keeps what it needs. */
+/** Options of the local provider, mostly paths. */
 export interface LocalProviderOptions {
   /** Each agent gets a folder here; the agents' users must be able to traverse to it. */
   agentsPath: string
   /** Node's binary for TypeScript, at a place the agents' users can reach. */
   nodePath: string
-  /** For what this process alone needs; nobody else can name a file in it. */
+  /** A folder for this process only; no other user can access it. */
   scratchPath: string
-  /** Where the agents' users can read what servers share. */
+  /** A folder that the agents' users can read, for files that servers share. */
   sharedPath: string
   sandbox?: SandboxOptions | undefined
-  /** Their way out; without one, sandboxes reach nothing whatever they ask for. */
+  /** The network access of sandboxes. Without it, sandboxes have none, whatever their policy. */
   egress?: Egress | undefined
-  /** Is told what goes wrong in the background. */
+  /** Called with each error in the background. */
   onError: (error: unknown) => void
 }
 
-/** What holds each limit: a version of control groups, or what stands in for them. */
-export interface HeldLimits {
+/** The mechanism that enforces each limit: a version of control groups, or its replacement. */
+export interface EnforcedLimits {
   settings: SandboxSettings
   memory: 1 | 2 | 'watcher'
   cpu: 1 | 2 | 'nothing'
   processes: 1 | 2 | 'rlimit'
   freezer: 1 | 2 | 'signals'
-  /** Whether control groups count what TCP and UDP hold. */
+  /** Whether control groups count the buffers of TCP and UDP. */
   hasSocketMemory: boolean
   disk: 'image' | 'watcher'
 }
 
-/** What all local sandboxes of a server share. */
+/** The state that all local sandboxes of a server share. */
 export interface LocalHost extends LocalProviderOptions {
   bubblewrapPath: string
   /** The system call filter. */
   seccomp: Buffer
-  /** Starts all that is started while the server serves. */
+  /** Starts every process while the server runs. */
   launcher: Launcher
-  /** Where programs lose their types, so that nodes need not load a compiler. */
+  /** Removes the types of programs, so that Node in a sandbox need not load a compiler. */
   typescript: TypeScriptCompiler
   supervisorPath: string
   settings: SandboxSettings
   cgroups: Cgroups
-  /** Starts beyond what the machine can do at a time wait. */
+  /** Limits how many sandboxes start at a time; further starts wait. */
   starts: FairQueue
-  /** Where each agent can have a disk of its own. */
+  /** Undefined if agents cannot have disks of their own. */
   diskImages: DiskImages | undefined
-  /** A name that no other sandbox of this server has had. */
+  /** A name that no other sandbox of this server has had, for control groups and sockets. */
   nextName: () => string
-  /** Called with the id of a sandbox when it is gone for good. */
+  /** Called with the id of a sandbox when it has been terminated. */
   forget: (id: string) => void
 }

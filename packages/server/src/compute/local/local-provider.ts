@@ -7,38 +7,38 @@ import { FairQueue } from '../../fair-queue.ts'
 import type { ComputeProvider, Sandbox, SandboxSpec } from '../compute-provider.ts'
 import { Cgroups, cgroupsFile } from './cgroups.ts'
 import { DiskImages, removeFiles, sizeOfFiles, unmountBelow, userOfFiles } from './disk-images.ts'
+import { Debounce } from './debounce.ts'
 import { findBubblewrap } from './find-bubblewrap.ts'
 import { type HostUser, type HostUserOf, hostUsers } from './host-uid.ts'
 import { checkIsolation } from './isolation-check.ts'
 import { Launcher } from './launcher.ts'
 import type { AgentNetwork } from './agent-network.ts'
-import type { HeldLimits, LocalHost, LocalProviderOptions } from './local-host.ts'
-import { aheadOwner, LocalSandbox } from './local-sandbox.ts'
-import { checkOwnLimits } from './own-limits.ts'
+import type { EnforcedLimits, LocalHost, LocalProviderOptions } from './local-host.ts'
+import { unassignedOwner, LocalSandbox } from './local-sandbox.ts'
 import { sandboxSettings } from './sandbox-options.ts'
 import { seccompProgram } from './seccomp.ts'
+import { checkServerLimits } from './server-limits.ts'
 import { supervisorFolder } from './supervisor-folder.ts'
 import { TypeScriptCompiler } from './typescript/typescript-compiler.ts'
 import { Watcher } from './watcher.ts'
-import { WhenQuiet } from './when-quiet.ts'
 
 /**
- * Sandboxes on this machine, by bubblewrap: one an agent, from its creation on.
+ * Creates the provider of sandboxes on this machine, which run in bubblewrap. Each agent has one sandbox.
  *
- * @throws {SetupError} where isolation cannot be had. There is no mode without it.
+ * @throws {SetupError} if isolation does not work. There is no mode without isolation.
  */
 export async function createLocalProvider(options: LocalProviderOptions): Promise<LocalProvider> {
   if (process.platform !== 'linux') {
     throw new SetupError(`The local sandbox needs Linux; this is ${process.platform}. Run the server in a Linux VM.`)
   }
   const settings = sandboxSettings(options.sandbox)
-  await checkOwnLimits(settings)
+  await checkServerLimits(settings)
   const [bubblewrapPath, seccomp, userOf] = [await findBubblewrap(), seccompProgram(), await hostUsers()]
   const supervisorPath = await supervisorFolder(options.sharedPath, options.scratchPath)
   const launcher = new Launcher(options.scratchPath)
   const cgroups = await Cgroups.open(basename(dirname(options.scratchPath)))
   await writeFile(join(options.scratchPath, cgroupsFile), cgroups.paths.join('\n'))
-  await unmountBelow(options.agentsPath) // of a server that was killed
+  await unmountBelow(options.agentsPath) // left by a server that was killed
   const diskImages = settings.diskImages
     ? await DiskImages.open(launcher.run, options.scratchPath, settings.diskBytes)
     : undefined
@@ -61,11 +61,11 @@ export class LocalProvider implements ComputeProvider {
   readonly #host: LocalHost
   readonly #userOf: HostUserOf
   readonly #sandboxes = new Map<string, LocalSandbox>()
-  /** Made ahead; they belong to nobody yet. */
+  /** Running sandboxes that are not assigned to an agent yet. */
   readonly #pool: Promise<LocalSandbox>[] = []
-  /** Folders of the next one, without processes: to make a disk takes as long as to start them. */
-  #folders: Promise<LocalSandbox> | undefined
-  readonly #ahead = new WhenQuiet(() => this.#workAhead())
+  /** The next sandbox, with its folders but without processes: creating its disk takes as long as starting them. */
+  #nextFolders: Promise<LocalSandbox> | undefined
+  readonly #refill = new Debounce(() => this.#refillPool())
   readonly #watcher: Watcher
   #lastNumber = 0
   #isClosed = false
@@ -85,8 +85,8 @@ export class LocalProvider implements ComputeProvider {
     return this.#host.starts.length
   }
 
-  /** What holds the limits of sandboxes here. */
-  get limits(): HeldLimits {
+  /** The mechanism that enforces each limit of sandboxes on this machine. */
+  get limits(): EnforcedLimits {
     const { cgroups, diskImages, settings } = this.#host
     return {
       settings,
@@ -99,29 +99,29 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  /** Makes one sandbox, which looks at itself from inside: a server that cannot isolate does not start. */
+  /** Starts one sandbox and checks its isolation from inside: a server that cannot isolate does not start. */
   async begin(): Promise<void> {
     const making = this.#make()
-    const isOfPool = this.#host.settings.poolSize > 0
-    if (isOfPool) this.#pool.push(making) // at once, or the pool would be filled beside it
+    const isForPool = this.#host.settings.poolSize > 0
+    if (isForPool) this.#pool.push(making) // before the await, as #make schedules a refill
     const first = await making
     await checkIsolation(first, first.user)
-    if (!isOfPool) await first.terminate()
-    this.#workAhead()
+    if (!isForPool) await first.terminate()
+    this.#refillPool()
     this.#watcher.start()
   }
 
   async create({ id, project, network }: SandboxSpec): Promise<Sandbox> {
     try {
-      // Those made ahead run without a way out, which is bound in at the start.
-      const ready = network ? undefined : await this.#takeReady()
-      const sandbox = ready ?? (await this.#make(project, network && { agentId: id, ...network }))
+      // Sandboxes of the pool have no network access: its socket is bound in at the start.
+      const pooled = network ? undefined : await this.#takeFromPool()
+      const sandbox = pooled ?? (await this.#make(project, network && { agentId: id, ...network }))
       sandbox.project = project
       try {
-        const made = sandbox.id
+        const temporaryId = sandbox.id
         this.#sandboxes.set(id, sandbox) // before its folder is renamed: prune removes unknown folders
-        await sandbox.becomeOf(id)
-        this.#sandboxes.delete(made)
+        await sandbox.assignTo(id)
+        this.#sandboxes.delete(temporaryId)
         return sandbox
       } catch (error) {
         await sandbox.terminate()
@@ -142,7 +142,7 @@ export class LocalProvider implements ComputeProvider {
       await known?.stop()
       return undefined
     }
-    // Two calls at once must not make two of it.
+    // No await before this: two concurrent calls must not create two objects for one agent.
     const sandbox = this.#sandboxes.get(id) ?? new LocalSandbox(id, this.#host, user)
     this.#sandboxes.set(id, sandbox)
     sandbox.network ??= network && { agentId: id, ...network }
@@ -159,7 +159,7 @@ export class LocalProvider implements ComputeProvider {
       Array.from(this.#sandboxes.values(), async (sandbox) => {
         const running = await sandbox.running?.catch(() => undefined)
         if (!running || running.isFrozen) return []
-        // To look at the processes is worth it only if a measurement is a `du`.
+        // With disk images a measurement is cheap. Without them it is a `du`, so the processes are checked first.
         const isWriter = this.#host.diskImages !== undefined || (await running.codeProcesses()).length > 0
         return isWriter ? [sandbox.id] : []
       }),
@@ -169,38 +169,38 @@ export class LocalProvider implements ComputeProvider {
 
   async prune(isKnown: (id: string) => boolean): Promise<void> {
     const { agentsPath, launcher } = this.#host
-    const left = (await readdir(agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
-    for (const id of left) await removeFiles(launcher.run, join(agentsPath, id)).catch(this.#host.onError)
+    const unknown = (await readdir(agentsPath)).filter((id) => !isKnown(id) && !this.#sandboxes.has(id))
+    for (const id of unknown) await removeFiles(launcher.run, join(agentsPath, id)).catch(this.#host.onError)
   }
 
-  /** Kills what runs; agents' files stay for the next server on the same data folder. */
+  /** Kills all processes; agents' files stay for the next server on the same data folder. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
-    this.#ahead.cancel()
+    this.#refill.cancel()
     await this.#watcher[Symbol.asyncDispose]()
-    await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // the pool's among them
+    await Promise.all(Array.from(this.#sandboxes.values(), (sandbox) => sandbox.stop())) // including those of the pool
     const pool = await Promise.allSettled(this.#pool.splice(0))
     await Promise.all(pool.map((made) => (made.status === 'fulfilled' ? made.value.terminate() : undefined)))
-    await (await this.#folders?.catch(() => undefined))?.terminate()
-    await unmountBelow(this.#host.agentsPath) // disks that were only measured
+    await (await this.#nextFolders?.catch(() => undefined))?.terminate()
+    await unmountBelow(this.#host.agentsPath) // disks that were mounted only to be measured
     await this.#host.cgroups[Symbol.asyncDispose]()
     await this.#host.launcher[Symbol.asyncDispose]()
     await this.#host.typescript[Symbol.asyncDispose]()
   }
 
-  /** One from the pool, which is filled up again; undefined where there is none, or it broke down while it waited. */
-  async #takeReady(): Promise<LocalSandbox | undefined> {
+  /** Takes a sandbox from the pool, and schedules a refill. Undefined if the pool is empty, or the sandbox broke down. */
+  async #takeFromPool(): Promise<LocalSandbox | undefined> {
     const sandbox = await this.#pool.shift()?.catch(() => undefined)
-    this.#ahead.ask()
+    this.#refill.schedule()
     if (!sandbox || sandbox.running) return sandbox
     await sandbox.terminate()
     return undefined
   }
 
-  /** In the background. What fails here is told when an agent is to have one. */
-  #workAhead(): void {
+  /** Runs in the background. It ignores errors: the creation of an agent meets the same error, and reports it. */
+  #refillPool(): void {
     const { settings, starts } = this.#host
-    if (starts.isBusy) return this.#ahead.ask() // it would take the machine from those who wait
+    if (starts.isBusy) return this.#refill.schedule() // it would delay the starts that wait
     const { poolSize } = settings
     while (!this.#isClosed && this.#pool.length < poolSize) {
       const making = this.#make()
@@ -210,16 +210,16 @@ export class LocalProvider implements ComputeProvider {
         if (index >= 0) this.#pool.splice(index, 1)
       })
     }
-    if (this.#isClosed || this.#folders) return
+    if (this.#isClosed || this.#nextFolders) return
     const making = this.#makeFolders()
-    this.#folders = making
+    this.#nextFolders = making
     making.catch(() => {
-      if (this.#folders === making) this.#folders = undefined
+      if (this.#nextFolders === making) this.#nextFolders = undefined
     })
   }
 
-  /** With a uid that no other sandbox of this server has, where there is more than one to be had. */
-  #newcomer(): { id: string; user: HostUser } {
+  /** A new id, and a uid that no other sandbox of this server has, if the server can use several uids. */
+  #newIdentity(): { id: string; user: HostUser } {
     for (let tries = 0; ; tries += 1) {
       const id = `made-${randomBytes(12).toString('hex')}`
       const user = this.#userOf(id)
@@ -229,9 +229,9 @@ export class LocalProvider implements ComputeProvider {
   }
 
   async #make(project?: string, network?: AgentNetwork): Promise<LocalSandbox> {
-    const made = this.#folders ?? this.#makeFolders(project)
-    this.#folders = undefined // before anything is waited for: no two take the same
-    this.#ahead.ask()
+    const made = this.#nextFolders ?? this.#makeFolders(project)
+    this.#nextFolders = undefined // before the await: no two calls may take the same
+    this.#refill.schedule()
     const sandbox = await made
     sandbox.project = project
     sandbox.network = network
@@ -244,10 +244,10 @@ export class LocalProvider implements ComputeProvider {
     }
   }
 
-  async #makeFolders(project = aheadOwner): Promise<LocalSandbox> {
-    const { id, user } = this.#newcomer()
+  async #makeFolders(project = unassignedOwner): Promise<LocalSandbox> {
+    const { id, user } = this.#newIdentity()
     const sandbox = new LocalSandbox(id, this.#host, user)
-    this.#sandboxes.set(id, sandbox) // no prune may take it
+    this.#sandboxes.set(id, sandbox) // otherwise prune would remove it
     try {
       await this.#host.starts.run(project, () => sandbox.makeFolders())
       return sandbox

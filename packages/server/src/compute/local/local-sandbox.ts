@@ -13,27 +13,27 @@ import type { LocalHost } from './local-host.ts'
 import { meminfo } from './memory-view.ts'
 import { RunningSandbox } from './running-sandbox.ts'
 
-/** Has turns like a project: sandboxes that are made ahead belong to none. */
-export const aheadOwner = ' ahead'
+/** Stands for a project in the queue for starts: sandboxes of the pool belong to no project yet. */
+export const unassignedOwner = ' ahead'
 
-/** One agent's folders, and its processes while there are any: they start with the first exec, or before it. */
+/** The folders of one agent, and its processes while they run. They start with the first exec, or before it. */
 export class LocalSandbox implements Sandbox {
   #id: string
   readonly #host: LocalHost
-  /** Whom its processes and files belong to. */
+  /** The user of its processes and files. */
   readonly user: HostUser
-  /** Whose it is; undefined until it is an agent's. */
+  /** The project of its agent; undefined until it is assigned to an agent. */
   project: string | undefined
-  /** What it is started with. */
+  /** Its network access; applied when it starts. */
   network: AgentNetwork | undefined
   #running: Promise<RunningSandbox> | undefined
-  /** The way out of what runs. */
+  /** The network access of the running processes. */
   #egress: OpenEgress | undefined
   /** Aborted by stop: nothing can start after it. */
   readonly #ended = new AbortController()
   readonly #execs = new Set<Promise<unknown>>()
-  /** Freezing and thawing, one after the other. */
-  #change: Promise<void> = Promise.resolve()
+  /** Freezes and unfreezes run one after the other; this is the last one. */
+  #freezing: Promise<void> = Promise.resolve()
 
   constructor(id: string, host: LocalHost, user: HostUser) {
     this.#id = id
@@ -45,7 +45,7 @@ export class LocalSandbox implements Sandbox {
     return this.#id
   }
 
-  /** What runs now, for who watches over it. */
+  /** The running processes, for the watcher. */
   get running(): Promise<RunningSandbox> | undefined {
     return this.#running
   }
@@ -72,16 +72,16 @@ export class LocalSandbox implements Sandbox {
     }
   }
 
-  /** Starts its processes, where there are none. @throws {SandboxStartError} */
+  /** Starts its processes if none run. @throws {SandboxStartError} */
   async start(): Promise<RunningSandbox> {
     while (this.#running) {
       const running = await this.#running
       if (!running.isLost) return running
-      await running.ended // what comes now has no part in how that one broke down
+      await running.ended // a new exec must not fail because the old processes broke down
     }
     this.#ended.signal.throwIfAborted()
     const launch = (): Promise<RunningSandbox> => this.#launch()
-    const running = this.#host.starts.run(this.project ?? aheadOwner, launch, this.#ended.signal)
+    const running = this.#host.starts.run(this.project ?? unassignedOwner, launch, this.#ended.signal)
     this.#running = running
     const forget = (): void => {
       if (this.#running === running) this.#running = undefined
@@ -107,11 +107,11 @@ export class LocalSandbox implements Sandbox {
     }
   }
 
-  /** Kills what runs and waits until it is gone; the files stay. */
+  /** Kills all processes and waits until they are gone; the files stay. */
   async stop(): Promise<void> {
     const reason = new SandboxEndedError('The sandbox ended while the code ran.')
     this.#ended.abort(reason)
-    await this.#change.catch(() => {}) // what is frozen while it is killed would wait for its own end
+    await this.#freezing.catch(() => {}) // processes that are frozen during the kill would not end
     const running = await this.#running?.catch(() => {})
     await running?.kill(reason.message)
     await this.#egress?.[Symbol.asyncDispose]()
@@ -119,13 +119,13 @@ export class LocalSandbox implements Sandbox {
     await unmountDisk(this.#host.launcher.run, this.path)
   }
 
-  /** Gives a sandbox that was made ahead to an agent. What is mounted stays mounted. */
-  async becomeOf(id: string): Promise<void> {
+  /** Assigns a new sandbox to an agent. Its mounts stay. */
+  async assignTo(id: string): Promise<void> {
     await rename(this.path, join(this.#host.agentsPath, id))
     this.#id = id
   }
 
-  /** The umask of whoever started the server must not decide who can read what: every mode is set outright. */
+  /** Sets every mode explicitly: the umask of the server must not decide who can read a folder. */
   async makeFolders(): Promise<void> {
     const { uid, gid } = this.user
     await mkdir(this.path)
@@ -141,7 +141,7 @@ export class LocalSandbox implements Sandbox {
     await chmod(etc, 0o755)
   }
 
-  /** With each start: what an earlier server has written may lack some, and limits may have changed. */
+  /** At each start: an earlier version of the server may not have written all of them, and limits may have changed. */
   async #writeEtc(): Promise<void> {
     const { user, path } = this
     const { uid, gid } = user
@@ -156,9 +156,9 @@ export class LocalSandbox implements Sandbox {
   }
 
   async #exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
-    await this.#change.catch(() => {})
+    await this.#freezing.catch(() => {})
     const running = await orAbort(this.start(), signal)
-    if (running.isFrozen) await this.#freeze(false) // nobody should ask, but who does is answered
+    if (running.isFrozen) await this.#freeze(false) // callers should resume first, but an exec works without it
     return await running.exec(request, sink, signal)
   }
 
@@ -168,7 +168,7 @@ export class LocalSandbox implements Sandbox {
     const { workspace } = folders
     const found = await stat(workspace).catch(() => undefined)
     if (!found) throw new SandboxStartError('The sandbox did not start: its files are gone.')
-    // Code may close its own working directory; nothing would start in it any more. No link: its parent is not the code's.
+    // Code may close its own working directory, and no program could start in it. It is no link: code cannot write to its parent.
     if ((found.mode & 0o700) !== 0o700) await chmod(workspace, (found.mode & 0o777) | 0o700)
     await this.#writeEtc()
     const egress = await this.#openEgress()
@@ -179,7 +179,7 @@ export class LocalSandbox implements Sandbox {
     return await started
   }
 
-  /** Of its own for each start: it ends with what it was made for. */
+  /** Each start has its own socket, which is closed when the processes end. */
   async #openEgress(): Promise<OpenEgress | undefined> {
     const { egress, nextName } = this.#host
     if (!egress || !this.network) return undefined
@@ -187,9 +187,9 @@ export class LocalSandbox implements Sandbox {
   }
 
   #freeze(isFrozen: boolean): Promise<void> {
-    const before = isFrozen ? Array.from(this.#execs) : [] // what comes later waits for this, and is not to be waited for
-    this.#change = this.#freezeAfter(isFrozen, [this.#change, ...before])
-    return this.#change
+    const before = isFrozen ? Array.from(this.#execs) : [] // later execs wait for this
+    this.#freezing = this.#freezeAfter(isFrozen, [this.#freezing, ...before])
+    return this.#freezing
   }
 
   async #freezeAfter(isFrozen: boolean, others: readonly Promise<unknown>[]): Promise<void> {
@@ -208,13 +208,13 @@ export class LocalSandbox implements Sandbox {
       node: nodePath,
       supervisor: supervisorPath,
       mounts: settings.mounts,
-      // Three of them, half of the memory at most: were it all, files alone could take it, and no kill would help.
+      // There are three, with at most half of the memory: if files could fill all of it, killing processes would free nothing.
       tmpfsBytes: Math.min(256 * 1024 * 1024, Math.floor(settings.memoryBytes / 6)),
     }
   }
 }
 
-/** Where names are looked up (nsswitch.conf(5)). The host's own may ask services of the host. */
+/** The sources of names (nsswitch.conf(5)). The file of the host may name services of the host. */
 const nameSources = `${['passwd', 'group', 'networks', 'protocols', 'services', 'rpc'].map((name) => `${name}: files\n`).join('')}hosts: files dns\n`
 
 async function writeReadable(path: string, content: string): Promise<void> {

@@ -1,8 +1,8 @@
 import { totalmem } from 'node:os'
 
 /**
- * The text of a sandbox's `/proc/meminfo` (proc(5)): its own memory, which is what `free` shows, and what runtimes choose
- * the size of their heap by. The kernel's own text is the whole machine's. It says what there is, not how much is in use.
+ * The text of a sandbox's `/proc/meminfo` (proc(5)): the memory of the sandbox, not of the machine. `free` shows it, and
+ * runtimes derive the size of their heap from it. It contains the limit, not how much is in use.
  */
 export function meminfo(limitBytes: number): string {
   const total = Math.floor(Math.min(limitBytes, totalmem()) / 1024)

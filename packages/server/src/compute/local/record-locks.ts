@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 
-/** What is read of the list at most: some 160,000 locks. The rest is seen once these are gone. */
+/** Read at most of the list: about 160,000 locks. Later locks are seen once these are gone. */
 const maxBytes = 8 * 1024 * 1024
 
-/** Record locks of each process (proc(5), `/proc/locks`), those that are waited for included. */
+/** Counts the record locks of each process (proc(5), `/proc/locks`), including those that a process waits for. */
 export async function locksByPid(): Promise<ReadonlyMap<number, number>> {
   const counts = new Map<number, number>()
   for (const line of (await readStart('/proc/locks')).split('\n')) {

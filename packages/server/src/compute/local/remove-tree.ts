@@ -3,8 +3,8 @@ import { type RunTool, runTool } from './run-tool.ts'
 /**
  * Removes a folder that untrusted code has filled.
  *
- * By coreutils: they walk by descriptor, so that neither a link nor a path longer than PATH_MAX leads them astray.
- * A plain user must first open the folders that the code has closed; root needs no permission.
+ * Uses coreutils: they open folders by descriptor, so links and paths longer than PATH_MAX cannot mislead them. A user other
+ * than root must first open the folders that the code has closed.
  */
 export async function removeTree(path: string, run: RunTool = runTool): Promise<void> {
   if (process.getuid?.() !== 0) await run('chmod', ['-R', '--', 'u+rwx', path]).catch(() => {})

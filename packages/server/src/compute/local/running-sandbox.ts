@@ -5,17 +5,17 @@ import { cpuEnvironment } from './cpu-view.ts'
 import { childrenOf, type HostProcess, processesBelow, signalProcess } from './host-processes.ts'
 import type { HostUser } from './host-uid.ts'
 import type { LocalHost } from './local-host.ts'
-import { spareProcesses } from './own-limits.ts'
+import { spareProcesses } from './server-limits.ts'
 import { startSandbox } from './start-sandbox.ts'
 import { Supervisor } from './supervisor.ts'
 
 const excesses = ['memory', 'disk', 'sockets', 'locks'] as const
-/** A limit that was reached, as code is told of it. */
+/** A limit that code has exceeded. */
 export type Excess = (typeof excesses)[number]
 
-/** The processes of one sandbox, from their start to their end, with their limits. */
+/** The processes of one sandbox, from their start to their end, and their limits. */
 export class RunningSandbox {
-  /** Resolves when all of it is gone. */
+  /** Resolves when all processes are gone. */
   readonly ended: Promise<void>
   readonly #supervisor: Supervisor
   readonly #cgroup: Cgroup
@@ -30,7 +30,12 @@ export class RunningSandbox {
     this.ended = supervisor.ended.then(() => cgroup.remove()).catch(host.onError)
   }
 
-  /** @throws {SandboxStartError} where it does not come up; the signal's reason, after everything was killed. */
+  /**
+   * Starts the processes.
+   *
+   * @throws {SandboxStartError} if they do not start.
+   * @throws the signal's reason if the signal fires; every process is gone by then.
+   */
   static async start(
     host: LocalHost,
     user: HostUser,
@@ -55,7 +60,7 @@ export class RunningSandbox {
       const sandbox = await startSandbox(host, { user, folders, command, cgroup })
       const supervisor = new Supervisor(sandbox, { ...cpuEnvironment(settings.cpus), ...settings.env })
       const running = new RunningSandbox(supervisor, cgroup, host)
-      const kill = (): void => void supervisor.kill('It was ended while it started.')
+      const kill = (): void => void supervisor.kill('The sandbox was ended while it started.')
       signal.addEventListener('abort', kill, { once: true })
       if (signal.aborted) kill()
       try {
@@ -68,12 +73,12 @@ export class RunningSandbox {
         signal.removeEventListener('abort', kill)
       }
     } catch (error) {
-      await cgroup.remove().catch(host.onError) // where not even a process could be had
+      await cgroup.remove().catch(host.onError) // for the case that no process was started
       throw error
     }
   }
 
-  /** Nothing begins in it any more. */
+  /** True if it accepts no more execs. */
   get isLost(): boolean {
     return this.#supervisor.isLost
   }
@@ -82,7 +87,7 @@ export class RunningSandbox {
     return this.#isFrozen
   }
 
-  /** The host's pid of its pid 1. */
+  /** The pid on the host of its pid 1. */
   get firstPid(): number | undefined {
     return this.#supervisor.firstPid
   }
@@ -99,7 +104,7 @@ export class RunningSandbox {
     return outcome
   }
 
-  /** Stops every process where it is, or lets it go on. */
+  /** Freezes or unfreezes every process. */
   async freeze(isFrozen: boolean): Promise<void> {
     if (this.#isFrozen === isFrozen) return
     if (this.#cgroup.canFreeze) await this.#cgroup.freeze(isFrozen)
@@ -107,22 +112,22 @@ export class RunningSandbox {
     this.#isFrozen = isFrozen
   }
 
-  /** Ends all code, because it has taken too much; the sandbox stays. */
-  async endCode(excess: Excess): Promise<void> {
+  /** Kills all code because it has exceeded a limit; the sandbox stays. */
+  async killCode(excess: Excess): Promise<void> {
     this.#killedFor[excess] += 1
     for (const { pid } of await this.codeProcesses()) signalProcess(pid, 'SIGKILL')
   }
 
-  /** What runs below the supervisor's own processes. */
+  /** The processes of code: those below the reapers. */
   async codeProcesses(): Promise<HostProcess[]> {
     const found: HostProcess[] = []
     for (const reaper of await childrenOf(this.firstPid)) found.push(...(await processesBelow(reaper)))
     return found
   }
 
-  /** Kills everything; execs under way reject. */
+  /** Kills everything; running execs reject. */
   async kill(reason: string): Promise<void> {
-    await this.freeze(false).catch(() => {}) // what is frozen by version 1 dies only when it thaws
+    await this.freeze(false).catch(() => {}) // cgroups of version 1: frozen processes die only when they are unfrozen
     await this.#supervisor.kill(reason)
     await this.ended
   }
@@ -136,25 +141,25 @@ export class RunningSandbox {
     const what = {
       memory: `ran out of memory (limit ${mebibytes(memoryBytes)})`,
       disk: `has filled its disk (limit ${mebibytes(diskBytes)})`,
-      sockets: 'has too many sockets, or too much in them',
-      locks: 'holds too many locks of files',
+      sockets: 'has too many sockets, or too much data in them',
+      locks: 'has too many file locks',
     }
     return `\nThe sandbox ${what[excess]}, so a process of it was killed.\n`
   }
 
-  /** Again until there is nothing new: what is stopped makes no more. */
+  /** Repeats until there is no new process: a stopped process cannot fork. */
   async #signalAll(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
     const { firstPid } = this
     if (firstPid === undefined) return
     const known = new Set<number>()
     for (let isNew = true; isNew;) {
       const found = [firstPid, ...(await processesBelow(firstPid)).map(({ pid }) => pid)]
-      const fresh = found.filter((pid) => !known.has(pid))
-      for (const pid of fresh) {
+      const added = found.filter((pid) => !known.has(pid))
+      for (const pid of added) {
         known.add(pid)
         signalProcess(pid, signal)
       }
-      isNew = fresh.length > 0
+      isNew = added.length > 0
     }
   }
 }
@@ -163,10 +168,10 @@ function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1024 / 1024)} MiB`
 }
 
-/** Enums and namespaces need more than stripping; Node's transform mode has it, where this Node still offers the mode. */
+/** Flags that this version of Node supports. Enums and namespaces need the transform mode: types cannot just be stripped. */
 const nodeFlags = [
   ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'],
-  // Or one exec could open the inspector of a node that waits for another's code.
+  // Otherwise one exec could open the inspector of the warm Node process of another exec.
   ['--disable-sigusr1'],
 ].flatMap((flags) => (flags.every((flag) => allows(flag.split('=')[0] ?? flag)) ? flags : []))
 

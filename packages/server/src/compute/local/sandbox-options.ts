@@ -1,53 +1,55 @@
 import { availableParallelism } from 'node:os'
 import { SetupError } from '../../errors.ts'
 
-/** What each local sandbox may use, and what is kept ready. */
+/** Limits of each local sandbox, and what is prepared in advance. */
 export interface SandboxOptions {
-  /** Bytes of memory, /tmp and /dev/shm included. Default 1 GiB. */
+  /** Bytes of memory, including /tmp and /dev/shm. Default 1 GiB. */
   memoryBytes?: number | undefined
-  /** CPUs' worth of time; a fraction is fine. Default 2, but no more than three quarters of the machine. */
+  /** CPU time, in CPUs; may be a fraction. Default 2, but at most three quarters of the machine. */
   cpus?: number | undefined
   /** Processes and threads at a time. Default 512. */
   maxProcesses?: number | undefined
   /** Bytes of files below /workspace and /home/agent. Default 2 GiB. */
   diskBytes?: number | undefined
-  /** As root, an agent's files are kept on a disk of its own, an ext4 image, which holds that limit; else, or where it cannot be mounted, a watcher does. Default true. */
+  /** As root, stores the files of each agent on a disk of its own, an ext4 image, which enforces `diskBytes`. Otherwise, or if it cannot be mounted, a watcher does. Default true. */
   diskImages?: boolean | undefined
   /** Open files of one process. Default 4,096. */
   maxOpenFiles?: number | undefined
-  /** Sandboxes that wait for an agent to come. Default 1; 0 for none. */
+  /** Sandboxes that are started before an agent needs them. Default 1; 0 for none. */
   poolSize?: number | undefined
-  /** Processes started ahead in an agent, for Python and for bash each. Default 1; 0 for none. */
+  /** Warm processes in each sandbox: so many for Python, and so many for bash. Default 1; 0 for none. */
   warmProcesses?: number | undefined
-  /** Node processes started ahead in an agent that has used TypeScript lately. Default 1; 0 for none. */
+  /** Warm Node processes in each sandbox that has used TypeScript recently. Default 1; 0 for none. */
   warmNodes?: number | undefined
-  /** Milliseconds that those wait without use. Default 60,000. */
+  /** Milliseconds after the last TypeScript exec until these are ended. Default 60,000. */
   warmNodeMs?: number | undefined
-  /** Folders of this machine that code may read: the place inside, e.g. `/opt/venv`, to the folder. */
+  /** Folders of this machine that code may read, by their path in the sandbox, e.g. `/opt/venv`. */
   mounts?: Record<string, string> | undefined
   /** Added to the environment of all code, e.g. `PYTHONPATH` of a mount. */
   env?: Record<string, string> | undefined
 }
 
-/** With nothing left open. */
+/** The options with all defaults. */
 export type SandboxSettings = { [Name in keyof SandboxOptions]-?: NonNullable<SandboxOptions[Name]> }
 
 /**
- * No agent gets the whole machine by default. Linux's scheduler can starve others for seconds beside a group of some
- * hundred processes that wake and sleep all the time, but not where that group has to pause.
+ * No agent gets the whole machine by default. A group of some hundred processes that wake and sleep all the time can starve
+ * others for seconds, but not if its CPU limit makes the group pause.
  */
 const shareOfOne = 0.75
 
-/** Places inside that a mount would take away. */
-const takenPlaces = /^\/(workspace|home|proc|dev|sys|tmp|run|usr|bin|sbin|lib\w*|etc|opt\/(node|theazo))(\/|$)/
+/** Paths in the sandbox that a mount must not hide. */
+const reservedPaths = /^\/(workspace|home|proc|dev|sys|tmp|run|usr|bin|sbin|lib\w*|etc|opt\/(node|theazo))(\/|$)/
 
-/** Fills in what was left out. @throws {SetupError} that names what is wrong. */
+/** Fills in the defaults. @throws {SetupError} if an option is invalid; the message names it. */
 export function sandboxSettings(options: SandboxOptions = {}): SandboxSettings {
   const mebi = 1024 * 1024
   const mounts = options.mounts ?? {}
   for (const [inside, outside] of Object.entries(mounts)) {
-    if (!/^(\/[^/\0]+)+$/.test(inside) || /\/\.{1,2}(\/|$)/.test(inside) || takenPlaces.test(inside)) {
-      throw new SetupError(`sandbox mounts: ${inside} cannot be a place inside; take one below /opt or /srv`)
+    if (!/^(\/[^/\0]+)+$/.test(inside) || /\/\.{1,2}(\/|$)/.test(inside) || reservedPaths.test(inside)) {
+      throw new SetupError(
+        `sandbox mounts: ${inside} is not allowed as a path in the sandbox; use one below /opt or /srv`,
+      )
     }
     if (!outside.startsWith('/')) throw new SetupError(`sandbox mounts: ${outside} must be an absolute path`)
   }

@@ -4,19 +4,19 @@
  * Namespaces, capabilities and the mount table already withhold most of this; the filter takes the kernel's
  * attack surface away as well. Numbers: the kernel's `syscall_64.tbl` (x64) and `asm-generic/unistd.h` (arm64).
  *
- * It also refuses what a process takes from a supply that the whole machine shares, or that no control group counts:
+ * It also refuses calls that use a resource which the whole machine shares, or which no control group counts:
  *
- * | supply                                              | call                                | a program finds     |
+ * | resource                                            | call                                | a program finds     |
  * | --------------------------------------------------- | ----------------------------------- | ------------------- |
  * | `fs.aio-max-nr`                                     | io_setup                            | no such call        |
  * | `net.core.bpf_jit_limit`, also of other sandboxes'  | filters of sockets and of seccomp   | EPERM, EINVAL       |
  * | huge pages (`vm.nr_hugepages`)                      | mmap, memfd_create, shmget          | no memory, no call  |
  * | whether the machine can hibernate                   | memfd_secret                        | no such call        |
- * | buffers of netlink, which nothing counts            | netlink but of routes: `watcher.ts` | no such protocol    |
- * | protocols whose buffers nothing counts              | IP sockets but of TCP and UDP       | no such protocol    |
- * | record locks, which nothing counts                  | those of open files: `watcher.ts`   | EINVAL              |
+ * | buffers of netlink, which nothing counts            | netlink except NETLINK_ROUTE        | no such protocol    |
+ * | protocols whose buffers nothing counts              | IP sockets except TCP and UDP       | no such protocol    |
+ * | record locks, which nothing counts                  | locks of open file descriptions     | EINVAL              |
  *
- * The list of all such supplies, and what bounds the others, is in SECURITY.md.
+ * NETLINK_ROUTE and other record locks are limited by `watcher.ts`. SECURITY.md lists all such resources and their limits.
  *
  * @module
  */
@@ -40,7 +40,7 @@ interface Architecture {
   shmget: number
   /** Answered with EPERM, whatever their arguments. */
   denied: readonly number[]
-  /** Answered with ENOSYS: programs then do without. */
+  /** Answered with ENOSYS: programs then work without the call. */
   absent: readonly number[]
 }
 
@@ -116,14 +116,14 @@ const deniedIoctls = [0x5412, 0x541c]
 /** AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Others (AF_VSOCK reaches a hypervisor, past the network namespace) are refused. */
 const [unixFamily, ipFamilies, netlinkFamily] = [1, [2, 10], 16]
 const [socketTypes, rawSocket] = [0xf, 3]
-/** The default, TCP and UDP: what control groups count. Not MPTCP, SCTP, UDP-Lite, L2TP and whatever a module adds. */
+/** The default, TCP and UDP: control groups count their buffers. Not MPTCP, SCTP, UDP-Lite, L2TP and protocols of modules. */
 const allowedIpProtocols = [0, 6, 17]
-/** NETLINK_ROUTE, which `getifaddrs` asks. By others, processes of one sandbox can leave each other any number of messages. */
+/** NETLINK_ROUTE, which `getifaddrs` uses. With other protocols, processes can queue an unlimited number of messages for each other. */
 const allowedNetlinkProtocol = 0
 /** SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF and _REUSEPORT_EBPF; SO_SNDBUFFORCE and SO_RCVBUFFORCE. */
 const [socketLevel, deniedSocketOptions] = [1, [26, 50, 51, 52, 32, 33]]
 const [setModeFilter, setSeccomp, filterMode] = [1, 22, 2]
-/** F_OFD_SETLK, F_OFD_SETLKW: the kernel names no process for these locks, so `watcher.ts` could not tell whose they are. */
+/** F_OFD_SETLK, F_OFD_SETLKW: the kernel lists no process for these locks, so `watcher.ts` could not assign them to a sandbox. */
 const ownerlessLocks = [37, 38]
 const hugePages = { mmap: 0x40000, memfd: 0x4, shmget: 0o4000 }
 
@@ -136,9 +136,9 @@ const offset = { number: 0, architecture: 4, argument: (index: number) => 16 + 8
 const x32Bit = 0x40000000
 
 /**
- * The filter as bubblewrap's `--seccomp` takes it: an array of `struct sock_filter`.
+ * The filter in the form of bubblewrap's `--seccomp`: an array of `struct sock_filter`.
  *
- * @throws {SetupError} on an architecture without a table: the sandbox then does not start at all.
+ * @throws {SetupError} on an architecture without a table; no sandbox starts there.
  */
 export function seccompProgram(arch: string = process.arch): Buffer {
   const table = architectures[arch]
@@ -146,69 +146,69 @@ export function seccompProgram(arch: string = process.arch): Buffer {
   const program: Instruction[] = [
     load(offset.architecture),
     jump(0x15, table.audit, 1, 0),
-    give(killProcess),
+    ret(killProcess),
     load(offset.number),
     // x32 calls on x64 would pass under other numbers.
-    ...(arch === 'x64' ? [jump(0x35, x32Bit, 0, 1), give(errno(ENOSYS))] : []),
-    // Often called, so early in the list.
-    ...when(table.mmap, [load(offset.argument(3)), ...whenAny(hugePages.mmap, [give(errno(ENOMEM))]), give(allow)]),
+    ...(arch === 'x64' ? [jump(0x35, x32Bit, 0, 1), ret(errno(ENOSYS))] : []),
+    // Called often, so they are checked first.
+    ...when(table.mmap, [load(offset.argument(3)), ...whenAny(hugePages.mmap, [ret(errno(ENOMEM))]), ret(allow)]),
     ...when(table.fcntl, [
       load(offset.argument(1)),
-      ...ownerlessLocks.flatMap((command) => when(command, [give(errno(EINVAL))])),
-      give(allow),
+      ...ownerlessLocks.flatMap((command) => when(command, [ret(errno(EINVAL))])),
+      ret(allow),
     ]),
-    ...when(table.memfd, [load(offset.argument(1)), ...whenAny(hugePages.memfd, [give(errno(ENOSYS))]), give(allow)]),
-    ...when(table.shmget, [load(offset.argument(2)), ...whenAny(hugePages.shmget, [give(errno(EPERM))]), give(allow)]),
+    ...when(table.memfd, [load(offset.argument(1)), ...whenAny(hugePages.memfd, [ret(errno(ENOSYS))]), ret(allow)]),
+    ...when(table.shmget, [load(offset.argument(2)), ...whenAny(hugePages.shmget, [ret(errno(EPERM))]), ret(allow)]),
     // The C library falls back to clone, whose flags can be read here.
-    ...when(table.clone3, [give(errno(ENOSYS))]),
-    ...when(table.clone, [load(offset.argument(0)), ...whenAny(namespaceFlags, [give(errno(EPERM))]), give(allow)]),
+    ...when(table.clone3, [ret(errno(ENOSYS))]),
+    ...when(table.clone, [load(offset.argument(0)), ...whenAny(namespaceFlags, [ret(errno(EPERM))]), ret(allow)]),
     ...when(table.ioctl, [
       load(offset.argument(1)),
-      ...deniedIoctls.flatMap((request) => when(request, [give(errno(EPERM))])),
-      give(allow),
+      ...deniedIoctls.flatMap((request) => when(request, [ret(errno(EPERM))])),
+      ret(allow),
     ]),
-    // Of the caller alone: the supervisor has the same user, and what is taken from it, it cannot take back.
-    ...when(table.prlimit, [load(offset.argument(0)), ...when(0, [give(allow)]), give(errno(EPERM))]),
+    // Only for the calling process: code could lower the limits of the supervisor, which has the same user and could not raise them.
+    ...when(table.prlimit, [load(offset.argument(0)), ...when(0, [ret(allow)]), ret(errno(EPERM))]),
     ...table.sockets.flatMap((number) =>
       when(number, [
         load(offset.argument(0)),
-        ...when(unixFamily, [give(allow)]),
+        ...when(unixFamily, [ret(allow)]),
         ...when(netlinkFamily, [
           load(offset.argument(2)),
-          ...when(allowedNetlinkProtocol, [give(allow)]),
-          give(errno(EPROTONOSUPPORT)),
+          ...when(allowedNetlinkProtocol, [ret(allow)]),
+          ret(errno(EPROTONOSUPPORT)),
         ]),
         ...ipFamilies.flatMap((family) =>
           when(family, [
             load(offset.argument(1)),
             and(socketTypes),
-            ...when(rawSocket, [give(allow)]), // the kernel refuses it: it needs a capability
+            ...when(rawSocket, [ret(allow)]), // the kernel refuses it: it needs a capability
             load(offset.argument(2)),
-            ...allowedIpProtocols.flatMap((protocol) => when(protocol, [give(allow)])),
-            give(errno(EPROTONOSUPPORT)),
+            ...allowedIpProtocols.flatMap((protocol) => when(protocol, [ret(allow)])),
+            ret(errno(EPROTONOSUPPORT)),
           ]),
         ),
-        give(errno(EAFNOSUPPORT)),
+        ret(errno(EAFNOSUPPORT)),
       ]),
     ),
     ...when(table.setsockopt, [
       load(offset.argument(1)),
       ...when(socketLevel, [
         load(offset.argument(2)),
-        ...deniedSocketOptions.flatMap((option) => when(option, [give(errno(EPERM))])),
+        ...deniedSocketOptions.flatMap((option) => when(option, [ret(errno(EPERM))])),
       ]),
-      give(allow),
+      ret(allow),
     ]),
-    // As a kernel answers that has no filters: programs that would confine themselves go on without.
-    ...when(table.seccomp, [load(offset.argument(0)), ...when(setModeFilter, [give(errno(EINVAL))]), give(allow)]),
+    // The answer of a kernel without seccomp filters: programs that want to confine themselves continue without one.
+    ...when(table.seccomp, [load(offset.argument(0)), ...when(setModeFilter, [ret(errno(EINVAL))]), ret(allow)]),
     ...when(table.prctl, [
       load(offset.argument(0)),
-      ...when(setSeccomp, [load(offset.argument(1)), ...when(filterMode, [give(errno(EINVAL))])]),
-      give(allow),
+      ...when(setSeccomp, [load(offset.argument(1)), ...when(filterMode, [ret(errno(EINVAL))])]),
+      ret(allow),
     ]),
-    ...table.denied.flatMap((number) => when(number, [give(errno(EPERM))])),
-    ...table.absent.flatMap((number) => when(number, [give(errno(ENOSYS))])),
-    give(allow),
+    ...table.denied.flatMap((number) => when(number, [ret(errno(EPERM))])),
+    ...table.absent.flatMap((number) => when(number, [ret(errno(ENOSYS))])),
+    ret(allow),
   ]
   const bytes = Buffer.alloc(program.length * 8)
   for (const [index, { code, ifTrue, ifFalse, value }] of program.entries()) {
@@ -230,7 +230,7 @@ interface Instruction {
 /** BPF_LD | BPF_W | BPF_ABS: the low word, for an argument (both architectures are little endian). */
 const load = (at: number): Instruction => ({ code: 0x20, ifTrue: 0, ifFalse: 0, value: at })
 /** BPF_RET | BPF_K */
-const give = (value: number): Instruction => ({ code: 0x06, ifTrue: 0, ifFalse: 0, value })
+const ret = (value: number): Instruction => ({ code: 0x06, ifTrue: 0, ifFalse: 0, value })
 /** BPF_JMP: 0x15 equal, 0x35 greater or equal, 0x45 any bit set. */
 const jump = (code: number, value: number, ifTrue: number, ifFalse: number): Instruction => ({
   code,
@@ -247,7 +247,7 @@ function whenAny(bits: number, block: Instruction[]): Instruction[] {
   return [jump(0x45, bits, 0, block.length), ...block]
 }
 
-/** Runs the block where the loaded word equals the value; the block must end in a return. */
+/** Runs the block if the loaded word equals the value; the block must end in a return. */
 function when(value: number, block: Instruction[]): Instruction[] {
   return [jump(0x15, value, 0, block.length), ...block]
 }

@@ -1,25 +1,25 @@
 import { readFileSync } from 'node:fs'
 
-/** A timer that fires this much late says that this process was busy or stopped itself. */
+/** If a timer fires this much too late, this process itself was busy or stopped. */
 const lateMs = 50
 
-/** How silence is judged. */
+/** Options of {@link afterSilence}. */
 export interface SilenceOptions {
   /** Milliseconds of silence. */
   ms: number
-  /** Milliseconds after which silence ends the wait whatever its cause. */
+  /** Milliseconds after which the silence counts whatever its cause. */
   maxMs: number
   /** The process that is silent; undefined while it is not known. */
   pid: () => number | undefined
-  /** When something was heard of it last, by `performance.now()`. Default: never. */
+  /** When it last sent something, by `performance.now()`. Default: never. */
   heardAt?: () => number
 }
 
 /**
- * Calls once after so much silence. It is not called as long as the cause may be the machine: if this process was late
- * itself, so that an answer may only wait to be read, or if the other one wants to run and has no CPU.
+ * Calls `run` once after this time of silence. The call is delayed if the machine may be the cause: if this process itself
+ * was late, so that an answer may wait to be read, or if the other process wants to run and has no CPU.
  *
- * @returns what stops it.
+ * @returns a function that stops the wait.
  */
 export function afterSilence({ ms, maxMs, pid, heardAt = () => 0 }: SilenceOptions, run: () => void): () => void {
   const endsAt = performance.now() + maxMs
@@ -39,7 +39,7 @@ export function afterSilence({ ms, maxMs, pid, heardAt = () => 0 }: SilenceOptio
   return () => clearTimeout(timer)
 }
 
-/** Runnable, or waiting for a disk: it would go on if the machine let it (proc(5), stat). One that is not known starts. */
+/** True if it is runnable or waits for a disk (proc(5), stat). An unknown process is assumed to be starting. */
 function wantsToRun(pid: number | undefined): boolean {
   if (pid === undefined) return true
   try {

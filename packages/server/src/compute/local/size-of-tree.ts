@@ -4,16 +4,17 @@ import { type RunTool, ToolError } from './run-tool.ts'
 const timeoutMs = 60_000
 
 /**
- * Bytes that a folder takes on its disk, holes and hard links counted as they are; undefined where it is gone; rejects where it cannot be measured.
+ * Bytes that a folder uses on its disk, with sparse files and hard links counted correctly. Undefined if the folder is gone.
  *
- * By `du` and not by our own walk: sandboxed code may make and move millions of names meanwhile, and that must not hold
- * this process.
+ * It uses `du`: code may create and move millions of files during the measurement, which must not occupy this process.
+ *
+ * @throws {ToolError} if it cannot be measured.
  */
 export async function sizeOfTree(run: RunTool, path: string): Promise<number | undefined> {
   try {
     return sizeIn(await run('du', ['-sx', '--block-size=1', '--', path], { timeoutMs }))
   } catch (error) {
-    // It exits with 1 where code has closed a folder or moves things; what it could see is then the answer.
+    // It exits with 1 if code has closed a folder or moves files. The size of the files that it found is used then.
     const size = error instanceof ToolError ? sizeIn(error.output) : undefined
     if (size === undefined && existsSync(path)) throw error
     return size

@@ -5,27 +5,27 @@ import type { HostUser } from './host-uid.ts'
 import { launchedFds, type SandboxProcess } from './launcher.ts'
 import type { LocalHost } from './local-host.ts'
 
-/** What one sandbox is started from. */
+/** Describes the start of one sandbox. */
 export interface SandboxLaunch {
   user: HostUser
   folders: SandboxFolders
-  /** Run as pid 1; it has a pipe to read from as descriptor 3 and one to write to as 4. */
+  /** The program of pid 1. It reads frames from descriptor 3, and writes frames to descriptor 4. */
   command: readonly string[]
-  /** Takes the sandbox in before anything in it runs. */
+  /** The sandbox is added to it before anything in it runs. */
   cgroup: Cgroup
 }
 
 /**
  * Starts a sandbox.
  *
- * @throws {SandboxStartError} where not even a process could be had.
+ * @throws {SandboxStartError} if no process was started.
  */
 export async function startSandbox(
   { launcher, bubblewrapPath, seccomp }: Pick<LocalHost, 'launcher' | 'bubblewrapPath' | 'seccomp'>,
   { user, folders, command, cgroup }: SandboxLaunch,
 ): Promise<SandboxProcess> {
   const options = bubblewrapOptions(user, folders, launchedFds)
-  // The options go by descriptor and the environment is bare: both are readable inside, in /proc/1.
+  // Code can read the command line and the environment in /proc/1, so the options are passed by descriptor.
   const bubblewrap = [bubblewrapPath, '--args', `${launchedFds.options}`, '--', ...command]
   try {
     return await launcher.startSandbox({ user, seccomp, options, cgroups: cgroup.paths, command: bubblewrap })
@@ -34,9 +34,9 @@ export async function startSandbox(
   }
 }
 
-/** Why a sandbox did not start, for the operator. */
+/** A message for the operator about why a sandbox did not start. */
 export function startFailure(complaint: string): string {
-  const reason = complaint || 'it ended without a word'
+  const reason = complaint || 'it ended without an error message'
   return `The sandbox did not start: ${reason}${adviceFor(reason)}`
 }
 

@@ -11,12 +11,12 @@ const source = fileURLToPath(new URL('inside/', import.meta.url))
 const python = '/usr/bin/python3'
 
 /**
- * The supervisor's program as sandboxes load it: compiled once for a version of it and of Python, where every agent's
- * user can read it. Compiling takes longer than all the rest of a sandbox's start.
+ * Returns the folder with the compiled program of the supervisor. It is compiled once for each version of the program and of
+ * Python, because compiling takes longer than the rest of a sandbox's start. Every agent's user can read it.
  *
- * @param base where it is kept, for all servers of this machine. @param scratchPath a folder of this one, on the same file
- * system: what a kill leaves half made there is swept.
- * @throws {SetupError} without Python.
+ * @param base contains the folders of all versions, for all servers of this machine.
+ * @param scratchPath a folder of this server on the same file system. A later server removes what a kill leaves there.
+ * @throws {SetupError} if Python is not installed.
  */
 export async function supervisorFolder(base: string, scratchPath: string): Promise<string> {
   const names = (await readdir(source)).filter((name) => /\.(py|mjs|sh)$/.test(name)).toSorted()
@@ -34,7 +34,7 @@ export async function supervisorFolder(base: string, scratchPath: string): Promi
   const partial = join(scratchPath, 'supervisor')
   await mkdir(partial)
   for (const name of names) await copyFile(join(source, name), join(partial, name))
-  // As modules without a source, whose tracebacks name the place inside.
+  // Modules without sources; their tracebacks have the path in the sandbox.
   const compile = [
     '-m',
     'compileall',
@@ -52,7 +52,7 @@ export async function supervisorFolder(base: string, scratchPath: string): Promi
   await chmod(partial, 0o755)
   await rename(partial, path).catch(async (error: unknown) => {
     await rm(partial, { recursive: true })
-    if (!(await stat(path).catch(() => undefined))) throw error // else another server was quicker
+    if (!(await stat(path).catch(() => undefined))) throw error // otherwise another server was faster
   })
   return path
 }

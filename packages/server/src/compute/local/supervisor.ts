@@ -9,25 +9,25 @@ import { afterSilence } from './silence.ts'
 import { startFailure } from './start-sandbox.ts'
 import type { Compiled } from './typescript/typescript-compiler.ts'
 
-/** How long to wait for an answer from inside before the sandbox is given up. */
+/** How long to wait for an answer from the sandbox before it is killed. All in milliseconds. */
 export interface SupervisorTimes {
   startMs: number
-  /** Between two questions whether it still answers, while code runs. */
+  /** Between two pings while code runs. */
   pingMs: number
-  /** For the answer. Longer than what the supervisor gives a kill. */
+  /** For the answer to a ping or a kill. Longer than the supervisor takes to kill an exec. */
   answerMs: number
-  /** For any of these, if the machine has no time for the supervisor. */
+  /** Limit of each wait that is extended because the machine gives the supervisor no CPU time. */
   maxMs: number
 }
 
 const defaultTimes: SupervisorTimes = { startMs: 30_000, pingMs: 5_000, answerMs: 15_000, maxMs: 180_000 }
 
-/** An exec under way. */
+/** A running exec. */
 interface Running {
   sink: OutputSink
   files: ExecFile[]
   startedAt: number
-  /** Fires when it is to be killed. */
+  /** Fires when the exec is to be killed. */
   signal: AbortSignal
   resolve: (outcome: ExecOutcome) => void
   reject: (error: unknown) => void
@@ -40,11 +40,11 @@ const closedFolder =
   'End that code, e.g. by a Python exec with `import os; os.kill(-1, 9)`, or terminate the agent.'
 
 /**
- * Speaks with the supervisor inside one running sandbox. What it says is checked: where it says nonsense, says nothing
- * for too long or ends, the sandbox is killed and each exec under way rejects.
+ * The connection to the supervisor inside one running sandbox. Its frames are checked. If the supervisor sends an invalid
+ * frame, is silent for too long or ends, the sandbox is killed and each running exec rejects.
  */
 export class Supervisor {
-  /** Resolves when all of the sandbox is gone. */
+  /** Resolves when all processes of the sandbox are gone. */
   readonly ended: Promise<void>
   readonly #process: SandboxProcess
   readonly #env: Readonly<Record<string, string>>
@@ -53,14 +53,14 @@ export class Supervisor {
   readonly #ready = Promise.withResolvers<void>()
   readonly #frames = new UpFrames()
   #lastId = 0
-  /** When it said something last. */
+  /** When it last sent something. */
   #heardAt = 0
   #lost: string | undefined
-  #pinging: NodeJS.Timeout | undefined
-  /** Stops waiting for an answer. */
-  #silence: (() => void) | undefined
+  #pingTimer: NodeJS.Timeout | undefined
+  /** Stops the wait for an answer. */
+  #stopWaiting: (() => void) | undefined
 
-  /** @param env added to that of all code. */
+  /** @param env added to the environment of all code. */
   constructor(sandbox: SandboxProcess, env: Readonly<Record<string, string>>, times: SupervisorTimes = defaultTimes) {
     this.#process = sandbox
     this.#env = env
@@ -69,15 +69,15 @@ export class Supervisor {
     this.#expectAnswer(times.startMs)
     sandbox.down.write(defaultsFrame(environmentOf(env)))
     sandbox.up.on('data', (chunk: Buffer) => this.#read(chunk))
-    this.ended = sandbox.ended.then((complaint) => this.#end(complaint))
+    this.ended = sandbox.ended.then((errorOutput) => this.#end(errorOutput))
   }
 
-  /** @throws {SandboxStartError} where it does not come up. */
+  /** Resolves when the supervisor accepts execs. @throws {SandboxStartError} if it does not start. */
   async ready(): Promise<void> {
     await this.#ready.promise
   }
 
-  /** What is under way has failed, or is about to; nothing begins any more. */
+  /** True if the connection is lost: running execs fail, and no new exec is accepted. */
   get isLost(): boolean {
     return this.#lost !== undefined
   }
@@ -86,29 +86,29 @@ export class Supervisor {
     return this.#process.firstPid()
   }
 
-  /** See `Sandbox.exec`. @param compiled the same code without types. */
+  /** See `Sandbox.exec`. @param compiled the same code without its types. */
   exec(request: ExecRequest, sink: OutputSink, signal: AbortSignal, compiled?: Compiled): Promise<ExecOutcome> {
     const { lang, cwd = '/workspace', stdin, maxOutputBytes } = request
     const code = lang === 'bash' ? bashScript(request.code) : request.code
     const execId = (this.#lastId = (this.#lastId + 1) >>> 0)
     return new Promise<ExecOutcome>((resolve, reject) => {
       if (this.#lost !== undefined) throw new SandboxLostError(this.#lost)
-      signal.throwIfAborted() // nothing would tell of it any more
+      signal.throwIfAborted() // the listener below would not fire
       let stopWaiting: (() => void) | undefined
       const kill = (): void => {
         this.#process.down.write(killFrame(execId))
-        const reason = 'The sandbox broke down: it did not end what it was told to.'
-        // What other execs print says nothing of this one.
+        const reason = 'The sandbox broke down: it did not end the code when it had to.'
+        // Frames of other execs do not count as an answer.
         const { answerMs: ms, maxMs } = this.#times
         stopWaiting = afterSilence({ ms, maxMs, pid: () => this.firstPid }, () => this.#giveUp(reason))
       }
-      const end = <Value>(settle: (value: Value) => void) => {
+      const end = <Value>(resolveOrReject: (value: Value) => void) => {
         return (value: Value): void => {
           this.#running.delete(execId)
           signal.removeEventListener('abort', kill)
           stopWaiting?.()
-          if (this.#running.size === 0) this.#stopAsking()
-          settle(value)
+          if (this.#running.size === 0) this.#stopPinging()
+          resolveOrReject(value)
         }
       }
       const startedAt = performance.now()
@@ -116,34 +116,34 @@ export class Supervisor {
       signal.addEventListener('abort', kill, { once: true })
       const env = environmentOf({ ...this.#env, ...request.env })
       this.#process.down.write(execFrame(execId, { lang, code, compiled, cwd, env, stdin, maxOutputBytes }))
-      this.#pinging ??= setInterval(() => this.#ask(), this.#times.pingMs)
+      this.#pingTimer ??= setInterval(() => this.#ping(), this.#times.pingMs)
     })
   }
 
-  /** Kills everything; execs under way reject. */
+  /** Kills everything; running execs reject. */
   async kill(reason: string): Promise<void> {
     this.#giveUp(reason)
     await this.ended
   }
 
   #read(chunk: Buffer): void {
-    if (this.#lost !== undefined) return // it may go on for a moment, with what was lost missing
+    if (this.#lost !== undefined) return // bytes may be missing; it sends more until it is killed
     this.#heardAt = performance.now()
     try {
-      for (const frame of this.#frames.push(chunk)) this.#take(frame)
+      for (const frame of this.#frames.push(chunk)) this.#handle(frame)
     } catch (error) {
-      this.#giveUp(`The sandbox broke down: it sent what makes no sense (${String(error)}).`)
+      this.#giveUp(`The sandbox broke down: it sent data that makes no sense (${String(error)}).`)
     }
   }
 
-  #take(frame: UpFrame): void {
+  #handle(frame: UpFrame): void {
     if (frame.kind === 'ready' || frame.kind === 'pong') {
-      this.#silence?.()
-      this.#silence = undefined
+      this.#stopWaiting?.()
+      this.#stopWaiting = undefined
       return this.#ready.resolve()
     }
     const exec = this.#running.get(frame.execId)
-    if (!exec) return // it has ended already, e.g. what is left of it was killed afterwards
+    if (!exec) return // the exec has ended already
     switch (frame.kind) {
       case 'output':
         return exec.sink[frame.stream](frame.data)
@@ -155,14 +155,14 @@ export class Supervisor {
       case 'lost':
         return exec.reject(new SandboxLostError('The sandbox could not follow the code to its end.'))
       case 'noFolder':
-        return exec.reject(ApiError.invalid({ cwd: ['is no folder in the sandbox'] }))
+        return exec.reject(ApiError.invalid({ cwd: ['is not a folder in the sandbox'] }))
       case 'closed':
         return exec.reject(new ApiError('conflict', closedFolder))
       case 'gone':
         if (exec.signal.aborted) return exec.reject(exec.signal.reason)
-        return this.#giveUp('The sandbox broke down: it ended what nobody told it to.')
+        return this.#giveUp('The sandbox broke down: it ended code without an order.')
       case 'exit': {
-        if (exec.signal.aborted) return // `gone` follows, when nothing of it is left
+        if (exec.signal.aborted) return // `gone` follows when all its processes are gone
         const { exitCode, isCut } = frame
         const durationMs = Math.round(performance.now() - exec.startedAt)
         return exec.resolve({
@@ -177,22 +177,22 @@ export class Supervisor {
     }
   }
 
-  #ask(): void {
+  #ping(): void {
     this.#process.down.write(pingFrame())
     this.#expectAnswer()
   }
 
-  /** An answer is not waited for either: who is frozen by then does not give it. */
-  #stopAsking(): void {
-    clearInterval(this.#pinging)
-    this.#silence?.()
-    this.#pinging = this.#silence = undefined
+  /** Also stops the wait for an answer: a sandbox that is frozen by then does not answer. */
+  #stopPinging(): void {
+    clearInterval(this.#pingTimer)
+    this.#stopWaiting?.()
+    this.#pingTimer = this.#stopWaiting = undefined
   }
 
   #expectAnswer(withinMs: number = this.#times.answerMs): void {
     const { maxMs } = this.#times
     const options = { ms: withinMs, maxMs, pid: () => this.firstPid, heardAt: () => this.#heardAt }
-    this.#silence ??= afterSilence(options, () => {
+    this.#stopWaiting ??= afterSilence(options, () => {
       this.#giveUp('The sandbox broke down: its supervisor does not answer.')
     })
   }
@@ -202,10 +202,10 @@ export class Supervisor {
     this.#process.kill()
   }
 
-  #end(complaint: string): void {
-    this.#stopAsking()
-    this.#ready.reject(new SandboxStartError(this.#lost ?? startFailure(complaint)))
-    this.#lost ??= `The sandbox broke down while the code ran${complaint && `: ${complaint}`}.`
+  #end(errorOutput: string): void {
+    this.#stopPinging()
+    this.#ready.reject(new SandboxStartError(this.#lost ?? startFailure(errorOutput)))
+    this.#lost ??= `The sandbox broke down while the code ran${errorOutput && `: ${errorOutput}`}.`
     for (const exec of this.#running.values()) {
       exec.reject(exec.signal.aborted ? exec.signal.reason : new SandboxLostError(this.#lost))
     }

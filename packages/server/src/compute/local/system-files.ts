@@ -1,15 +1,15 @@
 /**
- * What code sees of the host's /etc, /sys and /var: the settings of what is installed in /usr, as programs there expect
- * them, and links in /usr lead to them.
+ * The files of the host's /etc, /sys and /var that code sees: the settings of the programs in /usr, which these programs
+ * expect and to which links in /usr point.
  *
- * A name is on these lists if every machine with the same packages has the same there. What an operator writes for this
- * machine is not: accounts, keys, names and addresses of hosts, proxies, registries, credentials.
+ * A path is on these lists if its content is the same on every machine with the same packages. Files that an operator writes
+ * for this machine are not listed: accounts, keys, names and addresses of hosts, proxies, registries, credentials.
  *
  * @module
  */
 import { existsSync, readdirSync } from 'node:fs'
 
-/** Below /etc, by what they are for. */
+/** Below /etc, by purpose. */
 const names = {
   loader: [
     'alternatives',
@@ -23,7 +23,7 @@ const names = {
   ],
   system: ['os-release', 'debian_version', 'lsb-release', 'redhat-release', 'system-release', 'fedora-release'],
   formats: ['services', 'protocols', 'rpc', 'ethertypes', 'mime.types', 'magic', 'magic.mime', 'papersize', 'inputrc'],
-  // Of public authorities, and the settings of libraries that use them.
+  // Certificates of public authorities, and the settings of libraries that use them.
   certificates: [
     'ssl/certs',
     'ssl/cert.pem',
@@ -46,7 +46,7 @@ const names = {
     'vulkan',
     'glvnd',
   ],
-  // Without Maven's `settings.xml` and R's `Renviron.site`, which hold passwords.
+  // Without Maven's `settings.xml` and R's `Renviron.site`, which contain passwords.
   maven: ['maven/m2.conf', 'maven/logging', 'maven/toolchains.xml'],
   r: ['R/ldpaths', 'R/Makeconf', 'R/Renviron', 'R/repositories'],
 }
@@ -54,7 +54,7 @@ const names = {
 /** Below /etc, with a version in the name. */
 const versioned = /^(java|java-\d[\w.-]*|python3(\.\d+)?|ImageMagick-\d+|lua(\d[\d.]*)?|php\d?)$/
 
-/** Certificates that a package makes for this machine, with its name in them. */
+/** Certificates that a package creates for this machine; they contain its name. */
 const ofThisMachine: readonly string[] = ['/etc/ssl/certs/ssl-cert-snakeoil.pem']
 
 const elsewhere: readonly string[] = [
@@ -68,15 +68,15 @@ const elsewhere: readonly string[] = [
 ]
 
 /**
- * Bubblewrap's options for them. What the host does not have is left out.
+ * Bubblewrap's options for these files. Files that the host does not have are omitted.
  *
- * @param emptyFile stands in for what is in a folder of these and may not be seen.
+ * @param emptyFile replaces a file in these folders that must not be visible.
  */
 export function systemFiles(emptyFile: string): string[] {
   const found = readdirSync('/etc').filter((name) => versioned.test(name))
   const inEtc = [...Object.values(names).flat(), ...found].map((name) => `/etc/${name}`)
   return [
-    // Code may go through these two, but not look around in them.
+    // Code may traverse these two folders, but not list them.
     ['/sys', '/var'].flatMap((path) => ['--perms', '0111', '--dir', path]),
     [...inEtc, ...elsewhere].flatMap((path) => ['--ro-bind-try', path, path]),
     ofThisMachine.flatMap((path) => (existsSync(path) ? ['--ro-bind', emptyFile, path] : [])),

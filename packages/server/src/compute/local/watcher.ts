@@ -6,85 +6,85 @@ import type { LocalSandbox } from './local-sandbox.ts'
 import { locksByPid } from './record-locks.ts'
 import { sizeOfTree } from './size-of-tree.ts'
 
-/** From the end of one look to the next: what goes beyond a limit is ended within two seconds. */
-const lookMs = 500
+/** Between two checks. Code that exceeds a limit is killed within two seconds. */
+const checkMs = 500
 
-/** Sockets of one sandbox: each can hold some memory that nothing counts, e.g. in its queue of errors. */
+/** Sockets of one sandbox: each can use some memory that no control group counts, e.g. in its error queue. */
 const maxSockets = 8192
-/** Record locks of one sandbox: each takes some 200 bytes of the kernel. */
+/** Record locks of one sandbox: each uses about 200 bytes of kernel memory. */
 const maxLocks = 10_000
-/** Of its memory, that messages of netlink may take. */
+/** The share of a sandbox's memory that netlink messages may use. */
 const netlinkShare = 1 / 8
 
 /**
- * Holds the limits that nothing else holds on this machine: disk, memory if no control group does, and what no control
- * group counts of sockets.
+ * Enforces the limits that nothing else enforces on this machine: disk, memory if no control group limits it, and the
+ * resources of sockets and locks that no control group counts.
  */
 export class Watcher {
   readonly #host: LocalHost
   readonly #sandboxes: () => Iterable<LocalSandbox>
-  readonly #holdsMemory: boolean
-  /** Bytes at the last look, of those that were over. */
+  readonly #watchesMemory: boolean
+  /** Size at the last check, of the sandboxes that exceeded the disk limit. */
   readonly #over = new WeakMap<LocalSandbox, number>()
   #timer: NodeJS.Timeout | undefined
-  #looking: Promise<void> = Promise.resolve()
+  #checking: Promise<void> = Promise.resolve()
   #isClosed = false
 
   constructor(host: LocalHost, sandboxes: () => Iterable<LocalSandbox>) {
     this.#host = host
     this.#sandboxes = sandboxes
-    this.#holdsMemory = host.cgroups.versionOf('memory') === undefined
+    this.#watchesMemory = host.cgroups.versionOf('memory') === undefined
   }
 
   start(): void {
     if (this.#isClosed) return
     this.#timer = setTimeout(() => {
-      this.#looking = this.#look()
+      this.#checking = this.#checkAll()
         .catch(this.#host.onError)
         .finally(() => this.start())
-    }, lookMs).unref()
+    }, checkMs).unref()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    await this.#looking
+    await this.#checking
   }
 
-  async #look(): Promise<void> {
+  async #checkAll(): Promise<void> {
     for (const sandbox of this.#sandboxes()) {
       if (this.#isClosed) return
-      await this.#lookAt(sandbox)
+      await this.#checkSandbox(sandbox)
     }
-    await this.#lookAtLocks()
+    await this.#checkLocks()
   }
 
-  /** One list for the machine: whose they are is asked only if they are many. */
-  async #lookAtLocks(): Promise<void> {
+  /** The list is for the whole machine: processes are assigned to sandboxes only if there are many locks. */
+  async #checkLocks(): Promise<void> {
     const locks = await locksByPid()
     if ([...locks.values()].reduce((sum, count) => sum + count, 0) <= maxLocks) return
     for (const sandbox of this.#sandboxes()) {
       const running = await sandbox.running?.catch(() => undefined)
       const pids = (await running?.codeProcesses()) ?? []
       const held = pids.reduce((sum, { pid }) => sum + (locks.get(pid) ?? 0), 0)
-      if (held > maxLocks) await running?.endCode('locks')
+      if (held > maxLocks) await running?.killCode('locks')
     }
   }
 
-  async #lookAt(sandbox: LocalSandbox): Promise<void> {
+  async #checkSandbox(sandbox: LocalSandbox): Promise<void> {
     const hasDisk = (await filesPath(sandbox.path)) !== sandbox.path
     const running = await sandbox.running?.catch(() => undefined)
     if (!running || running.isFrozen) return
     const { sockets, netlinkBytes } = await socketsOf(running.firstPid)
     if (sockets > maxSockets || netlinkBytes > this.#host.settings.memoryBytes * netlinkShare) {
-      await running.endCode('sockets')
+      await running.killCode('sockets')
     }
-    if (hasDisk && !this.#holdsMemory) return
+    if (hasDisk && !this.#watchesMemory) return
     const processes = await running.codeProcesses()
     if (processes.length === 0) return
     const { memoryBytes, diskBytes } = this.#host.settings
-    if (this.#holdsMemory && (await bytesOf(processes, memoryBytes)) > memoryBytes) {
-      return await running.endCode('memory')
+    if (this.#watchesMemory && (await bytesOf(processes, memoryBytes)) > memoryBytes) {
+      return await running.killCode('memory')
     }
     if (hasDisk) return
     const bytes = (await sizeOfTree(this.#host.launcher.run, sandbox.path).catch(() => undefined)) ?? 0
@@ -94,12 +94,12 @@ export class Watcher {
       return
     }
     this.#over.set(sandbox, bytes)
-    // Code that makes room is let go on.
-    if (before === undefined || bytes > before) await running.endCode('disk')
+    // Code that is freeing space may continue.
+    if (before === undefined || bytes > before) await running.killCode('disk')
   }
 }
 
-/** Of the network namespace of a process, closed ones included that still have something to send. */
+/** Counts the sockets of the network namespace of a process, including closed sockets that still have data to send. */
 async function socketsOf(pid: number | undefined): Promise<{ sockets: number; netlinkBytes: number }> {
   const network = `/proc/${pid}/net`
   const [count, netlink] = await Promise.all(
@@ -113,7 +113,7 @@ async function socketsOf(pid: number | undefined): Promise<{ sockets: number; ne
   }
 }
 
-/** Memory of processes, and of /tmp and /dev/shm as they see them. More than it is, as long as that is within the limit. */
+/** Memory of processes, and of their /tmp and /dev/shm. It is an upper bound if that is within the limit, and exact otherwise. */
 async function bytesOf(processes: readonly HostProcess[], limitBytes: number): Promise<number> {
   let inFiles = 0
   for (const folder of ['tmp', 'dev/shm']) {

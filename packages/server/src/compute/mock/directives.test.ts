@@ -11,11 +11,11 @@ test.each([
   ['theazo:a=1 theazo:a=2', { a: '2' }],
   ['xtheazo:a=1', {}],
   ['theazo:a= b', { a: '' }],
-])('%j asks for %j', (text, found) => {
+])('%j requests %j', (text, found) => {
   expect(Object.fromEntries(readDirectives(text))).toEqual(found)
 })
 
-test('megabytes of text are read, quoted or not', () => {
+test('reads megabytes of text, quoted or not', () => {
   const long = 'word \\n'.repeat(1_500_000)
   expect(readDirectives(`theazo:stdout="${long}"`).get('stdout')).toHaveLength(1_500_000 * 6)
   expect(readDirectives(`theazo:stdout="${long}`).get('stdout')).toBe('')

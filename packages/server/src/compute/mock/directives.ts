@@ -1,18 +1,18 @@
 /**
- * What people write into code or task text on a test key to get a certain answer: `theazo:NAME` or `theazo:NAME=VALUE`,
- * anywhere, as often as they like. A value with spaces stands in double quotes and is read as JSON:
+ * Directives: text in code or in a task that requests a certain answer from a test key. The form is `theazo:NAME` or
+ * `theazo:NAME=VALUE`, anywhere in the text, any number of times. A value with spaces is in double quotes and is read as JSON:
  * `theazo:stdout="two words\n"`.
  *
  * @module
  */
 
-/** By name; of a repeated one the last counts. One without a value has the empty text. */
+/** Directives by name. The last one with a name counts. One without a value has an empty text. */
 export type Directives = ReadonlyMap<string, string>
 
 const namePattern = /\btheazo:([a-z_]+)(=)?/g
 const plainValue = /[^\s"]+/y
 
-/** All that a text asks for. */
+/** Reads all directives of a text. */
 export function readDirectives(text: string): Directives {
   const found = new Map<string, string>()
   namePattern.lastIndex = 0
@@ -25,14 +25,14 @@ export function readDirectives(text: string): Directives {
   return found
 }
 
-/** Not by one expression for both kinds: on megabytes of text a group that repeats fills the stack. */
+/** There is no single regular expression for both forms: on megabytes of text, a repeated group overflows the stack. */
 function valueAt(text: string, start: number): string {
   if (text[start] === '"') return text.slice(start, endOfQuoted(text, start))
   plainValue.lastIndex = start
   return plainValue.exec(text)?.[0] ?? ''
 }
 
-/** The index after the quote that ends a quoted value; its start if there is none. */
+/** The index after the closing quote of a value; the index of its start if there is none. */
 function endOfQuoted(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     if (text[at] === '\\') at += 1
@@ -41,7 +41,7 @@ function endOfQuoted(text: string, start: number): number {
   return start
 }
 
-/** A whole number that a directive gives; undefined where there is none. */
+/** The whole number in a directive; undefined if there is none. */
 export function numberOf(directives: Directives, name: string): number | undefined {
   const value = directives.get(name)
   return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined
@@ -52,6 +52,6 @@ function unquoted(value: string): string {
   try {
     return String(JSON.parse(value))
   } catch {
-    return value.slice(1, -1) // no JSON text, e.g. with a line break in it
+    return value.slice(1, -1) // not valid JSON, e.g. with a line break in it
   }
 }

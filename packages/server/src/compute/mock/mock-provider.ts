@@ -6,16 +6,16 @@ import { numberOf, readDirectives } from './directives.ts'
 import { printed } from './printed.ts'
 
 /**
- * What test keys run on: nothing. Answers follow from the code's text alone, so they are the same each time. What can be
- * asked for is told in the README, Test keys.
+ * The provider of test keys: it runs nothing. A result depends only on the text of the code, so it is always the same. The
+ * README lists the directives (Test keys).
  */
 export function createMockProvider(): ComputeProvider {
   return {
     name: 'mock',
-    hasNetwork: true, // as much as anything here
+    hasNetwork: true, // accepted, like everything else here
     waitingStarts: 0,
     create: async ({ id }) => mockSandbox(id),
-    // There is nothing that could be gone, whatever server asks.
+    // Every sandbox exists, also after a restart of the server.
     attach: async ({ id }) => mockSandbox(id),
     sizeOf: async () => 0,
     writers: async () => [],
@@ -24,8 +24,8 @@ export function createMockProvider(): ComputeProvider {
   }
 }
 
-/** Milliseconds that each exec is said to take: the reference's example. */
-const toldDurationMs = 312
+/** The duration that each exec reports: the example of the API reference. */
+const reportedDurationMs = 312
 
 function mockSandbox(id: string): Sandbox {
   return { id, prepare: nothing, exec, pause: nothing, resume: nothing, terminate: nothing }
@@ -48,7 +48,7 @@ async function exec({ lang, code }: ExecRequest, sink: OutputSink, signal: Abort
   const isTruncated = directives.has('truncated')
   return {
     exitCode: numberOf(directives, 'exit') ?? 0,
-    durationMs: toldDurationMs,
+    durationMs: reportedDurationMs,
     ...(isTruncated && { stdoutTruncated: true, stderrTruncated: true }),
   }
 }

@@ -2,7 +2,7 @@ import { ApiError, isErrorCode } from '../../errors.ts'
 
 const retryAfterSeconds = 2
 
-/** The error of a documented code, as a test key asked for it. @throws {ApiError} 422 where the API has no such code. */
+/** The error with a code that a test key requests. @throws {ApiError} 422 if the API has no such code. */
 export function mockedError(code: string): ApiError {
   if (!isErrorCode(code))
     throw ApiError.invalid({ 'theazo:error': [`'${code.slice(0, 40)}' is not a code of the API`] })

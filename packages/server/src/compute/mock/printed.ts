@@ -3,8 +3,8 @@ import type { Language } from '@theazo/core'
 const call = { python: /^print\((.*)\)$/, typescript: /^console\.log\((.*)\);?$/, bash: /^echo (.*)$/ } as const
 
 /**
- * What code would print, read from its text: each line that is a single print of a text, or of whole numbers added,
- * subtracted or multiplied. Every other line prints nothing.
+ * The output that code would print, derived from its text. A line counts if it is a single print of a text, or of whole numbers
+ * that are added, subtracted or multiplied. Every other line prints nothing.
  */
 export function printed(lang: Language, code: string): string {
   return code
@@ -21,12 +21,12 @@ function quoted(text: string): string | undefined {
   return /^"([^"\\]*)"$/.exec(text)?.[1] ?? /^'([^'\\]*)'$/.exec(text)?.[1]
 }
 
-/** A shell's words need no quotes. */
+/** Words of a shell need no quotes. */
 function bare(lang: Language, text: string): string | undefined {
   return lang === 'bash' && /^[\w .,:!?/-]+$/.test(text) ? text : undefined
 }
 
-/** 2 + 2, 3 * 4 - 1: products first, then from left to right. */
+/** E.g. 2 + 2 or 3 * 4 - 1: products first, then from left to right. */
 function sum(text: string): string | undefined {
   if (!/^\d{1,9}( ?[+*-] ?\d{1,9})*$/.test(text)) return undefined
   const terms = text.replaceAll(' ', '').split(/(?=[+-])/)

@@ -5,14 +5,14 @@ import { EgressRefusal } from './refusal.ts'
 import { nameOf, type Target } from './target.ts'
 import { type EgressRules, type Lookup, vettedAddresses } from './vetted-addresses.ts'
 
-/** How long each address of several is tried before the next one is. */
+/** If a host has several addresses: how long each is tried before the next one. */
 const attemptMs = 2_500
 
-/** Decides on and makes the connections of one sandbox. */
+/** The rules and limits for connections of one sandbox. */
 export interface EgressRoute {
   rules: EgressRules
   lookup: Lookup
-  /** From the request to the connection, the lookup included. */
+  /** From the request to the connection, including the lookup. */
   connectTimeoutMs: number
 }
 
@@ -44,7 +44,7 @@ async function opened({ host, port }: Target, addresses: readonly string[], ende
   const lookup: LookupFunction = (_name, _options, callback) => callback(null, vetted)
   const tries = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs }
   const socket = connect({ host, port, lookup, ...tries, allowHalfOpen: true, noDelay: true })
-  socket.on('error', () => {}) // it is closed then, which is handled
+  socket.on('error', () => {}) // the close event follows, which is handled
   try {
     await once(socket, 'connect', { signal: ended })
     return socket

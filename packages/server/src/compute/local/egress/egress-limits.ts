@@ -1,4 +1,4 @@
-/** Limits of each sandbox's way out; the server and the proxy's process both apply them. */
+/** Limits of the network access of each sandbox. The server and the proxy process both apply them. */
 export const egressLimits = {
   /** Connections of one sandbox at a time. */
   maxConnections: 128,
@@ -6,12 +6,12 @@ export const egressLimits = {
   maxRefusedConnections: 32,
   /** For the headers of a request, and for the headers of an answer once it has begun. */
   headersTimeoutMs: 15_000,
-  /** From the request to the connection, the lookup included. */
+  /** From the request to the connection, including the lookup. */
   connectTimeoutMs: 10_000,
-  /** A connection on which nothing moves for so long is closed. */
+  /** A connection without data for so long is closed. */
   idleMs: 300_000,
-  /** After a refusal: for a client that still sends, until the connection is closed. */
+  /** After a refusal: how long a client may still send until the connection is closed. */
   lingerMs: 5_000,
-  /** Of an error that the proxy's process reports. */
+  /** Length of an error that the proxy process reports. */
   maxReasonChars: 200,
 } as const

@@ -14,9 +14,9 @@ import { tunnel } from './tunnel.ts'
 export interface EgressProxyOptions extends EgressRoute {
   /** Connections of code at a time. */
   maxConnections: number
-  /** A client that takes longer to send its headers is dropped, and so is a target, counted from its first byte. */
+  /** A client that takes longer to send its headers is dropped, and so is a target, for which the time starts with its first byte. */
   headersTimeoutMs: number
-  /** A connection on which nothing moves for so long is dropped. */
+  /** A connection without data for so long is dropped. */
   idleMs: number
   /** Sent first on each connection: it proves to the server which process has accepted it. Default: nothing. */
   greeting?: Uint8Array
@@ -24,11 +24,11 @@ export interface EgressProxyOptions extends EgressRoute {
   onEnd: (record: EgressRecord) => void
 }
 
-/** Until a connection between two requests is closed. */
+/** How long a connection stays open between two requests. */
 const keepAliveMs = 60_000
 
 /**
- * The HTTP proxy of one sandbox. Whoever can connect to its socket is that sandbox: there are no credentials.
+ * The HTTP proxy of one sandbox. There are no credentials: only that sandbox can connect to its socket.
  *
  * Both sides of it are hostile. Each event ends in a `catch` that closes the connection it came from, and each socket
  * has a listener for `error`, so no byte from outside can end the process that way.
@@ -42,7 +42,7 @@ export class EgressProxy implements AsyncDisposable {
   readonly #turnedAway = new WeakSet<Duplex>()
   /** Uses of the network that have not ended. */
   readonly #open = new Set<OpenRecord>()
-  /** Connections with a request under way. */
+  /** Connections with a running request. */
   readonly #busy = new WeakMap<Duplex, OpenRecord>()
 
   constructor(options: EgressProxyOptions) {
@@ -50,15 +50,15 @@ export class EgressProxy implements AsyncDisposable {
     const { headersTimeoutMs, maxConnections } = options
     this.#server = createServer({
       headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 3), // Node's own 30 s would be added to it
-      requestTimeout: 0, // a body may take as long as it moves
+      connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 3), // the default of 30 s would be added to it
+      requestTimeout: 0, // a body may take any time as long as data arrives
       keepAliveTimeout: keepAliveMs,
-      requireHostHeader: false, // it is required here, where there is a record of it
+      requireHostHeader: false, // this class requires it, and records a refusal
     })
-    this.#server.maxHeadersCount = 0 // Node would drop the others in silence, the length of the body among them
+    this.#server.maxHeadersCount = 0 // no limit: Node would drop further headers silently, perhaps the length of the body
     this.#server.maxConnections = maxConnections + egressLimits.maxRefusedConnections
     this.#server.setTimeout(options.idleMs)
-    this.#server.on('connection', (client: Socket) => this.#take(client))
+    this.#server.on('connection', (client: Socket) => this.#accept(client))
     this.#server.on('connect', (request, client: Socket, head: Buffer) => {
       this.#connect(request, client, head).catch(() => client.destroy())
     })
@@ -66,11 +66,11 @@ export class EgressProxy implements AsyncDisposable {
       this.#forward(request, response).catch(() => request.socket.destroy())
     }
     this.#server.on('request', forward)
-    this.#server.on('checkExpectation', forward) // `Expect` is not passed on, so any is met
+    this.#server.on('checkExpectation', forward) // `Expect` is not passed on
     this.#server.on('clientError', (error: NodeJS.ErrnoException, client) => this.#refuseBytes(error, client as Socket))
   }
 
-  /** @throws if the path cannot be had. */
+  /** @throws if the socket cannot be created. */
   async listen(path: string): Promise<void> {
     await listenAt(this.#server, path)
   }
@@ -80,10 +80,10 @@ export class EgressProxy implements AsyncDisposable {
     const closed = this.#server.listening && new Promise((resolve) => this.#server.close(resolve))
     for (const socket of [...this.#clients, ...this.#upstreams]) socket.destroy()
     await closed
-    await Promise.all([...this.#open].map(({ ended }) => ended)) // or the last records would come after the end
+    await Promise.all([...this.#open].map(({ ended }) => ended)) // otherwise the last records would come after the end
   }
 
-  #take(client: Socket): void {
+  #accept(client: Socket): void {
     if (this.#clients.size >= this.#options.maxConnections) this.#turnedAway.add(client)
     this.#clients.add(client)
     client.once('close', () => this.#clients.delete(client))
@@ -91,11 +91,11 @@ export class EgressProxy implements AsyncDisposable {
   }
 
   async #connect(request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
-    client.on('error', () => {}) // it is closed then
+    client.on('error', () => {}) // the close event follows
     const record = this.#begin()
     if (this.#busy.has(client)) {
       record.end('busy')
-      client.destroy() // a refusal would be written into the answer that is under way
+      client.destroy() // a refusal would be written into the current answer
       return
     }
     try {
@@ -118,7 +118,7 @@ export class EgressProxy implements AsyncDisposable {
   async #forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const client = request.socket
     const record = this.#begin()
-    request.on('error', () => {}) // its client is gone, which closes the response
+    request.on('error', () => {}) // the client is gone, which also closes the response
     response.on('error', () => {})
     try {
       this.#assertFree(client)
@@ -154,7 +154,7 @@ export class EgressProxy implements AsyncDisposable {
     endRefused(client, new EgressRefusal('invalid', 'this is not an HTTP request'))
   }
 
-  /** @throws {EgressRefusal} 503, also for a request that comes before the answer to the last: each is a connection. */
+  /** @throws {EgressRefusal} 503, also for a request before the answer to the last one: each needs a connection of its own. */
   #assertFree(client: Socket): void {
     if (this.#turnedAway.has(client)) {
       const { maxConnections } = this.#options

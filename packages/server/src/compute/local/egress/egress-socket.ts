@@ -11,9 +11,9 @@ import { tunnel } from './tunnel.ts'
 
 /** Options of the socket of one sandbox. */
 export interface EgressSocketOptions {
-  /** Of the socket; its folder is made if it does not exist. */
+  /** Path of the socket; its folder is created if it does not exist. */
   path: string
-  /** Only they can connect. */
+  /** Only this user can connect. */
   user: HostUser
   /** Makes a connection to the sandbox's proxy. */
   connect: (signal: AbortSignal) => Promise<Socket>
@@ -21,12 +21,13 @@ export interface EgressSocketOptions {
   onEnd: (record: EgressRecord) => void
 }
 
-/** For the proxy, which may have to be started again. */
+/** How long to wait for the proxy, which may have to be started again. */
 const waitMs = 10_000
 
 /**
- * The socket that is bound into a sandbox. It belongs to the server and not to the process of the proxy, so that it
- * outlives that: a sandbox cannot be given another one. Bytes are copied between the two, and nothing is read of them.
+ * The socket that is bound into a sandbox. It belongs to the server and not to the proxy process, so that it
+ * outlives that process: the socket of a running sandbox cannot be replaced. The bytes are copied between the two without
+ * being interpreted.
  */
 export class EgressSocket implements AsyncDisposable {
   readonly #options: EgressSocketOptions
@@ -38,12 +39,12 @@ export class EgressSocket implements AsyncDisposable {
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true })
     this.#server.maxConnections = egressLimits.maxConnections + egressLimits.maxRefusedConnections
     this.#server.on('connection', (client) => {
-      client.on('error', () => {}) // it is closed then, which is handled
+      client.on('error', () => {}) // the close event follows, which is handled
       this.#relay(client).catch(() => client.destroy())
     })
   }
 
-  /** @throws if the path cannot be had. */
+  /** @throws if the socket cannot be created. */
   async listen(): Promise<void> {
     const { path, user } = this.#options
     const folderPath = dirname(path)

@@ -10,22 +10,22 @@ import { ProxyProcess } from './proxy-process.ts'
 
 /** Options of the network access of all sandboxes of a server. */
 export interface EgressOptions {
-  /** Sockets are kept here; sandboxes' users must be able to traverse to it. */
+  /** The folder of the sockets; the users of sandboxes must be able to traverse to it. */
   folderPath: string
-  /** For the server alone. */
+  /** A folder for the server only. */
   scratchPath: string
-  /** Bounds what agents reach, whatever they have. */
+  /** The hosts that the operator allows, whatever an agent's own list allows. */
   operator: readonly HostPattern[]
   log: Logger
   /** Called for each connection when it has ended. */
   onEnd: (record: EgressRecord) => void
-  /** Called each time that the process of the proxy has ended by itself. */
+  /** Called each time the proxy process has ended by itself. */
   onLost: () => void
 }
 
 /** The socket that gives a sandbox its network access. */
 export interface OpenEgress extends AsyncDisposable {
-  /** Of the socket, on the host. */
+  /** Path of the socket on the host. */
   path: string
 }
 
@@ -42,9 +42,9 @@ export class Egress implements AsyncDisposable {
   }
 
   /**
-   * Opens the socket of a sandbox. It belongs to the sandbox's user, who alone can connect.
+   * Opens the socket of a sandbox. Only the user of the sandbox can connect to it.
    *
-   * @param name that no other has had.
+   * @param name of the socket; must be new.
    */
   async open(name: string, { agentId, allow }: AgentNetwork, user: HostUser): Promise<OpenEgress> {
     const number = (this.#lastNumber += 1)
@@ -70,7 +70,7 @@ export class Egress implements AsyncDisposable {
     return { path, [Symbol.asyncDispose]: close }
   }
 
-  /** Ends the process of the proxy. */
+  /** Ends the proxy process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process[Symbol.asyncDispose]()
   }

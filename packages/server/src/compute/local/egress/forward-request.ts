@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream'
 import { EgressRefusal } from './refusal.ts'
 import type { TargetUrl } from './target.ts'
 
-/** Of one connection and not of the message (RFC 9110, 7.6.1); `expect` is answered here. All of `proxy-` go too. */
+/** Dropped: headers of the connection (RFC 9110, 7.6.1), and `expect`, which is answered here. So are all of `proxy-`. */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'])
 /** Interim answers (1xx) that one request may get. None is passed on. */
 const maxInterimAnswers = 100
@@ -16,22 +16,22 @@ const maxInterimAnswers = 100
  */
 export function headersToSend(request: IncomingMessage, { authority }: TargetUrl): OutgoingHttpHeaders {
   const { httpVersionMajor, httpVersionMinor, headersDistinct } = request
-  if (httpVersionMajor !== 1) throw new EgressRefusal('invalid', 'this proxy takes HTTP/1.1')
+  if (httpVersionMajor !== 1) throw new EgressRefusal('invalid', 'this proxy accepts HTTP/1.1 only')
   const hosts = headersDistinct['host'] ?? []
   if (hosts.length > 1 || (hosts.length === 0 && httpVersionMinor >= 1)) {
-    throw new EgressRefusal('invalid', 'a request has one Host header (RFC 9112, 3.2)')
+    throw new EgressRefusal('invalid', 'a request must have one Host header (RFC 9112, 3.2)')
   }
   const { 'content-length': _length, ...kept } = endToEnd(request)
   return { ...kept, ...framing(request), host: authority }
 }
 
 /**
- * Sends a request on over a connection of its own, and its answer back. Both messages are parsed here and written anew,
- * their length included, so that no two parties can understand it differently. Whatever the target sends, the connection
+ * Sends a request on over a connection of its own, and its answer back. Both messages are parsed and written again,
+ * including their length, so that no two parties can interpret them differently. Whatever the target sends, the connection
  * is closed at the end.
  *
  * @param headersTimeoutMs from the first byte of the answer to the end of its headers.
- * @returns when the answer is out, or its client gone.
+ * @returns when the answer has been sent, or the client is gone.
  * @throws {EgressRefusal} if there was no answer that can be passed on.
  */
 export async function forwardRequest(
@@ -60,13 +60,13 @@ export async function forwardRequest(
   try {
     const options = { method: request.method, path: target.path, headers, setHost: false }
     const outgoing = send({ ...options, createConnection: () => upstream })
-    outgoing.maxHeadersCount = 0 // Node would drop the others in silence
+    outgoing.maxHeadersCount = 0 // no limit: Node would drop further headers silently
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code?.startsWith('HPE_')) fail('bad_answer', 'sent something that is not an HTTP answer')
       else fail('unreachable', 'ended the connection without an answer')
     })
     response.once('close', resolve)
-    if (request.socket.destroyed) return // its events are over
+    if (request.socket.destroyed) return // its events have already fired
     if (upstream.destroyed) fail('unreachable', 'ended the connection without an answer')
     outgoing.once('socket', () => upstream.once('data', expectHeaders))
     outgoing.on('information', () => {
@@ -112,7 +112,7 @@ function sendBack(answer: IncomingMessage, response: ServerResponse, request: In
   const { statusCode: status = 0 } = answer
   const headers: OutgoingHttpHeaders = endToEnd(answer)
   if (status === 204) delete headers['content-length'] // RFC 9110, 8.6
-  if (!request.complete) headers['connection'] = 'close' // the rest of its body goes nowhere, and may never end
+  if (!request.complete) headers['connection'] = 'close' // the rest of its body is not read, and may never end
   response.sendDate = false
   try {
     response.writeHead(status, headers)
@@ -133,11 +133,11 @@ function endToEnd(message: IncomingMessage): Record<string, string[]> {
   return Object.fromEntries(kept.map(([name, values = []]) => [name, values]))
 }
 
-/** @throws {EgressRefusal} for a coding that nobody here would undo. */
+/** @throws {EgressRefusal} for a transfer coding that this proxy cannot decode. */
 function framing({ headers, method }: IncomingMessage): Record<string, string> {
   const { 'transfer-encoding': coding, 'content-length': length } = headers
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw new EgressRefusal('invalid', 'of transfer codings this proxy takes chunked alone')
+    throw new EgressRefusal('invalid', 'chunked is the only transfer coding that this proxy accepts')
   }
   if (coding !== undefined) return { 'transfer-encoding': 'chunked' }
   if (length !== undefined) return { 'content-length': length }

@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 
-/** Listens on the socket of a path. Later errors of the server are ignored. @throws if the path cannot be had. */
+/** Listens on a socket with this path. Later errors of the server are ignored. @throws if the socket cannot be created. */
 export async function listenAt(server: Server, path: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)

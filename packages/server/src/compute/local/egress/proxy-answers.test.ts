@@ -6,7 +6,7 @@ const record = { outcome: 'passed', bytesUp: 1, bytesDown: 2, durationMs: 3 }
 const ended = (changes: object): string =>
   JSON.stringify({ kind: 'ended', number: 1, record: { ...record, ...changes } })
 
-test('what the proxy sends is read', () => {
+test('parses the messages of the proxy', () => {
   expect(parseAnswer('{"kind":"ready"}')).toEqual({ kind: 'ready' })
   const target = { host: 'one.example.org', port: 443 }
   expect(parseAnswer(ended({ target }))).toEqual({ kind: 'ended', number: 1, record: { ...record, target } })
@@ -19,10 +19,10 @@ test.each([
   ['a list', '[]'],
   ['deep JSON', '['.repeat(2_000)],
   ['an unknown kind', '{"kind":"obey","number":1}'],
-  ['no number', '{"kind":"opened"}'],
-  ['a number that is none', '{"kind":"opened","number":"1"}'],
+  ['a missing number', '{"kind":"opened"}'],
+  ['a number in a string', '{"kind":"opened","number":"1"}'],
   ['another field', '{"kind":"opened","number":1,"path":"/"}'],
-  ['a reason without end', JSON.stringify({ kind: 'failed', number: 1, reason: 'x'.repeat(1_000) })],
+  ['a reason that is too long', JSON.stringify({ kind: 'failed', number: 1, reason: 'x'.repeat(1_000) })],
   ['negative bytes', ended({ bytesUp: -1 })],
   ['half a byte', ended({ bytesUp: 0.5 })],
   ['bytes in a string', ended({ bytesUp: '1' })],
@@ -31,17 +31,17 @@ test.each([
   ['an unknown outcome', ended({ outcome: '__proto__' })],
   ['a host with a line break', ended({ target: { host: 'a\nb', port: 1 } })],
   ['a host of 1,000 characters', ended({ target: { host: 'a'.repeat(1_000), port: 1 } })],
-  ['a port that is none', ended({ target: { host: 'a', port: 65_536 } })],
+  ['an impossible port', ended({ target: { host: 'a', port: 65_536 } })],
   ['a record with the id of an agent', ended({ agentId: 'another' })],
   [
     'a record with a prototype',
     `{"kind":"ended","number":1,"record":${JSON.stringify(record).slice(0, -1)},"__proto__":{}}}`,
   ],
-])('%s is not', (_what, line) => {
+])('rejects %s', (_what, line) => {
   expect(() => parseAnswer(line)).toThrow(/./)
 })
 
-test('lines come in pieces of any size, and none is longer than the limit', () => {
+test('assembles lines from chunks of any size, and rejects a line that is longer than the limit', () => {
   const lines = new BoundedLines(5)
   expect(lines.push(Buffer.from('ab'))).toEqual([])
   expect(lines.push(Buffer.from('c\n\nde\nf'))).toEqual(['abc', '', 'de'])

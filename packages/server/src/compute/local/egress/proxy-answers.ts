@@ -1,6 +1,6 @@
 /**
- * Messages from the process of the egress proxy to the server: one JSON object a line, on its standard output. That
- * process parses what hostile hosts send, so the server takes each message as if one of them had written it.
+ * Messages from the process of the egress proxy to the server: one JSON object per line, on its standard output. That
+ * process parses data of hostile hosts, so the server checks each message as if a hostile host had written it.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type ProxyAnswer =
   | { kind: 'failed'; number: number; reason: string }
   | { kind: 'ended'; number: number; record: EgressRecord }
 
-/** A record with the longest host has some 500. */
+/** A record with the longest host has about 500. */
 export const maxAnswerBytes = 2048
 
 const count = z.int().nonnegative()

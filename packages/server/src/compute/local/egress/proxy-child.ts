@@ -7,9 +7,9 @@ import { orderLine, type ProxyOrder } from './proxy-orders.ts'
 
 const program = fileURLToPath(new URL(`proxy-program${extname(import.meta.url)}`, import.meta.url))
 const maxHeapMb = 512
-/** Lookups wait in a thread each, and hosts that never answer must not take all of them. */
+/** Each lookup occupies a thread, and hosts that never answer must not occupy all threads. */
 const lookupThreads = 32
-/** Of its standard error: what is kept, and what is read at all. */
+/** How much of its standard error is kept, and how much is read. */
 const [maxComplaintChars, maxComplaintBytes] = [2048, 65_536]
 const maxReasonChars = 500
 /** Until the first answer, between two pings, until the answer to a ping, and for the process to end by itself. */
@@ -18,8 +18,7 @@ const [startMs, pingMs, answerMs, endMs] = [30_000, 5_000, 15_000, 2_000]
 const [maxAnswersPerWindow, windowMs] = [10_000, 1_000]
 
 /**
- * One run of the proxy's program. Its answers are checked; if one makes no sense or does not come in time, the process is
- * killed.
+ * One run of the proxy's program. Its answers are checked. If one is invalid or late, the process is killed.
  */
 export class ProxyChild {
   /** Resolves with the reason when the process has ended. */
@@ -33,21 +32,23 @@ export class ProxyChild {
   #answersInWindow = 0
 
   /**
-   * @param folderPath where it makes its sockets.
-   * @throws if the machine has no process to give.
+   * @param folderPath for its sockets.
+   * @throws if the process cannot be started.
    */
   constructor(folderPath: string, onAnswer: (answer: ProxyAnswer) => void) {
     this.#onAnswer = onAnswer
     const child = spawn(process.execPath, [`--max-old-space-size=${maxHeapMb}`, program], {
       cwd: folderPath,
       env: { UV_THREADPOOL_SIZE: `${lookupThreads}` }, // nothing of the server's own environment
-      detached: true, // a terminal's Ctrl-C is the server's to answer
-      stdio: ['pipe', 'pipe', 'pipe', 'pipe'], // the fourth tells the process when the server has ended
+      detached: true, // the server handles Ctrl-C of a terminal
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'], // the fourth is closed when the server ends
     })
     this.#process = child
-    child.stdio[3]?.on('error', () => {}).on('data', () => this.#kill('it wrote to a descriptor that it should hold'))
+    child.stdio[3]
+      ?.on('error', () => {})
+      .on('data', () => this.#kill('it wrote to a descriptor that it must only keep open'))
     let [complaint, complaintBytes] = ['', 0]
-    child.stdin.on('error', () => {}) // it has ended, which is reported below
+    child.stdin.on('error', () => {}) // the process has ended, which is reported below
     child.stderr.on('data', (chunk: Buffer) => {
       complaint = `${complaint}${chunk}`.slice(-maxComplaintChars)
       complaintBytes += chunk.length
@@ -60,16 +61,16 @@ export class ProxyChild {
         clearTimeout(this.#timer)
         resolve((this.#killedBecause ?? reason).slice(0, maxReasonChars))
       }
-      child.on('error', ({ message }) => end(message)) // not once: a signal that cannot be sent is one, too
+      child.on('error', ({ message }) => end(message)) // not `once`: a signal that cannot be sent is also reported here
       child.once('close', (code, signal) => end(complaint.trim() || `it ended with ${signal ?? code}`))
     })
   }
 
-  say(order: ProxyOrder): void {
+  send(order: ProxyOrder): void {
     this.#process.stdin?.write(orderLine(order))
   }
 
-  /** Ends it, and waits until it is gone. */
+  /** Ends the process, and waits until it is gone. */
   async end(): Promise<void> {
     this.#process.stdin?.end()
     const late = setTimeout(() => this.#kill('it did not end with the server'), endMs)
@@ -108,7 +109,7 @@ export class ProxyChild {
   #expectPing(): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.say({ kind: 'ping' })
+      this.send({ kind: 'ping' })
       this.#timer = this.#killAfter(answerMs)
     }, pingMs).unref()
   }

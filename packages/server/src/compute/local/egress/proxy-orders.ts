@@ -1,6 +1,6 @@
 /**
- * Messages from the server to the process of the egress proxy: one JSON object a line, on its standard input. They are
- * checked without a schema library, which would take longer to load than all the rest of that process.
+ * Messages from the server to the process of the egress proxy: one JSON object per line, on its standard input. They are
+ * checked without a schema library, which would take longer to load than the rest of that process.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import type { HostUser } from '../host-uid.ts'
 
 /** One message. Sandboxes have numbers, which are not used again. */
 export type ProxyOrder =
-  /** The first one. The user is what the process becomes, if it is root; `operator` bounds what all sandboxes reach. */
+  /** The first one. If the process is root, it switches to the user. `operator` has the hosts that all sandboxes may reach at most. */
   | { kind: 'begin'; user: HostUser; greeting: string; operator: readonly HostPattern[] }
   | { kind: 'open'; number: number; allow: readonly HostPattern[] }
   | { kind: 'close'; number: number }
   | { kind: 'ping' }
 
-/** Longer than any list that an operator would write. */
+/** More than any list of an operator needs. */
 export const maxOrderBytes: number = 16 * 2 ** 20
 
-/** The form that is sent. */
+/** The order in the form that is sent. */
 export function orderLine(order: ProxyOrder): string {
   return `${JSON.stringify(order)}\n`
 }

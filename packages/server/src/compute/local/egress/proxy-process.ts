@@ -16,24 +16,24 @@ import { readGreeting } from './read-greeting.ts'
 
 /** Options of the process. */
 export interface ProxyProcessOptions {
-  /** Is made for the sockets of the process, in a folder that is closed to other users. */
+  /** A folder to create for the sockets of the process. Its parent must be closed to other users. */
   folderPath: string
-  /** Bounds what all sandboxes reach. */
+  /** The hosts that all sandboxes may reach at most. */
   operator: readonly HostPattern[]
   log: Logger
-  /** Called each time that the process has ended by itself. */
+  /** Called each time the process has ended by itself. */
   onLost: () => void
 }
 
-/** Between the end of one and the start of the next: doubled each time, until one has lived for long enough. */
+/** Between the end of one process and the start of the next: doubled each time, until one has lived for `goodMs`. */
 const [firstDelayMs, maxDelayMs, goodMs] = [100, 30_000, 10_000]
-/** For the connections of a sandbox that ends. */
+/** How long to wait for the connections of a sandbox that ends. */
 const closeMs = 2_000
-/** For a connection to the process, which may end in between. */
+/** Attempts to connect to the process, which may end during one. */
 const [maxAttempts, retryMs] = [5, 100]
 
 /** A sandbox whose proxy runs in the process. */
-interface Way {
+interface SandboxProxy {
   allow: readonly HostPattern[]
   onEnd: (record: EgressRecord) => void
   /** Resolves when its proxy accepts connections; replaced when the process has ended. */
@@ -45,15 +45,15 @@ interface Way {
 
 /**
  * The process of the egress proxy: started for the first sandbox that has a network, and again whenever it has ended.
- * It is not trusted: it may end, stop, or say anything, at any time.
+ * It is not trusted: it may end, hang, or send anything at any time.
  */
 export class ProxyProcess implements AsyncDisposable {
   readonly #options: ProxyProcessOptions
-  readonly #ways = new Map<number, Way>()
+  readonly #proxies = new Map<number, SandboxProxy>()
   readonly #closing = new AbortController()
   #keeping: Promise<void> | undefined
   #child: ProxyChild | undefined
-  /** Proves that it is the process that has accepted a connection: it could put a link in place of its socket. */
+  /** Proves that the process itself has accepted a connection: it could replace its socket by a link to another one. */
   #greeting = ''
   #folder: { handle: FileHandle; user: HostUser } | undefined
   #delayMs = firstDelayMs
@@ -63,38 +63,38 @@ export class ProxyProcess implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Gives a sandbox a proxy. It can be connected to at once, also if the process has yet to start. */
+  /** Gives a sandbox a proxy. {@link connect} works immediately, also if the process has yet to start. */
   open(number: number, allow: readonly HostPattern[], onEnd: (record: EgressRecord) => void): void {
     const [opened, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    this.#ways.set(number, { allow, onEnd, opened, closed, isClosing: false })
-    this.#child?.say({ kind: 'open', number, allow })
+    this.#proxies.set(number, { allow, onEnd, opened, closed, isClosing: false })
+    this.#child?.send({ kind: 'open', number, allow })
     this.#keeping ??= this.#keepRunning()
   }
 
   /** Ends the proxy of a sandbox, and waits for the records of its connections. Idempotent. */
   async close(number: number): Promise<void> {
-    const way = this.#ways.get(number)
-    if (!way) return
+    const proxy = this.#proxies.get(number)
+    if (!proxy) return
     if (this.#child) {
-      // Once: the proxy would answer a second order at once, before the records of the first.
-      if (!way.isClosing) this.#child.say({ kind: 'close', number })
-      way.isClosing = true
-      await Promise.race([way.closed.promise, sleep(closeMs, undefined, { ref: false })])
+      // Only once: the proxy would answer a second order immediately, before the records of the first.
+      if (!proxy.isClosing) this.#child.send({ kind: 'close', number })
+      proxy.isClosing = true
+      await Promise.race([proxy.closed.promise, sleep(closeMs, undefined, { ref: false })])
     }
-    this.#ways.delete(number)
+    this.#proxies.delete(number)
   }
 
   /**
    * A connection to the proxy of a sandbox. If the process is not running, waits for it.
    *
-   * @throws the signal's reason, or what prevents it again and again.
+   * @throws the signal's reason, or the last error after several attempts.
    */
   async connect(number: number, signal: AbortSignal): Promise<Socket> {
     for (let attempt = 1; ; attempt += 1) {
       signal.throwIfAborted()
-      const way = this.#ways.get(number)
-      if (!way) throw new TheazoServerError('The sandbox has ended.')
-      await orAbort(way.opened.promise, signal)
+      const proxy = this.#proxies.get(number)
+      if (!proxy) throw new TheazoServerError('The sandbox has ended.')
+      await orAbort(proxy.opened.promise, signal)
       try {
         return await this.#connectOnce(number, signal)
       } catch (error) {
@@ -118,7 +118,7 @@ export class ProxyProcess implements AsyncDisposable {
     if (!this.#folder) throw new TheazoServerError('The egress proxy has not been started.')
     // A socket's path has 107 characters at most (unix(7)), and a data folder's may be longer.
     const socket = connect({ path: `/proc/self/fd/${this.#folder.handle.fd}/${number}`, allowHalfOpen: true })
-    socket.on('error', () => {}) // it is closed then, which is handled
+    socket.on('error', () => {}) // the close event follows, which is handled
     try {
       await once(socket, 'connect', { signal })
       await readGreeting(socket, Buffer.from(this.#greeting), signal)
@@ -129,35 +129,35 @@ export class ProxyProcess implements AsyncDisposable {
     }
   }
 
-  /** For as long as there are sandboxes. Never rejects. */
+  /** Runs the process as long as there are sandboxes. Never rejects. */
   async #keepRunning(): Promise<void> {
     const { signal } = this.#closing
-    while (this.#ways.size > 0 && !signal.aborted) {
+    while (this.#proxies.size > 0 && !signal.aborted) {
       const waitMs = this.#startAt - performance.now()
       if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
       if (signal.aborted) break
       const startedAt = performance.now()
       const reason = await this.#run().catch(String)
       this.#child = undefined
-      for (const way of this.#ways.values()) {
-        way.opened = Promise.withResolvers()
-        way.closed.resolve()
+      for (const proxy of this.#proxies.values()) {
+        proxy.opened = Promise.withResolvers()
+        proxy.closed.resolve()
       }
       if (!signal.aborted) this.#lose(reason, performance.now() - startedAt)
     }
     this.#keeping = undefined
   }
 
-  /** Until the process has ended. @returns why. */
+  /** Runs the process once. @returns the reason of its end. */
   async #run(): Promise<string> {
     const { folderPath, operator } = this.#options
     const { user } = (this.#folder ??= await openFolder(folderPath))
     const greeting = (this.#greeting = randomBytes(16).toString('hex'))
-    const child = new ProxyChild(folderPath, (answer) => this.#take(answer))
+    const child = new ProxyChild(folderPath, (answer) => this.#handle(answer))
     this.#child = child
-    child.say({ kind: 'begin', user, greeting, operator })
-    for (const [number, { allow, isClosing }] of this.#ways) {
-      if (!isClosing) child.say({ kind: 'open', number, allow })
+    child.send({ kind: 'begin', user, greeting, operator })
+    for (const [number, { allow, isClosing }] of this.#proxies) {
+      if (!isClosing) child.send({ kind: 'open', number, allow })
     }
     return await child.ended
   }
@@ -170,18 +170,18 @@ export class ProxyProcess implements AsyncDisposable {
     this.#options.onLost()
   }
 
-  #take(answer: ProxyAnswer): void {
+  #handle(answer: ProxyAnswer): void {
     if (answer.kind === 'ready' || answer.kind === 'pong') return
-    const way = this.#ways.get(answer.number)
-    if (!way) return // it has ended meanwhile
-    if (answer.kind === 'opened') way.opened.resolve()
-    else if (answer.kind === 'closed') way.closed.resolve()
-    else if (answer.kind === 'ended') way.onEnd(answer.record)
+    const proxy = this.#proxies.get(answer.number)
+    if (!proxy) return // the sandbox has ended
+    if (answer.kind === 'opened') proxy.opened.resolve()
+    else if (answer.kind === 'closed') proxy.closed.resolve()
+    else if (answer.kind === 'ended') proxy.onEnd(answer.record)
     else this.#options.log.error({ reason: answer.reason }, 'the egress proxy of a sandbox has no socket')
   }
 }
 
-/** Of the user that the process becomes: an agent's kind of user, which has no rights on the machine. */
+/** The folder belongs to the user that the process switches to: one of the uids for agents, without rights on the machine. */
 async function openFolder(path: string): Promise<{ handle: FileHandle; user: HostUser }> {
   const user = (await hostUsers())('the egress proxy')
   await mkdir(path, { mode: 0o700 })

@@ -1,7 +1,7 @@
 /**
- * The program of the egress proxy's own process: one for all sandboxes of a server. It takes orders from its standard
- * input and ends with it, so it does not outlive the server. Its working folder contains a socket for each sandbox, to
- * which the server alone connects. An error that nobody has foreseen ends it; the server starts it again.
+ * The program of the egress proxy's own process: one for all sandboxes of a server. It reads orders from its standard
+ * input and ends when that is closed, so it does not outlive the server. Its working folder contains a socket for each
+ * sandbox, to which only the server connects. An unexpected error ends it; the server starts it again.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { ProxyAnswer } from './proxy-answers.ts'
 import { maxOrderBytes, parseOrder, type ProxyOrder } from './proxy-orders.ts'
 import { limitLookups, systemLookup } from './vetted-addresses.ts'
 
-/** Records are dropped if the server is so slow to read them: they must not fill the memory here. */
+/** Records are dropped if so much is unread by the server: they must not fill the memory here. */
 const maxUnsentBytes = 2 ** 20
 const proxies = new Map<number, { proxy: EgressProxy; listening: Promise<void> }>()
 let settings: { greeting: Buffer; operator: readonly HostPattern[] } | undefined
@@ -25,16 +25,16 @@ let settings: { greeting: Buffer; operator: readonly HostPattern[] } | undefined
 const lifeline = `const { Socket } = require('node:net')
 new Socket({ fd: 3 }).on('error', () => {}).on('close', () => process.kill(process.pid, 'SIGKILL')).resume()`
 new Worker(lifeline, { eval: true, env: {} }).on('error', crash)
-for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(name, () => {}) // the server's to answer
+for (const name of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(name, () => {}) // the server handles these
 const lines = new BoundedLines(maxOrderBytes)
 process.stdin.on('data', (chunk: Buffer) => {
-  for (const line of lines.push(chunk)) obey(parseOrder(line))
+  for (const line of lines.push(chunk)) handle(parseOrder(line))
 })
 process.stdin.on('close', () => process.exit())
 process.stdin.on('error', () => process.exit())
 process.stdout.on('error', () => process.exit())
 
-function obey(order: ProxyOrder): void {
+function handle(order: ProxyOrder): void {
   if (order.kind === 'begin') begin(order)
   else if (order.kind === 'open') open(order.number, order.allow)
   else if (order.kind === 'close') close(order.number).catch(crash)
@@ -42,13 +42,13 @@ function obey(order: ProxyOrder): void {
 }
 
 function begin({ user, greeting, operator }: Extract<ProxyOrder, { kind: 'begin' }>): void {
-  become(user)
+  switchTo(user)
   settings = { greeting: Buffer.from(greeting), operator }
   answer({ kind: 'ready' })
 }
 
 /** Root gives up all its rights: the process needs none of them. */
-function become({ uid, gid }: HostUser): void {
+function switchTo({ uid, gid }: HostUser): void {
   if (process.getuid?.() !== 0) return
   process.setgroups?.([])
   process.setgid?.(gid)
@@ -67,7 +67,7 @@ function open(number: number, allow: readonly HostPattern[]): void {
     onEnd: (record) => answer({ kind: 'ended', number, record }),
   })
   const path = `./${number}`
-  rmSync(path, { force: true }) // of a process that was killed
+  rmSync(path, { force: true }) // left by a process that was killed
   const listening = proxy.listen(path)
   proxies.set(number, { proxy, listening })
   listening.then(

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 import { TheazoServerError } from '../../../errors.ts'
 
 /**
- * Waits until the other side has sent the expected bytes, and leaves what follows them unread.
+ * Waits until the other side has sent the expected bytes. Later bytes stay unread.
  *
- * @throws {TheazoServerError} for other bytes, or an end without them; the signal's reason.
+ * @throws {TheazoServerError} for other bytes, or if the connection ends first; the signal's reason.
  */
 export async function readGreeting(socket: Socket, greeting: Uint8Array, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()

@@ -16,7 +16,7 @@ export const egressOutcomes = [
   'bad_answer',
   'timeout',
   'busy',
-  /** The process of the proxy was not running. */
+  /** The proxy process was not running. */
   'unavailable',
   /** The code was gone before there was a connection. */
   'abandoned',
@@ -37,7 +37,7 @@ const statusOf = {
   timeout: 504,
 } as const satisfies Partial<Record<EgressOutcome, number>>
 
-/** Why the proxy refuses a request. The message is one line for whoever wrote the code. */
+/** The proxy refuses a request. The message is one line for the author of the code. */
 export class EgressRefusal extends TheazoServerError {
   override readonly name = 'EgressRefusal'
   readonly outcome: keyof typeof statusOf
@@ -52,12 +52,12 @@ export class EgressRefusal extends TheazoServerError {
   }
 }
 
-/** The code does not get to know any other error. */
+/** Hides the details of any other error from the code. */
 export function asRefusal(error: unknown): EgressRefusal {
   return error instanceof EgressRefusal ? error : new EgressRefusal('unreachable', 'the connection failed')
 }
 
-/** Sockets whose last answer is written. What their clients still send is dropped. */
+/** Sockets whose last answer is written. Further data of their clients is dropped. */
 const refused = new WeakSet<Duplex>()
 
 /** Whether {@link endRefused} has answered on this socket. */
@@ -65,11 +65,11 @@ export const isRefused = (socket: Duplex): boolean => refused.has(socket)
 
 /**
  * Writes the whole answer to a socket without a response object, and closes it. Clients rarely show the body of a refused
- * CONNECT, but many show the reason after the status (Python does), so the message stands in both.
+ * CONNECT, but many show the reason after the status (Python does), so the message is in both.
  *
  * A client that still sends its request reads the answer afterwards. If the socket were closed with unread bytes, the
- * client would get a reset in place of the answer. So the rest is read and dropped until the client closes, but for
- * at most {@link egressLimits.lingerMs}.
+ * client would get a reset in place of the answer. So the rest is read and dropped until the client closes, for at
+ * most {@link egressLimits.lingerMs}.
  */
 export function endRefused(socket: Socket, { status, message }: EgressRefusal): void {
   if (refused.has(socket)) return
@@ -87,7 +87,7 @@ export function endRefused(socket: Socket, { status, message }: EgressRefusal): 
   if (socket.readableEnded) socket.destroySoon()
 }
 
-/** The whole answer to a plain request, unless one has begun: then the connection is closed. */
+/** Writes the whole answer to a plain request. If another answer has begun, closes the connection. */
 export function answerRefused(request: IncomingMessage, response: ServerResponse, refusal: EgressRefusal): void {
   const { status, message } = refusal
   if (response.headersSent) {

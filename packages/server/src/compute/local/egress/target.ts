@@ -20,7 +20,7 @@ export interface TargetUrl extends Target {
 export function targetOfConnect(authority: string): Target {
   const split = splitPort(authority)
   const host = split && hostOf(split.host)
-  if (!host || split.port === undefined) throw new EgressRefusal('invalid', 'CONNECT takes a host and a port')
+  if (!host || split.port === undefined) throw new EgressRefusal('invalid', 'CONNECT needs a host and a port')
   return { host, port: split.port }
 }
 
@@ -28,23 +28,20 @@ export function targetOfConnect(authority: string): Target {
 export function targetOfUrl(url: string): TargetUrl {
   const [, scheme, authority = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)([^#]*)/i.exec(url) ?? []
   if (scheme?.toLowerCase() === 'https') {
-    throw new EgressRefusal(
-      'invalid',
-      'https:// goes through this proxy by CONNECT, so that nobody reads it on the way',
-    )
+    throw new EgressRefusal('invalid', 'use CONNECT for https:// URLs, so that nobody reads the request on the way')
   }
   if (scheme?.toLowerCase() !== 'http') {
-    throw new EgressRefusal('invalid', 'this is a proxy: it takes CONNECT, or a request with a whole http:// URL')
+    throw new EgressRefusal('invalid', 'this is a proxy: it accepts CONNECT, or a request with an absolute http:// URL')
   }
   const split = splitPort(authority)
   const host = split && hostOf(split.host)
-  if (!host) throw new EgressRefusal('invalid', 'the URL has no host that could be reached')
+  if (!host) throw new EgressRefusal('invalid', 'the URL has no valid host')
   const { port = 80 } = split
   const path = rest.startsWith('/') ? rest : `/${rest}`
   return { host, port, path, authority: `${bracketed(host)}${port === 80 ? '' : `:${port}`}` }
 }
 
-/** For messages. */
+/** The target as shown in messages. */
 export function nameOf({ host, port }: Target): string {
   return `${bracketed(host)}:${port}`
 }

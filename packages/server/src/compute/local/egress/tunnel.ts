@@ -6,10 +6,10 @@ const [firstLookMs, lastLookMs] = [50, 2_000]
 const nothing = Buffer.alloc(0)
 
 /**
- * Copies bytes both ways, as fast as the slower side takes them, until both sides have ended. A side that has ended its
+ * Copies bytes both ways, as fast as the slower side accepts them, until both sides have ended. A side that has ended its
  * sending half still receives. Both sockets need a listener for `error` already.
  *
- * @param idleMs if nothing moves on a side for so long, both are closed.
+ * @param idleMs if a side has no data for so long, both are closed.
  */
 export function tunnel(client: Socket, upstream: Socket, idleMs: number): void {
   const endBoth = (): void => {
@@ -22,7 +22,7 @@ export function tunnel(client: Socket, upstream: Socket, idleMs: number): void {
   ] as const) {
     side.setTimeout(idleMs, endBoth)
     side.once('close', () => {
-      // What it has sent before its end is still passed on.
+      // Data that it has sent before its end is still passed on.
       if (side.readableEnded) other.destroySoon()
       else other.destroy()
     })

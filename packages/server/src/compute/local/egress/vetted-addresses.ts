@@ -5,31 +5,32 @@ import { isOwnAddress, isPublicAddress } from '../../../network/public-address.t
 import { EgressRefusal } from './refusal.ts'
 import { nameOf, type Target } from './target.ts'
 
-/** All addresses of a name; rejects where there are none. */
+/** Returns all addresses of a name; rejects if there are none. */
 export type Lookup = (name: string) => Promise<readonly string[]>
 
-/** As every other program of this machine resolves names. */
+/** Resolves names like every other program of this machine. */
 export const systemLookup: Lookup = async (name) => {
   const found = await dnsLookup(name, { all: true })
   return found.map(({ address }) => address)
 }
 
-/** What one agent may reach. */
+/** The hosts that one agent may reach: they must be in both lists. */
 export interface EgressRules {
   /** The agent's own `network.allow`. */
   allow: readonly HostPattern[]
-  /** What the operator lets agents ask for. */
+  /** The hosts that the operator allows for all agents. */
   operator: readonly HostPattern[]
 }
 
-/** Addresses of a host that are tried. */
+/** How many addresses of a host are tried. */
 const maxAddresses = 8
 
 /**
- * The addresses that a connection may be made to: of a host that is allowed, each of them public. One that is not spoils
- * all: whoever answers for a name can put one beside the others, and would be asked again until that one is first.
+ * Returns the addresses of an allowed host, to which a connection may be made. All of them must be public. If one is not, the
+ * host is refused: its name server could return a private address beside public ones, and code could repeat the request
+ * until the private one comes first.
  *
- * @throws {EgressRefusal} 403, or 502 where there is no address.
+ * @throws {EgressRefusal} 403 if it is not allowed, or 502 if there is no address.
  */
 export async function vettedAddresses(target: Target, rules: EgressRules, lookup: Lookup): Promise<string[]> {
   const { host, port } = target
@@ -37,7 +38,10 @@ export async function vettedAddresses(target: Target, rules: EgressRules, lookup
     throw new EgressRefusal('not_allowed', `${nameOf(target)} is not in this agent's network.allow`)
   }
   if (!isAllowed(rules.operator, host, port)) {
-    throw new EgressRefusal('not_allowed', `${nameOf(target)} is not among what this server lets agents reach`)
+    throw new EgressRefusal(
+      'not_allowed',
+      `${nameOf(target)} is not among the hosts that this server lets agents reach`,
+    )
   }
   const isLiteral = isIP(host) > 0
   const addresses = isLiteral ? [host] : await resolved(host, lookup)
@@ -57,12 +61,12 @@ async function resolved(host: string, lookup: Lookup): Promise<readonly string[]
   return addresses
 }
 
-/** Names of one sandbox that are resolved at a time, and names that may wait. */
+/** How many names of one sandbox are resolved at a time, and how many may wait. */
 const [maxLookups, maxWaiting] = [4, 128]
 
 /**
- * Resolves few names of one sandbox at a time, and each name once: a lookup takes a thread that all sandboxes share, and
- * code could ask for names whose servers never answer.
+ * Limits the concurrent lookups of one sandbox, and joins lookups of the same name: a lookup occupies a thread of a pool that
+ * all sandboxes share, and code could request names whose servers never answer.
  */
 export function limitLookups(lookup: Lookup): Lookup {
   const running = new Map<string, Promise<readonly string[]>>()
@@ -75,7 +79,7 @@ export function limitLookups(lookup: Lookup): Lookup {
     try {
       return await lookup(name)
     } finally {
-      const waiter = waiting.shift() // takes its place
+      const waiter = waiting.shift() // takes over the slot
       if (waiter) waiter()
       else count -= 1
     }

@@ -1,27 +1,27 @@
-"""How fast small pieces of output are passed on: each costs a frame, a chunk and an event, whatever its length."""
+"""Limits how fast small chunks of output are forwarded: each costs a frame and an event, whatever its length."""
 import time
 
-#: Pieces that are passed on as they come; beyond them one in GATHER_MS, which holds what was written until then.
-PIECES, GATHER_MS = 32, 5
-#: What ends amid a line is held so long for its rest, as many programs write the end of a line by itself, and a busy machine
-#: lets others run in between. Not where the program ends.
+#: Chunks that are forwarded immediately; after them one chunk in GATHER_MS, with the output that was written until then.
+CHUNKS, GATHER_MS = 32, 5
+#: Output that ends in the middle of a line waits so long for the rest. Many programs write the end of a line separately, and a
+#: busy machine may run others between the two writes. There is no wait when the program ends.
 LINE_MS = 50
-#: A piece of this length costs no more than its bytes do.
+#: A chunk of this length costs no more than its bytes do.
 LARGE_BYTES = 4096
 
 
 class Burst:
     def __init__(self):
-        self.left = PIECES
+        self.left = CHUNKS
         self.at = 0.0
 
     def add(self, size):
         if size >= LARGE_BYTES:
             return
         now = time.monotonic()
-        self.left = min(PIECES, self.left + (now - self.at) * 1000 / GATHER_MS) - 1
+        self.left = min(CHUNKS, self.left + (now - self.at) * 1000 / GATHER_MS) - 1
         self.at = now
 
     @property
-    def is_over(self):
+    def is_exhausted(self):
         return self.left < 1

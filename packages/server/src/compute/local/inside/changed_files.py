@@ -1,4 +1,4 @@
-"""What an exec has made or changed below /workspace."""
+"""Files that an exec has created or changed below /workspace."""
 import os
 import stat
 import time
@@ -7,10 +7,10 @@ from collections import deque
 CLOCK_REALTIME_COARSE = 5  # linux/time.h; Python has no name for it
 ROOT = '/workspace'
 MAX_SEEN = 20_000
-MAX_TOLD = 100
-#: Python's own, which it writes where code imports a file of the user.
+MAX_REPORTED = 100
+#: Python writes it when code imports a file of the user.
 IGNORED = '__pycache__'
-#: Dependencies, histories and caches of tools: many files that nobody asks for. So is a virtual environment (PEP 405).
+#: Dependencies, histories and caches of tools: many files that nobody wants listed. A virtual environment (PEP 405) is similar.
 NOT_LISTED = frozenset(
     '.git .hg .svn .jj .bzr node_modules bower_components jspm_packages .pnpm-store .yarn .npm .venv venv site-packages '
     'dist-packages __pypackages__ .tox .nox .eggs .mypy_cache .pytest_cache .ruff_cache .ipynb_checkpoints .cache '
@@ -34,27 +34,27 @@ def media_type(path):
 
 
 def now_ns():
-    """The clock that file systems stamp changes with: it stands still between two ticks."""
+    """The clock that file systems use for the times of changes. It stands still between two ticks."""
     return time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
 
 
 def changed_since(since_ns, root):
-    """([(path, size)], is_cut, latest change): regular files whose inode was changed since then. By ctime, which code
-    cannot set, so that no list of before is needed. Images come first, then what is near the top: a list that is cut has
-    what a person would look for. Dependencies and histories are not listed; a change in them cuts the list."""
+    """([(path, size)], is_cut, latest change): regular files whose inode was changed since then. It compares the ctime, which code
+    cannot set, so it needs no earlier list. Images come first, then files near the top, so that a list that is cut contains the
+    files that a person would look for. Dependencies and histories are not listed; a change in them marks the list as cut."""
     walk = Walk(since_ns)
     folders, set_aside = deque([root]), deque()
     while folders and walk.has_room():
         walk.visit(folders.popleft(), folders, set_aside)
     found = sorted(walk.found, key=rank)
-    is_cut = walk.is_closed or len(found) > MAX_TOLD
+    is_cut = walk.was_denied or len(found) > MAX_REPORTED
     walk.found = []
     while set_aside and not walk.found and walk.has_room():
         walk.visit(set_aside.popleft(), set_aside, set_aside)
     if walk.found or not walk.has_room():
         is_cut = True
-        walk.latest = now_ns()  # of what was not looked at
-    return found[:MAX_TOLD], is_cut, walk.latest
+        walk.latest = now_ns()  # for the files that were not checked
+    return found[:MAX_REPORTED], is_cut, walk.latest
 
 
 def rank(found):
@@ -63,14 +63,14 @@ def rank(found):
 
 
 class Walk:
-    """A look at folders, the nearest first."""
+    """Visits folders, and counts and collects files."""
 
     def __init__(self, since_ns):
         self.since_ns = since_ns
         self.found = []
         self.latest = 0
         self.seen = 0
-        self.is_closed = False
+        self.was_denied = False
 
     def has_room(self):
         return self.seen <= MAX_SEEN
@@ -89,18 +89,18 @@ class Walk:
                             inner.append(entry)
                         else:
                             is_environment = is_environment or entry.name == 'pyvenv.cfg'
-                            self.look(entry)
+                            self.check(entry)
                     except OSError:
                         continue
         except PermissionError:
-            self.is_closed = True  # by the code
+            self.was_denied = True  # code has closed the folder
         except OSError:
-            return  # gone meanwhile
+            return  # removed since it was found
         for entry in inner:
             if entry.name != IGNORED:
                 (set_aside if is_environment or entry.name in NOT_LISTED else folders).append(entry.path)
 
-    def look(self, entry):
+    def check(self, entry):
         status = entry.stat(follow_symlinks=False)
         if status.st_ctime_ns >= self.since_ns and stat.S_ISREG(status.st_mode):
             self.found.append((entry.path, status.st_size))

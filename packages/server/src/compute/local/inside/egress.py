@@ -1,9 +1,9 @@
-"""The way out of a sandbox that has a network: what connects to a port of its loopback is passed on to the proxy, whose
-socket is bound into the sandbox and is outside of it.
+"""The egress forwarder of a sandbox that has network access. It copies connections to a port of the loopback interface to the
+socket of the egress proxy, which runs outside of the sandbox and whose socket is bound into it.
 
-The process that does it is a child of the supervisor, which keeps the listening socket: where code has killed this one,
-connections wait for the next, and nobody else can take the port. It decides nothing. Code that goes to the proxy by
-itself gains nothing.
+The forwarder is a child of the supervisor, which keeps the listening socket: if code kills the forwarder, connections wait for
+the next one, and no other process can take the port. It makes no decisions, so code gains nothing by connecting to the proxy
+directly.
 """
 import os
 import time
@@ -15,51 +15,52 @@ from select import EPOLLIN, EPOLLOUT, epoll
 import job
 import processes
 import titles
-from child import child
+from forked_child import exit_on_error
 from worker import NICENESS
 
 ADDRESS, PORT = '127.0.0.1', 3128
 LISTENER_FD = 3
-#: Connections at a time; the others wait. The proxy has its own limit, and says so.
+#: Connections at a time; further ones wait. The proxy has its own limit, which it answers with an error.
 MAX_CONNECTIONS = 160
-#: Of a connection each way.
-PIECE_BYTES = 65536
-#: From the end of one to the start of the next: where code kills each of them, that costs nobody else anything.
-AGAIN_SECONDS, MAX_AGAIN_SECONDS = 0.05, 5.0
-#: One that has lived so long was not killed in a loop.
+#: Read at a time, in each direction of a connection.
+CHUNK_BYTES = 65536
+#: From the end of one forwarder to the start of the next, so that code which kills each of them uses little of the machine.
+RESTART_SECONDS, MAX_RESTART_SECONDS = 0.05, 5.0
+#: After so long a life the delay is reset.
 GOOD_SECONDS = 10.0
-#: Between two looks whether a client that has ended what it sends is still there.
-LOOK_SECONDS, MAX_LOOK_SECONDS = 0.05, 2.0
+#: Between two checks whether a client that has closed its sending half still exists.
+CHECK_SECONDS, MAX_CHECK_SECONDS = 0.05, 2.0
 
 
 def proxy_variables():
-    """By which programs find the proxy."""
+    """The variables by which programs find the proxy."""
     url = f'http://{ADDRESS}:{PORT}'.encode()
     found = {name: url for name in (b'HTTP_PROXY', b'HTTPS_PROXY', b'http_proxy', b'https_proxy')}
     found[b'NO_PROXY'] = found[b'no_proxy'] = b'localhost,127.0.0.1,::1'
-    found[b'NODE_USE_ENV_PROXY'] = b'1'  # or node's fetch would not look at them
+    found[b'NODE_USE_ENV_PROXY'] = b'1'  # otherwise fetch of Node ignores the others
     return found
 
 
 class Egress:
-    """For the supervisor: keeps one forwarder running."""
+    """Keeps one forwarder running; part of the supervisor."""
 
     def __init__(self, proxy_path):
         self.proxy_path = proxy_path
         listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
         listener.bind((ADDRESS, PORT))
         listener.listen(256)
-        self.listener_fd = listener.detach()  # an object would close that number in every process that inherits it
+        self.listener_fd = listener.detach()  # an object would close the descriptor in every process that inherits it
         self.pid = None
         self.start_at = self.started_at = 0.0
-        self.again_seconds = AGAIN_SECONDS
+        self.restart_seconds = RESTART_SECONDS
         job.network_variables.update(proxy_variables())
 
     def due(self):
+        """When the next forwarder is to be started; empty if one runs."""
         return [self.start_at] if self.pid is None else []
 
     def start(self):
-        """In time; the new process never returns. True where there is one."""
+        """Starts a forwarder if it is time; the new process never returns. True if one was started."""
         now = time.monotonic()
         if self.pid is not None or now < self.start_at:
             return False
@@ -67,17 +68,17 @@ class Egress:
         try:
             self.pid = os.fork()
         except OSError:
-            self.start_at = now + MAX_AGAIN_SECONDS  # code has taken them all
+            self.start_at = now + MAX_RESTART_SECONDS  # code has used up all processes
             return False
         if self.pid == 0:
-            with child():
+            with exit_on_error():
                 titles.set_title(titles.EGRESS)
                 Forwarder(keep_only(self.listener_fd), self.proxy_path).serve()
             os._exit(0)
         return True
 
-    def bury(self, pid, status):
-        """False where it was another process."""
+    def note_change(self, pid, status):
+        """Handles the end or stop of the forwarder. False if it is another process."""
         if pid != self.pid:
             return False
         if os.WIFSTOPPED(status):
@@ -85,21 +86,21 @@ class Egress:
             return True
         now = time.monotonic()
         if now - self.started_at >= GOOD_SECONDS:
-            self.again_seconds = AGAIN_SECONDS
-        self.start_at = now + self.again_seconds
-        self.again_seconds = min(2 * self.again_seconds, MAX_AGAIN_SECONDS)
+            self.restart_seconds = RESTART_SECONDS
+        self.start_at = now + self.restart_seconds
+        self.restart_seconds = min(2 * self.restart_seconds, MAX_RESTART_SECONDS)
         self.pid = None
         return True
 
 
 def keep_only(listener_fd):
-    """Nothing of the supervisor's is left but this."""
+    """Gives up everything of the supervisor except the listener."""
     set_wakeup_fd(-1)
     handle(SIGCHLD, SIG_DFL)
-    os.nice(NICENESS)  # what it does it does for code
-    nothing = os.open('/dev/null', os.O_RDWR)
+    os.nice(NICENESS)  # as code, for which it works
+    null = os.open('/dev/null', os.O_RDWR)
     for fd in range(3):
-        os.dup2(nothing, fd)
+        os.dup2(null, fd)
     os.dup2(listener_fd, LISTENER_FD)
     os.closerange(LISTENER_FD + 1, 65536)
     kept = socket(fileno=LISTENER_FD)
@@ -108,11 +109,11 @@ def keep_only(listener_fd):
 
 
 class Side:
-    """One end of a connection, and what is on its way to it."""
+    """One end of a connection, and the data that is to be sent to it."""
 
     def __init__(self, sock, other):
         self.sock = sock
-        #: By its number: two that named each other would never be freed, as nothing collects here.
+        #: Its descriptor. A reference would be a cycle, which is never freed, as there is no garbage collection here.
         self.other = other
         self.pending = b''
         self.has_ended = False  # it sends nothing more
@@ -128,10 +129,10 @@ class Forwarder:
         self.poll.register(listener.fileno(), EPOLLIN)
         self.is_full = False
         self.sides = {}
-        #: Of clients that have ended what they send, by descriptor: when to look at them again, and how long after that.
+        #: Clients that have closed their sending half, by descriptor: the time of the next check, and the delay before it.
         self.halves = {}
         soft = os.sysconf('SC_OPEN_MAX')
-        self.most = max(1, min(MAX_CONNECTIONS, (soft - 16) // 2))
+        self.max_connections = max(1, min(MAX_CONNECTIONS, (soft - 16) // 2))
 
     def serve(self):
         while True:
@@ -140,7 +141,7 @@ class Forwarder:
                     self.accept()
                 elif fd in self.sides:
                     self.move(fd)
-            self.look_at_halves()
+            self.check_halves()
 
     def wait_seconds(self):
         if not self.halves:
@@ -151,12 +152,12 @@ class Forwarder:
         try:
             client = socket(fileno=self.listener._accept()[0])
         except OSError:
-            return  # it has gone again
+            return  # the client is gone
         proxy = None
         try:
             client.setblocking(False)
             proxy = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
-            proxy.connect(self.proxy_path)  # at once, or not at all
+            proxy.connect(self.proxy_path)  # connects or fails immediately: the socket is local
         except OSError:
             client.close()
             if proxy:
@@ -166,16 +167,16 @@ class Forwarder:
         self.sides[one], self.sides[two] = Side(client, two), Side(proxy, one)
         self.watch(one)
         self.watch(two)
-        self.take_more_or_not()
+        self.limit_connections()
 
-    def take_more_or_not(self):
-        is_full = len(self.sides) >= 2 * self.most
+    def limit_connections(self):
+        is_full = len(self.sides) >= 2 * self.max_connections
         if is_full != self.is_full:
             self.is_full = is_full
             self.poll.modify(self.listener.fileno(), 0 if is_full else EPOLLIN)
 
     def move(self, fd):
-        """Whatever it is ready for; all of it is found out by trying."""
+        """Sends and receives as far as possible without waiting."""
         side = self.sides[fd]
         other = self.sides[side.other]
         try:
@@ -200,7 +201,7 @@ class Forwarder:
     @staticmethod
     def receive(side, other):
         try:
-            data = side.sock.recv(PIECE_BYTES)
+            data = side.sock.recv(CHUNK_BYTES)
         except BlockingIOError:
             return
         if not data:
@@ -221,10 +222,10 @@ class Forwarder:
             return self.close(side.other)
         client = side if side.sock.family == AF_INET else other
         if client.has_ended:
-            self.halves.setdefault(client.sock.fileno(), (time.monotonic() + LOOK_SECONDS, LOOK_SECONDS))
+            self.halves.setdefault(client.sock.fileno(), (time.monotonic() + CHECK_SECONDS, CHECK_SECONDS))
 
     def watch(self, fd):
-        """Nothing is waited for that could not be handled: a socket whose other end is gone is always ready."""
+        """Waits only for events that can be handled now: a socket whose other end is gone is always ready."""
         side = self.sides[fd]
         wanted = EPOLLOUT if side.pending else 0
         if not side.has_ended and not self.sides[side.other].pending:
@@ -241,13 +242,13 @@ class Forwarder:
 
     def close(self, fd):
         for each in (fd, self.sides[fd].other):
-            self.sides.pop(each).sock.close()  # epoll forgets it by that
+            self.sides.pop(each).sock.close()  # also removes it from epoll
             self.halves.pop(each, None)
-        self.take_more_or_not()
+        self.limit_connections()
 
-    def look_at_halves(self):
-        """A client that has closed its socket looks like one that has only ended what it sends, until something is sent to
-        it, which may be never. But the kernel's table tells that its socket belongs to nobody any more."""
+    def check_halves(self):
+        """Closes connections whose client is gone. A client that has closed its whole socket looks like one that has closed only
+        its sending half, until something is sent to it. But the table of the kernel shows that no process owns its socket."""
         now = time.monotonic()
         due = [fd for fd, (at, _again) in self.halves.items() if at <= now]
         if not due:
@@ -255,20 +256,20 @@ class Forwarder:
         owned = owned_ports()
         for fd in due:
             proxy = self.sides[self.sides[fd].other]
-            again = min(2 * self.halves[fd][1], MAX_LOOK_SECONDS)
+            again = min(2 * self.halves[fd][1], MAX_CHECK_SECONDS)
             self.halves[fd] = (now + again, again)
             try:
                 is_gone = self.sides[fd].sock.getpeername()[1] not in owned
             except OSError:
                 is_gone = True
-            if is_gone and not proxy.pending:  # what it has sent before is passed on
+            if is_gone and not proxy.pending:  # earlier data is still forwarded
                 self.close(fd)
 
 
 def owned_ports():
-    """Ports of the loopback that have connections to ours which a process still holds (proc_net_tcp: the inode is not 0)."""
+    """Local ports of connections to PORT whose socket a process still owns (proc_net_tcp: the inode is not 0)."""
     found = set()
-    for name in ('tcp', 'tcp6'):  # IPv4 by a socket of IPv6, too
+    for name in ('tcp', 'tcp6'):  # an IPv6 socket can connect by IPv4, too
         with open(f'/proc/net/{name}', 'rb') as table:
             next(table)
             for line in table:

@@ -1,11 +1,11 @@
-"""What an interpreter makes at its start, for one that has started with other flags, files and environment."""
+"""Redoes the start of an interpreter, for one that was started with other flags, files and environment."""
 import io
 import os
 import sys
 
-from live_output import live, live_again, print_at_once
+from live_output import live, replace_stream, replace_print
 
-#: Characters of a .pth file that are read.
+#: How many characters of a .pth file are read.
 MAX_PTH = 65536
 
 
@@ -16,7 +16,7 @@ def open_streams():
     for fd, name, errors in (1, 'stdout', 'surrogateescape'), (2, 'stderr', 'backslashreplace'):
         raw = _open_standard(fd, name, 'wb').detach()
         _set_standard(name, live(raw, 'utf-8', errors, line_buffering=name == 'stderr'))
-    print_at_once()
+    replace_print()
 
 
 def _open_standard(fd, name, mode):
@@ -31,30 +31,30 @@ def _set_standard(name, stream):
 
 
 def make_output_live():
-    """Of an interpreter that has opened its streams itself, unless its environment asks for buffers."""
+    """Replaces the streams that the interpreter has opened, unless PYTHONUNBUFFERED is empty, which asks for buffers."""
     if os.environ.get('PYTHONUNBUFFERED') == '':
         return
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)
         if stream is not None:  # it was closed
-            _set_standard(name, live_again(stream))
-    print_at_once()
+            _set_standard(name, replace_stream(stream))
+    replace_print()
 
 
 def hide_flags():
-    """-S and -s are the supervisor's: multiprocessing and others hand them on to each Python that they start."""
+    """Hides our own flags -S and -s: multiprocessing and others pass flags on to each Python that they start."""
     import ctypes
     import site
 
     site.ENABLE_USER_SITE = True
     api, flags, off = ctypes.pythonapi, ctypes.py_object(sys.flags), ctypes.py_object(0)
     for name in ('no_site', 'no_user_site'):
-        api.Py_IncRef(off)  # the next call keeps it
+        api.Py_IncRef(off)  # the next call takes over one reference
         api.PyStructSequence_SetItem(flags, ctypes.c_ssize_t(sys.flags.__match_args__.index(name)), off)
 
 
 class LateUserSite:
-    """The last of `sys.meta_path`: finds what the program itself has installed, where the user had nothing before."""
+    """The last finder of `sys.meta_path`. It finds packages that the program itself installs after its start."""
 
     @staticmethod
     def find_spec(name, path=None, _target=None):
@@ -66,8 +66,8 @@ class LateUserSite:
 
 
 def add_user_site():
-    """Makes what the user has installed importable, and runs nothing of it: lines of a .pth file that are no folder are left
-    out. True if anything was added."""
+    """Adds the user's packages to `sys.path`. Runs none of their code: ignores lines of a .pth file that name no folder. True if
+    anything was added."""
     version = f'{sys.version_info.major}.{sys.version_info.minor}'
     base = os.environ.get('PYTHONUSERBASE') or f'{os.environ.get("HOME", "")}/.local'
     folder = f'{base}/lib/python{version}/site-packages'
@@ -76,14 +76,14 @@ def add_user_site():
     import site
 
     added = [entry for entry in (folder, *_folders_of_pth(folder)) if entry not in sys.path]
-    system = site.getsitepackages()  # what the user has installed goes before it
+    system = site.getsitepackages()  # the user's packages come before these
     at = next((at for at, entry in enumerate(sys.path) if entry in system), len(sys.path))
     sys.path[at:at] = dict.fromkeys(added)
     return bool(added)
 
 
 def _folders_of_pth(folder):
-    """What their .pth files name (see Python's `site`)."""
+    """The paths in the .pth files of the folder (see Python's `site`)."""
     for name in sorted(os.listdir(folder)):
         path = f'{folder}/{name}'
         if not name.endswith('.pth') or name.startswith('.') or not os.path.isfile(path):

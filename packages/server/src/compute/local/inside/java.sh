@@ -1,6 +1,6 @@
 #!/bin/bash
-# `java`, which takes the machine's memory and CPUs for its own: it asks the kernel and reads no /proc/meminfo. A variable of
-# the environment could tell it more, but then it says on standard error that it has read one, each time.
+# Starts `java` with the memory and CPU limits of the sandbox. Java asks the kernel for those of the machine, and does not read
+# /proc/meminfo. An environment variable could set them, but java reports on standard error each time that it has read one.
 read -r _ kibibytes _ < /proc/meminfo
 limits=(-XX:MaxRAM="${kibibytes}k")
 { read -r online < /sys/devices/system/cpu/online; } 2> /dev/null

@@ -1,28 +1,28 @@
-"""What the server asks to be run, and the files that it is read from."""
+"""The job of an exec, and the files that its code is read from."""
 import marshal
 import os
 
 import wire
 
 PYTHON, TYPESCRIPT, BASH = 1, 2, 3
-#: What has become of TypeScript outside; 0 where it is to be compiled inside, and 1 where its types are blanks.
+#: How the server has compiled TypeScript: 2 is transformed, 1 is with blanks in place of the types, 0 is not at all.
 TRANSFORMED = 2
 FOLDER = '/run/theazo'
 _names = {PYTHON: 'main.py', TYPESCRIPT: 'main.ts', BASH: 'main.sh'}
-#: Variables that an interpreter, its libraries or the loader read at its start: one that has started is of no use then.
+#: Prefixes of variables that an interpreter, its libraries or the loader read at the start. An exec that sets one needs a fresh
+#: interpreter.
 _read_at_start = {PYTHON: (b'PYTHON', b'LC_', b'LD_'), TYPESCRIPT: (b'NODE_', b'LC_', b'LD_')}
 
-#: That an interpreter which has started heeds all the same (interpreter.py, live_output.py).
-_heeded_later = (b'PYTHONPATH', b'PYTHONUNBUFFERED')
+#: Variables with such a prefix that a warm interpreter still applies (interpreter.py, live_output.py).
+_applied_later = (b'PYTHONPATH', b'PYTHONUNBUFFERED')
 
-#: Of a sandbox that has a network (egress.py): code finds them in its environment, and so do nodes that wait for it.
+#: The variables of a sandbox with network access (egress.py). They are in the environment of code, and of warm Node processes.
 network_variables = {}
 
-
-#: How often a folder is opened again that code closes at the same time.
+#: How often to open a folder again that code closes at the same time.
 OPEN_TRIES = 100
-#: When a script was changed, and later than it was read: its time of access is then set by whoever reads it (mount(8),
-#: relatime).
+#: The mtime of a script, later than its atime of 0: with relatime (mount(8)), the kernel then updates the atime when the
+#: script is read.
 UNREAD = 1
 
 
@@ -33,9 +33,9 @@ class Job:
         cwd, stdin, self.code, self.compiled, *env = wire.blobs(payload, wire.EXEC_BODY.size)
         self.cwd = os.path.join('/workspace', os.fsdecode(cwd))
         self.stdin = stdin if has_stdin else b''
-        self.env = variables(env[:env_count])
+        self.env = environment_from(env[:env_count])
         self.folder = f'{FOLDER}/{exec_id}'
-        #: When it begins, on the clock of changed files.
+        #: When it begins, on the clock of file changes.
         self.started_ns = 0
 
     @property
@@ -61,7 +61,7 @@ class Job:
     def needs_fresh_interpreter(self):
         prefixes = _read_at_start.get(self.lang)
         return prefixes is not None and (
-            any(name.startswith(prefixes) and name not in (*_heeded_later, *network_variables) for name in self.env)
+            any(name.startswith(prefixes) and name not in (*_applied_later, *network_variables) for name in self.env)
             or self.env.get(b'PYTHONUNBUFFERED') == b''
             or self.env.get(b'LANG') != os.environb[b'LANG']
             or (self.lang == TYPESCRIPT and any(self.env.get(name) != value for name, value in network_variables.items()))
@@ -76,7 +76,7 @@ class Job:
             reopen(self.folder)
             remove(self.folder)
             error = self.try_to_write_code()
-        if error and not isinstance(error, PermissionError):  # the folder is the user's too, who may have filled it
+        if error and not isinstance(error, PermissionError):  # code may have filled the folder
             for name in os.listdir(FOLDER):
                 remove(f'{FOLDER}/{name}')
             error = self.try_to_write_code()
@@ -84,7 +84,7 @@ class Job:
             raise error
 
     def try_to_write_code(self):
-        """The error, where there is one."""
+        """Returns the error if there is one."""
         try:
             os.mkdir(self.folder, 0o700)
             _write_file(self.path, self.code)
@@ -110,14 +110,15 @@ class Job:
         compiled = {'path': self.compiled_path, 'isTransformed': self.mode == TRANSFORMED} if self.mode else None
         return json.dumps({'path': self.path, 'compiled': compiled, 'cwd': self.cwd, 'env': env}).encode()
 
-    def forget(self):
-        """Drops what only the exec's own process needs."""
+    def forget_inputs(self):
+        """Frees the data that only the worker needs."""
         self.code = self.compiled = self.stdin = b''
         self.env = {}
 
 
-def variables(entries):
-    """With those of the network. What was given counts, in upper case or lower: programs differ in which they look at first."""
+def environment_from(entries):
+    """The environment of these entries, with the network variables. A given variable takes precedence in upper and in lower case,
+    because programs differ in which of the two they read first."""
     env = dict(entry.split(b'=', 1) for entry in entries)
     if network_variables:
         given = {name.lower() for name in env}
@@ -126,7 +127,7 @@ def variables(entries):
 
 
 def reopen(folder):
-    """Code has the same user, and may have closed a folder of an exec, or the one that it is in."""
+    """Code has the same user, and may have closed the folder of an exec, or FOLDER."""
     for path in (FOLDER, folder):
         try:
             os.chmod(path, 0o700)
@@ -135,7 +136,7 @@ def reopen(folder):
 
 
 def read_code(path):
-    """@throws OSError if code keeps closing what it is in."""
+    """@throws OSError if code keeps closing its folder."""
     folder = os.path.dirname(path)
     for tries in range(OPEN_TRIES + 1):
         try:
@@ -152,7 +153,8 @@ def read_code(path):
 
 
 def was_read(path):
-    """Whether anybody has read a script; a program can end as a shell does that could not."""
+    """Whether a process has read the script. The exit status does not tell it: a program may end with the same status as a
+    shell that could not read its script."""
     for _ in range(OPEN_TRIES):
         try:
             return os.stat(path).st_atime != 0
@@ -164,7 +166,7 @@ def was_read(path):
 
 
 def file_with(name, content):
-    """A descriptor to read it from, without a name in any folder."""
+    """A descriptor of a file with this content, which has no path."""
     fd = os.memfd_create(name)
     fill(fd, content)
     return fd
@@ -190,11 +192,11 @@ def _write_all(fd, data):
 
 
 def remove(path):
-    """As far as it can be removed; no link is followed. Folders within are moved up first: code may have nested them
-    deeper than a path can be long, or a function can call itself."""
-    left = [path]
-    while left:
-        path = left.pop()
+    """Removes what can be removed; follows no link. Inner folders are moved up first: code may have nested them deeper than the
+    limits for the length of a path and for recursion."""
+    remaining = [path]
+    while remaining:
+        path = remaining.pop()
         try:
             if os.path.islink(path) or not os.path.isdir(path):
                 os.unlink(path)
@@ -203,10 +205,10 @@ def remove(path):
             for name in os.listdir(path):
                 inner = f'{path}/{name}'
                 if os.path.isdir(inner) and not os.path.islink(inner):
-                    os.chmod(inner, 0o700)  # or it cannot be moved
+                    os.chmod(inner, 0o700)  # otherwise it cannot be moved
                     moved = f'{FOLDER}/{os.urandom(8).hex()}'
                     os.rename(inner, moved)
-                    left.append(moved)
+                    remaining.append(moved)
                 else:
                     os.unlink(inner)
             os.rmdir(path)

@@ -1,8 +1,8 @@
-"""What Python has no call for: prctl(2) and Landlock."""
+"""System calls that Python does not offer: prctl(2) and Landlock."""
 import os
 from _struct import Struct
 
-import _ctypes  # and not ctypes, which takes long to load; that rests on these calls since Python 2.5
+import _ctypes  # not ctypes, which takes long to load; it has used these calls since Python 2.5
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # all architectures
@@ -20,28 +20,28 @@ libc = _ctypes.dlopen(None, os.RTLD_NOW)
 
 
 def call(name, *arguments):
-    """Of the C library: None is a null pointer, bytes are passed by address, and numbers are C's int, as is what it gives."""
+    """Calls the C library. None is a null pointer, bytes are passed by address, numbers are C's int. Returns C's int."""
     return _ctypes.call_function(_ctypes.dlsym(libc, name), arguments)
 
 
-def close_to_others():
-    """No process of the same user can then open our descriptors or memory through /proc."""
+def make_undumpable():
+    """Afterwards no process of the same user can open our descriptors or memory through /proc."""
     call('prctl', PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def open_to_others():
+def make_dumpable():
     call('prctl', PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 def adopt_orphans():
-    """Descendants that lose their parent become ours."""
+    """Descendants that lose their parent become children of this process."""
     call('prctl', PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def make_fence():
-    """A Landlock ruleset for code. It guards processes behind another fence (Landlock's ptrace hook is asked for
-    /proc/PID/fd too), and lets code write only where it may anyway, but not where an exec's code waits to be read. None
-    where the kernel has none (before 5.19)."""
+def make_landlock_ruleset():
+    """A ruleset for code. It protects processes of other Landlock domains (the ptrace hook of Landlock also guards /proc/PID/fd).
+    Code can write only to the folders that it may write to anyway, except the one in which the code of an exec waits to be read.
+    None if the kernel does not support it (before 5.19)."""
     version = call('syscall', LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
     if version < 2:
         return None
@@ -59,6 +59,6 @@ def make_fence():
     return ruleset
 
 
-def enter_fence(ruleset):
-    """Without effect where there is none to enter."""
+def enter_landlock(ruleset):
+    """Has no effect if there is no ruleset."""
     call('syscall', LANDLOCK_RESTRICT_SELF, ruleset, 0)

@@ -1,58 +1,58 @@
-"""What an exec leaves running in its session at its end: it is killed then, and the caller is told so."""
+"""Processes that still run in the session of an exec when it ends. They are killed, and a note tells the caller."""
 import os
 import time
 
 import processes
 
-#: How long it may take at most until all of it has settled.
+#: The longest time to wait until they have settled.
 SETTLE_SECONDS = 3.0
-#: Of CPU time, in clock ticks (1/100 s). An interpreter needs less to start, or to end for want of input.
+#: CPU time in clock ticks (1/100 s). An interpreter needs less to start, or to end when its input has ended.
 BUSY_TICKS = 50
-#: Of /proc/PID/stat, counted from what follows the name (proc(5)).
+#: Indexes of the fields of /proc/PID/stat after the name (proc(5)).
 STATE, USER_TICKS, SYSTEM_TICKS = 0, 11, 12
-#: That are named in the note, and the length of a command line there.
+#: How many processes the note names, and the length of a command line there.
 MAX_NAMED, MAX_NAME = 5, 60
 
 
 def pids_in(session):
     known = processes.table()
-    return [pid for pid in processes.below(os.getpid(), known) if known[pid][1] == session]
+    return [pid for pid in processes.descendants(os.getpid(), known) if known[pid][1] == session]
 
 
-def settle(session, wait):
-    """Waits for what is about to leave the session, as `setsid CMD &` at the end of a script, and for what is about to end by
-    itself, as a program that has just read the end of its input. Until it has done so it runs, or waits for a CPU. So this
-    is over when all of it sleeps, or has used up more CPU time than that takes.
+def wait_until_settled(session, wait):
+    """Waits for processes that are about to leave the session, such as `setsid CMD &` at the end of a script, and for processes
+    that are about to end, such as a program that has just read the end of its input. Until then they run, or wait for a CPU.
+    So the wait is over when all of them sleep, or have used more CPU time than that takes.
 
-    @param wait for a moment, and reads output meanwhile: a program that cannot write sleeps, too."""
+    @param wait waits a moment, and reads output: a program that cannot write sleeps, too."""
     until = time.monotonic() + SETTLE_SECONDS
-    first_ticks, before = {}, None
+    first_ticks, previous = {}, None
     while time.monotonic() < until:
-        looks = {pid: look for pid in pids_in(session) if (look := _look_at(pid))}
-        if not looks:
+        checks = {pid: check for pid in pids_in(session) if (check := _check(pid))}
+        if not checks:
             return
-        for pid, (_is_running, ticks) in looks.items():
+        for pid, (_is_running, ticks) in checks.items():
             first_ticks.setdefault(pid, ticks)
-        is_active = any(is_running and ticks - first_ticks[pid] < BUSY_TICKS for pid, (is_running, ticks) in looks.items())
-        if not is_active and looks == before:  # one look is no instant: they may have waited for each other
+        is_active = any(is_running and ticks - first_ticks[pid] < BUSY_TICKS for pid, (is_running, ticks) in checks.items())
+        if not is_active and checks == previous:  # twice: a check takes time, and they may have waited for each other
             return
-        before = looks
+        previous = checks
         wait()
 
 
-def _look_at(pid):
-    """Whether it runs, and its CPU time. None if it is gone."""
+def _check(pid):
+    """Whether the process runs, and its CPU time. None if it is gone."""
     fields = _read(pid, 'stat').rpartition(b')')[2].split()
     if not fields:
         return None
     return fields[STATE] in (b'R', b'D'), int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])
 
 
-def note_on(pids, status):
-    """Read before they are killed.
+def note_about(pids, status):
+    """The note for the caller. It reads the command lines, so the processes must not have been killed yet.
 
-    @param status that the code has ended with; below 0 the signal that has killed it, which it may not have meant to leave
-    anything by, as other code of the sandbox can send one."""
+    @param status of the code. Below 0 it is the signal that killed the code; other code in the sandbox may have sent that, so the
+    code may not have meant to leave anything."""
     names = [_name_of(pid) for pid in pids[:MAX_NAMED]]
     if len(pids) > MAX_NAMED:
         names.append(f'and {len(pids) - MAX_NAMED} more')

@@ -1,9 +1,9 @@
-"""Standard output and standard error of Python code: what is printed leaves the process at once, so that it is seen while
-the code runs, and is not lost if the code is killed. All else is as with the interpreter's own streams: what cannot be
-written yet stays in the buffer, and is an error only where it would be one anyway.
+"""Standard output and standard error of Python code. Output is written immediately: the caller sees it while the code runs, and
+it is not lost if the code is killed. Otherwise the streams behave like those of the interpreter: output that cannot be written
+yet stays in the buffer, and an error is raised only if the interpreter would raise it.
 
-A line stays whole beside those of other threads and processes: the interpreter's `print` writes each argument and the end
-of the line by itself, so ours gathers what one call prints, and writes it at once.
+A line is not mixed with lines of other threads and processes. The `print` of the interpreter writes each argument and the end
+of the line separately; ours collects the output of one call, and writes it as a whole.
 """
 import builtins
 import codecs
@@ -15,36 +15,34 @@ _print = builtins.print
 _write, _flush = io.TextIOWrapper.write, io.TextIOWrapper.flush
 _write_bytes, _flush_bytes = io.BufferedWriter.write, io.BufferedWriter.flush
 
-#: Whose characters are encoded one by one. Others may begin with a mark, or depend on what came before.
+#: Encodings without state. Others may begin with a byte order mark, or depend on earlier characters.
 _PLAIN_ENCODINGS = ('utf-8', 'ascii', 'iso8859-1')
 
 
-class Here(_local):
-    """Of this thread."""
-
-    #: What `print` is gathering, if it is.
-    gathered = None
+class ThreadState(_local):
+    #: What the current call of `print` has collected; None outside of a call.
+    collected = None
 
 
-here = Here()
+thread_state = ThreadState()
 
 
-class Gathered:
-    """What one call of `print` has written so far to a stream."""
+class Collected:
+    """The output of one call of `print` to a stream, so far."""
 
     def __init__(self, stream):
-        self.stream, self.pieces = stream, []
-        self.write = self.pieces.append
+        self.stream, self.parts = stream, []
+        self.write = self.parts.append
 
-    def pass_on(self):
-        text = ''.join(self.pieces)
-        self.pieces.clear()
+    def write_out(self):
+        text = ''.join(self.parts)
+        self.parts.clear()
         if text:
             self.stream.write(text)
 
 
 class Print:
-    """`print`. An object and no function, as that would be a method where a class has it as an attribute."""
+    """`print`. It is an object: a function would become a method if a class has it as an attribute."""
 
     def __init__(self):
         self.__wrapped__ = _print
@@ -55,13 +53,13 @@ class Print:
         stream = getattr(sys, 'stdout', None) if file is None else file
         if type(stream) is not TextIOWrapper:
             return _print(*args, file=file, flush=flush, **options)
-        gathered, outer = Gathered(stream), here.gathered
-        here.gathered = gathered
+        collected, outer = Collected(stream), thread_state.collected
+        thread_state.collected = collected
         try:
-            _print(*args, file=gathered, **options)
+            _print(*args, file=collected, **options)
         finally:
-            here.gathered = outer
-            gathered.pass_on()
+            thread_state.collected = outer
+            collected.write_out()
         if flush:
             stream.flush()
 
@@ -73,16 +71,16 @@ class Print:
 
 
 class TextIOWrapper(io.TextIOWrapper):
-    #: The text is encoded here, past the base's buffer: what another thread takes out of that might not be written yet when
-    #: `write` returns.
+    #: True if the text is encoded here, without the buffer of the base class. Another thread could remove text from that buffer
+    #: and not have written it when `write` returns.
     is_plain = False
 
     def write(self, text):
-        outer = here.gathered
-        if outer is not None and outer.stream is self:  # an argument of `print` prints as it becomes text
-            here.gathered = None
-            outer.pass_on()
-            here.gathered = outer
+        outer = thread_state.collected
+        if outer is not None and outer.stream is self:  # converting an argument of `print` to text prints, too
+            thread_state.collected = None
+            outer.write_out()
+            thread_state.collected = outer
         is_plain = self.is_plain and type(text) is str
         length = len(text) if is_plain else _write(self, text)
         try:
@@ -91,7 +89,7 @@ class TextIOWrapper(io.TextIOWrapper):
             else:
                 _flush(self)
         except OSError:
-            pass  # the next write tries again, and the end of the program says so
+            pass  # the next write tries again, and the end of the program reports the error
         except ValueError:
             if self.closed:
                 raise ValueError('I/O operation on closed file.') from None
@@ -104,15 +102,15 @@ class TextIOWrapper(io.TextIOWrapper):
 
 
 class BufferedWriter(io.BufferedWriter):
-    """It writes past its base's buffer, which a signal handler that prints could not use while it is written."""
+    """It writes without the buffer of its base class: a signal handler that prints cannot use that buffer during a write."""
 
-    #: What could not be written is in the buffer.
+    #: True if the buffer contains data that could not be written.
     has_rest = False
 
     def write(self, data):
         written = 0 if self.has_rest else self._write_now(data)
         if written is None:
-            return _write_bytes(self, data)  # it says best what is wrong
+            return _write_bytes(self, data)  # it raises the right error
         if type(data) is bytes and written == len(data):
             return written
         rest = memoryview(data).cast('B')[written:]
@@ -127,13 +125,13 @@ class BufferedWriter(io.BufferedWriter):
         return written + len(rest)
 
     def _write_now(self, data):
-        """How many bytes are written. None if this is no data, or a closed file."""
+        """How many bytes were written. None if `data` is not bytes, or the file is closed."""
         written = 0
         try:
             with memoryview(data).cast('B') as view:
                 while written < len(view):
                     count = self.raw.write(view[written:] if written else view)
-                    if count is None:  # it would have to wait
+                    if count is None:  # the write would block
                         break
                     written += count
         except OSError:
@@ -144,20 +142,20 @@ class BufferedWriter(io.BufferedWriter):
 
 
 def live(raw, encoding, errors, line_buffering):
-    """A text stream that writes to this file."""
+    """A text stream that writes to this file immediately."""
     stream = TextIOWrapper(BufferedWriter(raw), encoding, errors, line_buffering=line_buffering)
     stream.mode = 'w'
     stream.is_plain = codecs.lookup(encoding).name in _PLAIN_ENCODINGS
     return stream
 
 
-def live_again(stream):
-    """The same for a stream that the interpreter has made, which is of no use afterwards."""
+def replace_stream(stream):
+    """The same for a stream that the interpreter has opened. The old stream is unusable afterwards."""
     encoding, errors, line_buffering = stream.encoding, stream.errors, stream.line_buffering
     buffer = stream.detach()
     return live(buffer.detach() if isinstance(buffer, io.BufferedWriter) else buffer, encoding, errors, line_buffering)
 
 
-def print_at_once():
-    """From now on `print` writes to such a stream as this file says."""
+def replace_print():
+    """From now on, `print` writes whole lines to such a stream."""
     builtins.print = Print()

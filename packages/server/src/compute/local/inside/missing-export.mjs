@@ -1,7 +1,7 @@
-// Explains why a module does not have an export that TypeScript asks for: of a type nothing is left when the program runs,
-// and the compiler, which sees one file at a time, cannot tell a type from a value in an import.
+// Explains why a module lacks an export that TypeScript code imports. Types do not exist when the program runs, and the
+// compiler, which sees one file at a time, cannot distinguish a type from a value in an import.
 const noExport = /^The requested module '(.+)' does not provide an export named '(.+)'$/
-/** Node puts the place of the import before the error. */
+/** Node writes the position of the import before the error. */
 const byTypeScript = /^(?:file:\/\/)?\/.*\.[mc]?ts:\d+\n(.*)\n/
 
 /** A listener of `uncaughtExceptionMonitor`: node prints the stack of the error after it. */

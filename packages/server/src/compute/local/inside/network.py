@@ -1,12 +1,12 @@
-"""Whether the sandbox has a way out."""
+"""Finds out whether the sandbox has network access."""
 import os
 
-#: The proxy's socket is bound here, where there is one.
+#: The socket of the egress proxy; it exists only in a sandbox that has network access.
 PROXY_PATH = '/run/theazo-egress'
 
 
 class NoEgress:
-    """See egress.py."""
+    """In place of Egress (egress.py) in a sandbox without network access."""
 
     pid = None
 
@@ -19,13 +19,13 @@ class NoEgress:
         return False
 
     @staticmethod
-    def bury(_pid, _status):
+    def note_change(_pid, _status):
         return False
 
 
 def find_egress():
     if not os.path.exists(PROXY_PATH):
         return NoEgress()
-    from egress import Egress  # not before: most sandboxes do without
+    from egress import Egress  # loaded here because most sandboxes do not need it
 
     return Egress(PROXY_PATH)

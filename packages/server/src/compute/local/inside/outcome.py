@@ -1,12 +1,12 @@
-"""How Python code ends: its status, and what is printed of an error that it did not catch."""
+"""The end of Python code: its exit status, and the printed form of an error that it did not catch."""
 import sys
 
-#: A status that no code can have asked for.
+#: No code can exit with this status.
 INTERRUPTED = -1
 
 
 def execute(path, code, main):
-    """The status that the code of a file ends with."""
+    """Runs the code of a file. Returns its exit status."""
     try:
         exec(compile(code, path, 'exec', dont_inherit=True), main.__dict__)
     except BaseException as error:
@@ -17,21 +17,21 @@ def execute(path, code, main):
 
 
 def status_after(failed):
-    """Outside of the handler: code that runs from here on is handling no exception."""
+    """Call it outside of the handler, so that code which runs later (excepthook, atexit) is not handling an exception."""
     if failed is None:
         return 0
     if isinstance(failed, SystemExit):
         return status_of(failed.code)
     try:
-        tell(failed)
+        print_error(failed)
     except SystemExit as error:
         return status_of(error.code)
     return INTERRUPTED if isinstance(failed, KeyboardInterrupt) else 1
 
 
-def tell(error):
-    """As the interpreter does at its end, without our own frames. A hook of the user's may fail."""
-    trace = without_ours(error.__traceback__.tb_next)
+def print_error(error):
+    """Prints it as the interpreter does, without our own frames. An excepthook of the user may fail."""
+    trace = without_own_frames(error.__traceback__.tb_next)
     try:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     except SystemExit:
@@ -44,8 +44,8 @@ def tell(error):
             sys.__excepthook__(type(shown), shown.with_traceback(trace), trace)
 
 
-def without_ours(trace):
-    """What print calls in live_output.py is no business of code either."""
+def without_own_frames(trace):
+    """Removes all frames of our files, also those of `print` in live_output.py."""
     first = last = None
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith('/opt/theazo/'):
@@ -60,7 +60,7 @@ def without_ours(trace):
 
 
 def status_of(code):
-    """As the interpreter takes what `sys.exit` was given."""
+    """Converts the argument of `sys.exit` to a status, as the interpreter does."""
     if code is None:
         return 0
     if isinstance(code, int):

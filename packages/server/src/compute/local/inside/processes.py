@@ -1,4 +1,4 @@
-"""Which processes there are, and the end of those that an exec has started."""
+"""Lists processes, and kills those that an exec has started."""
 import os
 import time
 from _signal import SIGCONT, SIGKILL, SIGSTOP
@@ -7,7 +7,7 @@ KILL_SECONDS = 5
 
 
 def table():
-    """{pid: (parent, session)} of all that are not zombies."""
+    """{pid: (parent, session)} of all processes except zombies."""
     found = {}
     for name in os.listdir('/proc'):
         if not name.isdecimal():
@@ -28,16 +28,16 @@ def table():
     return found
 
 
-def below(root, processes):
+def descendants(root, processes):
     """All descendants of a process."""
     children = {}
     for pid, (parent, _session) in processes.items():
         children.setdefault(parent, []).append(pid)
-    found, left = [], list(children.get(root, ()))
-    while left:
-        pid = left.pop()
+    found, remaining = [], list(children.get(root, ()))
+    while remaining:
+        pid = remaining.pop()
         found.append(pid)
-        left.extend(children.get(pid, ()))
+        remaining.extend(children.get(pid, ()))
     return found
 
 
@@ -48,14 +48,14 @@ def signal(pid, number):
         pass
 
 
-def kill_below(root):
-    """Ends all descendants of a process, also those that fork on meanwhile: what is stopped makes no more. False where
-    some are left after a while."""
+def kill_descendants(root):
+    """Kills all descendants of a process. They are stopped first, as a stopped process cannot fork. False if some remain after
+    KILL_SECONDS."""
     until = time.monotonic() + KILL_SECONDS
     while True:
         known = set()
         while True:
-            found = set(below(root, table()))
+            found = set(descendants(root, table()))
             new = found - known
             if not new:
                 break
@@ -68,12 +68,13 @@ def kill_below(root):
             signal(pid, SIGKILL)
         if time.monotonic() > until:
             return False
-        signal(root, SIGCONT)  # it may have been stopped, and has to bury them
+        signal(root, SIGCONT)  # it may have been stopped, and has to wait for them
         time.sleep(0.001)
 
 
 def kill_tree(root):
-    """The process too. By the supervisor, which ends where it cannot: the kernel can, and nothing here outlives pid 1."""
-    if not kill_below(root):
+    """Kills a process and its descendants. Only for the supervisor: if it fails, it exits, and the kernel kills everything in the
+    sandbox with pid 1."""
+    if not kill_descendants(root):
         os._exit(1)
     signal(root, SIGKILL)

@@ -1,4 +1,4 @@
-"""The end of the way for Python code: this process becomes what `python3 path` would have started."""
+"""Runs Python code in a warm interpreter, as `python3 path` would run it."""
 import gc
 import marshal
 import os
@@ -17,44 +17,44 @@ from changed_files import ROOT
 
 def run(path, code, cwd, env):
     """Never returns."""
-    main = become(path, cwd, env)
+    main = prepare_main(path, cwd, env)
     del cwd, env
     end(outcome.execute(path, code, main), main)
 
 
 def end(status, main):
-    """What the interpreter does at its end, but for the modules that every process here has: that takes longer than all
-    the rest of a small program."""
+    """Does what the interpreter does at its end, but does not free the modules that every process here has: that takes longer
+    than the rest of a small program."""
     threading._shutdown()  # waits for threads
     atexit._run_exitfuncs()
-    is_told = flush()
+    is_flushed = flush()
     destroy(main)
-    if not (is_told and flush()):
+    if not (is_flushed and flush()):
         status = OUTPUT_LOST
     if status == outcome.INTERRUPTED:
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)
-    c_exit(status)  # and what C code has left
+    c_exit(status)  # runs the exit handlers of C code
 
 
 def destroy(main):
-    """What code has left, from its main module on: files that it did not close are written, and finalizers run."""
+    """Frees the objects of code, beginning with its main module: files that it did not close are written, and finalizers run."""
     own = list(itertools.takewhile(lambda module: module is not main, reversed(sys.modules.values())))
     for module in (main, *filter(is_of_code, own)):
         empty(module.__dict__)
     gc.collect()
-    for left in gc.get_objects():  # by a module that is not emptied
-        # Not by isinstance, which may ask an object of the code for its class.
-        is_file = issubclass(type(left), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
-        if is_file and left is not sys.stdout and left is not sys.stderr:
+    for obj in gc.get_objects():  # objects of modules that are not emptied
+        # Not isinstance, which may call a property of the object.
+        is_file = issubclass(type(obj), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
+        if is_file and obj is not sys.stdout and obj is not sys.stderr:
             try:
-                left.flush()
+                obj.flush()
             except (OSError, ValueError):
-                pass  # closed, or only read from
+                pass  # closed, or read-only
 
 
 def import_for_end():
-    """Not where it is used: a look at a module that is there has some of its pages copied, too."""
+    """Imports ahead what `end` needs: even an import of a loaded module copies some pages."""
     global atexit, c_exit, io, itertools, threading
     import atexit
     import ctypes
@@ -62,30 +62,30 @@ def import_for_end():
     import itertools
     import threading
 
-    # C's own; by a handle that keeps the lock, so that no other thread runs on meanwhile.
+    # The exit of C, by a handle that keeps the GIL, so that no other Python thread continues.
     c_exit = ctypes.PyDLL(None).exit
 
 
 def is_of_code(module):
-    """From a file that the system does not bring along."""
+    """True for a module from a file that is not part of the system."""
     file = getattr(module, '__file__', None)
     return isinstance(file, str) and not file.startswith('/usr/')
 
 
 def empty(names):
-    """In the interpreter's order: private names first, so that what is public outlives what it rests on least."""
+    """Clears a module in the order of the interpreter: first the names with one underscore, then the others."""
     for name in [key for key in names if key[:1] == '_' and key[:2] != '__']:
         names[name] = None
     for name in [key for key in names if key != '__builtins__']:
         names[name] = None
 
 
-#: The interpreter's own, for output that could not be written.
+#: The exit status of the interpreter if output could not be written.
 OUTPUT_LOST = 120
 
 
 def flush():
-    """False, and said on standard error, where standard output could not be written."""
+    """False if standard output could not be written; the error is printed on standard error."""
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name, None)  # code may have deleted it
         try:
@@ -98,26 +98,26 @@ def flush():
     return True
 
 
-def become(path, cwd, env):
-    """Its `__main__`."""
+def prepare_main(path, cwd, env):
+    """Makes this process that of the code. Returns its `__main__` module."""
     if not is_set_up:
         set_up()
     os.closerange(3, 65536)
-    worker.open_up()
+    worker.drop_protection()
     titles.set_title('python3', f'{sys.executable} {path}')
     dispositions.restore_signals(is_python=True)
     handle(SIGINT, default_int_handler)
-    worker.enter(cwd)
-    furnish(env)
+    worker.enter_folder(cwd)
+    set_environment(env)
     del sys.path[0]
-    main = make_main(path, ours)
+    main = make_main(path, own_names)
     gc.enable()
     return main
 
 
-def make_main(path, ours):
-    """The module that code runs in, where it finds its own modules. Nothing of what code has left runs here: no
-    sitecustomize or usercustomize, and no line of a .pth file. A program that does not ask for them is to be run as it is."""
+def make_main(path, own_names):
+    """Makes the module that code runs in, and sets the paths of its imports. It runs nothing that earlier code has installed: no
+    sitecustomize or usercustomize, and no line of a .pth file. They must not change a program that does not import them."""
     import builtins
 
     sys.argv[:] = [path]
@@ -130,51 +130,51 @@ def make_main(path, ours):
     main.__cached__ = None
     main.__annotations__ = {}
     main.__builtins__ = builtins
-    # To look at each module would have its pages copied.
-    for name in ours:
+    # A check of each module would copy its pages.
+    for name in own_names:
         sys.modules.pop(name, None)
-    sys.modules['__main__'] = main  # the last, so that what comes after it is of the code
+    sys.modules['__main__'] = main  # the last, so that every later module belongs to the code
     return main
 
 
-furnished = None
+current_environment = None
 
 
-def furnish(env):
-    """The environment of most execs is given ahead."""
-    global furnished
-    if env == furnished:
+def set_environment(env):
+    """Most execs have the environment that was set ahead."""
+    global current_environment
+    if env == current_environment:
         return
     os.environ.clear()
     for name, value in env.items():
         os.environ[os.fsdecode(name)] = os.fsdecode(value)
     time.tzset()
-    furnished = env
+    current_environment = env
 
 
 is_set_up = False
-ours = []
+own_names = []
 
 
-def names_of_ours():
-    """Of modules that are no business of code."""
+def own_module_names():
+    """Names of our modules, which code must not see."""
     return [name for name, module in sys.modules.items() if getattr(module, '__file__', '').startswith('/opt/theazo/')]
 
 
 def set_up():
-    """As far as it goes without a job."""
-    global is_set_up, ours
+    """Prepares this process as far as possible without a job."""
+    global is_set_up, own_names
     prepare()
     import_for_end()
     interpreter.open_streams()
     interpreter.hide_flags()
-    ours = names_of_ours()
+    own_names = own_module_names()
     is_set_up = True
 
 
 def set_up_for_copies(env):
-    """The same for all copies of this process, which goes on itself. On descriptors like those that copies have: a stream
-    looks at what it is on."""
+    """The same for all forks of this process, which itself continues. The streams are opened on descriptors of the kind that the
+    forks have, because a stream depends on the type of its file."""
     kept, stdin, pipe = [os.dup(fd) for fd in range(3)], os.memfd_create('stdin'), os.pipe()
     try:
         for fd, place in ((stdin, 0), (pipe[1], 1), (pipe[1], 2)):
@@ -186,17 +186,17 @@ def set_up_for_copies(env):
         for fd in (*kept, stdin, *pipe):
             os.close(fd)
     if env is not None:
-        furnish(env)
-    gc.freeze()  # or a collection in a copy would copy all of it
+        set_environment(env)
+    gc.freeze()  # otherwise a collection in a forked process would copy all of it
 
 
 def rehearse(env):
-    """In a process that waits. What is touched here is its own by then, and no page of it has to be copied, or found,
-    while the code is waited for."""
+    """Does the work of an exec in a process that waits. It copies the pages that an exec writes, so that no page has to be copied
+    or loaded while somebody waits."""
     if not is_set_up:
         set_up()
     if env is not None:
-        furnish(env)
+        set_environment(env)
     marshal.loads(marshal.dumps((1, '/', ROOT, env, False, b'')))
     os.path.isdir('/nowhere')
     os.path.abspath(os.environ.get('HOME', '/'))
@@ -212,7 +212,7 @@ def rehearse(env):
     del sys.modules['__rehearsal__']
 
 
-#: Nothing that is left behind.
+#: Code that leaves nothing behind.
 REHEARSAL = """
 def each(*names, **more):
     try:
@@ -233,11 +233,11 @@ def is_prepared():
 
 
 def prepare():
-    """What every Python program needs; done ahead in the supervisor where there was time."""
+    """Loads the modules that most Python programs need; the supervisor does it ahead if there is time."""
     if is_prepared():
         return
     import site
 
     site.main()
-    # Not what -S alone would leave out, but what most programs import, and tracebacks need.
+    # Modules that most programs import, and that tracebacks need.
     import collections, contextlib, ctypes, datetime, functools, json, linecache, math, random, re, threading, traceback, typing  # noqa: E401, F401

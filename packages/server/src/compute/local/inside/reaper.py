@@ -1,8 +1,8 @@
-"""One exec, seen from outside of its code: passes its output on, waits for its end, and tells it.
+"""The reaper: the parent process of one exec. It forwards the output of the code, waits for its end, and reports it.
 
-A process for each exec that runs, and for each that is waited for; it serves one after the other. Whatever the code
-starts, however it detaches itself, stays below this process, which adopts it: so the supervisor finds all of it when the
-exec is to be killed. As long as any of it stays, so does the reaper, and serves nobody else.
+There is one for each exec that runs and for each warm process. It serves one exec after the other. It adopts every process
+that the code starts, however that detaches itself, so the supervisor finds all of them when the exec is to be killed. As long
+as any of them lives, the reaper stays and serves no other exec.
 """
 import marshal
 import os
@@ -12,36 +12,37 @@ from _signal import signal as handle
 from select import POLLIN, poll
 
 import changed_files
+import control_socket
 import kernel
 import leftovers
-import lines
 import processes
 import spawn
 import wire
 import worker
 from burst import GATHER_MS, LARGE_BYTES, LINE_MS, Burst
 from job import remove, was_read
-from unsent import MAX_READS, READ_BYTES, Unsent
+from unsent_output import MAX_READS, READ_BYTES, UnsentOutput
 
-#: How long one that waits has waited when it rehearses: where execs follow each other at once, nobody is to wait for it.
+#: A reaper that has waited so long rehearses. It does not rehearse sooner: the next exec may follow immediately.
 QUIET_MS = 15
-#: Between two looks at what an exec has left running.
-SETTLE_LOOK_MS = 1
-#: How long killed processes may take to die; a disk may hold one for a while.
+#: Between two checks of the processes that an exec has left.
+SETTLE_MS = 1
+#: How long killed processes may take to die; a disk may block one for a while.
 DEATH_SECONDS = 5
-#: Statuses of one whose process was killed while it waited, or could not be started: a job that it has been told by then
-#: has not begun.
+#: Exit statuses of a reaper whose worker was killed while it waited, or could not be started. A job that it has received by
+#: then has not begun.
 NOT_TAKEN, NOT_STARTED = 71, 72
-#: And of one that could not read its code, as other code had closed it.
+#: Exit status of a reaper whose worker could not read its code because other code closed the folder.
 NOT_READ = worker.NOT_READ
-#: Statuses of a shell that cannot read its script.
+#: Exit statuses of a shell that cannot read its script.
 UNREADABLE = (126, 127)
-#: What it says on its line when it can have another process: just before an end is told, as another exec may follow at once.
+#: Written to the control socket when the reaper can start another worker: just before it reports an end, as the next exec may
+#: follow immediately.
 FREE = b'f'
 
 
 def watch_children():
-    """A descriptor that becomes readable when a child has ended."""
+    """Returns a descriptor that becomes readable when a child has ended."""
     read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     handle(SIGCHLD, lambda *_: None)
     set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -49,120 +50,123 @@ def watch_children():
 
 
 class Reaper:
-    def __init__(self, last_change, kinds, unsent):
+    def __init__(self, last_change, pools, unsent):
         kernel.adopt_orphans()
-        self.last_change, self.kinds, self.unsent = last_change, kinds, unsent
-        self.ended = watch_children()
-        self.waiting = poll()
-        self.waiting.register(self.ended, POLLIN)
-        #: For the end alone.
-        self.ending = poll()
-        self.ending.register(self.ended, POLLIN)
-        #: A fork has made every page one to be copied, of this process too; see rehearse.
+        self.last_change, self.pools, self.unsent = last_change, pools, unsent
+        self.child_ended = watch_children()
+        self.poller = poll()
+        self.poller.register(self.child_ended, POLLIN)
+        #: Polls only for the end of a child.
+        self.end_poller = poll()
+        self.end_poller.register(self.child_ended, POLLIN)
+        #: Whether a fork has made every page copy-on-write, in this process too; see rehearse.
         self.has_forked = True
 
     def serve(self):
-        """Exec after exec, until one leaves something behind. Returns in a copy of this process only, which is to be the
-        next Python."""
+        """Serves exec after exec, until one leaves processes behind. Returns only in a forked worker, which becomes the next
+        Python process."""
         while True:
-            order, fds = lines.receive(wire.LINE_FD)
+            order, fds = control_socket.receive(wire.CONTROL_FD)
             if not order:
-                os._exit(0)  # not needed any more
+                os._exit(0)  # no longer needed
             number, folder = marshal.loads(order)
             try:
-                if self.start_worker(self.kinds.all[number], folder, *fds):
+                if self.start_worker(self.pools.all[number], folder, *fds):
                     return
             except OSError:
                 os._exit(NOT_STARTED)
-            self.see_through(*self.wait_for_job())
+            self.follow_exec(*self.wait_for_job())
 
-    def start_worker(self, kind, folder, held, stdin, out, err, out_end, err_end):
-        """True in a copy of this process. It waits for what comes out of `held`."""
+    def start_worker(self, pool, folder, job_pipe, stdin, out, err, out_end, err_end):
+        """Starts the process of the next exec, which waits for its job on `job_pipe`. True in that process if it is a fork of
+        this one."""
         self.status = None
-        self.out, self.err, (self.told, told_end) = out, err, os.pipe()
-        given = stdin, out_end, err_end, held, told_end
-        if kind.is_forked:
-            self.kinds.prepare_copies()
+        self.out, self.err, (self.accepted, accepted_end) = out, err, os.pipe()
+        given = stdin, out_end, err_end, job_pipe, accepted_end
+        if pool.is_forked:
+            self.pools.prepare_copies()
             self.worker = os.fork()
             if self.worker == 0:
                 self.unsent.close()
-                worker.leave(*given)
+                worker.become_worker(*given)
                 return True
             self.has_forked = True
         else:
-            self.worker = spawn.spawn(*kind.program(folder), given)
+            self.worker = spawn.spawn(*pool.program(folder), given)
         for fd in given:
             os.close(fd)
         return False
 
     def wait_for_job(self):
-        """Until what waits says that it has it: who is killed may have taken the job from a pipe all the same."""
-        self.waiting.register(wire.LINE_FD, POLLIN)
-        patience = QUIET_MS if self.has_forked else None
-        while wire.LINE_FD not in (ready := dict(self.waiting.poll(patience))):
+        """Waits until the supervisor has assigned a job to the worker. A killed worker may still have taken it from its pipe:
+        follow_exec finds that out."""
+        self.poller.register(wire.CONTROL_FD, POLLIN)
+        timeout_ms = QUIET_MS if self.has_forked else None
+        while wire.CONTROL_FD not in (ready := dict(self.poller.poll(timeout_ms))):
             if not ready:
-                patience = None
+                timeout_ms = None
                 self.rehearse()
             elif self.has_ended():
-                if wire.LINE_FD in dict(self.waiting.poll(0)):
-                    break  # told before its end, which see_through makes out
+                if wire.CONTROL_FD in dict(self.poller.poll(0)):
+                    break  # the job came before the end of the worker
                 os._exit(NOT_TAKEN)
             else:
-                os.read(self.ended, 4096)
-        what = os.read(wire.LINE_FD, READ_BYTES)
-        if not what:
-            os._exit(0)  # not needed any more
-        self.waiting.unregister(wire.LINE_FD)
+                os.read(self.child_ended, 4096)
+        job = os.read(wire.CONTROL_FD, READ_BYTES)
+        if not job:
+            os._exit(0)  # no longer needed
+        self.poller.unregister(wire.CONTROL_FD)
         processes.signal(self.worker, SIGCONT)  # code may have stopped it while it waited
-        return marshal.loads(what)
+        return marshal.loads(job)
 
     def rehearse(self):
-        """An exec without an exec. What it touches is this process's own from then on, and no page of it has to be copied,
-        or found, while somebody waits."""
+        """Does the work of an exec without an exec. It copies the pages that an exec writes, so that no page has to be copied or
+        loaded while somebody waits."""
         self.has_forked = False
-        self.waiting.unregister(wire.LINE_FD)
-        unsent, self.unsent = self.unsent, Unsent()
+        self.poller.unregister(wire.CONTROL_FD)
+        unsent, self.unsent = self.unsent, UnsentOutput()
         up, wire.UP_FD = wire.UP_FD, os.open('/dev/null', os.O_WRONLY)
         self.begin(*marshal.loads(marshal.dumps((0, 1, '', '', 0))))
         read, write = os.pipe()
-        self.follow({read: wire.STDOUT})
+        self.watch_streams({read: wire.STDOUT})
         os.write(write, b'.')
         os.close(write)
         while self.streams:
             self.wait_once()
         self.has_ended()
         self.kill_session(0)
-        self.tell_files('/opt/theazo')
-        self.tell_end(0)
+        self.report_files('/opt/theazo')
+        self.report_end(0)
         os.close(wire.UP_FD)
         wire.UP_FD, self.unsent = up, unsent
-        self.waiting.register(wire.LINE_FD, POLLIN)
+        self.poller.register(wire.CONTROL_FD, POLLIN)
 
-    def see_through(self, *job):
-        """Returns where the exec has left nothing. Else it stays as long as that does, and ends."""
+    def follow_exec(self, *job):
+        """Forwards the output of an exec and reports its end. Returns if the exec has left no process. Otherwise stays as long
+        as one lives, and then exits."""
         self.begin(*job)
-        self.follow({self.out: wire.STDOUT, self.err: wire.STDERR})
+        self.watch_streams({self.out: wire.STDOUT, self.err: wire.STDERR})
         while not self.has_ended():
             self.wait_once()
         status = os.waitstatus_to_exitcode(self.status)
-        if not os.read(self.told, 1):
+        if not os.read(self.accepted, 1):
             os._exit(NOT_READ if status == NOT_READ else NOT_TAKEN)
-        os.close(self.told)
+        os.close(self.accepted)
         if status in UNREADABLE and self.script and not was_read(self.script):
             os._exit(NOT_READ)
-        is_left = self.end_session(status)
+        has_left_processes = self.end_session(status)
         for fd in list(self.streams):
             self.drain(fd)
-        self.tell_files(changed_files.ROOT)
-        if not is_left:
-            os.write(wire.LINE_FD, FREE)
-        self.tell_end(status)
-        if not is_left:
+        self.report_files(changed_files.ROOT)
+        if not has_left_processes:
+            os.write(wire.CONTROL_FD, FREE)
+        self.report_end(status)
+        if not has_left_processes:
             for fd in list(self.streams):
                 self.close(fd)
             return
-        self.cap = 0  # nobody hears what is written from now on, but who writes it must not stall
-        while self.bury():
+        self.cap = 0  # later output is dropped, but it is read, so that its writers do not block
+        while self.reap_children():
             self.wait_once()
         os._exit(0)
 
@@ -171,28 +175,28 @@ class Reaper:
         self.flags = 0
         self.burst = Burst()
 
-    def follow(self, streams):
+    def watch_streams(self, streams):
         self.streams = streams
         for fd in streams:
             os.set_blocking(fd, False)
-            self.waiting.register(fd, POLLIN)
+            self.poller.register(fd, POLLIN)
 
     def has_ended(self):
-        self.bury()
+        self.reap_children()
         return self.status is not None
 
-    def wait_once(self, at_most_ms=None):
-        ready = dict(self.waiting.poll(at_most_ms))
+    def wait_once(self, timeout_ms=None):
+        ready = dict(self.poller.poll(timeout_ms))
         for fd in ready:
-            if fd == self.ended:
+            if fd == self.child_ended:
                 os.read(fd, 4096)
             else:
-                self.pass_on(fd, LINE_MS)
-        if self.burst.is_over and self.ended not in ready:
-            self.ending.poll(GATHER_MS)
+                self.forward(fd, LINE_MS)
+        if self.burst.is_exhausted and self.child_ended not in ready:
+            self.end_poller.poll(GATHER_MS)
 
-    def pass_on(self, fd, line_ms=0):
-        """Sends one piece of output, with the rest of its last line if that follows so soon. False where there is none now."""
+    def forward(self, fd, line_ms=0):
+        """Sends one chunk of output, with the rest of its last line if that follows in time. False if there is none now."""
         try:
             size = self.unsent.read(fd, self.streams[fd])
         except BlockingIOError:
@@ -208,41 +212,42 @@ class Reaper:
 
     def read_rest_of_line(self, fd, line_ms):
         until = time.monotonic() + line_ms / 1000
-        while not self.unsent.is_whole_line and self.unsent.length < LARGE_BYTES and not self.burst.is_over:
+        while not self.unsent.is_whole_line and self.unsent.length < LARGE_BYTES and not self.burst.is_exhausted:
             left_ms = (until - time.monotonic()) * 1000
-            if left_ms <= 0 or fd not in dict(self.waiting.poll(left_ms)):
+            if left_ms <= 0 or fd not in dict(self.poller.poll(left_ms)):
                 break
             if not (size := self.unsent.read(fd, self.streams[fd])):
                 break
             self.burst.add(size)
 
     def close(self, fd):
-        self.waiting.unregister(fd)
+        self.poller.unregister(fd)
         del self.streams[fd]
         os.close(fd)
 
     def drain(self, fd):
-        """What was written until now: a full pipe (1 MiB at most), and not what others go on writing for ever."""
+        """Forwards what was written until now: a full pipe, 1 MiB at most. Other processes may write to it without end."""
         for _ in range(MAX_READS):
-            if fd not in self.streams or not self.pass_on(fd):
+            if fd not in self.streams or not self.forward(fd):
                 return
 
     def end_session(self, status):
-        """Kills what stayed in the exec's session, and waits until it is gone. True where something has left it."""
+        """Kills the processes in the session of the exec, and waits until they are gone. True if a process outside of the
+        session lives on."""
         note = b''
-        if self.bury():
-            leftovers.settle(self.worker, lambda: self.wait_once(SETTLE_LOOK_MS))
-            if staying := leftovers.pids_in(self.worker):
-                note = leftovers.note_on(staying, status)
+        if self.reap_children():
+            leftovers.wait_until_settled(self.worker, lambda: self.wait_once(SETTLE_MS))
+            if left := leftovers.pids_in(self.worker):
+                note = leftovers.note_about(left, status)
         self.kill_session(SIGKILL)
         if note:
             wire.send(self.exec_id, wire.STDERR, note)
         until = time.monotonic() + DEATH_SECONDS
-        while self.bury():
-            staying = leftovers.pids_in(self.worker)
-            if not staying or time.monotonic() > until:
+        while self.reap_children():
+            left = leftovers.pids_in(self.worker)
+            if not left or time.monotonic() > until:
                 return True
-            for pid in staying:
+            for pid in left:
                 processes.signal(pid, SIGKILL)
             time.sleep(0.0005)
         return False
@@ -253,9 +258,8 @@ class Reaper:
         except ProcessLookupError:
             pass
 
-    def bury(self):
-        """Takes leave of children that have ended: the worker, and what this process has adopted, which nobody else can wait
-        for. True where others live."""
+    def reap_children(self):
+        """Waits for the children that have ended: the worker, and processes that this one has adopted. True if others live."""
         try:
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -266,13 +270,13 @@ class Reaper:
         except ChildProcessError:
             return False
 
-    def tell_files(self, root):
+    def report_files(self, root):
         found, is_cut, latest = changed_files.changed_since(self.started_ns, root)
         self.last_change[0] = max(self.last_change[0], latest)
         for path, size in found:
             try:
                 name = path.encode()
-            except UnicodeEncodeError:  # it cannot be told as text
+            except UnicodeEncodeError:  # the name is not text
                 is_cut = True
                 continue
             body = wire.FILE_BODY.pack(size, len(name)) + name + changed_files.media_type(path).encode()
@@ -283,7 +287,7 @@ class Reaper:
         if is_cut:
             self.flags |= wire.FILES_TRUNCATED
 
-    def tell_end(self, code):
+    def report_end(self, code):
         body = wire.EXIT_BODY.pack(code if code >= 0 else 128 - code, self.flags)
         wire.send(self.exec_id, wire.EXIT, body)
         remove(self.folder)

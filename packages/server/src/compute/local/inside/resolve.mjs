@@ -1,14 +1,14 @@
-// Finds what the user's files import, as compilers and bundlers do and programs are often written for: `./lib` and `./lib.js`
-// where there is a lib.ts, `./folder` with its index, and JSON without an attribute.
+// Resolves imports of the user's files like compilers and bundlers: `./lib` and `./lib.js` find lib.ts, `./folder` finds its
+// index, and JSON needs no import attribute.
 import { statSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const notFound = new Set(['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT'])
 const endings = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs', '.json']
-/** What a compiler would have made of these. */
+/** The output files of a compiler, and the sources of each. */
 const sources = { '.js': ['.ts'], '.mjs': ['.mts'], '.cjs': ['.cts'] }
 
-/** A hook of node:module, for all but the program itself. */
+/** A hook of node:module for all modules except the main program. */
 export function resolve(specifier, context, next) {
   try {
     return withJson(next(specifier, context), context)
@@ -20,7 +20,7 @@ export function resolve(specifier, context, next) {
   }
 }
 
-/** Undefined if it names a package, or a package asks for it. */
+/** Undefined if the specifier names a package, or the importing file is in a package. */
 function pathOf(specifier, parentUrl) {
   if (!/^(\.{0,2}\/|\.{1,2}$|file:)/.test(specifier) || parentUrl?.includes('/node_modules/')) return undefined
   const url = URL.parse(specifier, parentUrl)

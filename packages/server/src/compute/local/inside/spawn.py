@@ -1,4 +1,4 @@
-"""Starts a program below a reaper without a fork, which takes long and has each page of the reaper copied afterwards."""
+"""Starts a program below a reaper without a fork: a fork takes long, and each page that the reaper writes later is copied."""
 import os
 from _thread import allocate_lock, start_new_thread
 
@@ -9,19 +9,20 @@ import worker
 
 
 def spawn(argv, cwd, env, fds):
-    """Its pid. By a thread of its own, as a program is started in the Landlock domain and with the niceness of a thread. It
-    has the supervisor's limits, and has to take on those of code before it runs any: `worker.LIMITED`, shell.sh."""
-    worker.go_to(cwd)
+    """Returns the pid. A new thread starts the program, which inherits the Landlock domain and the niceness of that thread. The
+    program has the limits of the supervisor; it must set the limits of code before it runs any: `worker.LIMITED_COMMAND`,
+    shell.sh."""
+    worker.change_folder(cwd)
     actions = [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(fds)]
-    is_done, made = allocate_lock(), []
+    is_done, results = allocate_lock(), []
 
     def run():
         try:
             os.nice(worker.NICENESS)
-            kernel.enter_fence(wire.FENCE_FD)
-            made.append(os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=dispositions.SIGNALS))
+            kernel.enter_landlock(wire.LANDLOCK_FD)
+            results.append(os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=dispositions.SIGNALS))
         except BaseException as error:
-            made.append(error)
+            results.append(error)
         finally:
             is_done.release()
 
@@ -31,6 +32,6 @@ def spawn(argv, cwd, env, fds):
     except RuntimeError as error:
         raise BlockingIOError('no thread can be started') from error
     is_done.acquire()
-    if isinstance(made[0], BaseException):
-        raise made[0]
-    return made[0]
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]

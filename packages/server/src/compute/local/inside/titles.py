@@ -1,4 +1,4 @@
-"""What our processes are called. Code that ends `python3` or `node` by name, or by its command line, hits its own alone."""
+"""Names of our processes. Code that ends `python3` or `node` by name or command line ends only its own processes."""
 import os
 
 import _ctypes  # see kernel.py
@@ -7,12 +7,12 @@ import kernel
 
 INIT, REAPER, WAITING, EGRESS = 'theazo-init', 'theazo-reaper', 'theazo-waiting', 'theazo-egress'
 PR_SET_NAME = 15
-#: Of /proc/PID/stat, counted from what follows the name (proc(5)): where the arguments begin and end.
+#: Indexes of the fields of /proc/PID/stat after the name (proc(5)): the addresses where the arguments begin and end.
 ARG_START, ARG_END = 45, 46
 
 
 class _Address(_ctypes._SimpleCData):
-    """What ctypes calls c_void_p."""
+    """The same as c_void_p of ctypes."""
 
     _type_ = 'P'
 
@@ -23,13 +23,13 @@ def _find_arguments():
     return int(fields[ARG_START]), int(fields[ARG_END])
 
 
-#: The same in all processes that are forked from the one which has loaded this.
+#: Also right in processes that are forked from the one that has loaded this module.
 _start, _end = _find_arguments()
 
 
 def set_title(name, command_line=None):
-    """The name of this process, and its command line where that is more. Where the last byte of the arguments is not null,
-    the kernel takes them for one text that ends at its first null (setproctitle(3))."""
+    """Sets the name of this process, and its command line, which is the name by default. If the last byte of the arguments is
+    not null, the kernel shows them as one text that ends at its first null (setproctitle(3))."""
     kernel.call('prctl', PR_SET_NAME, name.encode(), 0, 0, 0)
     room = _end - _start
     if room > 1:

@@ -1,7 +1,7 @@
 """Frames between the server and the supervisor; the other side is frames.ts.
 
 Down, from the server: `<IBI` exec id, kind, length of the payload. Up: `<IBH`. Several processes write up, so a frame
-is never longer than PIPE_BUF, which the kernel writes whole or not at all (pipe(7)).
+is never longer than PIPE_BUF: the kernel writes such a frame whole (pipe(7)).
 """
 import os
 from _struct import Struct
@@ -9,9 +9,9 @@ from _struct import Struct
 DOWN = Struct('<IBI')
 UP = Struct('<IBH')
 #: Descriptors of the supervisor and its reapers.
-DOWN_FD, UP_FD, FENCE_FD = 3, 4, 5
-#: Of a reaper: its line to the supervisor.
-LINE_FD = 6
+DOWN_FD, UP_FD, LANDLOCK_FD = 3, 4, 5
+#: Of a reaper: the socket to the supervisor (control_socket.py).
+CONTROL_FD = 6
 MAX_PAYLOAD = 4096 - UP.size
 
 # Down.
@@ -28,7 +28,7 @@ STDOUT_TRUNCATED, STDERR_TRUNCATED, FILES_TRUNCATED = 1, 2, 4
 
 
 def send(exec_id, kind, payload=b''):
-    """Writes one frame; who has nobody to write to has nothing to live for."""
+    """Writes one frame up. Ends the process if nobody reads any longer."""
     try:
         os.write(UP_FD, UP.pack(exec_id, kind, len(payload)) + payload)
     except BrokenPipeError:
@@ -36,7 +36,7 @@ def send(exec_id, kind, payload=b''):
 
 
 def frame(exec_id, kind, body, *parts):
-    """One of those that come down; see blobs."""
+    """A frame as the server sends it. The parts are what `blobs` returns."""
     payload = body + b''.join(BLOB.pack(len(part)) + part for part in parts)
     return DOWN.pack(exec_id, kind, len(payload)) + payload
 
@@ -54,7 +54,7 @@ def take_frames(received):
 
 
 def blobs(payload, offset):
-    """Splits what is written as length, bytes, length, bytes, …"""
+    """Splits a payload that is a sequence of length, bytes, length, bytes, …"""
     parts = []
     while offset < len(payload):
         (length,) = BLOB.unpack_from(payload, offset)

@@ -1,4 +1,4 @@
-"""The process of an exec, on its way from a copy of the supervisor to the user's code."""
+"""The worker: the process of an exec, from the fork of the reaper to the start of the user's code."""
 import marshal
 import os
 import resource
@@ -12,30 +12,30 @@ import titles
 import wire
 from job import BASH, OPEN_TRIES, PYTHON, TYPESCRIPT, file_with, read_code
 
-FRESH = '/opt/theazo/fresh.pyc'
-#: See typescript.mjs. The entry is no file, and code cannot make it one.
+FRESH_INTERPRETER = '/opt/theazo/fresh_interpreter.pyc'
+#: See typescript.mjs. The entry is not a file, and code cannot create one there.
 NODE_PRELOAD, NODE_ENTRY = 'file:///opt/theazo/typescript.mjs', '/opt/theazo/main.ts'
 PYTHON_PATH, NODE_PATH, BASH_PATH = '/usr/bin/python3', '/opt/node/bin/node', '/bin/bash'
 
-#: Above the supervisor's, so that code goes first when memory runs out.
+#: Higher than that of the supervisor, so that the kernel kills code first when memory runs out.
 OOM_SCORE = b'500'
-#: Of code, below the supervisor and reapers: however many processes it has, they get to run, and so to end it.
+#: Of code. The supervisor and the reapers have priority, so they can end code however many processes it has.
 NICENESS = 10
-#: Where a process that waits is told its job, and where it says that it has it.
-JOB_FD, TOLD_FD, END_OF_HELD = 3, 4, 5
-#: Its status if it could not read its code, and so was not told to have it.
+#: A waiting worker reads its job from JOB_FD, and writes a byte to ACCEPTED_FD when it has it. Further descriptors are closed.
+JOB_FD, ACCEPTED_FD, FIRST_UNUSED_FD = 3, 4, 5
+#: Exit status of a worker that could not read its code. It has not accepted the job then.
 NOT_READ = 73
-#: Beyond what code may have, so that there is always room for an exec that ends the others (running-sandbox.ts).
+#: Processes in excess of the limit of code, so that an exec which ends the others can always start (server-limits.ts).
 SPARE_PROCESSES = 16
 
-#: How a node is started (supervisor.py).
+#: The command that starts Node (supervisor.py).
 node_command = []
-#: By bash, which has no process for it: the limits of code, and then what is to run with them.
-LIMITED = f'ulimit -u "$0"; {{ echo {OOM_SCORE.decode()} > /proc/self/oom_score_adj; }} 2> /dev/null; exec "$@"'
+#: A bash script that sets the limits of code, and then replaces bash by the program in its arguments.
+LIMITED_COMMAND = f'ulimit -u "$0"; {{ echo {OOM_SCORE.decode()} > /proc/self/oom_score_adj; }} 2> /dev/null; exec "$@"'
 
 
 def set_limits(max_files, max_processes, max_file_bytes):
-    """Of the supervisor, for all that it starts. Code has less of processes; see process_limit."""
+    """Sets the limits of the supervisor, which its children inherit. The process limit of code is lower; see process_limit."""
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, max_files),
@@ -49,37 +49,38 @@ def process_limit():
     return resource.getrlimit(resource.RLIMIT_NPROC)[1] - SPARE_PROCESSES
 
 
-def leave(stdin, out, err, job_fd, told_fd):
-    """A copy of a reaper gives up what only the supervisor may have, and keeps these of all descriptors."""
+def become_worker(stdin, out, err, job_fd, accepted_fd):
+    """Makes a fork of a reaper a worker: sets the limits of code, and keeps only these descriptors."""
     set_wakeup_fd(-1)
     handle(SIGCHLD, SIG_DFL)
     os.setsid()
     os.nice(NICENESS)
-    most = process_limit()
-    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
-    kernel.enter_fence(wire.FENCE_FD)
-    for place, fd in enumerate((stdin, out, err, job_fd, told_fd)):
+    limit = process_limit()
+    resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
+    kernel.enter_landlock(wire.LANDLOCK_FD)
+    for place, fd in enumerate((stdin, out, err, job_fd, accepted_fd)):
         os.dup2(fd, place)
-    os.closerange(END_OF_HELD, 65536)
+    os.closerange(FIRST_UNUSED_FD, 65536)
 
 
-def open_up():
-    """Once nothing of the supervisor's is left to be reached: an ordinary process, and the first to go for memory."""
-    kernel.open_to_others()  # until then /proc/self is root's
+def drop_protection():
+    """Makes this an ordinary process, which the kernel kills first when memory runs out. It must not contain anything of the
+    supervisor by then."""
+    kernel.make_dumpable()  # until then /proc/self belongs to root
     try:
         fd = os.open('/proc/self/oom_score_adj', os.O_WRONLY)
         os.write(fd, OOM_SCORE)
         os.close(fd)
     except OSError:
-        pass  # a container may have closed it
+        pass  # a container may forbid it
 
 
 def run_program(argv, cwd, env, first_closed=3):
     """Never returns."""
     os.closerange(first_closed, 65536)
-    open_up()
+    drop_protection()
     dispositions.restore_signals(is_python=False)
-    enter(cwd, argv[-1] if argv[0] == BASH_PATH else None)
+    enter_folder(cwd, argv[-1] if argv[0] == BASH_PATH else None)
     try:
         os.execve(argv[0], argv, env)
     except OSError as error:
@@ -87,47 +88,48 @@ def run_program(argv, cwd, env, first_closed=3):
         os._exit(126)
 
 
-def go_to(cwd):
+def change_folder(cwd):
     for _ in range(OPEN_TRIES):
         try:
             return os.chdir(cwd)
         except PermissionError:
-            os.chmod('/workspace', 0o700)  # code may have closed it, and nothing would start there any more
+            os.chmod('/workspace', 0o700)  # code may have closed it, and no program could start there
     os.chdir(cwd)
 
 
-def enter(cwd, path=None):
+def enter_folder(cwd, path=None):
+    """Changes to the folder, or exits with an error message."""
     try:
-        go_to(cwd)
+        change_folder(cwd)
     except OSError as error:
         os.write(2, f'{cwd}: {error.strerror}\n'.encode())
         if path is not None:
-            read_code(path)  # or this would count as a script that could not be read
+            read_code(path)  # marks the script as read; otherwise the reaper would report it as unreadable
         os._exit(126)
 
 
-def take_job(rehearse, quiet_ms):
-    """Never returns, but with what Python code needs: path, code, folder, environment. Calls `rehearse` if it has to wait."""
+def wait_for_job(rehearse, quiet_ms):
+    """Returns only for Python code: path, code, folder, environment. Calls `rehearse` if it has to wait."""
     titles.set_title(titles.WAITING)
-    waiting = poll()
-    waiting.register(JOB_FD, POLLIN)
-    if not waiting.poll(quiet_ms):
+    poller = poll()
+    poller.register(JOB_FD, POLLIN)
+    if not poller.poll(quiet_ms):
         rehearse()
     with open(JOB_FD, 'rb') as pipe:
-        what = pipe.read()
-    if not what:
-        os._exit(0)  # it is not needed any more
-    lang, path, *others, for_node = marshal.loads(what)
+        job = pipe.read()
+    if not job:
+        os._exit(0)  # no longer needed
+    lang, path, *others, for_node = marshal.loads(job)
     try:
-        code = read_code(path) if lang == PYTHON else for_node and with_texts(for_node)
+        code = read_code(path) if lang == PYTHON else for_node and with_sources(for_node)
     except OSError:
         os._exit(NOT_READ)
-    os.write(TOLD_FD, b'.')
-    return become(lang, path, code, *others)
+    os.write(ACCEPTED_FD, b'.')
+    return run_job(lang, path, code, *others)
 
 
-def with_texts(for_node):
-    """What a node is told, so that it need not read its code."""
+def with_sources(for_node):
+    """The job of a Node process, with its source code, so that Node need not read the files."""
     import json
 
     job = json.loads(for_node)
@@ -135,17 +137,17 @@ def with_texts(for_node):
     return json.dumps({**job, 'texts': [read_code(path).decode() for path in paths]}).encode()
 
 
-def become(lang, path, code, cwd, env, needs_fresh_interpreter):
+def run_job(lang, path, code, cwd, env, needs_fresh_interpreter):
     if lang == BASH:
         run_program([BASH_PATH, path], cwd, env)
     if lang == TYPESCRIPT:
-        for fd, place in ((file_with('job', code), JOB_FD), (os.open('/dev/null', os.O_WRONLY), TOLD_FD)):
+        for fd, place in ((file_with('job', code), JOB_FD), (os.open('/dev/null', os.O_WRONLY), ACCEPTED_FD)):
             os.dup2(fd, place)
             os.set_inheritable(place, True)  # also if it was this number already
-        run_program(node_command, cwd, env, END_OF_HELD)
+        run_program(node_command, cwd, env, FIRST_UNUSED_FD)
     if needs_fresh_interpreter:
         python_path = env.pop(b'PYTHONPATH', b'')
         os.dup2(file_with('code', code), JOB_FD)
         os.set_inheritable(JOB_FD, True)
-        run_program([PYTHON_PATH, '-S', '-s', FRESH, python_path, path], cwd, env, TOLD_FD)
+        run_program([PYTHON_PATH, '-S', '-s', FRESH_INTERPRETER, python_path, path], cwd, env, ACCEPTED_FD)
     return path, code, cwd, env

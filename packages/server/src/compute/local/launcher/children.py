@@ -1,78 +1,78 @@
-"""What the launcher starts, and how it ends: tools of the system, and sandboxes."""
+"""The child processes of the launcher: tools of the system, and sandboxes."""
 import os
 from _signal import SIGCONT, SIGKILL, pidfd_send_signal
 
-#: Descriptors of bubblewrap, numbered as launcher.ts has them; the sandbox's pid 1 keeps the first two.
+#: Descriptors of bubblewrap, the same as in launcher.ts. The first two stay open in the sandbox's pid 1.
 DOWN_FD, UP_FD, OPTIONS_FD, SECCOMP_FD, STATUS_FD, BLOCK_FD = range(3, 9)
 READ_BYTES = 65536
-#: Of what a child says: of its output the end, of its complaints the start.
+#: How much is kept of the end of a child's output, and of the start of its error output.
 KEPT_BYTES = 4096
 
 
 class Child:
-    """A process of its own group, and the pipes that are read here."""
+    """A process in its own process group, and the pipes that the launcher reads."""
 
     def __init__(self, launcher, number):
         self.launcher, self.number = launcher, number
         self.pid = None
         self.status = None
-        #: What it has said, by what that is.
+        #: Its output and its error output (`complaint`), by name.
         self.texts = {}
-        #: Pipes that are read here and have not ended.
+        #: How many pipes are read here and have not ended.
         self.open = 0
-        #: Descriptors that are its own once it has started.
+        #: Descriptors for the child; they are closed here once it has started.
         self.given = []
 
     def give(self, fd):
         self.given.append(fd)
         return fd
 
-    def read_from(self, take):
-        """The write end of a pipe; `take` gets what comes out of it."""
+    def read_from(self, on_data):
+        """Creates a pipe and returns its write end. `on_data` receives the data from it."""
         read, write = os.pipe()
         os.set_blocking(read, False)
         self.open += 1
-        self.launcher.watch(read, lambda: self.read(read, take))
+        self.launcher.watch(read, lambda: self.read(read, on_data))
         return self.give(write)
 
-    def read(self, fd, take):
+    def read(self, fd, on_data):
         try:
             data = os.read(fd, READ_BYTES)
         except BlockingIOError:
             return
         if data:
-            take(data)
+            on_data(data)
             return
         self.launcher.forget(fd)
         os.close(fd)
         self.open -= 1
-        self.tell_end()
+        self.report_end()
 
     def keep_start(self, name):
         self.texts[name] = b''
 
-        def take(data):
+        def on_data(data):
             self.texts[name] = (self.texts[name] + data)[:KEPT_BYTES]
 
-        return take
+        return on_data
 
     def keep_end(self, name):
         self.texts[name] = b''
 
-        def take(data):
+        def on_data(data):
             self.texts[name] = (self.texts[name] + data)[-KEPT_BYTES:]
 
-        return take
+        return on_data
 
     def has_ended(self, status):
         self.status = status
-        self.tell_end()
+        self.report_end()
 
-    def tell_end(self):
-        """Once it is dead, and whoever it has left its pipes to."""
+    def report_end(self):
+        """Reports the end once the child has ended, and so has every process that has inherited its pipes."""
         if self.status is not None and self.open == 0:
             del self.launcher.children[self.number]
-            self.launcher.tell('ended', self.number, self.status, self.texts.get('output', b''), self.texts['complaint'])
+            self.launcher.send('ended', self.number, self.status, self.texts.get('output', b''), self.texts['complaint'])
 
 
 class Tool(Child):
@@ -89,10 +89,10 @@ class Tool(Child):
 class Sandbox(Child):
     def __init__(self, launcher, number):
         super().__init__(launcher, number)
-        #: Ends of its pipes that the server has not opened yet, and their names.
-        self.far_ends, self.names = [], []
-        self.said = b''
-        #: Of its pid 1, once bubblewrap has told it.
+        #: Server ends of its pipes, which are open here until the server has opened them, and the paths of the pipes.
+        self.server_ends, self.paths = [], []
+        self.status_text = b''
+        #: A pidfd of its pid 1, once bubblewrap has reported the pid.
         self.first = None
         self.groups = []
         self.block = None
@@ -108,33 +108,34 @@ class Sandbox(Child):
             UP_FD: self.make_pipe('up', is_read_by_server=True),
             OPTIONS_FD: self.give(file_with(options)),
             SECCOMP_FD: self.give(file_with(seccomp)),
-            STATUS_FD: self.read_from(self.take_status),
+            STATUS_FD: self.read_from(self.on_status),
         }
         self.pid = self.launcher.spawn(argv, fds, (int(uid), int(gid)))
-        self.launcher.tell('started', self.number)
+        self.launcher.send('started', self.number)
 
     def make_pipe(self, name, is_read_by_server):
-        """The child's end. The server opens the other one by its name."""
+        """Creates a named pipe and returns the child's end. The server opens the other end by its path."""
         path = f'{self.launcher.folder}/{self.number}.{name}'
         os.mkfifo(path, 0o600)
-        self.names.append(path)
+        self.paths.append(path)
         read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        (self.far_ends if is_read_by_server else self.given).append(read)
+        (self.server_ends if is_read_by_server else self.given).append(read)
         write = os.open(path, os.O_WRONLY)
-        (self.given if is_read_by_server else self.far_ends).append(write)
+        (self.given if is_read_by_server else self.server_ends).append(write)
         os.set_blocking(read, True)
         return write if is_read_by_server else read
 
-    def close_far_ends(self):
-        while self.far_ends:
-            os.close(self.far_ends.pop())
-        while self.names:
-            os.unlink(self.names.pop())
+    def close_server_ends(self):
+        while self.server_ends:
+            os.close(self.server_ends.pop())
+        while self.paths:
+            os.unlink(self.paths.pop())
 
-    def take_status(self, data):
-        """Bubblewrap tells whom it has cloned, who then waits; at the end it tells a code that nobody needs."""
-        self.said = (self.said + data)[:KEPT_BYTES]
-        text = self.said.partition(b'"child-pid": ')[2]
+    def on_status(self, data):
+        """Bubblewrap reports the pid of the process that it has cloned, which waits until it is in its control groups. At the end
+        bubblewrap also reports an exit code, which is not used."""
+        self.status_text = (self.status_text + data)[:KEPT_BYTES]
+        text = self.status_text.partition(b'"child-pid": ')[2]
         digits = text[: len(text) - len(text.lstrip(b'0123456789'))]
         if self.first is not None or self.is_killed or len(digits) == len(text):
             return
@@ -142,7 +143,7 @@ class Sandbox(Child):
             self.first = os.pidfd_open(int(digits))
             for path in self.groups:
                 write_file(f'{path}/cgroup.procs', digits)
-            self.launcher.tell('first', self.number, int(digits))
+            self.launcher.send('first', self.number, int(digits))
             os.write(self.block, b'.')
             os.close(self.block)
             self.block = None
@@ -155,9 +156,9 @@ class Sandbox(Child):
         if self.first is not None:
             signal(pidfd_send_signal, self.first, SIGKILL)
         elif self.status is None and not self.kill_clones():
-            signal(os.killpg, self.pid, SIGKILL)  # a clone is born into it
+            signal(os.killpg, self.pid, SIGKILL)  # a clone starts in this group
         if self.status is None:
-            signal(os.kill, self.pid, SIGCONT)  # or it would bury nothing, should anybody have stopped it
+            signal(os.kill, self.pid, SIGCONT)  # if it was stopped, it could not wait for its child
 
     def kill_clones(self):
         clones = read_file(f'/proc/{self.pid}/task/{self.pid}/children').split()
@@ -167,19 +168,19 @@ class Sandbox(Child):
 
     def has_ended(self, status):
         self.status = status
-        self.kill()  # what bubblewrap has left, should it have been killed itself
-        self.close_far_ends()
+        self.kill()  # processes that bubblewrap has left if it was killed itself
+        self.close_server_ends()
         for fd in (self.first, self.block):
             if fd is not None:
                 os.close(fd)
         self.first = self.block = None
-        self.tell_end()
+        self.report_end()
 
 
-def signal(send, whom, number):
-    """Whoever is gone needs none; a bubblewrap that is setuid takes none from a plain user."""
+def signal(send, target, number):
+    """Ignores errors: the target may be gone, and a plain user cannot signal a setuid bubblewrap."""
     try:
-        send(whom, number)
+        send(target, number)
     except (ProcessLookupError, PermissionError):
         pass
 

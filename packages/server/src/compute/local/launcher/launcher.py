@@ -1,11 +1,11 @@
-"""Starts what the server needs on the machine: sandboxes, and the system's tools. Ends it when told to, or when the server
-is gone. The other side is launcher.ts.
+"""The launcher: starts sandboxes and tools of the system for the server. It kills them on an order, and when the server is gone.
+The other side is launcher.ts.
 
-A small process beside the server, because to fork that one stalls it: its page tables are copied, and then each page that
-it touches. From here nothing is forked at all: a child shares this memory until it is another program (posix_spawn).
+It is a small process beside the server, because a fork stalls the server: its page tables are copied, and then each page that
+it writes. The launcher does not fork either: a child shares its memory until it runs another program (posix_spawn).
 
-It is also what ends a sandbox, at every instant of its start (docs/decisions/0012): its pid 1 is killed, and bubblewrap
-buries it. Killing bubblewrap would orphan a clone that has not yet asked to die with its parent.
+The launcher can kill a sandbox at every moment of its start (docs/decisions/0012): it kills pid 1, and bubblewrap waits for
+that. If it killed bubblewrap, a clone that does not die with its parent yet would live on.
 """
 import os
 import resource
@@ -20,48 +20,48 @@ from children import BLOCK_FD, READ_BYTES, Sandbox, Tool
 
 LENGTH = Struct('<I')
 ORDERS_FD, ANSWERS_FD = 0, 1
-#: The status of what could not be started, as shells have it.
+#: The status of a command that could not be started, as in shells.
 NOT_STARTED = 127
 IS_ROOT = os.getuid() == 0
 #: How long sandboxes may take to die once the server is gone.
 END_SECONDS = 10
-#: What a process may set; 32 and 33 are glibc's own.
+#: Signals whose disposition a process may set; 32 and 33 are reserved by glibc.
 SIGNALS = [number for number in range(1, 65) if number not in (SIGKILL, SIGSTOP, 32, 33)]
 
 
 class Launcher:
     def __init__(self, folder):
-        #: Where pipes have their names, for a moment.
+        #: The folder of the named pipes, which exist until the server has opened them.
         self.folder = folder
         self.children = {}
-        self.waiting = poll()
+        self.poller = poll()
         self.readers = {}
-        self.nothing = 0
-        while self.nothing <= BLOCK_FD:  # so that no pipe here gets a number that a child knows one by
-            self.nothing = os.open('/dev/null', os.O_RDWR)
+        self.null = 0
+        while self.null <= BLOCK_FD:  # reserves the numbers that a child's descriptors have
+            self.null = os.open('/dev/null', os.O_RDWR)
 
     def serve(self):
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         handle(SIGCHLD, lambda *_: None)
         set_wakeup_fd(write, warn_on_full_buffer=False)
-        self.watch(read, lambda: self.bury(read))
-        self.watch(ORDERS_FD, self.take_orders)
+        self.watch(read, lambda: self.reap_children(read))
+        self.watch(ORDERS_FD, self.read_orders)
         self.received = bytearray()
         self.until = None
         while self.until is None or (self.children and time.monotonic() < self.until):
-            for fd, _events in self.waiting.poll(None if self.until is None else 1000):
+            for fd, _events in self.poller.poll(None if self.until is None else 1000):
                 if fd in self.readers:
                     self.readers[fd]()
 
     def watch(self, fd, read):
         self.readers[fd] = read
-        self.waiting.register(fd, POLLIN)
+        self.poller.register(fd, POLLIN)
 
     def forget(self, fd):
-        self.waiting.unregister(fd)
+        self.poller.unregister(fd)
         del self.readers[fd]
 
-    def take_orders(self):
+    def read_orders(self):
         data = os.read(ORDERS_FD, READ_BYTES)
         if not data:
             return self.end()
@@ -72,10 +72,10 @@ class Launcher:
                 return None
             fields = fields_of(bytes(memoryview(self.received)[LENGTH.size : end]))
             del self.received[:end]
-            self.obey(*fields)
+            self.handle_order(*fields)
         return None
 
-    def obey(self, kind, number, *fields):
+    def handle_order(self, kind, number, *fields):
         number = int(number)
         child = self.children.get(number)
         if kind == b'sandbox':
@@ -83,11 +83,11 @@ class Launcher:
         elif kind == b'tool':
             self.start(Tool(self, number), fields)
         elif child is None:
-            pass  # it has ended, and that is on its way
+            pass  # it has ended; the server has not read that yet
         elif kind == b'kill':
             child.kill()
         elif kind == b'opened':
-            child.close_far_ends()
+            child.close_server_ends()
 
     def start(self, child, fields):
         self.children[child.number] = child
@@ -101,14 +101,14 @@ class Launcher:
                 os.close(fd)
 
     def spawn(self, argv, fds, user=None):
-        """@param fds what of it the child gets as which descriptor. @param user where this process is root."""
-        actions = [(os.POSIX_SPAWN_DUP2, fds.get(place, self.nothing), place) for place in {0, 1, 2, *fds}]
+        """@param fds {descriptor of the child: descriptor here}. @param user the child's (uid, gid), if this process is root."""
+        actions = [(os.POSIX_SPAWN_DUP2, fds.get(place, self.null), place) for place in {0, 1, 2, *fds}]
         env = {'PATH': os.environ['PATH']}
         settings = {'file_actions': actions, 'setpgroup': 0, 'setsigdef': SIGNALS, 'setsigmask': ()}
         if user is None or not IS_ROOT:
             return os.posix_spawnp(argv[0], argv, env, **settings)
         try:
-            # As the effective one is so will the saved one be, once the child is another program (execve(2)).
+            # execve(2) copies the effective id to the saved id, so the child cannot become root again.
             os.setresgid(user[1], user[1], 0)
             os.setresuid(user[0], user[0], 0)
             return os.posix_spawnp(argv[0], argv, env, **settings)
@@ -116,7 +116,7 @@ class Launcher:
             os.setresuid(0, 0, 0)
             os.setresgid(0, 0, 0)
 
-    def bury(self, fd):
+    def reap_children(self, fd):
         os.read(fd, 4096)
         while True:
             try:
@@ -135,7 +135,7 @@ class Launcher:
         for child in list(self.children.values()):
             child.kill()
 
-    def tell(self, kind, number, *fields):
+    def send(self, kind, number, *fields):
         fields = [field if isinstance(field, bytes) else str(field).encode() for field in (kind, number, *fields)]
         payload = b''.join(LENGTH.pack(len(field)) + field for field in fields)
         data = memoryview(LENGTH.pack(len(payload)) + payload)
@@ -143,7 +143,7 @@ class Launcher:
             while data:
                 data = data[os.write(ANSWERS_FD, data) :]
         except BrokenPipeError:
-            pass  # the server is gone, and that is on its way
+            pass  # the server is gone; the end of the orders is read next
 
 
 def fields_of(payload):
@@ -157,13 +157,13 @@ def fields_of(payload):
 
 
 def main(folder):
-    os.closerange(3, 1 << 20)  # what the server has inherited: a child would have it too
+    os.closerange(3, 1 << 20)  # descriptors that the server has inherited: children would inherit them, too
     for number in SIGNALS:
-        handle(number, SIG_IGN if number in (SIGHUP, SIGINT, SIGTERM, SIGPIPE) else SIG_DFL)  # the server's to answer
+        handle(number, SIG_IGN if number in (SIGHUP, SIGINT, SIGTERM, SIGPIPE) else SIG_DFL)  # the server handles these
     if IS_ROOT:
         os.setgroups([])
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each sandbox has some here
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))  # each sandbox needs several here
     Launcher(folder).serve()
 
 

@@ -1,6 +1,6 @@
 /**
- * Takes the types out of one TypeScript program after the other: a thread of its own, which is ended where that takes
- * too long.
+ * Removes the types of TypeScript programs, one after the other. It runs in a thread of its own, which is ended if a program
+ * takes too long.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import { stripTypeScriptTypes } from 'node:module'
 import { parentPort } from 'node:worker_threads'
 import type { Compiled } from './typescript-compiler.ts'
 
-/* oxlint-disable unicorn/require-post-message-target-origin -- this is no window */
-process.emitWarning = () => {} // stripTypeScriptTypes is experimental, as the operator need not be told
+/* oxlint-disable unicorn/require-post-message-target-origin -- this is not a window */
+process.emitWarning = () => {} // hides the warning that stripTypeScriptTypes is experimental
 compile('enum Warm { Up }')
 parentPort?.on('message', (code: string) => parentPort?.postMessage(compile(code)))
 parentPort?.postMessage('ready')
 
-/** Stripped where that is enough: what is shown of the code is then the user's. Undefined where the program is wrong. */
+/** Types are stripped if that is enough: stack traces then show the text of the user. Undefined if the program is invalid. */
 function compile(code: string): Compiled | undefined {
   for (const mode of ['strip', 'transform'] as const) {
     try {
       const options = mode === 'transform' ? { mode, sourceMap: true, sourceUrl: 'main.ts' } : { mode }
       return { mode, source: stripTypeScriptTypes(code, options) }
-    } catch {} // it needs more
+    } catch {} // it needs a transformation, or is invalid
   }
   return undefined
 }

@@ -1,11 +1,11 @@
-// The thread that takes types out of programs: what it gives, and what becomes of who keeps it too long.
+// The thread that removes types from programs: its results, and its handling of programs that take too long.
 import { expect, test } from 'vitest'
 import { TypeScriptCompiler } from './typescript-compiler.ts'
 
 const owner = {}
 /** Long enough for a busy machine. */
 const patient = { wait: 30_000, limit: 10_000 }
-/** One whose thread has started. */
+/** A compiler whose thread has started. */
 async function started(program?: URL, times = patient): Promise<TypeScriptCompiler> {
   const compiler = new TypeScriptCompiler(program, times)
   await isReady(compiler)
@@ -14,20 +14,20 @@ async function started(program?: URL, times = patient): Promise<TypeScriptCompil
 async function isReady(compiler: TypeScriptCompiler): Promise<void> {
   await expect.poll(() => compiler.compile('4', {})).toEqual({ mode: 'strip', source: '4' })
 }
-/** A thread that is kept busy by what is no program, and ends where it is told to. */
+/** A thread that treats a few words as commands: to be busy forever, to end, or to throw. */
 const odd = new URL(
   `data:text/javascript,${encodeURIComponent(`
     import { parentPort } from 'node:worker_threads'
     parentPort.on('message', (code) => {
       if (code === 'end') process.exit(0)
-      if (code === 'throw') throw new Error('as told')
+      if (code === 'throw') throw new Error('as requested')
       while (code === 'busy');
       parentPort.postMessage({ mode: 'strip', source: code })
     })
     parentPort.postMessage('ready')`)}`,
 )
 
-test('types become blanks where that is enough', async () => {
+test('types are replaced by blanks if that is enough', async () => {
   await using compiler = await started()
   const code = 'const four: number = 4\nconsole.log(four as unknown)\n'
   const compiled = await compiler.compile(code, owner)
@@ -38,7 +38,7 @@ test('types become blanks where that is enough', async () => {
   expect(compiled?.source).toHaveLength(code.length)
 })
 
-test('what needs more is transformed, with a map', async () => {
+test('a program with an enum is transformed, with a source map', async () => {
   await using compiler = await started()
   expect(await compiler.compile('enum A { B }', owner)).toEqual({
     mode: 'transform',
@@ -46,7 +46,7 @@ test('what needs more is transformed, with a map', async () => {
   })
 })
 
-test('what is wrong, or too long, is left to the sandbox; so is what is not done in time', async () => {
+test('leaves a program to the sandbox if it is invalid, too long, or not done in time', async () => {
   await using compiler = await started()
   expect(await compiler.compile('const = 4', owner)).toBeUndefined()
   expect(await compiler.compile('enum A { B', owner)).toBeUndefined()
@@ -58,7 +58,7 @@ test('what is wrong, or too long, is left to the sandbox; so is what is not done
   expect(await compiler.compile('4', owner)).toEqual({ mode: 'strip', source: '4' })
 })
 
-test('a hundred at once are told apart', async () => {
+test('a hundred concurrent programs get their own results', async () => {
   await using compiler = await started()
   const all = Array.from({ length: 100 }, (_, number) => compiler.compile(`const n: number = ${number}`, owner))
   expect((await Promise.all(all)).map((compiled) => compiled?.source)).toEqual(
@@ -66,7 +66,7 @@ test('a hundred at once are told apart', async () => {
   )
 })
 
-test('who keeps it too long is not compiled for any more; others are', async () => {
+test('rejects an owner whose program took too long, but compiles for others', async () => {
   await using compiler = await started(odd, { wait: 30_000, limit: 1000 })
   const other = {}
   const [busy, behind] = [compiler.compile('busy', owner), compiler.compile('behind', other)]
@@ -76,7 +76,7 @@ test('who keeps it too long is not compiled for any more; others are', async () 
   expect(await compiler.compile('other', other)).toEqual({ mode: 'strip', source: 'other' })
 })
 
-test.each(['end', 'throw'])('a thread that ends by %s is replaced', async (how) => {
+test.each(['end', 'throw'])('replaces a thread that ends by %s', async (how) => {
   await using compiler = await started(odd)
   expect(await compiler.compile(how, owner)).toBeUndefined()
   await isReady(compiler)

@@ -3,21 +3,21 @@ import { Worker } from 'node:worker_threads'
 
 /** A program without its types. */
 export interface Compiled {
-  /** Stripped, it is the user's text with blanks for types; transformed, it ends with a source map. */
+  /** `strip`: the user's text with blanks in place of types. `transform`: new text, which ends with a source map. */
   mode: 'strip' | 'transform'
   source: string
 }
 
-/** In milliseconds. */
+/** Times in milliseconds. */
 export interface CompilerTimes {
-  /** How long an exec waits for its program; Node in the sandbox compiles it then. */
+  /** How long an exec waits for its program. Afterwards Node in the sandbox compiles it. */
   wait: number
-  /** What takes longer is ended. */
+  /** A compilation that takes longer is ended. */
   limit: number
 }
 
 const defaultTimes: CompilerTimes = { wait: 100, limit: 1000 }
-/** Longer programs are left to the sandbox, with their time and memory. */
+/** Longer programs are compiled in the sandbox, with its time and memory. */
 const maxCharacters = 256 * 1024
 const maxHeapMb = 256
 
@@ -28,11 +28,11 @@ interface Request {
 }
 
 /**
- * Compiles for sandboxes, in a thread of this process and by Node's own compiler (swc, in WebAssembly). A node that has to
- * load it itself takes twice as long to start, and has three times the memory to give back at its end.
+ * Compiles programs for sandboxes, in a thread of this process, with Node's own compiler (swc, in WebAssembly). A Node process
+ * that has to load the compiler takes twice as long to start, and has three times as much memory to free at its end.
  *
- * Programs are compiled one after the other. One that takes too long is given up with its thread, and whose it is may ask
- * no more.
+ * Programs are compiled one after the other. If one takes too long, its thread is ended, and no other program of the same
+ * owner is accepted.
  */
 export class TypeScriptCompiler implements AsyncDisposable {
   readonly #program: URL
@@ -42,9 +42,9 @@ export class TypeScriptCompiler implements AsyncDisposable {
   readonly #queue: Request[] = []
   #current: Request | undefined
   #limit: NodeJS.Timeout | undefined
-  readonly #barred = new WeakSet<object>()
+  readonly #blocked = new WeakSet<object>()
 
-  /** @param program of the thread. */
+  /** @param program the file that the thread runs. */
   constructor(
     program: URL = new URL(`compile-worker${extname(import.meta.url)}`, import.meta.url),
     times: CompilerTimes = defaultTimes,
@@ -54,14 +54,16 @@ export class TypeScriptCompiler implements AsyncDisposable {
   }
 
   /**
-   * @param owner whose code it is.
-   * @returns undefined where the sandbox is to do it: the program is wrong or too long, it is not done in time, or it is
-   *   the first, which the thread is started for.
+   * Removes the types of a program.
+   *
+   * @param owner of the code, e.g. its sandbox.
+   * @returns undefined if the sandbox must compile it: the program is invalid or too long, it is not done in time, the owner
+   *   is blocked, or the thread is still starting, as for the first program.
    */
   async compile(code: string, owner: object): Promise<Compiled | undefined> {
-    if (code.length > maxCharacters || this.#barred.has(owner)) return undefined
+    if (code.length > maxCharacters || this.#blocked.has(owner)) return undefined
     this.#worker ??= this.#start()
-    if (!this.#isReady) return undefined // no sandbox is slower to start a compiler
+    if (!this.#isReady) return undefined // waiting for the thread is not faster than compiling in the sandbox
     const { promise, resolve } = Promise.withResolvers<Compiled | undefined>()
     const request: Request = { code, owner, resolve }
     this.#queue.push(request)
@@ -84,11 +86,11 @@ export class TypeScriptCompiler implements AsyncDisposable {
 
   #start(): Worker {
     const worker = new Worker(this.#program, { resourceLimits: { maxOldGenerationSizeMb: maxHeapMb }, env: {} })
-    worker.unref() // nobody's process lives on for it
+    worker.unref() // it does not keep the process alive
     worker.on('message', (message: Compiled | 'ready' | undefined) => {
-      if (worker !== this.#worker) return // it was given up, and its answer is to nothing that is asked now
+      if (worker !== this.#worker) return // it was ended; its answer belongs to an earlier request
       if (message === 'ready') this.#isReady = true
-      else this.#settle(message)
+      else this.#finish(message)
       this.#next()
     })
     const lose = (): void => void (worker === this.#worker && this.#end())
@@ -105,22 +107,22 @@ export class TypeScriptCompiler implements AsyncDisposable {
   }
 
   #giveUp(): void {
-    if (this.#current) this.#barred.add(this.#current.owner)
+    if (this.#current) this.#blocked.add(this.#current.owner)
     void this.#end()
   }
 
-  #settle(compiled: Compiled | undefined): void {
+  #finish(compiled: Compiled | undefined): void {
     clearTimeout(this.#limit)
     this.#current?.resolve(compiled)
     this.#current = undefined
   }
 
-  /** The next call starts another thread. Who waits is not kept waiting for it. */
+  /** Ends the thread; the next call starts another one. Waiting requests are answered immediately. */
   async #end(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
     this.#isReady = false
-    this.#settle(undefined)
+    this.#finish(undefined)
     for (const { resolve } of this.#queue.splice(0)) resolve(undefined)
     await worker?.terminate()
   }

@@ -1,12 +1,12 @@
 import type { LanguageModel } from 'ai'
 
-/** Providers whose packages send an image in a tool's result as an image. Chat Completions APIs get it as text. */
+/** Providers whose packages send an image in a tool result as an image. Packages for Chat Completions APIs send text. */
 const providers = /^(anthropic\b|vertex\.anthropic|google\.|amazon-bedrock|(openai|azure)\.responses$)/
-/** The same behind a gateway, which names models `provider/model`. */
+/** The same providers behind a gateway, which names models `provider/model`. */
 const gatewayModels = /^(anthropic|openai|google|vertex|bedrock)\//
 
-/** True if the model is known to take images in the result of a tool. */
-export function takesToolImages(model: LanguageModel): boolean {
+/** True if the model is known to accept images in a tool result. */
+export function acceptsToolImages(model: LanguageModel): boolean {
   if (typeof model === 'string') return gatewayModels.test(model)
   return providers.test(model.provider) || (/^gateway\b/.test(model.provider) && gatewayModels.test(model.modelId))
 }

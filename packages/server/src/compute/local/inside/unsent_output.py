@@ -1,8 +1,9 @@
-"""What a reaper has read of the output of an exec and has not sent yet, in memory that the supervisor has, too: that one
-sends the rest where the reaper is killed, as code does by `kill -9 -1`.
+"""The output of an exec that its reaper has read but not sent. It is in memory that the supervisor shares: if the reaper is
+killed, as code does by `kill -9 -1`, the supervisor sends the rest.
 
-Lost is only what the reaper is killed with between a system call and the note of it: between `readv` and the new end, and
-between the new start and the frame. To note a frame after it is written would have many told twice: the server may run first.
+Output is lost only if the reaper is killed between a system call and its record here: between `readv` and the new end, or
+between the new start and the frame. If frames were recorded after they are written, much output would be sent twice, because
+the server may run first.
 """
 import mmap
 import os
@@ -12,15 +13,15 @@ from select import POLLOUT, poll
 import wire
 
 READ_BYTES = 65536
-#: A pipe holds at most 1 MiB.
+#: Enough reads to empty a pipe, which contains at most 1 MiB.
 MAX_READS = 17
-#: Where the numbers are. The bytes sent of a stream are at its kind.
+#: Indexes of the numbers. The count of bytes sent of a stream is at the index of its frame kind.
 KIND, START, END = 0, 1, 2
 HEAD_BYTES = 8 * calcsize('q')
 TRUNCATED = {wire.STDOUT: wire.STDOUT_TRUNCATED, wire.STDERR: wire.STDERR_TRUNCATED}
 
 
-class Unsent:
+class UnsentOutput:
     def __init__(self):
         self.mapping = mmap.mmap(-1, HEAD_BYTES + 2 * READ_BYTES)
         self.all = memoryview(self.mapping)
@@ -28,23 +29,24 @@ class Unsent:
         self.numbers = self.all[:HEAD_BYTES].cast('q')
 
     def close(self):
-        """In a process that has no business with it."""
+        """Unmaps it in a process that must not have access to it."""
         for each in (self.numbers, self.bytes, self.all):
             each.release()
         self.mapping.close()
 
     def reset(self):
-        """For another exec."""
+        """Prepares it for another exec."""
         for at in range(len(self.numbers)):
             self.numbers[at] = 0
 
     def read(self, fd, kind):
-        """A piece of one stream, after what is unsent of it. Its length: 0 at the end of the stream.
+        """Reads a chunk of one stream, and appends it to the unsent output of that stream. Returns its length: 0 at the end
+        of the stream.
 
-        @throws BlockingIOError where there is none now."""
+        @throws BlockingIOError if there is nothing to read now."""
         numbers = self.numbers
         if numbers[START] >= numbers[END]:
-            numbers[END] = 0  # first, as nothing is unsent between these lines either
+            numbers[END] = 0  # before the start: nothing may look unsent between these lines
             numbers[START] = 0
             numbers[KIND] = kind
         end = numbers[END]
@@ -61,18 +63,18 @@ class Unsent:
         return self.bytes[self.numbers[END] - 1] == 10
 
     def send(self, exec_id, cap):
-        """All of it, as far as `cap` allows. The flag to be told if that is less."""
+        """Sends all of it, but at most `cap` bytes of the stream. Returns the truncation flag of the stream if it is cut."""
         numbers, flag = self.numbers, 0
         kind = numbers[KIND]
-        way_up = poll()
-        way_up.register(wire.UP_FD, POLLOUT)
+        writable = poll()
+        writable.register(wire.UP_FD, POLLOUT)
         while (start := numbers[START]) < numbers[END]:
             data = bytes(self.bytes[start : min(start + wire.MAX_PAYLOAD, numbers[END])])
             room = max(cap - numbers[kind], 0)
             if len(data) > room:
                 flag = TRUNCATED[kind]
             if room:
-                way_up.poll()  # or what waits for the server would be noted as told
+                writable.poll()  # otherwise output would be recorded as sent while it waits for the server
             numbers[START] = start + len(data)
             numbers[kind] += min(len(data), room)
             if room:
@@ -80,7 +82,8 @@ class Unsent:
         return flag
 
     def send_rest(self, exec_id, cap, pipes):
-        """For a reaper that has ended, with what is left in its pipes, by kind. All flags."""
+        """Sends the rest for a reaper that has ended, and the content of its output pipes, which are given by frame kind.
+        Returns the truncation flags."""
         flags = self.send(exec_id, cap)
         for kind, fd in pipes.items():
             try:

@@ -6,17 +6,17 @@ import type { IdleTimeout } from '../wire.ts'
 import { idleTimeoutBounds, type SandboxPoolOptions } from './sandbox-pool-options.ts'
 
 /** A sandbox of a pool. */
-export interface MadeSandbox {
+export interface PoolAgent {
   agent: Agent
-  /** `made` by this pool, `found` by a stored id or a name, or `given` to it by its caller. */
-  origin: 'made' | 'found' | 'given'
+  /** `created` by this pool, `found` by a stored id or a name, or `adopted` from the caller. */
+  origin: 'created' | 'found' | 'adopted'
 }
 
-/** How long a pause may take when a sandbox is let go; the server's idle timeout does it later otherwise. */
+/** How long the pause of a released sandbox may take. After a failure, the server's idle timeout pauses it later. */
 const pauseTimeoutMs = 10_000
 
-/** Makes the sandboxes of a pool, and lets them go. */
-export class SandboxMaker {
+/** Creates, finds and releases the sandboxes of a pool. */
+export class SandboxLifecycle {
   readonly #theazo: Pick<Theazo, 'sessions' | 'agents'>
   readonly #options: SandboxPoolOptions
   readonly #idleTtlMs: number
@@ -27,7 +27,8 @@ export class SandboxMaker {
     this.#idleTtlMs = idleTtlMs
   }
 
-  async make(key: string): Promise<MadeSandbox> {
+  /** Finds the sandbox of a key by its stored id or its name, or creates one. */
+  async acquire(key: string): Promise<PoolAgent> {
     const { recall, nameOf, userIdOf, sessionOf, onCreate } = this.#options
     const stored = await recall?.(key)
     const found = stored === undefined ? undefined : await this.#find(stored)
@@ -38,36 +39,36 @@ export class SandboxMaker {
     try {
       await onCreate?.(key, agent)
     } catch (error) {
-      // Nobody would know of it any more.
+      // Without its stored id, nobody could find this agent.
       if (agent.isNew) await agent.terminate().catch(() => {})
       throw error
     }
-    return { agent, origin: agent.isNew ? 'made' : 'found' }
+    return { agent, origin: agent.isNew ? 'created' : 'found' }
   }
 
-  /** Ends, pauses or leaves a sandbox, as `onRelease` says. One that was given is left alone. */
-  async release({ agent, origin }: MadeSandbox): Promise<void> {
+  /** Terminates, pauses or leaves a sandbox, as `onRelease` specifies. An adopted one is never changed. */
+  async release({ agent, origin }: PoolAgent): Promise<void> {
     const { onRelease = 'terminate' } = this.#options
-    if (origin === 'given') return
+    if (origin === 'adopted') return
     if (onRelease === 'pause' && agent.data.name !== undefined) {
-      await agent.pause({ timeoutMs: pauseTimeoutMs }).catch(unless(ConflictError, NotFoundError, TimeoutError))
+      await agent.pause({ timeoutMs: pauseTimeoutMs }).catch(ignore(ConflictError, NotFoundError, TimeoutError))
       return
     }
-    if (origin !== 'made' || (onRelease === 'leave' && agent.data.idleTimeout)) return
-    await agent.terminate().catch(unless(NotFoundError))
+    if (origin !== 'created' || (onRelease === 'leave' && agent.data.idleTimeout)) return
+    await agent.terminate().catch(ignore(NotFoundError))
   }
 
-  /** With an idle timeout, unless the server has none. */
+  /** Creates an agent, with an idle timeout if the server supports that. */
   async #create(agents: Pick<SessionAgents, 'create'>, name: string | undefined): Promise<Agent> {
-    const { agent: given = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
-    const options = { ...given, ...(name !== undefined && { name }) }
-    if ('idleTimeout' in given) return await agents.create(options)
+    const { agent: base = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
+    const options = { ...base, ...(name !== undefined && { name }) }
+    if ('idleTimeout' in base) return await agents.create(options)
     const seconds = Math.min(Math.max(idleTimeoutSeconds, idleTimeoutBounds.min), idleTimeoutBounds.max)
     const action = onRelease === 'pause' && name !== undefined ? 'pause' : 'terminate'
     return await createIdleAgent(agents, options, { seconds, action })
   }
 
-  /** The agent of a stored id, if it lives. */
+  /** The agent of a stored id; undefined if it has ended. */
   async #find(id: string): Promise<Agent | undefined> {
     try {
       const agent = await this.#theazo.agents.get(id)
@@ -79,7 +80,15 @@ export class SandboxMaker {
   }
 }
 
-/** Creates an agent with an idle timeout, and without one on a server that has none. */
+/**
+ * Creates an agent with an idle timeout, and without one on a server that lacks the extension `agents`.
+ *
+ * @throws {TheazoError} of `agents.create`.
+ * @example
+ * ```ts
+ * const agent = await createIdleAgent(session.agents, {}, { seconds: 1800, action: 'terminate' })
+ * ```
+ */
 export async function createIdleAgent(
   agents: Pick<SessionAgents, 'create'>,
   options: CreateAgentOptions,
@@ -89,17 +98,18 @@ export async function createIdleAgent(
     return await agents.create({ ...options, idleTimeout })
   } catch (error) {
     if (!NotSupportedError.isInstance(error)) throw error
-    return await agents.create(options) // nothing was sent; with a name this says that it cannot be sent either
+    return await agents.create(options) // the first call sent nothing; this one throws too if the options have a name
   }
 }
 
-/** True if the agent is of no use any more, as the server last described it. */
+/** True if the agent is terminated or failed, as the server last described it. */
 export function isEnded({ data: { status } }: Agent): boolean {
   return status === 'terminated' || status === 'failed'
 }
 
-function unless(...classes: { isInstance: (value: unknown) => boolean }[]): (error: unknown) => void {
+/** A handler for `catch` that ignores errors of these classes. */
+function ignore(...classes: { isInstance: (value: unknown) => boolean }[]): (error: unknown) => void {
   return (error) => {
-    if (!classes.some((known) => known.isInstance(error))) throw error
+    if (!classes.some((ignored) => ignored.isInstance(error))) throw error
   }
 }

@@ -1,15 +1,15 @@
-"""What the supervisor and a reaper say to each other: packets, and descriptors with them (unix(7))."""
+"""The control socket between the supervisor and a reaper. It carries packets, and descriptors with them (unix(7))."""
 from _struct import Struct
 
-#: Of a packet; what is longer is none of ours.
+#: Limits of one packet. The other side sends nothing larger.
 MAX_PACKET = 4096
 MAX_FDS = 6
 FD = Struct('<i')
 
 
-def line():
-    """Two ends."""
-    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair  # not before the sandbox has said that it is there
+def pair():
+    """The descriptors of both ends."""
+    from _socket import AF_UNIX, SOCK_SEQPACKET, socketpair  # not at the top: loaded after the sandbox has reported ready
 
     return [end.detach() for end in socketpair(AF_UNIX, SOCK_SEQPACKET)]
 
@@ -17,7 +17,7 @@ def line():
 def send(end, data, fds):
     from _socket import SCM_RIGHTS, SOL_SOCKET
 
-    socket = of(end)
+    socket = socket_of(end)
     try:
         socket.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, b''.join(map(FD.pack, fds)))])
     finally:
@@ -25,10 +25,10 @@ def send(end, data, fds):
 
 
 def receive(end):
-    """A packet and its descriptors. Nothing where the other end is gone."""
+    """A packet and its descriptors. The packet is empty if the other end is closed."""
     from _socket import CMSG_SPACE, MSG_CMSG_CLOEXEC
 
-    socket = of(end)
+    socket = socket_of(end)
     try:
         data, ancillary, _flags, _address = socket.recvmsg(MAX_PACKET, CMSG_SPACE(MAX_FDS * FD.size), MSG_CMSG_CLOEXEC)
     finally:
@@ -36,8 +36,8 @@ def receive(end):
     return data, [fd for _level, _type, content in ancillary for (fd,) in FD.iter_unpack(content)]
 
 
-def of(end):
-    """An object would close its descriptor with itself, in whatever process is made from this one."""
+def socket_of(end):
+    """A temporary object, which the caller detaches: it would close the descriptor when it is freed, also in a forked process."""
     from _socket import AF_UNIX, SOCK_SEQPACKET, socket
 
     return socket(AF_UNIX, SOCK_SEQPACKET, 0, end)

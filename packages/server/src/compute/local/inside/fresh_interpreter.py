@@ -1,7 +1,8 @@
-"""`python3 FILE`, whose code comes by descriptor 3, for code whose environment decides how an interpreter starts, e.g. by PYTHONHASHSEED.
+"""Runs `python3 FILE` in a new interpreter, with the code on descriptor 3. It is for code whose environment decides how an
+interpreter starts, e.g. by PYTHONHASHSEED.
 
-Started with -S and -s, and without PYTHONPATH: before FILE runs, nothing is imported from where code can write. An
-interpreter that has PYTHONPATH takes even its encodings from there.
+It is started with -S and -s, and without PYTHONPATH: before FILE runs, nothing is imported from a folder that code can write.
+An interpreter that has PYTHONPATH loads even its encodings from there.
 """
 import os
 import sys
@@ -11,7 +12,7 @@ from _signal import signal as handle
 
 def start(python_path, path):
     folder = os.path.dirname(__file__)
-    sys.path.insert(0, folder)  # PYTHONSAFEPATH leaves it out
+    sys.path.insert(0, folder)  # not there with PYTHONSAFEPATH
     import interpreter
     import outcome
     import python
@@ -21,14 +22,14 @@ def start(python_path, path):
     import site
 
     site.main()
-    ours = python.names_of_ours()
+    own_names = python.own_module_names()
     interpreter.hide_flags()
     interpreter.make_output_live()
     if python_path:
         os.environ['PYTHONPATH'] = python_path
     with open(worker.JOB_FD, 'rb') as file:
         code = file.read()
-    status = outcome.execute(path, code, python.make_main(path, ours))
+    status = outcome.execute(path, code, python.make_main(path, own_names))
     if status == outcome.INTERRUPTED:
         handle(SIGINT, SIG_DFL)
         raise_signal(SIGINT)

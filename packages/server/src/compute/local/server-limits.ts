@@ -2,15 +2,16 @@ import { readFile } from 'node:fs/promises'
 import { SetupError } from '../../errors.ts'
 import type { SandboxSettings } from './sandbox-options.ts'
 
-/** For the supervisor alone; code is held by its rlimit (inside/worker.py). */
+/** Processes for the supervisor, in excess of those for code. The rlimit of code is lower (inside/worker.py). */
 export const spareProcesses = 16
 
 /**
- * Compares what sandboxes are to have with what this process has: no process gives another more than it has itself.
+ * Checks that the hard limits of this process allow the settings of sandboxes: a process cannot give its children more
+ * than its own limits.
  *
- * @throws {SetupError} that names the limit.
+ * @throws {SetupError} if a limit is too low; the message names it.
  */
-export async function checkOwnLimits(
+export async function checkServerLimits(
   { maxOpenFiles, maxProcesses, diskBytes }: SandboxSettings,
   limits?: string,
 ): Promise<void> {
@@ -25,7 +26,7 @@ export async function checkOwnLimits(
     ['processes', maxProcesses + spareProcesses, 'maxProcesses', 'ulimit -Hu, LimitNPROC= of a systemd unit'],
     ['file size', diskBytes, 'diskBytes', 'ulimit -Hf, LimitFSIZE= of a systemd unit'],
   ] as const) {
-    const hard = new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)\\s`, 'm').exec(text)?.[1] // else it is unlimited
+    const hard = new RegExp(`^Max ${name}\\s+\\S+\\s+(\\d+)\\s`, 'm').exec(text)?.[1] // no match: unlimited
     if (hard === undefined || Number(hard) >= wanted) continue
     throw new SetupError(
       `The hard limit of ${name} is ${hard} for this process, and sandboxes need ${wanted}. ` +

@@ -1,0 +1,18 @@
+import { CompositeBackend, StateBackend } from 'deepagents'
+import type { TheazoSandbox } from './theazo-sandbox.ts'
+
+/** Folders that deepagents writes to by itself; in a sandbox the root of the file system is read-only. */
+const ownFolders = ['/large_tool_results/', '/conversation_history/']
+
+/**
+ * The sandbox as backend, with deepagents' own folders in the state of the graph. Use it if tools of the agent return
+ * large results: without it the model gets nothing of a result that deepagents cannot store.
+ *
+ * @example
+ * ```ts
+ * const assistant = createDeepAgent({ model, backend: theazoBackend(sandbox) })
+ * ```
+ */
+export function theazoBackend(sandbox: TheazoSandbox): CompositeBackend {
+  return new CompositeBackend(sandbox, Object.fromEntries(ownFolders.map((path) => [path, new StateBackend()])))
+}
