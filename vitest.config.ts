@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'test/src/**/*.test.ts'],
+    globalSetup: ['test/src/support/shared-folder.ts'],
     // Most of a test is waiting, so two at a time even where there are two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Real processes on a machine that may have two slow cores; a limit only for what hangs.

@@ -57,6 +57,12 @@ const serverOptions = {
  * Starts the server on a port. On dispose it drains, refuses new connections, answers the requests that it killed, and
  * closes.
  *
+ * @example
+ * ```ts
+ * await using server = await listenTheazo({ port: 0, dataDir: './theazo-data' })
+ * console.log(server.url, server.apiKey)
+ * ```
+ *
  * @throws {SetupError} if the port is taken, the machine cannot isolate sandboxes, the data folder cannot be used, or
  *   other machines could connect while the embedded key is the only one.
  */

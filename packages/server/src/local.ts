@@ -17,6 +17,8 @@ export interface LocalTheazo extends AsyncDisposable {
  *
  * @example
  * ```ts
+ * import { Theazo } from '@theazo/core'
+ *
  * await using local = await createLocalTheazo()
  * const theazo = new Theazo(local)
  * ```

@@ -1,66 +1,21 @@
 // Every package as npm would deliver it, used by a program outside the workspace, also as a plain user.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chownSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
+import { installPackedPackages } from '../support/packed-packages.ts'
 import { root } from '../support/server-process.ts'
-
-/** As a user's project would name them; the versions are those of the workspace. */
-const peers = [
-  '@langchain/core',
-  '@langchain/langgraph',
-  'langchain',
-  'ai',
-  'zod',
-  '@modelcontextprotocol/sdk',
-  '@types/node',
-]
 
 let folder: string
 let node: string
 
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'theazo-fixture-'))
-  chmodSync(folder, 0o755) // a plain user runs it too
-  const tarballs = join(folder, 'tarballs')
-  for (const name of readdirSync(join(root, 'packages'))) {
-    execFileSync('pnpm', ['pack', '--pack-destination', tarballs], { cwd: join(root, 'packages', name), stdio: 'pipe' })
-  }
-  const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8')
-  const versionOf = (name: string): string => {
-    const [, version] = new RegExp(`^  '?${name}'?: (\\S+)$`, 'm').exec(catalog) ?? []
-    return version ?? expect.fail(`${name} is not in the catalog`)
-  }
-  const packed = Object.fromEntries(
-    readdirSync(tarballs).map((file) => [
-      file.replace(/^theazo-(.*)-\d+\.\d+\.\d+\.tgz$/, '@theazo/$1'),
-      `file:tarballs/${file}`,
-    ]),
-  )
-  expect(Object.keys(packed).toSorted()).toEqual(
-    ['ai-sdk', 'core', 'langchain', 'mcp', 'server'].map((name) => `@theazo/${name}`),
-  )
-  const dependencies = { ...packed, ...Object.fromEntries(peers.map((name) => [name, versionOf(name)])) }
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
-  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: folder, stdio: 'pipe' })
+beforeAll(async () => {
+  folder = await installPackedPackages()
   node = join(folder, 'node')
   copyFileSync(process.execPath, node)
   cpSync(join(root, 'test/fixture'), folder, { recursive: true })
 }, 240_000)
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 async function run(args: string[], user?: { uid: number; gid: number }): Promise<string> {
   const home = join(folder, 'home')
@@ -86,6 +41,12 @@ const used = {
   mcp: '4',
   server: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/v1$/),
 }
+
+test('every package is packed and installed', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const ours = Object.keys(dependencies).filter((name) => name.startsWith('@theazo/'))
+  expect(ours.toSorted()).toEqual(['ai-sdk', 'core', 'langchain', 'mcp', 'server'].map((name) => `@theazo/${name}`))
+})
 
 test('each has its licence, its repository, and the sources that its maps name', () => {
   for (const name of ['ai-sdk', 'core', 'langchain', 'mcp', 'server']) {

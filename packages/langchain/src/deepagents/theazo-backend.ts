@@ -10,7 +10,11 @@ const ownFolders = ['/large_tool_results/', '/conversation_history/']
  *
  * @example
  * ```ts
- * const assistant = createDeepAgent({ model, backend: theazoBackend(sandbox) })
+ * import { theazoBackend, TheazoSandbox } from '@theazo/langchain/deepagents'
+ * import { createDeepAgent } from 'deepagents'
+ *
+ * await using sandbox = await TheazoSandbox.create({ session })
+ * const assistant = createDeepAgent({ model: 'claude-sonnet-5-5', backend: theazoBackend(sandbox) })
  * ```
  */
 export function theazoBackend(sandbox: TheazoSandbox): CompositeBackend {

@@ -47,8 +47,11 @@ export interface CreateTheazoSandboxOptions extends TheazoSandboxOptions {
  *
  * @example
  * ```ts
+ * import { TheazoSandbox } from '@theazo/langchain/deepagents'
+ * import { createDeepAgent } from 'deepagents'
+ *
  * await using sandbox = await TheazoSandbox.create({ session, initialFiles: { 'data.csv': 'a,b\n1,2\n' } })
- * const assistant = createDeepAgent({ model, backend: sandbox })
+ * const assistant = createDeepAgent({ model: 'claude-sonnet-5-5', backend: sandbox })
  * ```
  */
 export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {

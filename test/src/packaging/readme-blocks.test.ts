@@ -1,0 +1,92 @@
+// Every code block of every README does what the reader is told. A block that cannot be run carries a comment with the
+// reason on the line before it: <!-- not run: needs a real OpenAI key -->.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { installPackedPackages } from '../support/packed-packages.ts'
+import { startServer } from '../support/server-process.ts'
+import { blocksOf, type ReadmeBlock, readmePaths } from './readme-blocks.ts'
+import { programOf } from './readme-program.ts'
+import { ReadmeWalk } from './readme-walk.ts'
+import { tscErrors } from './tsc-errors.ts'
+
+const readmes = readmePaths().map((readme) => ({ readme, blocks: blocksOf(readme) }))
+const all = readmes.flatMap(({ blocks }) => blocks)
+
+let packed: string
+beforeAll(async () => {
+  packed = await installPackedPackages()
+}, 240_000)
+
+test('there are blocks of each kind', () => {
+  expect([...new Set(all.map(({ kind }) => kind))].toSorted()).toEqual(['json', 'output', 'program', 'shell'])
+})
+
+test('these blocks, and no others, are not run', () => {
+  const notRun = all.filter((block) => block.notRun !== undefined)
+  expect(notRun.map(({ readme, notRun }) => `${readme}: ${notRun}`)).toEqual([
+    'README.md: the tests themselves are one of these commands; quickstart.test.ts runs the other',
+    'packages/core/README.md: needs a server with an agent loop',
+    'packages/server/README.md: changes the machine',
+    'packages/server/README.md: changes the machine, and needs a network',
+    'packages/server/README.md: needs the folder of the block before it; sandbox-mounts.test.ts runs the same',
+  ])
+})
+
+test('each block runs, in the order of its README', async () => {
+  const args = [join(packed, 'node_modules/@theazo/server/dist/bin.js'), 'serve', '--port', '0', '--json']
+  await using server = await startServer(process.execPath, args)
+  const failures = await Promise.all(readmes.map(({ blocks }) => failuresOf(blocks, server)))
+  expect(failures.flat()).toEqual([])
+}, 240_000)
+
+/** Goes on after a failed block, so that one run reports all of them. */
+async function failuresOf(blocks: readonly ReadmeBlock[], server: { url: string; apiKey: string }): Promise<string[]> {
+  const failures: string[] = []
+  await using walk = await ReadmeWalk.start(blocks, { packed, server })
+  for (const block of blocks.filter(({ kind, notRun }) => kind !== 'output' && notRun === undefined)) {
+    await walk.run(block).catch((error: unknown) => failures.push(`${block.readme}:${block.line}: ${String(error)}`))
+  }
+  return failures
+}
+
+test('each TypeScript block is a correct program, also if it is not run', () => {
+  const folder = join(packed, 'readme-types')
+  mkdirSync(folder)
+  for (const { readme, line, language, kind, text } of all) {
+    if (kind !== 'program' || !language.startsWith('t')) continue
+    writeFileSync(join(folder, `${readme.replaceAll(/\W+/g, '-')}-line-${line}.ts`), programOf(text))
+  }
+  // The control: the same compiler finds a wrong type.
+  writeFileSync(join(folder, 'wrong.ts'), programOf('await theazo.sessions.forUser(42)\n'))
+  expect(tscErrors(folder)).toEqual([expect.stringMatching(/^wrong\.ts\(1,.*number/)])
+})
+
+test('each shell block is correct shell, also if it is not run', () => {
+  const shell = all.filter(({ kind }) => kind === 'shell')
+  const results = shell.map(({ readme, line, text }) => [readme, line, spawnSync('bash', ['-n', '-c', text]).status])
+  expect(results).toEqual(shell.map(({ readme, line }) => [readme, line, 0]))
+})
+
+test('the install command of a README names every package that its programs import', () => {
+  for (const { readme, blocks } of readmes) {
+    const commands = blocks.flatMap(({ kind, text }) =>
+      kind === 'shell' ? (text.match(/^npm install .+$/gm) ?? []) : [],
+    )
+    if (commands.length === 0) continue
+    const installed = commands.flatMap((command) => command.split(/\s+/).slice(2))
+    const imported = blocks.flatMap(({ kind, text }) =>
+      kind === 'program' ? Array.from(text.matchAll(/from '((?:@[\w-]+\/)?[\w-]+)/g), ([, name]) => name) : [],
+    )
+    const missing = [...new Set(imported)].filter((name) => name && !isInstalled(name, installed))
+    expect([readme, missing]).toEqual([readme, []])
+  }
+})
+
+/** A command may also name tarballs that it has packed before: `./theazo-*.tgz` is every package of ours. */
+function isInstalled(name: string, installed: readonly string[]): boolean {
+  return (
+    installed.includes(name) || (name.startsWith('@theazo/') && installed.some((item) => /theazo-.*\.tgz$/.test(item)))
+  )
+}
