@@ -5,13 +5,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { expectError, Wire } from '../support/wire.ts'
 
 /** A server whose time stands still, and what a test key sees of it. */
 async function startStill() {
-  const clock = new ManualClock('2025-05-01T00:00:00Z')
+  const clock = new ServerTestClock('2025-05-01T00:00:00Z')
   const server = await listenTheazo({ port: 0, clock })
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
   const gauge = async (name: 'execs' | 'streams'): Promise<number> => {
@@ -150,7 +149,7 @@ describe('an agent that has failed', () => {
 test('files that a failed removal has left are removed within an hour, those of agents are not', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-left-'))
   try {
-    const clock = new StepClock()
+    const clock = new ServerTestClock()
     await using server = await listenTheazo({ port: 0, dataDir, clock })
     const wire = await Wire.to(server, server.apiKey)
     const agentId = await wire.agent({}, await wire.session({}))
@@ -158,7 +157,7 @@ test('files that a failed removal has left are removed within an hour, those of 
     const left = join(dirname(folder), 'agt_01ARZ3NDEKTSV4RRFFQ69G5FAV')
     mkdirSync(join(left, 'workspace'), { recursive: true })
     writeFileSync(join(left, 'workspace/file'), 'left')
-    clock.advance(3_600_000)
+    clock.jump(3_600_000)
     await expect.poll(() => existsSync(left)).toBe(false)
     expect((await wire.exec(agentId, 'bash', 'true')).body.exitCode).toBe(0)
   } finally {

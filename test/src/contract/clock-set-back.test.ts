@@ -5,20 +5,20 @@ import { join } from 'node:path'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { readEvents } from '../support/event-reader.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const start = Date.UTC(2030, 5, 15, 12)
 
-let clock: ManualClock
+let clock: ServerTestClock
 let dataDir = ''
 let local: LocalTheazo
 
 beforeEach(async () => {
   // Ids take the time from Date; its timers are real.
   vi.useFakeTimers({ toFake: ['Date'], now: start })
-  clock = new ManualClock(start)
+  clock = new ServerTestClock(start)
   dataDir = mkdtempSync(join(tmpdir(), 'theazo-clock-'))
   local = await open()
 })
@@ -31,7 +31,7 @@ afterEach(async () => {
 const open = (options: ServerOptions = {}) => createLocalTheazo({ dataDir, clock, ...options })
 
 function setBack(ms: number): void {
-  clock.set(-ms)
+  clock.shift(-ms)
   vi.setSystemTime(clock.now())
 }
 
@@ -102,9 +102,9 @@ test('an Idempotency-Key is kept for at least its day, and no longer once the da
   expect((await make()).body).toEqual(first)
   await clock.advance(2 * hourMs) // the hourly sweep has been there, too
   expect((await make()).body).toEqual(first)
-  clock.set(41 * hourMs)
+  clock.shift(41 * hourMs)
   expect((await make()).body).toEqual(first)
-  clock.set(2 * hourMs)
+  clock.shift(2 * hourMs)
   expect((await make()).body.id).not.toBe(first.id)
 })
 
@@ -204,7 +204,7 @@ test('a cap on a day is not lifted by a clock that is set back within it', async
   setBack(5 * hourMs)
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(402)
   // The control: the next day lifts it.
-  clock.set(24 * hourMs)
+  clock.shift(24 * hourMs)
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(200)
   await expect.poll(status).toBe('active')
 })

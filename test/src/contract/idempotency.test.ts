@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { root, startServer } from '../support/server-process.ts'
 import { expectError, expectFields, openWires, Wire } from '../support/wire.ts'
 
@@ -88,7 +88,7 @@ describe('the same key with the same body', () => {
   })
 
   test('is kept for a day', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
     const headers = keyed()
@@ -163,7 +163,7 @@ describe('an answer that is an error', () => {
   })
 
   test('429 is not kept: after the wait the same request is done', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
     await wire.get('/sessions')

@@ -10,7 +10,7 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AgentStream } from '../support/agent-stream.ts'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const secondMs = 1_000
 const minuteMs = 60_000
@@ -18,7 +18,7 @@ const start = Date.UTC(2030, 5, 15, 12)
 const toTerminate = { seconds: 60, action: 'terminate' }
 const toPause = { seconds: 60, action: 'pause' }
 
-let clock: ManualClock
+let clock: ServerTestClock
 let dataDir = ''
 let local: LocalTheazo
 let log = ''
@@ -29,7 +29,7 @@ let testKey = ''
 let live: ApiCaller
 
 beforeEach(async () => {
-  clock = new ManualClock(start)
+  clock = new ServerTestClock(start)
   dataDir = mkdtempSync(join(tmpdir(), 'theazo-idle-'))
   log = ''
   testKey = ''
@@ -271,10 +271,10 @@ describe('the idle clock', () => {
 
   test('does not heed the clock of the machine, which may be set', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
-    clock.set(5 * 60 * minuteMs)
+    clock.shift(5 * 60 * minuteMs)
     await clock.advance(30 * secondMs)
     expect(await statusOf(mocked, id)).toBe('idle')
-    clock.set(-10 * 60 * minuteMs)
+    clock.shift(-10 * 60 * minuteMs)
     await clock.advance(30 * secondMs)
     await expect.poll(() => statusOf(mocked, id)).toBe('terminated')
   })

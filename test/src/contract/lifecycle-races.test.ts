@@ -5,14 +5,14 @@ import { array, asyncProperty, assert, constantFrom, nat, record } from 'fast-ch
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AgentStream } from '../support/agent-stream.ts'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
-let clock: StepClock
+let clock: ServerTestClock
 let local: LocalTheazo
 let tester: ApiCaller
 let live: ApiCaller
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   local = await createLocalTheazo({ clock })
   const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
   tester = new ApiCaller({ ...local, apiKey: key })
@@ -174,9 +174,9 @@ describe('a pause', () => {
     const exec = () => tester.post(`/agents/${id}/exec`, { lang: 'bash', code: 'echo on' })
     const pausing = tester.post(`/agents/${id}/pause`)
     await eventually(async () => told(await exec())).toBe('409 conflict')
-    clock.advance(119_999)
+    clock.jump(119_999)
     expect(told(await exec())).toBe('409 conflict')
-    clock.advance(1)
+    clock.jump(1)
     expect(told(await pausing)).toBe('504 timeout')
     expect((await exec()).body.stdout).toBe('on\n')
     expect((await tester.get(`/agents/${id}`)).body).toMatchObject({ status: 'running', task: { status: 'running' } })

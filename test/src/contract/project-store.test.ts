@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const kib = 1024
 let dataDir: string
@@ -66,7 +66,7 @@ test('answers are not kept for a full project; its retries are not run again all
 })
 
 test('the count is that of the rows, whatever made, changed or deleted them; /metrics shows it', async () => {
-  const clock = new StepClock()
+  const clock = new ServerTestClock()
   {
     await using local = await createLocalTheazo({ dataDir, clock })
     for (const project of ['a', 'b']) await useEverything(await callerOf(local, project))
@@ -74,7 +74,7 @@ test('the count is that of the rows, whatever made, changed or deleted them; /me
   expect(Object.keys(counts())).toEqual(['a', 'b'])
   expect(counts()).toEqual(recounted())
 
-  clock.advance(8 * 24 * 3_600_000) // events and kept answers expire
+  clock.jump(8 * 24 * 3_600_000) // events and kept answers expire
   const before = counts()
   {
     await using server = await listenTheazo({ port: 0, dataDir, clock })

@@ -3,9 +3,9 @@ import { createLocalTheazo, type LocalTheazo, type Plan } from '@theazo/server'
 import { array, asyncProperty, assert, constantFrom, integer, nat, oneof } from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
-const clock = new StepClock()
+const clock = new ServerTestClock()
 let local: LocalTheazo
 beforeAll(async () => {
   local = await createLocalTheazo({ clock })
@@ -64,7 +64,7 @@ test('each request passes or not as a list of those that passed says, and what i
     const caller = await callerOf('enterprise', limit)
     const window = new NaiveWindow(limit)
     for (const ms of gaps) {
-      clock.advance(ms)
+      clock.jump(ms)
       const now = clock.monotonic()
       const isFree = window.isFree(now)
       if (isFree) window.passedAt.push(now)
@@ -104,10 +104,10 @@ test('whoever waits as long as was told passes, whenever the minute was used up'
     async (limit, gaps) => {
       const caller = await callerOf('enterprise', limit)
       for (const ms of gaps.slice(0, 10)) {
-        clock.advance(ms)
+        clock.jump(ms)
         let answer = told(await ask(caller))
         while (answer.status === 200) answer = told(await ask(caller))
-        clock.advance(answer.retryAfter * 1000)
+        clock.jump(answer.retryAfter * 1000)
         expect(told(await ask(caller)).status).toBe(200)
       }
     },
@@ -130,7 +130,7 @@ test.each([
       retryAfter: Number.NaN,
     })
   }
-  clock.advance(12_500)
+  clock.jump(12_500)
   const refused = await ask(caller)
   expect(told(refused)).toEqual({ status: 429, limit, remaining: 0, reset: 48, retryAfter: 48 })
   expect(refused.body).toEqual({
@@ -155,9 +155,9 @@ test('a key of the plan enterprise may ask as often as was agreed for it', async
 
 test('a burst at the end of a minute and one at the start of the next are not both let through', async () => {
   const caller = await callerOf('free')
-  clock.advance(60_000 - (clock.now() % 60_000) - 1)
+  clock.jump(60_000 - (clock.now() % 60_000) - 1)
   for (let n = 0; n < 60; n += 1) expect((await ask(caller)).status).toBe(200)
-  clock.advance(2)
+  clock.jump(2)
   const next = await Promise.all(Array.from({ length: 60 }, () => ask(caller)))
   expect(new Set(next.map(({ status }) => status))).toEqual(new Set([429]))
 })
@@ -166,10 +166,10 @@ test('what is refused does not count: who hammers on passes as early as who wait
   const caller = await callerOf('enterprise', 3)
   for (let n = 0; n < 3; n += 1) await ask(caller)
   for (let second = 0; second < 59; second += 1) {
-    clock.advance(1000)
+    clock.jump(1000)
     expect((await ask(caller)).status).toBe(429)
   }
-  clock.advance(1000)
+  clock.jump(1000)
   expect((await ask(caller)).status).toBe(200)
 })
 
@@ -205,9 +205,9 @@ test('a stream counts once, however long it is open and whatever it sends', asyn
   await caller.post(`/agents/${agent.id}/run`, { task: 'theazo:steps=20' })
   const reader = stream.body?.pipeThrough(new TextDecoderStream()).getReader()
   for (let text = ''; !text.includes('event: output\n');) text += (await reader?.read())?.value ?? ''
-  clock.advance(30_000)
+  clock.jump(30_000)
   expect(told(await ask(caller)).remaining).toBe(5)
-  clock.advance(40_000)
+  clock.jump(40_000)
   expect(told(await ask(caller)).remaining).toBe(8)
   await reader?.cancel()
 })

@@ -7,17 +7,17 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AgentStream } from '../support/agent-stream.ts'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const minuteMs = 60_000
 /** What a minute costs, in cents. */
 const minuteCents = 5
 
-let clock: StepClock
+let clock: ServerTestClock
 let local: LocalTheazo
 let api: ApiCaller
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   local = await createLocalTheazo({ clock })
   api = new ApiCaller(local)
 })
@@ -149,10 +149,10 @@ describe.each(threeMinutes)('%s', (name, limits) => {
     const sessionId = await newSession(limits)
     const agentId = await newAgent(sessionId)
     await using stream = await AgentStream.open(api, agentId)
-    clock.advance(3 * minuteMs - 1)
+    clock.jump(3 * minuteMs - 1)
     expect(told(await exec(agentId))).toEqual([200, undefined])
     expect(await statusOf(`/sessions/${sessionId}`)).toBe('active')
-    clock.advance(1)
+    clock.jump(1)
     expect((await stream.tellsStatus('paused')).data).toEqual({ status: 'paused', reason: 'limit' })
     expect(await statusOf(`/sessions/${sessionId}`)).toBe('paused')
     expect(await statusOf(`/agents/${agentId}`)).toBe('paused')
@@ -166,7 +166,7 @@ describe.each(threeMinutes)('%s', (name, limits) => {
     const [first, second] = [exec(agentId, 'echo > first; sleep 300'), exec(agentId, 'echo > second; sleep 300')]
     const files = async () => (await exec(agentId, 'ls')).body.stdout
     await eventually(files).toBe('first\nsecond\n')
-    clock.advance(3 * minuteMs)
+    clock.jump(3 * minuteMs)
     expect([told(await first), told(await second)]).toEqual([reached, reached])
     await eventually(() => statusOf(`/agents/${agentId}`)).toBe('paused')
     await setLimits(sessionId, null)
@@ -181,7 +181,7 @@ describe.each(threeMinutes)('%s', (name, limits) => {
     const [a, b] = [await newAgent(sessionId), await newAgent(sessionId)]
     await using streamA = await AgentStream.open(api, a)
     await using streamB = await AgentStream.open(api, b)
-    clock.advance(1.5 * minuteMs)
+    clock.jump(1.5 * minuteMs)
     await streamA.tellsStatus('paused')
     await streamB.tellsStatus('paused')
     const { body: session } = await setLimits(sessionId, more)
@@ -195,7 +195,7 @@ describe.each(threeMinutes)('%s', (name, limits) => {
   test('lowered by PATCH bites at once, as one of 0 does from the start', async () => {
     const sessionId = await newSession({})
     const agentId = await newAgent(sessionId)
-    clock.advance(3 * minuteMs)
+    clock.jump(3 * minuteMs)
     await using stream = await AgentStream.open(api, agentId)
     expect((await setLimits(sessionId, limits)).body.status).toBe('paused')
     expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit' })
@@ -209,7 +209,7 @@ describe.each(threeMinutes)('%s', (name, limits) => {
     const [paused, ended] = [await newAgent(sessionId), await newAgent(sessionId)]
     await using stream = await AgentStream.open(api, paused)
     await terminate(ended)
-    clock.advance(3 * minuteMs)
+    clock.jump(3 * minuteMs)
     await stream.tellsStatus('paused')
     expect(told(await api.post(`/agents/${paused}/exec`, { lang: 'bash' }))).toEqual([422, 'unprocessable_entity'])
     expect(told(await api.post(`/sessions/${sessionId}/agents`, { timeout: 0 }))).toEqual([422, 'unprocessable_entity'])
@@ -225,14 +225,14 @@ describe.each(threeMinutes)('%s', (name, limits) => {
   test('is reached as early as all agents together use it up', async () => {
     const sessionId = await newSession(limits)
     const agents = [await newAgent(sessionId), await newAgent(sessionId)]
-    clock.advance(minuteMs)
+    clock.jump(minuteMs)
     agents.push(await newAgent(sessionId))
     await pause(agents[0] ?? '')
     const streams = await Promise.all(agents.map((id) => AgentStream.open(api, id)))
     // Two of three minutes are used, and two agents are at work.
-    clock.advance(minuteMs / 2 - 1)
+    clock.jump(minuteMs / 2 - 1)
     expect(told(await exec(agents[1] ?? ''))).toEqual([200, undefined])
-    clock.advance(1)
+    clock.jump(1)
     await Promise.all(streams.slice(1).map((stream) => stream.tellsStatus('paused')))
     await expectReached(sessionId, agents[1] ?? '')
     expect(streams[0]?.events).toEqual([])
@@ -242,16 +242,16 @@ describe.each(threeMinutes)('%s', (name, limits) => {
   test('does not run on while an agent is paused by its user, and is reached by what it uses later', async () => {
     const sessionId = await newSession(limits)
     const agentId = await newAgent(sessionId)
-    clock.advance(2 * minuteMs)
+    clock.jump(2 * minuteMs)
     await pause(agentId)
     // A month passes for what is capped by the day or the month; it stays within both here.
-    clock.advance(10 * minuteMs)
+    clock.jump(10 * minuteMs)
     expect(await statusOf(`/sessions/${sessionId}`)).toBe('active')
     expect((await resume(agentId)).status).toBe(200)
     await using stream = await AgentStream.open(api, agentId)
-    clock.advance(minuteMs - 1)
+    clock.jump(minuteMs - 1)
     expect(told(await exec(agentId))).toEqual([200, undefined])
-    clock.advance(1)
+    clock.jump(1)
     await stream.tellsStatus('paused')
     await terminate(agentId)
   })
@@ -259,7 +259,7 @@ describe.each(threeMinutes)('%s', (name, limits) => {
   test('that is reached while nothing works refuses what would', async () => {
     const sessionId = await newSession(limits)
     const agentId = await newAgent(sessionId)
-    clock.advance(2 * minuteMs)
+    clock.jump(2 * minuteMs)
     await pause(agentId)
     await setLimits(sessionId, none)
     await expectReached(sessionId, agentId)
@@ -309,59 +309,59 @@ describe('a period', () => {
     ['month', '2027-01-01T00:00:00Z'],
   ])('of a %s begins anew at %s, and the session is active again', async (period, boundary) => {
     const start = Date.parse(boundary) - 20 * minuteMs
-    const own = new StepClock(new Date(start).toISOString())
+    const own = new ServerTestClock(new Date(start).toISOString())
     await using server = await createLocalTheazo({ clock: own })
     const by = new ApiCaller(server)
     const sessionId = await newSession({ maxCost: { amount: 5 * minuteCents, currency: 'usd', period } }, by)
     const agentId = await newAgent(sessionId, by)
     await using stream = await AgentStream.open(by, agentId)
     const pausedTimes = (): number => stream.events.filter(({ data }) => data.reason === 'limit').length
-    own.advance(5 * minuteMs)
+    own.jump(5 * minuteMs)
     await eventually(pausedTimes).toBe(1)
-    own.advance(15 * minuteMs - 1)
+    own.jump(15 * minuteMs - 1)
     expect(told(await resume(agentId, by))).toEqual(reached)
     expect(await statusOf(`/sessions/${sessionId}`, by)).toBe('paused')
 
-    own.advance(1)
+    own.jump(1)
     await eventually(() => statusOf(`/sessions/${sessionId}`, by)).toBe('active')
     expect(await statusOf(`/agents/${agentId}`, by)).toBe('paused')
     expect((await resume(agentId, by)).status).toBe(200)
-    own.advance(5 * minuteMs - 1)
+    own.jump(5 * minuteMs - 1)
     expect((await by.post(`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo' })).status).toBe(200)
-    own.advance(1)
+    own.jump(1)
     await eventually(pausedTimes).toBe(2)
     const untilNext = { day: 24 * 60, month: 31 * 24 * 60 }[period] ?? 0
-    own.advance(untilNext * minuteMs)
+    own.jump(untilNext * minuteMs)
     await eventually(() => statusOf(`/sessions/${sessionId}`, by)).toBe('active')
   })
 
   test('gives an agent that works across its end the whole of the next one', async () => {
-    const own = new StepClock('2026-03-08T23:56:00Z')
+    const own = new ServerTestClock('2026-03-08T23:56:00Z')
     await using server = await createLocalTheazo({ clock: own })
     const by = new ApiCaller(server)
     const sessionId = await newSession({ maxCost: { amount: 5 * minuteCents, currency: 'usd', period: 'day' } }, by)
     const agentId = await newAgent(sessionId, by)
     await using stream = await AgentStream.open(by, agentId)
-    own.advanceTo('2026-03-09T00:00:00Z')
+    own.jumpTo('2026-03-09T00:00:00Z')
     expect((await by.post(`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo' })).status).toBe(200)
-    own.advanceTo('2026-03-09T00:04:59.999Z')
+    own.jumpTo('2026-03-09T00:04:59.999Z')
     expect((await by.post(`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo' })).status).toBe(200)
     expect(stream.events).toEqual([])
-    own.advance(1)
+    own.jump(1)
     await stream.tellsStatus('paused')
   })
 
   test('of a session or of compute minutes never begins anew', async () => {
     for (const limits of [{ maxComputeMinutes: 5 }, { maxCost: perSession(5 * minuteCents) }]) {
-      const own = new StepClock('2026-12-31T23:50:00Z')
+      const own = new ServerTestClock('2026-12-31T23:50:00Z')
       await using server = await createLocalTheazo({ clock: own })
       const by = new ApiCaller(server)
       const sessionId = await newSession(limits, by)
       const agentId = await newAgent(sessionId, by)
       await using stream = await AgentStream.open(by, agentId)
-      own.advance(5 * minuteMs)
+      own.jump(5 * minuteMs)
       await stream.tellsStatus('paused')
-      own.advance(400 * 24 * 60 * minuteMs)
+      own.jump(400 * 24 * 60 * minuteMs)
       expect(told(await resume(agentId, by))).toEqual(reached)
       expect(await statusOf(`/sessions/${sessionId}`, by)).toBe('paused')
     }
@@ -372,7 +372,7 @@ test('a limit of one session touches no other', async () => {
   const [capped, free] = [await newSession({ maxComputeMinutes: 1 }), await newSession({})]
   const [agent, other] = [await newAgent(capped), await newAgent(free)]
   await using stream = await AgentStream.open(api, agent)
-  clock.advance(minuteMs)
+  clock.jump(minuteMs)
   await stream.tellsStatus('paused')
   expect(told(await exec(other))).toEqual([200, undefined])
   expect(await statusOf(`/agents/${other}`)).toBe('idle')
@@ -384,7 +384,7 @@ test('a test key uses nothing, so no cap on time or cost is ever reached; one on
   const by = new ApiCaller({ ...local, apiKey: key })
   const sessionId = await newSession({ maxAgents: 1, maxComputeMinutes: 1, maxCost: perSession(1) }, by)
   const agentId = await newAgent(sessionId, by)
-  clock.advance(1000 * minuteMs)
+  clock.jump(1000 * minuteMs)
   expect((await by.post(`/agents/${agentId}/exec`, { lang: 'bash', code: 'echo' })).status).toBe(200)
   expect(told(await by.post(`/sessions/${sessionId}/agents`))).toEqual(reached)
 })

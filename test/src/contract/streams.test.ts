@@ -9,18 +9,18 @@ import { array, asyncProperty, assert, nat } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AgentStream, type StreamedEvent } from '../support/agent-stream.ts'
 import { ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { root } from '../support/server-process.ts'
 
 const hourMs = 3_600_000
 /** What a server keeps for one reader. */
 const maxBufferedBytes = 1024 * 1024
 
-let clock: StepClock
+let clock: ServerTestClock
 let server: ListeningTheazo
 let api: ApiCaller
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   server = await listenTheazo({ port: 0, clock })
   api = await callerOf(server)
 })
@@ -150,12 +150,12 @@ describe('replay', () => {
   })
 
   test('has what is young enough; numbers go on from where they were', async () => {
-    const own = new StepClock()
+    const own = new ServerTestClock()
     await using other = await listenTheazo({ port: 0, clock: own, eventRetentionMs: 2 * hourMs })
     const by = await callerOf(other)
     const id = await newAgent(by, [])
     const advance = async (ms: number): Promise<void> => {
-      own.advance(ms)
+      own.jump(ms)
       await by.get(`/agents/${id}`) // the store works in order: what was pruned is gone when this is answered
     }
     const read = async (lastEventId: number): Promise<number[]> => {
@@ -180,13 +180,13 @@ describe('replay', () => {
 test('a quiet stream carries a comment every 15 s, and no event', async () => {
   const id = await newAgent()
   await using stream = await AgentStream.open(api, id)
-  clock.advance(15_000 - (clock.monotonic() % 15_000) - 1)
+  clock.jump(15_000 - (clock.monotonic() % 15_000) - 1)
   for (let n = 1; n <= 3; n += 1) {
-    const beaten = clock.asked(15_000)
-    clock.advance(1)
+    const beaten = clock.timerStarted(15_000)
+    clock.jump(1)
     await beaten
     await eventually(() => stream.comments.length).toBe(n)
-    clock.advance(14_999)
+    clock.jump(14_999)
   }
   expect([stream.comments, stream.events]).toEqual([['', '', ''], []])
 })
@@ -319,7 +319,7 @@ describe('a reader that does not read', () => {
     await eventually(() => streamsOpen()).toBe(open + 2)
     for (let n = 0; n < tasks; n += 1) await reader.first(isEndOf(await run(id, `theazo:${answer}`)))
     expect(await streamsOpen()).toBe(open + 1)
-    clock.advance(30_000)
+    clock.jump(30_000)
     // The other end is gone before anything is read here.
     const text = await readAll(socket)
     expect(text).not.toContain('too slow')
@@ -327,7 +327,7 @@ describe('a reader that does not read', () => {
   })
 
   test('of what is kept is waited for while it takes something now and then, and let go after 30 s of nothing', async () => {
-    const own = new StepClock()
+    const own = new ServerTestClock()
     await using local = await createLocalTheazo({ clock: own })
     const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
     const by = new ApiCaller({ ...local, apiKey: key })
@@ -340,16 +340,16 @@ describe('a reader that does not read', () => {
     let text = ''
     while (!text.slice(-200).includes('\nid: 41\n')) {
       text += Buffer.from((await patient?.read())?.value ?? []).toString()
-      own.advance(29_000)
+      own.jump(29_000)
     }
     expect(Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))).toEqual(upTo(41))
     await patient?.cancel()
 
-    const waited = own.asked(30_000)
+    const waited = own.timerStarted(30_000)
     const gone = await replay()
     await waited
     await setImmediate() // it has been sent what there is room for
-    own.advance(30_000)
+    own.jump(30_000)
     let rest = ''
     for (let chunk = await gone?.read(); chunk?.value; chunk = await gone?.read())
       rest += Buffer.from(chunk.value).toString()

@@ -4,7 +4,7 @@ import { array, asyncProperty, assert, constantFrom, integer, nat, oneof, record
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { canMount } from '../support/can-mount.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -13,10 +13,10 @@ const dayMs = 24 * hourMs
 const storageMonthMs = 730 * hourMs
 const measureMs = 10_000
 
-let clock: StepClock
+let clock: ServerTestClock
 let local: LocalTheazo
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   local = await createLocalTheazo({ clock })
 })
 afterAll(() => local[Symbol.asyncDispose]())
@@ -47,8 +47,8 @@ async function usage(api: ApiCaller, { from, until, ...filters }: Used = {}) {
 
 /** Moves the clock, and waits for the heartbeat that this sets off: what has changed is then measured. */
 async function advance(ms: number): Promise<void> {
-  const beaten = clock.asked(measureMs)
-  clock.advance(Math.max(ms, measureMs))
+  const beaten = clock.timerStarted(measureMs)
+  clock.jump(Math.max(ms, measureMs))
   await beaten
 }
 
@@ -108,7 +108,7 @@ describe('compute minutes', () => {
           const session = sessions[sessionIndex]
           const agent = agents[agentIndex % Math.max(1, agents.length)]
           if (!session) continue
-          if (what === 'wait') clock.advance(ms)
+          if (what === 'wait') clock.jump(ms)
           if (what === 'create' && agents.length < 5) {
             const { status, body } = await key.api.post(`/sessions/${session.id}/agents`)
             expect(status).toBe(201)
@@ -135,7 +135,7 @@ describe('compute minutes', () => {
             expect(open(agent.id)).toBeUndefined()
             begin(agent, key.keyId)
           }
-          clock.advance(ms)
+          clock.jump(ms)
         }
 
         const countedMs = (from: number, until: number, isOf: (ready: Ready) => boolean): number =>
@@ -187,9 +187,9 @@ describe('compute minutes', () => {
     const from = clock.now()
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     for (let n = 0; n < 2; n += 1) await api.post(`/sessions/${session.id}/agents`)
-    clock.advance(3 * minuteMs)
+    clock.jump(3 * minuteMs)
     await api.post(`/sessions/${session.id}/terminate`)
-    clock.advance(hourMs)
+    clock.jump(hourMs)
     expect((await usage(api, { from })).compute).toEqual({ minutes: 6, cost: { amount: 30, currency: 'usd' } })
   })
 
@@ -198,7 +198,7 @@ describe('compute minutes', () => {
     const from = clock.now()
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
-    clock.advance(142 * minuteMs)
+    clock.jump(142 * minuteMs)
     await api.post(`/agents/${agent.id}/terminate`)
     expect((await usage(api, { from })).compute).toEqual({ minutes: 142, cost: { amount: 710, currency: 'usd' } })
   })
@@ -210,9 +210,9 @@ describe('compute minutes', () => {
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
     // Ten times five seconds are 4.17 cents; each alone is 0.42.
     for (let n = 0; n < 10; n += 1) {
-      clock.advance(5_000)
+      clock.jump(5_000)
       await api.post(`/agents/${agent.id}/pause`)
-      clock.advance(hourMs)
+      clock.jump(hourMs)
       await api.post(`/agents/${agent.id}/resume`)
     }
     await api.post(`/agents/${agent.id}/terminate`)
@@ -360,13 +360,13 @@ describe('storage', () => {
 
 describe('the period', () => {
   test('is the calendar month, UTC, to now where none is given', async () => {
-    const own = new StepClock('2028-02-29T23:59:59.500Z')
+    const own = new ServerTestClock('2028-02-29T23:59:59.500Z')
     await using server = await createLocalTheazo({ clock: own })
     const api = new ApiCaller(server)
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
     expect((await usage(api)).period).toEqual({ from: '2028-02-01T00:00:00.000Z', until: '2028-02-29T23:59:59.500Z' })
-    own.advance(30_500)
+    own.jump(30_500)
     const { period, compute } = await usage(api)
     expect(period).toEqual({ from: '2028-03-01T00:00:00.000Z', until: '2028-03-01T00:00:30.000Z' })
     expect(compute.minutes).toBe(0.5)
@@ -421,7 +421,7 @@ test('what another project or a test key asks for is not told, and a test key us
   const { body: run } = await tester.api.post(`/agents/${mockedAgent.id}/run`, { task: 'theazo:cost=50' })
   const task = async () => (await tester.api.get(`/agents/${mockedAgent.id}/tasks/${run.taskId}`)).body
   await expect.poll(task).toMatchObject({ status: 'completed', cost: { amount: 51 } })
-  clock.advance(10 * minuteMs)
+  clock.jump(10 * minuteMs)
   expect((await usage(own.api, { from })).total.amount).toBe(50)
   expect((await usage(other.api, { from, userId: 'u' })).total.amount).toBe(0)
   expect((await usage(tester.api, { from })).total.amount).toBe(0)

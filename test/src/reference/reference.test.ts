@@ -1,7 +1,7 @@
 // The reference from its top to Sessions, and Usage to its end: one test for each sentence that states behaviour.
 import { type CreateKeyOptions, type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { expectError, expectFields, Wire } from '../support/wire.ts'
 
 let server: ListeningTheazo
@@ -192,7 +192,7 @@ describe('errors', () => {
 
 describe('usage', () => {
   test("the summary of the reference's example: 142 minutes are 710 cents", async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, fresh.apiKey)
     const agentId = await wire.agent()
@@ -210,7 +210,7 @@ describe('usage', () => {
   })
 
   test('from is the start of the current billing period and until is now, where they are not given', async () => {
-    const clock = new ManualClock('2025-05-06T14:00:00Z')
+    const clock = new ServerTestClock('2025-05-06T14:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, fresh.apiKey)
     const period = { from: '2025-05-01T00:00:00.000Z', until: '2025-05-06T14:00:00.000Z' }
@@ -220,7 +220,7 @@ describe('usage', () => {
   })
 
   test('is filtered by the date range', async () => {
-    const clock = new ManualClock('2025-05-01T10:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T10:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, fresh.apiKey)
     await wire.agent()
@@ -242,7 +242,7 @@ describe('usage', () => {
   })
 
   test('is that of one session, one user or one key where that is asked for', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, fresh.apiKey)
     const other = await fresh.keys.create({ mode: 'live', plan: 'team' })
@@ -289,7 +289,7 @@ describe('rate limits', () => {
     ['cloud', 300],
     ['team', 1000],
   ] as const)('%s: %i requests a minute, in a window that slides', async (plan, limit) => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const { key } = await fresh.keys.create({ mode: 'live', plan })
     const wire = await Wire.to(fresh, key)

@@ -1,7 +1,7 @@
 // The reference, Sessions: one test for each sentence that states behaviour, then what the contract adds.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { expectError, expectFields, Wire } from '../support/wire.ts'
 
 let server: ListeningTheazo
@@ -43,7 +43,7 @@ describe('sessions', () => {
   })
 
   test('limits.maxCost caps the cost of a day; the next one is free to spend again', async () => {
-    const clock = new ManualClock('2025-05-01T23:30:00Z')
+    const clock = new ServerTestClock('2025-05-01T23:30:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const live = await Wire.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxCost: { ...maxCost, amount: 50 } } }) // ten minutes
@@ -71,7 +71,7 @@ describe('sessions', () => {
   })
 
   test('limits.maxComputeMinutes auto-pauses the session; a higher limit lets it go on', async () => {
-    const clock = new ManualClock('2025-05-01T12:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T12:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const live = await Wire.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxComputeMinutes: 10 } })

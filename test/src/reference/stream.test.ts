@@ -1,7 +1,7 @@
 // The reference's stream of events, and the contract's Events below it.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { expectError, expectFields, Wire } from '../support/wire.ts'
 import { isIdle, type WireEvent } from '../support/wire-events.ts'
 
@@ -141,7 +141,7 @@ describe('replay', () => {
   })
 
   test('a comment comes every 15 seconds', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'team' })).key)
     const agentId = await wire.agent()

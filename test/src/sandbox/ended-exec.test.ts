@@ -7,12 +7,12 @@ import { collect } from '../support/collect.ts'
 import { processesOf } from '../support/host-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
 import { endSandbox, firstProcessesOf, slowBubblewrap } from '../support/slow-bubblewrap.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 let server: ListeningTheazo
 let theazo: Theazo
 /** Time of the server: deadlines come when a test says so. */
-const clock = new StepClock()
+const clock = new ServerTestClock()
 beforeAll(async () => {
   server = await listenTheazo({ port: 0, clock })
   theazo = new Theazo({ baseUrl: server.url, apiKey: server.apiKey, maxRetries: 0 })
@@ -52,7 +52,7 @@ describe.each([
 ])('the error of an exec, answered %s', (_how, isStreamed) => {
   test.each(['bash', 'typescript'] as const)('has the output until its deadline: %s', async (lang) => {
     await using agent = await newAgent()
-    const error = await endedBy(agent, lang, isStreamed, () => clock.advance(30_000))
+    const error = await endedBy(agent, lang, isStreamed, () => clock.jump(30_000))
     expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, details: { ...output, durationMs: 30_000 } })
   })
 
@@ -82,7 +82,7 @@ describe.each([
 test('long output is cut to its head and its tail, at whole characters', async () => {
   await using agent = await newAgent()
   const code = 'echo first; for i in $(seq 60000); do printf é; done; echo last; touch begun; sleep 60'
-  const error = await endedBy(agent, 'bash', false, () => clock.advance(30_000), code)
+  const error = await endedBy(agent, 'bash', false, () => clock.jump(30_000), code)
   const stdout = TheazoError.isInstance(error) ? String(error.details?.['stdout']) : ''
   expect(stdout).toMatch(/^first\né+\n\[… \d+ of 120011 bytes cut …\]\né+last\n$/)
   expect(Buffer.byteLength(stdout)).toBeLessThanOrEqual(64 * 1024)
@@ -101,7 +101,7 @@ test('a model that runs code for too long reads what it printed, and names no ro
   await using agent = await newAgent()
   const running = runCode.run({ language: 'bash', code: programs.bash, timeoutSeconds: 30 }, { sandbox: agent })
   await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
-  clock.advance(30_000)
+  clock.jump(30_000)
   const result = await running
   expect(result.isError).toBe(true)
   expect(result.text).toMatch(/^Hello\n\[stderr\]\nodd\nServerTimeoutError \(timeout\): The code ran longer than 30 s/)

@@ -6,7 +6,7 @@ import { createLocalTheazo, type ListeningTheazo, listenTheazo, type LocalTheazo
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CallerOptions } from '../support/api-caller.ts'
 import { ExecStreams } from './exec-streams.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
 
@@ -146,7 +146,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test('a cap that is reached is an `error` event of a stream that has begun, and 402 afterwards', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
     await using own = await ExecStreams.openNew(place === 'in-process', { clock })
     await own.limit({ maxComputeMinutes: 1 })
     const reader = await own.begin(counted, newKey())
@@ -158,7 +158,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test('every 15 seconds of silence there is a comment, and none after the end', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
     await using own = await ExecStreams.openNew(place === 'in-process', { clock })
     const running = own.post(counted.replace('echo begun;', ''), newKey())
     await own.exec('until [[ -e runs ]]; do sleep 0.02; done')

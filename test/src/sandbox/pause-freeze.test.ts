@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { Chance } from '../support/chance.ts'
 import { processesOf } from '../support/host-processes.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { userOf } from '../support/each-server.ts'
 import { root, startServer } from '../support/server-process.ts'
 
@@ -113,7 +113,7 @@ test('a pause waits for code under way, refuses what comes meanwhile, and freeze
 })
 
 test('a cap that is reached freezes what is detached, and resume lets it go on', async () => {
-  const clock = new ManualClock('2026-03-10T12:00:00Z')
+  const clock = new ServerTestClock('2026-03-10T12:00:00Z')
   await using server = await createLocalTheazo({ clock })
   const agent = await Ticking.start(new ApiCaller(server), ownFolders(), { maxComputeMinutes: 1 })
   await clock.advance(61_000)
