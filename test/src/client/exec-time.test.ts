@@ -4,8 +4,7 @@ import { ServerTimeoutError, Theazo } from '@theazo/core'
 import { listenTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-
-const isSoak = process.env['THEAZO_SOAK'] === '1'
+import { isSoak } from '../support/soak.ts'
 
 test(
   "an exec that is too long ends with the server's own time limit, one of 119 s does not",

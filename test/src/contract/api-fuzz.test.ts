@@ -11,9 +11,8 @@ import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
 import { type RawAnswer, sendRaw } from './raw-http.ts'
 import { type FuzzRequest, keyPlaceholder, requestsOf } from './request-arbitraries.ts'
 import { root } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const seed = Number(process.env['THEAZO_SEED'] ?? (isSoak ? Date.now() % 2 ** 31 : 4020))
 let nearlyRight = 0
 const statuses = new Map<number, number>()

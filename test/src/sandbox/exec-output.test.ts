@@ -2,6 +2,7 @@
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isSoak } from '../support/soak.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -113,7 +114,7 @@ test('each byte that is not UTF-8 is replaced, in every language, also at the en
 })
 
 test('a flood fills no memory, and the server answers others meanwhile', async () => {
-  const floodBytes = process.env['THEAZO_SOAK'] === '1' ? 10 * 1024 * mebi : 1024 * mebi
+  const floodBytes = isSoak ? 10 * 1024 * mebi : 1024 * mebi
   const before = process.memoryUsage.rss()
   let mostBytes = before
   const watching = setInterval(() => (mostBytes = Math.max(mostBytes, process.memoryUsage.rss())), 50)

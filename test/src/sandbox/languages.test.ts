@@ -12,9 +12,9 @@ import {
   withoutFramesOfNode,
 } from './bare-interpreter.ts'
 import { Chance } from '../support/chance.ts'
+import { isSoak } from '../support/soak.ts'
 import { settings } from './sandbox-settings.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = isSoak ? 100 : 10
 /** Of the programs, in sandboxes that start what runs them when asked: that differs by little, and takes most of the time. */
 const share = isSoak ? 1 : 4

@@ -12,11 +12,12 @@ import { processesOf } from '../support/host-processes.ts'
 import { ServerTestClock } from '../support/clock.ts'
 import { userOf } from '../support/each-server.ts'
 import { root, startServer } from '../support/server-process.ts'
+import { isSoak } from '../support/soak.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 const isRoot = process.getuid?.() === 0
 const patient = { timeout: 30_000 }
-const rounds = process.env['THEAZO_SOAK'] === '1' ? 1000 : 50
+const rounds = isSoak ? 1000 : 50
 
 /** One agent, in which a process that has detached itself writes the time into a file again and again. */
 class Ticking {
