@@ -6,15 +6,16 @@ import { join } from 'node:path'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root, startServer } from '../support/server-process.ts'
-import { type Answer, expectError, expectFields, Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
-let reader: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
+let reader: CheckedCaller
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
+  live = await CheckedCaller.to(server, server.apiKey)
   mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
   reader = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise', scopes: ['read'] })).key)
 })
@@ -248,15 +249,15 @@ describe('every answer', () => {
   })
 
   test('has x-theazo-mode: test on test keys, and on no others', async () => {
-    const answers = (wire: Wire): Promise<Answer>[] => [
-      wire.get('/sessions'),
-      wire.get('/agents/agt_none'),
-      wire.post('/sessions', {}),
-      wire.get('/nowhere'),
-      wire.send('DELETE', '/sessions'),
+    const answers = (caller: CheckedCaller): Promise<Answer>[] => [
+      caller.get('/sessions'),
+      caller.get('/agents/agt_none'),
+      caller.post('/sessions', {}),
+      caller.get('/nowhere'),
+      caller.send('DELETE', '/sessions'),
     ]
-    const modes = async (wire: Wire) =>
-      (await Promise.all(answers(wire))).map(({ headers }) => headers.get('x-theazo-mode'))
+    const modes = async (caller: CheckedCaller) =>
+      (await Promise.all(answers(caller))).map(({ headers }) => headers.get('x-theazo-mode'))
     expect(await modes(mocked)).toEqual(Array(5).fill('test'))
     expect(await modes(live)).toEqual(Array(5).fill(null))
   })
@@ -345,16 +346,16 @@ describe('an agent that boots', () => {
       [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--pool', '0', '--json'],
       { PATH: gate.searchPath },
     )
-    const wire = await Wire.to(program, program.apiKey)
-    const sessionId = await wire.session()
+    const caller = await CheckedCaller.to(program, program.apiKey)
+    const sessionId = await caller.session()
     const statuses = async (): Promise<string[]> =>
-      (await wire.get(`/sessions/${sessionId}/agents`)).body.data.map(({ status }: { status: string }) => status)
+      (await caller.get(`/sessions/${sessionId}/agents`)).body.data.map(({ status }: { status: string }) => status)
 
     gate.hold()
-    const creating = [wire, wire].map((one) => one.post(`/sessions/${sessionId}/agents`))
+    const creating = [caller, caller].map((one) => one.post(`/sessions/${sessionId}/agents`))
     await expect.poll(statuses, { timeout: 20_000 }).toEqual(['booting', 'booting'])
-    const [a, b] = (await wire.get(`/sessions/${sessionId}/agents`)).body.data.map(({ id }: { id: string }) => id)
-    const waiting = [wire.exec(a, 'bash', 'echo hi'), wire.post(`/agents/${b}/pause`)]
+    const [a, b] = (await caller.get(`/sessions/${sessionId}/agents`)).body.data.map(({ id }: { id: string }) => id)
+    const waiting = [caller.exec(a, 'bash', 'echo hi'), caller.post(`/agents/${b}/pause`)]
     expect(await statuses()).toEqual(['booting', 'booting'])
     gate.release()
     expect((await Promise.all(creating)).map(({ status }) => status)).toEqual([201, 201])

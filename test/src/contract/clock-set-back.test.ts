@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { ApiCaller } from '../support/api-caller.ts'
 import { readEvents } from '../support/event-reader.ts'
 import { ServerTestClock } from '../support/clock.ts'
 
@@ -35,15 +36,9 @@ function setBack(ms: number): void {
   vi.setSystemTime(clock.now())
 }
 
-async function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {
-  const response = await local.fetch(local.baseUrl + path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, ...headers },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  // Each test says what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  return { status: response.status, headers: response.headers, body: (await response.json()) as any }
+function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {
+  const caller = new ApiCaller({ ...local, apiKey: key })
+  return caller.send(method, path, JSON.stringify(body), { headers })
 }
 
 async function makeAgent(key: string, limits: object = {}): Promise<{ sessionId: string; agentId: string }> {

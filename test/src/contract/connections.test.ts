@@ -4,7 +4,7 @@ import { Agent, get } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
-import { Wire } from '../support/wire.ts'
+import { CheckedCaller } from '../support/checked-caller.ts'
 
 const maxConnections = 10
 
@@ -29,7 +29,7 @@ async function startSmall() {
     hold,
     closed,
     authorization: `authorization: Bearer ${key}\r\n`,
-    wire: await Wire.to(server, key),
+    caller: await CheckedCaller.to(server, key),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await server[Symbol.asyncDispose]()
@@ -62,19 +62,19 @@ describe('one client that holds connections does not shut out others', () => {
 
   test('and a request in progress is not what is closed', async () => {
     await using small = await startSmall()
-    const { wire } = small
-    const agentId = await wire.agent()
-    await using stream = await wire.stream(agentId)
-    const running = wire.exec(agentId, 'bash', '# theazo:delay=1500 theazo:stdout=on')
+    const { caller } = small
+    const agentId = await caller.agent()
+    await using stream = await caller.stream(agentId)
+    const running = caller.exec(agentId, 'bash', '# theazo:delay=1500 theazo:stdout=on')
     for (let count = 0; count < 5 * maxConnections; count += 1) await small.hold('')
     expect((await running).body.stdout).toBe('on')
-    await wire.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/pause`)
     expect((await stream.next())?.data).toEqual({ status: 'paused' })
   })
 
   test('while all have requests in progress a new one is closed, and taken when one has ended', async () => {
     await using small = await startSmall()
-    const agentId = await small.wire.agent()
+    const agentId = await small.caller.agent()
     const request = `GET /v1/agents/${agentId}/stream HTTP/1.1\r\nhost: x\r\n${small.authorization}\r\n`
     const streams: Socket[] = []
     for (let count = 0; count < maxConnections; count += 1) {

@@ -1,6 +1,7 @@
-// The wire as a caller in any language sees it: plain fetch over a real port, not our client.
+// The HTTP API as a program in any language sees it: plain fetch over a real port, without our client.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Answer, ApiCaller, answerOf } from '../support/api-caller.ts'
 
 let server: ListeningTheazo
 let sessionId: string
@@ -13,20 +14,10 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-interface Answer {
-  status: number
-  headers: Headers
-  // Each test says what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  body: any
+const send = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey })
+  return await answerOf(await caller.open(path, init))
 }
-
-async function send(path: string, init: RequestInit = {}): Promise<Answer> {
-  const headers = { authorization: `Bearer ${server.apiKey}`, ...init.headers }
-  const response = await fetch(server.url + path, { ...init, headers })
-  return { status: response.status, headers: response.headers, body: await response.json() }
-}
-
 const post = (path: string, body: unknown) => send(path, { method: 'POST', body: JSON.stringify(body) })
 const exec = (body: unknown) => post(`/agents/${agentId}/exec`, body)
 
@@ -62,8 +53,7 @@ describe('every answer', () => {
       const response = await fetch(`${server.url}/agents/${agentId}`, {
         headers: authorization ? { authorization } : {},
       })
-      const { status, headers } = response
-      expectEnvelope({ status, headers, body: await response.json() }, { status: 401, code: 'unauthorized' })
+      expectEnvelope(await answerOf(response), { status: 401, code: 'unauthorized' })
     },
   )
 

@@ -2,12 +2,12 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, mocked } = await openWires())
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

@@ -6,13 +6,13 @@ import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { expectError, expectFields, openWires, Wire } from '../support/wire.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -83,16 +83,16 @@ describe('the same key with the same body', () => {
   test('of another API key is another request', async () => {
     const other = mocked.with((await server.keys.create({ mode: 'test', plan: 'free' })).key)
     const headers = keyed()
-    const [a, b] = [mocked, other].map((wire) => wire.post('/sessions', { userId: 'u' }, headers))
+    const [a, b] = [mocked, other].map((caller) => caller.post('/sessions', { userId: 'u' }, headers))
     expect((await a)?.body.id).not.toBe((await b)?.body.id)
   })
 
   test('is kept for a day', async () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
     const headers = keyed()
-    const create = async (): Promise<string> => (await wire.post('/sessions', { userId: 'u' }, headers)).body.id
+    const create = async (): Promise<string> => (await caller.post('/sessions', { userId: 'u' }, headers)).body.id
     const first = await create()
     await clock.advance(24 * 3_600_000)
     expect(await create()).toBe(first)
@@ -165,22 +165,22 @@ describe('an answer that is an error', () => {
   test('429 is not kept: after the wait the same request is done', async () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
-    await wire.get('/sessions')
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
+    await caller.get('/sessions')
     const headers = keyed()
-    expectError(await wire.post('/sessions', { userId: 'u' }, headers), 429, 'rate_limited')
+    expectError(await caller.post('/sessions', { userId: 'u' }, headers), 429, 'rate_limited')
     await clock.advance(60_000)
-    expect((await wire.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
+    expect((await caller.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
   })
 
   test('5xx is never kept: the same request is done again', async () => {
     await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
-    const wire = await Wire.to(short, short.apiKey)
-    const agentId = await wire.agent()
+    const caller = await CheckedCaller.to(short, short.apiKey)
+    const agentId = await caller.agent()
     const headers = keyed()
     const code = 'if [[ -e tried ]]; then echo again; else touch tried; sleep 60; fi'
-    expectError(await wire.exec(agentId, 'bash', code, headers), 504, 'timeout')
-    expect((await wire.exec(agentId, 'bash', code, headers)).body.stdout).toBe('again\n')
+    expectError(await caller.exec(agentId, 'bash', code, headers), 504, 'timeout')
+    expect((await caller.exec(agentId, 'bash', code, headers)).body.stdout).toBe('again\n')
   })
 
   test.each(['internal_error', 'provider_error'])('%s leaves the key free for another body', async (code) => {
@@ -282,20 +282,20 @@ describe('over a restart', () => {
     let [key, agentId, sessionId] = ['', '', '']
     {
       await using first = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(first, first.apiKey)
-      key = wire.key
-      agentId = await wire.agent()
-      sessionId = (await wire.post('/sessions', { userId: 'u' }, created)).body.id
-      expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
-      expect((await wire.exec(agentId, 'bash', code, large)).status).toBe(200)
+      const caller = await CheckedCaller.to(first, first.apiKey)
+      key = caller.key
+      agentId = await caller.agent()
+      sessionId = (await caller.post('/sessions', { userId: 'u' }, created)).body.id
+      expectError(await caller.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+      expect((await caller.exec(agentId, 'bash', code, large)).status).toBe(200)
     }
     await using second = await listenTheazo({ port: 0, dataDir })
-    const wire = await Wire.to(second, key)
-    expect((await wire.post('/sessions', { userId: 'u' }, created)).body.id).toBe(sessionId)
-    expectError(await wire.post('/sessions', { userId: 'v' }, created), 409, 'conflict')
-    expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
-    expectReason(await wire.exec(agentId, 'bash', code, large), 'not_kept')
-    expect((await wire.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+    const caller = await CheckedCaller.to(second, key)
+    expect((await caller.post('/sessions', { userId: 'u' }, created)).body.id).toBe(sessionId)
+    expectError(await caller.post('/sessions', { userId: 'v' }, created), 409, 'conflict')
+    expectError(await caller.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+    expectReason(await caller.exec(agentId, 'bash', code, large), 'not_kept')
+    expect((await caller.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })
 
   test.each(['SIGTERM', 'SIGKILL'] as const)('an exec that a %s cut is never run again', async (signal) => {
@@ -315,19 +315,19 @@ describe('over a restart', () => {
     const code = 'echo x >> runs; touch started; sleep 300'
     const headers = keyed()
     const first = await start()
-    const wire = await Wire.to(first, first.apiKey)
-    const agentId = await wire.agent()
-    const cut = wire.exec(agentId, 'bash', code, headers).then(
+    const caller = await CheckedCaller.to(first, first.apiKey)
+    const agentId = await caller.agent()
+    const cut = caller.exec(agentId, 'bash', code, headers).then(
       ({ status }) => status,
       () => 'lost',
     )
-    await wire.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
+    await caller.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
     first.child.kill(signal)
     await first.ended
     expect([502, 'lost']).toContain(await cut)
 
     await using second = await start()
-    const next = await Wire.to(second, second.apiKey)
+    const next = await CheckedCaller.to(second, second.apiKey)
     for (const _ of [1, 2]) expectReason(await next.exec(agentId, 'bash', code, headers), 'interrupted')
     expect((await next.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })

@@ -1,13 +1,14 @@
 // A cap that is misspelt must not be no cap: unknown fields are refused where they would be settings that do nothing.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Answer, expectFields, openWires, type Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { type CheckedCaller, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 let sessionId: string
 beforeAll(async () => {
-  ;({ server, mocked } = await openWires())
+  ;({ server, mocked } = await listenWithCallers())
   sessionId = await mocked.session()
 })
 afterAll(() => server[Symbol.asyncDispose]())

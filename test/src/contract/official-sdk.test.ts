@@ -2,20 +2,21 @@
 // source makes them; the SDK itself runs in official-sdk-example.test.ts.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Answer, expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
 const sdkHeaders = { 'content-type': 'application/json', 'x-sdk-version': '0.1.0' }
 
-const exec = (wire: Wire, agentId: string, body: object): Promise<Answer> =>
-  wire.post(`/agents/${agentId}/exec`, body, sdkHeaders)
+const exec = (caller: CheckedCaller, agentId: string, body: object): Promise<Answer> =>
+  caller.post(`/agents/${agentId}/exec`, body, sdkHeaders)
 
 test('is advertised', async () => {
   expect((await mocked.get('/sessions')).headers.get('theazo-features')).toContain('official-sdk')
@@ -59,7 +60,8 @@ describe('exec', () => {
 })
 
 describe('GET /agents/:id/status', () => {
-  const statusOf = async (wire: Wire, agentId: string) => (await wire.get(`/agents/${agentId}/status`)).body
+  const statusOf = async (caller: CheckedCaller, agentId: string) =>
+    (await caller.get(`/agents/${agentId}/status`)).body
 
   test('has every field that the SDK has a type for, in its words', async () => {
     const agentId = await live.agent()
@@ -93,7 +95,8 @@ describe('GET /agents/:id/status', () => {
 })
 
 describe('compute', () => {
-  const create = async (wire: Wire, body: object) => await wire.post(`/sessions/${await wire.session()}/agents`, body)
+  const create = async (caller: CheckedCaller, body: object) =>
+    await caller.post(`/sessions/${await caller.session()}/agents`, body)
 
   test.each(['python', 'node'])('may be the runtime %s, which every sandbox has', async (compute) => {
     const { status, body } = await create(live, { compute })
@@ -101,8 +104,8 @@ describe('compute', () => {
   })
 
   test.each(['go', 'ruby', '', 'Python', 'local'])('may not be %j, which is no runtime here', async (compute) => {
-    for (const wire of [live, mocked]) {
-      const answer = await create(wire, { compute })
+    for (const caller of [live, mocked]) {
+      const answer = await create(caller, { compute })
       expectFields(answer, 'compute')
       expect(answer.body.error.message).toContain("'python' or 'node'")
     }
@@ -123,8 +126,8 @@ describe('files', () => {
     expect([status, dir]).toEqual([200, dir])
     return body.map(({ name }: { name: string }) => name)
   }
-  const write = (wire: Wire, agentId: string, path: string, data: string, encoding?: string) =>
-    wire.post(`/agents/${agentId}/files`, { path, data, encoding }, sdkHeaders)
+  const write = (caller: CheckedCaller, agentId: string, path: string, data: string, encoding?: string) =>
+    caller.post(`/agents/${agentId}/files`, { path, data, encoding }, sdkHeaders)
 
   test('are from the folder that code starts in; what names a lasting folder is that very path', async () => {
     const agentId = await live.agent()
@@ -194,13 +197,14 @@ describe('files', () => {
   test('are refused where an exec is, and are not those of somebody else', async () => {
     const agentId = await live.agent()
     await write(live, agentId, 'x', 'mine')
-    const asked = (wire: Wire) => [
-      wire.get(`/agents/${agentId}/files?dir=/`),
-      wire.get(`/agents/${agentId}/files/x`),
-      write(wire, agentId, 'x', 'theirs'),
+    const asked = (caller: CheckedCaller) => [
+      caller.get(`/agents/${agentId}/files?dir=/`),
+      caller.get(`/agents/${agentId}/files/x`),
+      write(caller, agentId, 'x', 'theirs'),
     ]
     const other = live.with((await server.keys.create({ mode: 'live', plan: 'enterprise', project: 'other' })).key)
-    for (const wire of [mocked, other]) for (const answer of asked(wire)) expectError(await answer, 404, 'not_found')
+    for (const caller of [mocked, other])
+      for (const answer of asked(caller)) expectError(await answer, 404, 'not_found')
     await live.post(`/agents/${agentId}/pause`)
     for (const answer of asked(live)) expectError(await answer, 409, 'conflict')
     await live.post(`/agents/${agentId}/resume`)

@@ -4,15 +4,15 @@ import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { createParser } from 'eventsource-parser'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiSchema, type OpenApiDocument } from '../support/api-schema.ts'
-import { expectError, Wire } from '../support/wire.ts'
+import { CheckedCaller, expectError } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 let document: OpenApiDocument
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
+  live = await CheckedCaller.to(server, server.apiKey)
   mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
   document = mocked.schema.document
 })
@@ -50,10 +50,10 @@ const routes = [
 ]
 
 /** The path of a template, with ids of things that are there. */
-async function pathOf(template: string, wire = mocked): Promise<string> {
-  const sessionId = await wire.session()
-  const agentId = await wire.agent({}, sessionId)
-  const taskId = template.includes('{taskId}') ? await wire.run(agentId, 'theazo:hang') : ''
+async function pathOf(template: string, caller = mocked): Promise<string> {
+  const sessionId = await caller.session()
+  const agentId = await caller.agent({}, sessionId)
+  const taskId = template.includes('{taskId}') ? await caller.run(agentId, 'theazo:hang') : ''
   return template
     .replace('{userId}', 'user_1')
     .replace('{taskId}', taskId)
@@ -170,8 +170,8 @@ describe.each(routes)('%s', (route) => {
     const { example } = requestBody.content['application/json'] ?? {}
     expect(example).toBeTypeOf('object')
     // As a page fills them in; of paths it knows no more than that an id is wanted. A model is not there on live keys.
-    const wire = template.endsWith('/run') ? mocked : live
-    const { status, body } = await wire.send(method, await pathOf(template, wire), JSON.stringify(example))
+    const caller = template.endsWith('/run') ? mocked : live
+    const { status, body } = await caller.send(method, await pathOf(template, caller), JSON.stringify(example))
     expect([status < 300, body]).toEqual([true, expect.any(Object)])
   })
 

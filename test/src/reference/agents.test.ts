@@ -1,14 +1,14 @@
 // The reference, Agents, but for the stream: one test for each sentence that states behaviour.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
-import { isIdle, type WireEvent } from '../support/wire-events.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
+import { isIdle, type CheckedEvent } from '../support/checked-event-reader.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -20,7 +20,7 @@ async function endedTask(agentId: string) {
   return await task()
 }
 
-const ofType = (events: WireEvent[], type: string): WireEvent[] => events.filter(({ event }) => event === type)
+const ofType = (events: CheckedEvent[], type: string): CheckedEvent[] => events.filter(({ event }) => event === type)
 
 describe('create an agent', () => {
   test('provisions compute immediately: once it is idle it takes tasks', async () => {
@@ -37,8 +37,8 @@ describe('create an agent', () => {
   })
 
   test('compute defaults to what the platform has', async () => {
-    for (const wire of [live, mocked]) {
-      expect((await wire.get(`/agents/${await wire.agent()}`)).body.compute).toEqual({ provider: 'local' })
+    for (const caller of [live, mocked]) {
+      expect((await caller.get(`/agents/${await caller.agent()}`)).body.compute).toEqual({ provider: 'local' })
     }
   })
 
@@ -217,16 +217,16 @@ describe('pause and resume', () => {
 
 describe('terminate', () => {
   test('is permanent: the files are gone, and nothing but a look is left', async () => {
-    for (const wire of [live, mocked]) {
-      const agentId = await wire.agent()
+    for (const caller of [live, mocked]) {
+      const agentId = await caller.agent()
       for (const _ of [1, 2]) {
-        const { status, body } = await wire.post(`/agents/${agentId}/terminate`)
+        const { status, body } = await caller.post(`/agents/${agentId}/terminate`)
         expect([status, body]).toEqual([200, { ok: true }])
       }
-      expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('terminated')
-      expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('terminated')
+      expectError(await caller.exec(agentId, 'bash', 'true'), 409, 'conflict')
       for (const verb of ['pause', 'resume'])
-        expectError(await wire.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
+        expectError(await caller.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
     }
     const agentId = await mocked.agent()
     await mocked.post(`/agents/${agentId}/terminate`)

@@ -2,14 +2,14 @@
 import { type CreateKeyOptions, type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
+import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
+  live = await CheckedCaller.to(server, server.apiKey)
   mocked = live.with(await keyOf({ mode: 'test', plan: 'enterprise' }))
 })
 afterAll(() => server[Symbol.asyncDispose]())
@@ -149,10 +149,10 @@ describe('errors', () => {
 
     test('timeout, 504: exec went over its time', async () => {
       await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
-      const wire = await Wire.to(short, short.apiKey)
-      const agentId = await wire.agent()
-      expectError(await wire.exec(agentId, 'bash', 'echo kept > file; sleep 60'), 504, 'timeout')
-      expect((await wire.exec(agentId, 'bash', 'cat file')).body.stdout).toBe('kept\n') // the sandbox is kept
+      const caller = await CheckedCaller.to(short, short.apiKey)
+      const agentId = await caller.agent()
+      expectError(await caller.exec(agentId, 'bash', 'echo kept > file; sleep 60'), 504, 'timeout')
+      expect((await caller.exec(agentId, 'bash', 'cat file')).body.stdout).toBe('kept\n') // the sandbox is kept
     })
 
     test.each([
@@ -194,12 +194,12 @@ describe('usage', () => {
   test("the summary of the reference's example: 142 minutes are 710 cents", async () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
-    const agentId = await wire.agent()
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
+    const agentId = await caller.agent()
     await clock.advance(142 * 60_000)
-    await wire.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/pause`)
     await clock.advance(60_000) // a pause costs no compute
-    const { body } = await wire.get('/usage/summary?from=2025-05-01')
+    const { body } = await caller.get('/usage/summary?from=2025-05-01')
     expect(body).toEqual({
       period: { from: '2025-05-01T00:00:00.000Z', until: '2025-05-01T02:23:00.000Z' },
       compute: { minutes: 142, cost: { amount: 710, currency: 'usd' } },
@@ -212,21 +212,21 @@ describe('usage', () => {
   test('from is the start of the current billing period and until is now, where they are not given', async () => {
     const clock = new ServerTestClock('2025-05-06T14:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
     const period = { from: '2025-05-01T00:00:00.000Z', until: '2025-05-06T14:00:00.000Z' }
-    expect((await wire.get('/usage/summary')).body.period).toEqual(period)
-    const { body } = await wire.get('/usage/summary?until=2025-05-02')
+    expect((await caller.get('/usage/summary')).body.period).toEqual(period)
+    const { body } = await caller.get('/usage/summary?until=2025-05-02')
     expect(body.period).toEqual({ ...period, until: '2025-05-02T00:00:00.000Z' })
   })
 
   test('is filtered by the date range', async () => {
     const clock = new ServerTestClock('2025-05-01T10:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
-    await wire.agent()
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
+    await caller.agent()
     await clock.advance(60 * 60_000)
     const minutes = async (query: string): Promise<number> =>
-      (await wire.get(`/usage/summary?${query}`)).body.compute.minutes
+      (await caller.get(`/usage/summary?${query}`)).body.compute.minutes
     expect(await minutes('from=2025-05-01&until=2025-05-02')).toBe(60)
     expect(await minutes('from=2025-05-01T10:15:00Z')).toBe(45)
     expect(await minutes('until=2025-05-01T12:15:00%2B02:00')).toBe(15)
@@ -244,19 +244,19 @@ describe('usage', () => {
   test('is that of one session, one user or one key where that is asked for', async () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
     const other = await fresh.keys.create({ mode: 'live', plan: 'team' })
-    const [a, b] = [await wire.session({ userId: 'a' }), await wire.session({ userId: 'b' })]
-    await wire.agent({}, a)
-    await wire.with(other.key).agent({}, b)
+    const [a, b] = [await caller.session({ userId: 'a' }), await caller.session({ userId: 'b' })]
+    await caller.agent({}, a)
+    await caller.with(other.key).agent({}, b)
     await clock.advance(10 * 60_000)
     const minutes = async (query: string): Promise<number> =>
-      (await wire.get(`/usage/summary?${query}`)).body.compute.minutes
+      (await caller.get(`/usage/summary?${query}`)).body.compute.minutes
     expect(await minutes('')).toBe(20)
     for (const query of [`sessionId=${a}`, 'userId=a', `keyId=${other.keyId}`]) expect(await minutes(query)).toBe(10)
     expect(await minutes('userId=nobody')).toBe(0)
-    expectError(await wire.get('/usage/summary?sessionId=ses_none'), 404, 'not_found')
-    expectError(await wire.get('/usage/summary?keyId=key_none'), 404, 'not_found')
+    expectError(await caller.get('/usage/summary?sessionId=ses_none'), 404, 'not_found')
+    expectError(await caller.get('/usage/summary?keyId=key_none'), 404, 'not_found')
   })
 })
 
@@ -292,11 +292,11 @@ describe('rate limits', () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const { key } = await fresh.keys.create({ mode: 'live', plan })
-    const wire = await Wire.to(fresh, key)
+    const caller = await CheckedCaller.to(fresh, key)
     const statuses = async (count: number): Promise<number[]> => {
       const counts = new Map<number, number>()
       for (let left = count; left > 0; left -= 50) {
-        const calls = Array.from({ length: Math.min(50, left) }, () => wire.get('/sessions'))
+        const calls = Array.from({ length: Math.min(50, left) }, () => caller.get('/sessions'))
         for (const { status } of await Promise.all(calls)) counts.set(status, (counts.get(status) ?? 0) + 1)
       }
       return [counts.get(200) ?? 0, counts.get(429) ?? 0]
@@ -304,7 +304,7 @@ describe('rate limits', () => {
     expect(await statuses(limit / 2)).toEqual([limit / 2, 0])
     await clock.advance(20_000)
     expect(await statuses(limit / 2 + 5)).toEqual([limit / 2, 5])
-    const refused = await wire.get('/sessions')
+    const refused = await caller.get('/sessions')
     expect(refused.headers.get('retry-after')).toBe('40')
     expect(refused.headers.get('ratelimit-limit')).toBe(String(limit))
     await clock.advance(39_999)

@@ -2,13 +2,13 @@
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
+import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  mocked = await CheckedCaller.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -45,7 +45,7 @@ describe('sessions', () => {
   test('limits.maxCost caps the cost of a day; the next one is free to spend again', async () => {
     const clock = new ServerTestClock('2025-05-01T23:30:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const live = await Wire.to(fresh, fresh.apiKey)
+    const live = await CheckedCaller.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxCost: { ...maxCost, amount: 50 } } }) // ten minutes
     const agentId = await live.agent({}, sessionId)
     await clock.advance(9 * 60_000)
@@ -73,7 +73,7 @@ describe('sessions', () => {
   test('limits.maxComputeMinutes auto-pauses the session; a higher limit lets it go on', async () => {
     const clock = new ServerTestClock('2025-05-01T12:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const live = await Wire.to(fresh, fresh.apiKey)
+    const live = await CheckedCaller.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxComputeMinutes: 10 } })
     const [a, b] = [await live.agent({}, sessionId), await live.agent({}, sessionId)]
     await clock.advance(4 * 60_000)

@@ -2,23 +2,23 @@
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
-import { isIdle, type WireEvent } from '../support/wire-events.ts'
+import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
+import { isIdle, type CheckedEvent } from '../support/checked-event-reader.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  mocked = await CheckedCaller.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-const names = (events: WireEvent[]): string[] => events.map(({ event }) => event)
-const ids = (events: WireEvent[]): number[] => events.map(({ id }) => id)
+const names = (events: CheckedEvent[]): string[] => events.map(({ event }) => event)
+const ids = (events: CheckedEvent[]): number[] => events.map(({ id }) => id)
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
 
 /** All that is kept of an agent, up to its last idle status after a run. */
-async function keptOf(agentId: string): Promise<WireEvent[]> {
+async function keptOf(agentId: string): Promise<CheckedEvent[]> {
   await using stream = await mocked.stream(agentId, { query: '?lastEventId=0' })
   await stream.until(({ data }) => data.status === 'running')
   await using again = await mocked.stream(agentId, { query: '?lastEventId=0' })
@@ -143,11 +143,11 @@ describe('replay', () => {
   test('a comment comes every 15 seconds', async () => {
     const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'team' })).key)
-    const agentId = await wire.agent()
-    await using stream = await wire.stream(agentId)
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'team' })).key)
+    const agentId = await caller.agent()
+    await using stream = await caller.stream(agentId)
     for (let n = 0; n < 3; n += 1) await clock.advance(15_000)
-    await wire.post(`/agents/${agentId}/terminate`)
+    await caller.post(`/agents/${agentId}/terminate`)
     await stream.toEnd()
     expect(stream.comments).toHaveLength(3)
   })
@@ -208,23 +208,23 @@ describe('replay', () => {
     const { mkdtemp, rm } = await import('node:fs/promises')
     const dataDir = await mkdtemp('/tmp/theazo-stream-')
     let [agentId, key] = ['', '']
-    let before: WireEvent[] = []
+    let before: CheckedEvent[] = []
     {
       await using first = await listenTheazo({ port: 0, dataDir })
       ;({ key } = await first.keys.create({ mode: 'test', plan: 'team' }))
-      const wire = await Wire.to(first, key)
-      agentId = await wire.agent()
-      await using stream = await wire.stream(agentId, { query: '?lastEventId=0' })
+      const caller = await CheckedCaller.to(first, key)
+      agentId = await caller.agent()
+      await using stream = await caller.stream(agentId, { query: '?lastEventId=0' })
       before = [await stream.next()].filter((event) => event !== undefined)
-      await wire.run(agentId, 'hello')
+      await caller.run(agentId, 'hello')
       before.push(...(await stream.until(isIdle)))
     }
     {
       await using second = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(second, key)
-      await using stream = await wire.stream(agentId, { query: '?lastEventId=0' })
+      const caller = await CheckedCaller.to(second, key)
+      await using stream = await caller.stream(agentId, { query: '?lastEventId=0' })
       expect(await stream.until(({ id }) => id === before.length)).toEqual(before)
-      await wire.run(agentId, 'again')
+      await caller.run(agentId, 'again')
       const after = await stream.until(isIdle)
       expect(ids([...before, ...after])).toEqual(upTo(before.length + after.length))
     }

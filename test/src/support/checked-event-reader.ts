@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { ApiSchema } from './api-schema.ts'
 
 /** One event, already held against the server's own document. */
-export interface WireEvent {
+export interface CheckedEvent {
   id: number
   event: string
   // Each test says what it expects of the data.
@@ -12,14 +12,14 @@ export interface WireEvent {
 }
 
 /** Reads one connection of a stream. */
-export class EventReader implements AsyncDisposable {
+export class CheckedEventReader implements AsyncDisposable {
   readonly headers: Headers
   /** Of the last `retry:` line. */
   retryMs: number | undefined
   readonly comments: string[] = []
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #close: () => void
-  readonly #ready: WireEvent[] = []
+  readonly #ready: CheckedEvent[] = []
   readonly #decoder = new TextDecoder()
   readonly #schema: ApiSchema
   readonly #parser = createParser({
@@ -37,7 +37,7 @@ export class EventReader implements AsyncDisposable {
   }
 
   /** Undefined where the server has ended the stream. */
-  async next(): Promise<WireEvent | undefined> {
+  async next(): Promise<CheckedEvent | undefined> {
     while (this.#ready.length === 0) {
       const { done, value } = await this.#reader.read()
       if (done) return undefined
@@ -47,8 +47,8 @@ export class EventReader implements AsyncDisposable {
   }
 
   /** What comes up to the first event that is wanted, which is the last. */
-  async until(isWanted: (event: WireEvent) => boolean): Promise<WireEvent[]> {
-    const events: WireEvent[] = []
+  async until(isWanted: (event: CheckedEvent) => boolean): Promise<CheckedEvent[]> {
+    const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) {
       events.push(event)
       if (isWanted(event)) return events
@@ -57,8 +57,8 @@ export class EventReader implements AsyncDisposable {
   }
 
   /** What comes until the server ends the stream. */
-  async toEnd(): Promise<WireEvent[]> {
-    const events: WireEvent[] = []
+  async toEnd(): Promise<CheckedEvent[]> {
+    const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) events.push(event)
     return events
   }
@@ -68,7 +68,7 @@ export class EventReader implements AsyncDisposable {
     await this.#reader.closed.catch(() => {}) // the abort of this very line
   }
 
-  #checked(id: string | undefined, event: string, text: string): WireEvent {
+  #checked(id: string | undefined, event: string, text: string): CheckedEvent {
     const data: unknown = JSON.parse(text)
     this.#schema.assertIs('AgentEvent', { id, event, data })
     return { id: Number(id), event, data }
@@ -76,6 +76,6 @@ export class EventReader implements AsyncDisposable {
 }
 
 /** True for the event with which a run ends on the stream: the agent is idle again. */
-export function isIdle({ event, data }: WireEvent): boolean {
+export function isIdle({ event, data }: CheckedEvent): boolean {
   return event === 'status' && data.status === 'idle'
 }
