@@ -1,4 +1,4 @@
-// What the contract decides of an agent's deadlines, of its failure, and of who only asks for headers.
+// The contract's rules for an agent's deadlines, for failed agents, and for HEAD requests.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
 import { CheckedCaller, expectError } from '../support/checked-caller.ts'
 
-/** A server whose time stands still, and what a test key sees of it. */
+/** A server whose clock stands still, with a caller for a test key. */
 async function startStill() {
   const clock = new ServerTestClock('2025-05-01T00:00:00Z')
   const server = await listenTheazo({ port: 0, clock })
@@ -24,7 +24,7 @@ async function startStill() {
 const patient = { timeout: 20_000 }
 
 describe('deadlines', () => {
-  test('exec blocks at most 120 seconds, on test keys too', async () => {
+  test('exec blocks for at most 120 seconds, also with a test key', async () => {
     await using still = await startStill()
     const { clock, caller, gauge } = still
     const live = caller.with(still.server.apiKey)
@@ -42,7 +42,7 @@ describe('deadlines', () => {
     expect((await live.exec(real, 'bash', 'echo kept')).body.stdout).toBe('kept\n')
   })
 
-  test('a run has its agent’s timeout for the time that it runs: pauses do not count', async () => {
+  test("an agent's timeout counts the time that its run works, without pauses", async () => {
     await using still = await startStill()
     const { clock, caller } = still
     const agentId = await caller.agent({ timeout: 10 })
@@ -52,14 +52,14 @@ describe('deadlines', () => {
     await caller.post(`/agents/${agentId}/pause`)
     await clock.advance(3_600_000)
     await caller.post(`/agents/${agentId}/resume`)
-    await clock.advance(999) // what is due by then runs
+    await clock.advance(999) // due timers fire
     await expect.poll(status, patient).toBe('completed')
 
     await caller.run(agentId, 'theazo:steps=2 theazo:delay=1000')
     await clock.advance(9_000)
     await caller.post(`/agents/${agentId}/pause`)
     await caller.post(`/agents/${agentId}/resume`)
-    await clock.advance(1_000) // together ten: a resume gives no new time
+    await clock.advance(1_000) // ten seconds in total: a resume does not restart the timeout
     await expect.poll(status, patient).toBe('failed')
 
     await caller.run(agentId, 'theazo:hang')
@@ -72,7 +72,7 @@ describe('deadlines', () => {
     expect(body).toMatchObject({ status: 'idle', task: { error: { code: 'timeout' } } })
   })
 
-  test('pause waits 120 seconds for a step, then is 504 and nothing is paused: the task goes on', async () => {
+  test('pause waits 120 seconds for a step, then is 504 and pauses nothing: the task continues', async () => {
     await using still = await startStill()
     const { clock, caller } = still
     const agentId = await caller.agent()
@@ -91,7 +91,7 @@ describe('deadlines', () => {
 })
 
 describe('an agent that has failed', () => {
-  test('answers 409 to all but GET, stream and terminate, and takes no place', async () => {
+  test('answers 409 to every request except GET, stream and terminate, and does not count towards maxAgents', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-failed-'))
     try {
       let [agentId, sessionId] = ['', '']
@@ -107,7 +107,7 @@ describe('an agent that has failed', () => {
       const agent = (await caller.get(`/agents/${agentId}`)).body
       expect(agent).toMatchObject({ status: 'failed', reason: expect.stringContaining('gone') })
       expectError(await caller.exec(agentId, 'bash', 'true'), 409, 'conflict')
-      // Before it says that a live key has no model.
+      // This check comes before the check that a live key has a model.
       expectError(await caller.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
       for (const verb of ['pause', 'resume'])
         expectError(await caller.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
@@ -117,7 +117,7 @@ describe('an agent that has failed', () => {
         expect(failed.map(({ data }) => data.status)).toEqual(['idle', 'failed'])
       }
       const next = await caller.post(`/sessions/${sessionId}/agents`, { name: 'main' })
-      expect([next.status, next.body.id === agentId]).toEqual([201, false]) // its name and its place are free
+      expect([next.status, next.body.id === agentId]).toEqual([201, false]) // its name and its slot in maxAgents are free
       expect((await caller.post(`/agents/${agentId}/terminate`)).body).toEqual({ ok: true })
       expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('terminated')
     } finally {
@@ -125,7 +125,7 @@ describe('an agent that has failed', () => {
     }
   })
 
-  test('says so with the first exec after its files are gone, also while the server runs', async () => {
+  test('fails with the first exec after its files have been removed, also while the server runs', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-failed-'))
     try {
       await using server = await listenTheazo({ port: 0, dataDir })
@@ -146,7 +146,7 @@ describe('an agent that has failed', () => {
   })
 })
 
-test('files that a failed removal has left are removed within an hour, those of agents are not', async () => {
+test('files that remain after a failed removal are removed within an hour; files of live agents are not', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-left-'))
   try {
     const clock = new ServerTestClock()
@@ -169,12 +169,12 @@ function removeFilesOf(agentId: string, dataDir: string): void {
   const found = foldersOf(agentId, dataDir)
   expect(found).toHaveLength(1)
   for (const path of found) {
-    spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
+    spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // if the agent has its own disk
     rmSync(path, { recursive: true })
   }
 }
 
-/** As root, agents' files are not in the data folder. */
+/** If the server runs as root, agents' files are not in the data folder. */
 function foldersOf(agentId: string, dataDir: string): string[] {
   const roots = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
   const find = ['-type', 'd', '-name', agentId, '-prune', '-print']
@@ -184,7 +184,7 @@ function foldersOf(agentId: string, dataDir: string): string[] {
 }
 
 describe('a HEAD request', () => {
-  test('is a GET without the body', async () => {
+  test('returns the headers of GET without the body', async () => {
     await using still = await startStill()
     const { caller } = still
     const headers = { authorization: `Bearer ${caller.key}` }
@@ -192,7 +192,7 @@ describe('a HEAD request', () => {
     expect([response.status, response.headers.has('x-request-id'), await response.text()]).toEqual([200, true, ''])
   })
 
-  test('for a stream leaves none open', async () => {
+  test('for a stream leaves no stream open', async () => {
     await using still = await startStill()
     const { caller, gauge } = still
     const agentId = await caller.agent()
@@ -203,6 +203,6 @@ describe('a HEAD request', () => {
     }
     await expect.poll(() => gauge('streams'), patient).toBe(0)
     await using _ = await caller.stream(agentId)
-    expect(await gauge('streams')).toBe(1) // the control
+    expect(await gauge('streams')).toBe(1) // control: a GET leaves one open
   })
 })
