@@ -152,24 +152,24 @@ test('usage is never negative, never decreases, and continues from its last valu
   expect(await minutes()).toBeCloseTo(10, 5)
   expect(await minutes(`?sessionId=${sessionId}`)).toBeCloseTo(10, 5)
   await clock.advance(10 * minuteMs)
-  const told = await minutes()
-  expect(told).toBeGreaterThan(19.8) // the meter sees it up to one heartbeat later
-  expect(told).toBeLessThanOrEqual(20)
+  const shown = await minutes()
+  expect(shown).toBeGreaterThan(19.8) // the meter sees it up to one heartbeat later
+  expect(shown).toBeLessThanOrEqual(20)
 
   await send(local.apiKey, 'POST', `/agents/${agentId}/pause`)
   setBack(hourMs)
-  expect(await minutes()).toBeCloseTo(told, 5)
+  expect(await minutes()).toBeCloseTo(shown, 5)
   await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)
   await clock.advance(5 * minuteMs)
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
   setBack(2 * minuteMs)
   await send(local.apiKey, 'POST', `/agents/${agentId}/terminate`)
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
 
   await local[Symbol.asyncDispose]()
   setBack(7 * hourMs)
   local = await open()
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
 })
 
 test('a cap on compute minutes applies after those minutes, whatever the wall clock shows', async () => {

@@ -49,7 +49,7 @@ export class AgentStream implements AsyncDisposable {
   }
 
   /** Resolves once the agent has told that it is in a status. */
-  tellsStatus(status: string): Promise<StreamedEvent> {
+  statusEvent(status: string): Promise<StreamedEvent> {
     return this.first(({ event, data }) => event === 'status' && data.status === status)
   }
 

@@ -103,7 +103,7 @@ test('a task that spends the last cent stops after its step, and goes on to its 
   const third = await model.asked('costly')
   third.answer({ toolCalls: [call('d', 'echo d >> ran')], inputTokens: 1, outputTokens: 1, cost: microCents(0.5) })
 
-  expect((await stream.tellsStatus('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
+  expect((await stream.statusEvent('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
   expect(events(stream, 'error').map(({ data }) => data)).toEqual([
     { code: 'session_limit_exceeded', message: expect.stringContaining('100 cents'), resumable: true, taskId },
   ])
@@ -138,7 +138,7 @@ test('a task whose steps take no time spends no step more than the one that reac
     return { toolCalls: [{ id: `call ${asked}`, tool: 'none', input: {} }], cost: microCents(50) }
   })
   const taskId = await run('quick')
-  await stream.tellsStatus('paused')
+  await stream.statusEvent('paused')
   expect(asked).toBe(2)
   expect((await api.get(`${path}/tasks/${taskId}`)).body).toMatchObject({ status: 'paused', cost: { amount: 100 } })
 })
@@ -149,7 +149,7 @@ test('an answer that reaches the cap is the end of its task: nothing is left to 
   const only = await model.asked('last words')
   only.answer({ text: 'done', cost: microCents(100) })
   await stream.first(({ event }) => event === 'output')
-  await stream.tellsStatus('paused')
+  await stream.statusEvent('paused')
   expect(events(stream, 'error')).toEqual([])
   expect(await agent()).toMatchObject({ status: 'paused', task: { id: taskId, status: 'completed' } })
 })
@@ -162,7 +162,7 @@ test('a task under way when the time is used up ends its step, and begins no oth
   await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
   expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
   first.answer({ toolCalls: [call('a', 'echo a >> ran')] })
-  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit', taskId })
+  expect((await stream.statusEvent('paused')).data).toMatchObject({ reason: 'limit', taskId })
   expect(events(stream, 'tool_call')).toHaveLength(1)
   expect(events(stream, 'tool_result')).toEqual([])
 
@@ -185,7 +185,7 @@ test('a cap that is reached while a pause waits holds, also when the pause is gi
   clock.jump(minuteMs)
   expect(await pausing).toMatchObject({ status: 504, body: { error: { code: 'timeout' } } })
   first.answer({ toolCalls: [call('a', 'true')] })
-  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit' })
+  expect((await stream.statusEvent('paused')).data).toMatchObject({ reason: 'limit' })
   expect(model.waiting('stuck')).toBe(0)
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
 })
@@ -229,6 +229,6 @@ test('a pause that nothing answers is given up after 120 s: 504, and the task go
   const second = await model.asked('deaf')
   second.answer({ text: 'done' })
   await stream.first(({ event }) => event === 'output')
-  await stream.tellsStatus('idle')
+  await stream.statusEvent('idle')
   expect(events(stream, 'status').map(({ data }) => data.status)).toEqual(['running', 'idle'])
 })
