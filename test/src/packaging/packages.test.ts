@@ -1,4 +1,4 @@
-// Every package as npm would deliver it, used by a program outside the workspace, also as a plain user.
+// Every package as npm would install it, used by a program outside the workspace, also as a plain user.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -18,7 +18,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { root } from '../support/server-process.ts'
 
-/** As a user's project would name them; the versions are those of the workspace. */
+/** The dependencies of a user's project, with the versions of the workspace. */
 const peers = [
   '@langchain/core',
   '@langchain/langgraph',
@@ -87,7 +87,7 @@ const used = {
   server: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/v1$/),
 }
 
-test('each has its licence, its repository, and the sources that its maps name', () => {
+test('each package has its licence, its repository, and the sources that its source maps name', () => {
   for (const name of ['ai-sdk', 'core', 'langchain', 'mcp', 'server']) {
     const path = join(folder, 'node_modules/@theazo', name)
     expect(readFileSync(join(path, 'LICENSE'), 'utf8')).toContain('Apache License')
@@ -105,7 +105,7 @@ test('each has its licence, its repository, and the sources that its maps name',
   }
 })
 
-test('the packed packages are used together on the pinned Node and peers', async () => {
+test('the packed packages work together on the pinned Node version and peers', async () => {
   expect(JSON.parse(await run(['use-packages.mjs']))).toMatchObject(used)
 })
 
@@ -119,14 +119,14 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
-test('their types hold for a strict program', () => {
+test('their types compile in a strict program', () => {
   const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--target', 'es2024']
   const lib = ['--lib', 'es2024,esnext.disposable,dom', '--module', 'nodenext', '--types', 'node']
   execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'use-types.ts'], {
     cwd: folder,
     stdio: 'pipe',
   })
-  // The control: the same compiler does find a wrong type.
+  // Control: the same compiler finds a wrong type.
   const wrong =
     "import { Theazo } from '@theazo/core'\nconst theazo = new Theazo()\nawait theazo.sessions.forUser(42)\n"
   writeFileSync(join(folder, 'wrong.ts'), wrong)

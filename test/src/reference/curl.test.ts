@@ -1,4 +1,4 @@
-// The reference's curl examples, run by a shell as they are written: only base URL, key and ids are put in.
+// The reference's curl examples, run unchanged by a shell: only the base URL, the key and ids are filled in.
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** The example as a shell script, with what a reader puts in. */
+/** The example as a shell script, with the values that a reader fills in. */
 function scriptOf(name: CurlExample, caller: CheckedCaller, id = ''): string {
   const script = curlExamples[name]
     .replaceAll('https://api.theazo.com/v1', caller.url)
@@ -27,9 +27,9 @@ function scriptOf(name: CurlExample, caller: CheckedCaller, id = ''): string {
   return script
 }
 
-/** What the example prints, which is JSON. */
+/** Runs the example and parses the JSON that it prints. */
 async function curl(name: CurlExample, caller: CheckedCaller, id?: string) {
-  // Not the synchronous form: the server is in this process.
+  // Asynchronous, because the server is in this process.
   const { stdout } = await promisify(execFile)('bash', ['-c', scriptOf(name, caller, id)])
   return JSON.parse(stdout)
 }
@@ -37,8 +37,8 @@ async function curl(name: CurlExample, caller: CheckedCaller, id?: string) {
 describe.each([
   ['a test key', () => mocked],
   ['a live key', () => live],
-])('on %s', (_name, callerOf) => {
-  test('create a session, which is then listed', async () => {
+])('with %s', (_name, callerOf) => {
+  test('create a session, which is then in the list', async () => {
     const session = await curl('create a session', callerOf())
     const limits = { maxCost: { amount: 500, currency: 'usd', period: 'day' }, maxAgents: 3 }
     expect(session).toMatchObject({ userId: 'user_123', status: 'active', limits, metadata: { plan: 'pro' } })
@@ -69,7 +69,7 @@ describe.each([
     await using stream = startStream(scriptOf('stream', callerOf(), agentId))
     await stream.until('retry: 1000\n\n')
     await callerOf().post(`/agents/${agentId}/terminate`)
-    await stream.ended // curl ends as the server ends the stream
+    await stream.ended // curl ends when the server ends the stream
     expect(stream.text()).toMatch(/^id: \d+\nevent: status\ndata: \{"status":"terminated"\}\n\n/m)
   })
 
@@ -81,7 +81,7 @@ describe.each([
 })
 
 describe('with a browser, web search and a model', () => {
-  test('create an agent, run and stream work on a test key', async () => {
+  test('create an agent, run and stream work with a test key', async () => {
     const agent = await curl('create an agent', mocked, await mocked.session())
     expect(agent).toMatchObject({
       status: 'idle',
@@ -101,7 +101,7 @@ describe('with a browser, web search and a model', () => {
     expect(text).toMatch(/^event: output\ndata: \{"text":".*","cost":\{"amount":\d+,"currency":"usd"\}/m)
   })
 
-  test('create an agent and run are refused on a live key, with what there is', async () => {
+  test('create an agent and run are refused with a live key, with a list of the supported values', async () => {
     const refused = await curl('create an agent', live, await live.session())
     expect(refused.error.code).toBe('unprocessable_entity')
     expect(refused.error.details.fields).toEqual({
@@ -119,13 +119,13 @@ test('every example of the reference is run here', () => {
 
 interface StreamingCurl extends AsyncDisposable {
   text(): string
-  /** Resolves when it has printed this. */
+  /** Resolves when curl has printed this. */
   until(text: string): Promise<void>
   ended: Promise<unknown>
 }
 
 function startStream(script: string): StreamingCurl {
-  // `exec`: the process that is ended at last is curl itself.
+  // `exec`, so that the process which is killed at the end is curl itself.
   const child: ChildProcessByStdio<null, Readable, null> = spawn('bash', ['-c', `exec ${script.trim()}`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })

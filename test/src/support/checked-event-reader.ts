@@ -2,16 +2,16 @@ import { createParser } from 'eventsource-parser'
 import { expect } from 'vitest'
 import type { ApiSchema } from './api-schema.ts'
 
-/** One event, already held against the server's own document. */
+/** One event that matches the server's OpenAPI document. */
 export interface CheckedEvent {
   id: number
   event: string
-  // Each test says what it expects of the data.
+  // Each test states what it expects of the data.
   // oxlint-disable-next-line typescript/no-explicit-any
   data: any
 }
 
-/** Reads one connection of a stream. */
+/** Reads one connection of a stream and checks every event against the server's OpenAPI document. */
 export class CheckedEventReader implements AsyncDisposable {
   readonly headers: Headers
   /** Of the last `retry:` line. */
@@ -36,7 +36,7 @@ export class CheckedEventReader implements AsyncDisposable {
     this.#close = close
   }
 
-  /** Undefined where the server has ended the stream. */
+  /** The next event; undefined if the server has ended the stream. */
   async next(): Promise<CheckedEvent | undefined> {
     while (this.#ready.length === 0) {
       const { done, value } = await this.#reader.read()
@@ -46,7 +46,7 @@ export class CheckedEventReader implements AsyncDisposable {
     return this.#ready.shift()
   }
 
-  /** What comes up to the first event that is wanted, which is the last. */
+  /** The events up to and including the first that matches. */
   async until(isWanted: (event: CheckedEvent) => boolean): Promise<CheckedEvent[]> {
     const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) {
@@ -56,7 +56,7 @@ export class CheckedEventReader implements AsyncDisposable {
     return expect.fail(`The stream ended with ${JSON.stringify(events.at(-1))}`)
   }
 
-  /** What comes until the server ends the stream. */
+  /** The events until the server ends the stream. */
   async toEnd(): Promise<CheckedEvent[]> {
     const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) events.push(event)
@@ -65,7 +65,7 @@ export class CheckedEventReader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close()
-    await this.#reader.closed.catch(() => {}) // the abort of this very line
+    await this.#reader.closed.catch(() => {}) // rejects because of the abort above
   }
 
   #checked(id: string | undefined, event: string, text: string): CheckedEvent {

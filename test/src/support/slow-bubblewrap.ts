@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { processesOf, statusOf } from './host-processes.ts'
 
-/** Starts of sandboxes that stop in the middle while they are held. */
+/** A bubblewrap that stops in the middle of a sandbox's start while the test holds it. */
 export interface SlowBubblewrap extends Disposable {
   /** The PATH for the server. */
   searchPath: string
@@ -50,7 +50,7 @@ export function firstProcessesOf(uid: number): string[] {
   return processesOf(uid).filter((pid) => /^NSpid:\t\d+\t1$/m.test(statusOf(pid)))
 }
 
-/** The next exec starts it anew. */
+/** Kills the user's sandbox. The next exec starts a new one. */
 export async function endSandbox(uid: number): Promise<void> {
   for (const pid of firstProcessesOf(uid)) process.kill(Number(pid), 'SIGKILL')
   await expect.poll(() => processesOf(uid, true)).toEqual([])
