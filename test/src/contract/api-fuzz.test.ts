@@ -446,7 +446,7 @@ describe('a stream', () => {
   })
 
   test.each(['', 'x', '-1', '1.5', '1e3', '0x1', '1,2', '1 2', '\u00e9', '9'.repeat(16), '9'.repeat(4000)])(
-    'that goes on from %j is 422',
+    'that resumes after %j is 422',
     async (id) => {
       await renew()
       const head = `GET /v1/agents/${ids['OWN-AGENT']}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n`

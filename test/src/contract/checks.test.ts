@@ -3,20 +3,18 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root, startServer } from '../support/server-process.ts'
 import type { Answer } from '../support/api-caller.ts'
-import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
 let live: CheckedCaller
 let mocked: CheckedCaller
 let reader: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await CheckedCaller.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await listenWithCallers())
   reader = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise', scopes: ['read'] })).key)
 })
 afterAll(() => server[Symbol.asyncDispose]())

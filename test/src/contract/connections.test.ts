@@ -46,7 +46,7 @@ const health = async (url: string): Promise<number> => {
   return response.status
 }
 
-describe('one client that holds connections does not shut out others', () => {
+describe('one client that keeps connections open does not shut out others', () => {
   test.each([
     ['connections that send nothing', ''],
     ['connections that never end their headers', 'GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: '],

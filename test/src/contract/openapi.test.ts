@@ -1,19 +1,17 @@
 // The server's OpenAPI document is valid, complete, and matches the routes.
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { createParser } from 'eventsource-parser'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiSchema, type OpenApiDocument } from '../support/api-schema.ts'
-import { CheckedCaller, expectError } from '../support/checked-caller.ts'
+import { type CheckedCaller, expectError, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
 let live: CheckedCaller
 let mocked: CheckedCaller
 let document: OpenApiDocument
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await CheckedCaller.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await listenWithCallers())
   document = mocked.schema.document
 })
 afterAll(() => server[Symbol.asyncDispose]())

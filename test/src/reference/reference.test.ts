@@ -2,15 +2,13 @@
 import { type CreateKeyOptions, type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
 let live: CheckedCaller
 let mocked: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await CheckedCaller.to(server, server.apiKey)
-  mocked = live.with(await keyOf({ mode: 'test', plan: 'enterprise' }))
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

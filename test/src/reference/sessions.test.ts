@@ -2,13 +2,12 @@
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
-import { CheckedCaller, expectError, expectFields } from '../support/checked-caller.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
 let mocked: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  mocked = await CheckedCaller.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

@@ -14,8 +14,8 @@ export interface SlowBubblewrap extends Disposable {
 }
 
 /**
- * A `bwrap` for the PATH that stops where bubblewrap has cloned the sandbox's first process, which has not yet asked to
- * die with its parent: it writes about its clone to a pipe that is full. Without a file `hold` it is bubblewrap itself.
+ * A `bwrap` for the PATH that stops after bubblewrap has cloned the sandbox's first process, and before that process asks
+ * to die with its parent: bubblewrap writes the clone's pid to a full pipe. Without the file `hold` it runs normally.
  */
 export function slowBubblewrap(): SlowBubblewrap {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
