@@ -28,7 +28,7 @@ import {
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
 import { selfSigned } from '../support/self-signed.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -39,7 +39,7 @@ async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
 }
 
 function client(server: FaultServer, options: TheazoOptions = {}): Theazo {
-  return new Theazo({ ...server.options, clock: new TestClock(), maxRetries: 0, ...options })
+  return new Theazo({ ...server.options, clock: new ClientTestClock(), maxRetries: 0, ...options })
 }
 
 /** The error of one call to a server with this fault. */
@@ -274,7 +274,7 @@ describe('a missing response is a ConnectionError that names the server and the 
   })
 
   test('a host that does not exist', async () => {
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ apiKey: 'th_live_x', baseUrl: 'https://nonexistent.invalid', clock, maxRetries: 1 })
     const error = await errorOf(theazo.agent('agt_1').exec('bash', 'ls'))
     expect(error).toMatchObject({ name: 'ConnectionError', isRetryable: true })
@@ -284,7 +284,7 @@ describe('a missing response is a ConnectionError that names the server and the 
 
   test('TLS to a server that does not speak it', async () => {
     await using server = await startFaultServer()
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ ...server.options, baseUrl: server.url.replace('http:', 'https:'), clock })
     const error = await errorOf(getAgent(theazo))
     expect(error).toMatchObject({ name: 'ConnectionError' })
@@ -298,7 +298,7 @@ describe('a missing response is a ConnectionError that names the server and the 
     server.on('request', () => (requests += 1))
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ apiKey: 'th_live_x', baseUrl: `https://127.0.0.1:${port}`, clock })
     const error = await errorOf(getAgent(theazo))
     server.closeAllConnections()

@@ -4,6 +4,7 @@ import { type Agent, type FileHost, SandboxFiles, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isSoak } from '../support/soak.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -123,7 +124,6 @@ const contents = fc.oneof(
     .map(({ sizeBytes, seed }) => seededBytes(sizeBytes, seed)),
 )
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = { seed: 4, numRuns: isSoak ? 60 : 10, endOnFailure: true }
 
 describe('a read returns what was written', () => {

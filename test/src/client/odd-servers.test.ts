@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest'
 import { collect } from '../support/collect.ts'
 import { errorOf } from '../support/error-of.ts'
 import { watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -46,7 +46,7 @@ async function serve(
   }
   closers.push(stop)
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { theazo: new Theazo({ apiKey, baseUrl, clock: new TestClock(), ...options }), stop }
+  return { theazo: new Theazo({ apiKey, baseUrl, clock: new ClientTestClock(), ...options }), stop }
 }
 
 /** Header of every response; a test sets it for its server. */
@@ -226,7 +226,7 @@ test.each(['text', undefined, { odd: true }, new Error('socket hang up')])(
   'any value that a custom fetch throws becomes a connection error: %o',
   async (thrown) => {
     const fetch = (): Promise<Response> => Promise.reject(thrown as Error)
-    const error = await errorOf(new Theazo({ apiKey, fetch, clock: new TestClock() }).agent('agt_1').refresh())
+    const error = await errorOf(new Theazo({ apiKey, fetch, clock: new ClientTestClock() }).agent('agt_1').refresh())
     expect(error).toMatchObject({ name: 'ConnectionError', code: 'connection_error' })
   },
 )

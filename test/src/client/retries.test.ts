@@ -18,7 +18,7 @@ import { collect } from '../support/collect.ts'
 import { errorOf as thrownBy } from '../support/error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -26,7 +26,7 @@ const withoutIdempotency = allFeatures.filter((name) => name !== 'idempotency')
 
 interface Setting extends AsyncDisposable {
   server: FaultServer
-  clock: TestClock
+  clock: ClientTestClock
   theazo: Theazo
   session: Session
   agent: Agent
@@ -35,7 +35,7 @@ interface Setting extends AsyncDisposable {
 /** A server, and a client that already knows its extensions and has a session and an agent. */
 async function start(features = allFeatures, options: TheazoOptions = {}): Promise<Setting> {
   const server = await startFaultServer({ features })
-  const clock = new TestClock()
+  const clock = new ClientTestClock()
   const theazo = new Theazo({ ...server.options, clock, ...options })
   const session = await theazo.sessions.create({ userId: 'u' })
   const agent = await session.agents.create()
@@ -340,7 +340,7 @@ describe('backoff', () => {
     [0.5, [250, 500, 1000, 2000, 4000, 4000]],
     [0.999_999, [500, 1000, 2000, 4000, 8000, 8000]],
   ])('is a random wait below a limit that doubles up to 8 s: random value %d', async (random, delays) => {
-    const clock = new TestClock(random)
+    const clock = new ClientTestClock(random)
     await using setting = await start(allFeatures, { clock, maxRetries: 6, timeoutMs: 60_000 })
     const { server, theazo, agent } = setting
     server.fault(envelope(503, 'unavailable'), { times: 6 })

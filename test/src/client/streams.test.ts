@@ -17,13 +17,13 @@ import { answer, envelope, type Fault, page, resetBeforeAnswer, stallBeforeHead 
 import { errorOf as thrownBy } from '../support/error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
 interface Setting extends AsyncDisposable {
   server: FaultServer
-  clock: TestClock
+  clock: ClientTestClock
   theazo: Theazo
   agent: Agent
   /** Emits one event of the agent's latest task. */
@@ -39,7 +39,7 @@ async function start({ script = [], ...options }: SettingOptions = {}): Promise<
   const features = 'features' in options ? options.features : allFeatures
   const server = await startFaultServer({ features })
   server.api.script = script
-  const clock = new TestClock()
+  const clock = new ClientTestClock()
   const theazo = new Theazo({ ...server.options, clock, ...options })
   const agent = theazo.agent(server.api.addAgent())
   const tell = (...event: ScriptedEvent): void => server.api.tell(agent.id, server.api.latestTask(agent.id), event)
@@ -720,7 +720,7 @@ describe('attach', () => {
     const { server, agent, tell } = setting
     const first = agent.run('one')
     const taskId = await first.taskId
-    const other = new Theazo({ ...server.options, clock: new TestClock() }).agent(agent.id)
+    const other = new Theazo({ ...server.options, clock: new ClientTestClock() }).agent(agent.id)
     const [fromNow, fromOne, fromStart] = [
       other.attach(taskId),
       other.attach(taskId, { lastEventId: '1' }),

@@ -7,6 +7,7 @@ import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
 import { say } from '../support/each-server.ts'
+import { isSoak } from '../support/soak.ts'
 import { proxyPidOf } from './proxy-pids.ts'
 import {
   canCreateTestInternet,
@@ -45,7 +46,6 @@ const programs: [does: string, code: string][] = [
 ]
 
 /** Only `pnpm soak` runs all of them, and longer: each takes seconds. */
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const tried = programs.filter((_, index) => isSoak || index % 3 === 0)
 const watchedMs = isSoak ? 5_000 : 1_000
 

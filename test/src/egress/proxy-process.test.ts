@@ -7,6 +7,7 @@ import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
 import { say } from '../support/each-server.ts'
+import { isSoak } from '../support/soak.ts'
 import { proxyPidOf, proxyPids } from './proxy-pids.ts'
 import { rawClients } from './raw-clients.ts'
 import {
@@ -52,7 +53,7 @@ with open(f'/proc/{pid}/mem', 'rb', 0) as memory, open(f'/proc/{pid}/pagemap', '
 print(len(found), size > 1_000_000)`
 
 /** Only `pnpm soak` also tests a server of a plain user: these tests take minutes. */
-const kinds = process.env['THEAZO_SOAK'] === '1' ? [true, false] : [true]
+const kinds = isSoak ? [true, false] : [true]
 
 describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, with a root server: %s', (isRoot) => {
   let server: TestInternetServer

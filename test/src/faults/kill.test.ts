@@ -11,9 +11,8 @@ import { checkAfterRestart, checkAtTheEnd } from './kill-checks.ts'
 import { CutError, KillLedger, KillWire, type Mode } from './kill-ledger.ts'
 import { counterOwner, expectStatus, killClients } from './kill-load.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const kills = isSoak ? 100 : 8
 /** Some kills come later than a heartbeat of the metering: usage before the heartbeat must not be lost. */
 const longLifeEvery = isSoak ? 20 : 6

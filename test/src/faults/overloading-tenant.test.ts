@@ -14,9 +14,8 @@ import { Chance } from '../support/chance.ts'
 import { heapOf } from '../support/heap-of.ts'
 import type { HostileOptions } from '../../fixture/overloading-tenant.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const hostileMs = Number(process.env['THEAZO_HOSTILE_MS'] ?? (isSoak ? 3_600_000 : 10_000))
 const quietMs = Math.min(hostileMs, isSoak ? 120_000 : 3_000)
 /** Concurrent requests of the hostile key. */

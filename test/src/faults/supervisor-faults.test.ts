@@ -13,9 +13,8 @@ import { ExecStreamClient } from '../sandbox/exec-stream-client.ts'
 import { FaultedAgent, faultNames } from './faulted-agent.ts'
 import { holdingsOf, sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const execs = isSoak ? 1000 : 60
 const agents = 6
 

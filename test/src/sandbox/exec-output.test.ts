@@ -2,6 +2,7 @@
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isSoak } from '../support/soak.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -116,7 +117,7 @@ test('each byte that is not valid UTF-8 is replaced, in every language, also at 
 })
 
 test('a flood of output uses little memory, and the server answers other requests meanwhile', async () => {
-  const floodBytes = process.env['THEAZO_SOAK'] === '1' ? 10 * 1024 * mebi : 1024 * mebi
+  const floodBytes = isSoak ? 10 * 1024 * mebi : 1024 * mebi
   const before = process.memoryUsage.rss()
   let mostBytes = before
   const watching = setInterval(() => (mostBytes = Math.max(mostBytes, process.memoryUsage.rss())), 50)

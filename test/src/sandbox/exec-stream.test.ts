@@ -7,7 +7,7 @@ import { createLocalTheazo, type ListeningTheazo, listenTheazo, type LocalTheazo
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CallerOptions } from '../support/api-caller.ts'
 import { ExecStreamClient } from './exec-stream-client.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
 
@@ -147,7 +147,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test('a reached cap is an `error` event in a started stream, and 402 afterwards', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
     await using own = await ExecStreamClient.openNew(place === 'in-process', { clock })
     await own.limit({ maxComputeMinutes: 1 })
     const reader = await own.begin(counted, newKey())
@@ -159,7 +159,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test('a comment is sent after every 15 seconds of silence, and none after the end', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
     await using own = await ExecStreamClient.openNew(place === 'in-process', { clock })
     const running = own.post(counted.replace('echo begun;', ''), newKey())
     await own.exec('until [[ -e runs ]]; do sleep 0.02; done')

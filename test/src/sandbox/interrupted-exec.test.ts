@@ -7,12 +7,12 @@ import { collect } from '../support/collect.ts'
 import { processesOf } from '../support/host-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
 import { endSandbox, firstProcessesOf, slowBubblewrap } from '../support/slow-bubblewrap.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 let server: ListeningTheazo
 let theazo: Theazo
 /** Clock of the server: a test decides when deadlines are reached. */
-const clock = new StepClock()
+const clock = new ServerTestClock()
 beforeAll(async () => {
   server = await listenTheazo({ port: 0, clock })
   theazo = new Theazo({ baseUrl: server.url, apiKey: server.apiKey, maxRetries: 0 })
@@ -52,7 +52,7 @@ describe.each([
 ])('the error of an exec, returned %s', (_how, isStreamed) => {
   test.each(['bash', 'typescript'] as const)('contains the output until its deadline: %s', async (lang) => {
     await using agent = await newAgent()
-    const error = await endedBy(agent, lang, isStreamed, () => clock.advance(30_000))
+    const error = await endedBy(agent, lang, isStreamed, () => clock.jump(30_000))
     expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, details: { ...output, durationMs: 30_000 } })
   })
 
@@ -82,7 +82,7 @@ describe.each([
 test('long output in an error is cut to its start and its end, at whole characters', async () => {
   await using agent = await newAgent()
   const code = 'echo first; for i in $(seq 60000); do printf é; done; echo last; touch begun; sleep 60'
-  const error = await endedBy(agent, 'bash', false, () => clock.advance(30_000), code)
+  const error = await endedBy(agent, 'bash', false, () => clock.jump(30_000), code)
   const stdout = TheazoError.isInstance(error) ? String(error.details?.['stdout']) : ''
   expect(stdout).toMatch(/^first\né+\n\[… \d+ of 120011 bytes cut …\]\né+last\n$/)
   expect(Buffer.byteLength(stdout)).toBeLessThanOrEqual(64 * 1024)
@@ -101,7 +101,7 @@ test('the tool result of code that runs too long contains its output, and no API
   await using agent = await newAgent()
   const running = runCode.run({ language: 'bash', code: programs.bash, timeoutSeconds: 30 }, { sandbox: agent })
   await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
-  clock.advance(30_000)
+  clock.jump(30_000)
   const result = await running
   expect(result.isError).toBe(true)
   expect(result.text).toMatch(/^Hello\n\[stderr\]\nodd\nServerTimeoutError \(timeout\): The code ran longer than 30 s/)

@@ -12,9 +12,9 @@ import {
   withoutNodeFrames,
 } from './unsandboxed-interpreter.ts'
 import { Chance } from '../support/chance.ts'
+import { isSoak } from '../support/soak.ts'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = isSoak ? 100 : 10
 /**
  * Without warm interpreters only every n-th program runs: the results differ little, and the runs take most of the

@@ -9,14 +9,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { Chance } from '../support/chance.ts'
 import { processesOf } from '../support/host-processes.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { userOf } from '../support/each-server.ts'
 import { root, startServer } from '../support/server-process.ts'
+import { isSoak } from '../support/soak.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 const isRoot = process.getuid?.() === 0
 const patient = { timeout: 30_000 }
-const rounds = process.env['THEAZO_SOAK'] === '1' ? 1000 : 50
+const rounds = isSoak ? 1000 : 50
 
 /** One agent with a detached process that repeatedly writes the time into a file. */
 class Ticking {
@@ -113,7 +114,7 @@ test('a pause waits for running code, refuses new requests meanwhile, and then f
 })
 
 test('a reached cap freezes detached processes, and resume continues them', async () => {
-  const clock = new ManualClock('2026-03-10T12:00:00Z')
+  const clock = new ServerTestClock('2026-03-10T12:00:00Z')
   await using server = await createLocalTheazo({ clock })
   const agent = await Ticking.start(new ApiCaller(server), ownFolders(), { maxComputeMinutes: 1 })
   await clock.advance(61_000)

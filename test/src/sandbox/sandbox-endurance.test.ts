@@ -10,9 +10,8 @@ import { heapOf } from '../support/heap-of.ts'
 import { statusOf } from '../support/host-processes.ts'
 import { holdingsOf, type SandboxRoles, sandboxRoles } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const execs = isSoak ? 10_000 : 300
 /** Execs before the first measurement: afterwards caches, heap and pools have reached their usual size. */
 const firstExecs = isSoak ? 1000 : 100

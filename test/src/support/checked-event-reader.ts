@@ -2,24 +2,24 @@ import { createParser } from 'eventsource-parser'
 import { expect } from 'vitest'
 import type { ApiSchema } from './api-schema.ts'
 
-/** One event, already held against the server's own document. */
-export interface WireEvent {
+/** One event that matches the server's OpenAPI document. */
+export interface CheckedEvent {
   id: number
   event: string
-  // Each test says what it expects of the data.
+  // Each test states what it expects of the data.
   // oxlint-disable-next-line typescript/no-explicit-any
   data: any
 }
 
-/** Reads one connection of a stream. */
-export class EventReader implements AsyncDisposable {
+/** Reads one connection of a stream and checks every event against the server's OpenAPI document. */
+export class CheckedEventReader implements AsyncDisposable {
   readonly headers: Headers
   /** Of the last `retry:` line. */
   retryMs: number | undefined
   readonly comments: string[] = []
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #close: () => void
-  readonly #ready: WireEvent[] = []
+  readonly #ready: CheckedEvent[] = []
   readonly #decoder = new TextDecoder()
   readonly #schema: ApiSchema
   readonly #parser = createParser({
@@ -36,8 +36,8 @@ export class EventReader implements AsyncDisposable {
     this.#close = close
   }
 
-  /** Undefined where the server has ended the stream. */
-  async next(): Promise<WireEvent | undefined> {
+  /** The next event; undefined if the server has ended the stream. */
+  async next(): Promise<CheckedEvent | undefined> {
     while (this.#ready.length === 0) {
       const { done, value } = await this.#reader.read()
       if (done) return undefined
@@ -46,9 +46,9 @@ export class EventReader implements AsyncDisposable {
     return this.#ready.shift()
   }
 
-  /** What comes up to the first event that is wanted, which is the last. */
-  async until(isWanted: (event: WireEvent) => boolean): Promise<WireEvent[]> {
-    const events: WireEvent[] = []
+  /** The events up to and including the first that matches. */
+  async until(isWanted: (event: CheckedEvent) => boolean): Promise<CheckedEvent[]> {
+    const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) {
       events.push(event)
       if (isWanted(event)) return events
@@ -56,19 +56,19 @@ export class EventReader implements AsyncDisposable {
     return expect.fail(`The stream ended with ${JSON.stringify(events.at(-1))}`)
   }
 
-  /** What comes until the server ends the stream. */
-  async toEnd(): Promise<WireEvent[]> {
-    const events: WireEvent[] = []
+  /** The events until the server ends the stream. */
+  async toEnd(): Promise<CheckedEvent[]> {
+    const events: CheckedEvent[] = []
     for (let event; (event = await this.next());) events.push(event)
     return events
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#close()
-    await this.#reader.closed.catch(() => {}) // the abort of this very line
+    await this.#reader.closed.catch(() => {}) // rejects because of the abort above
   }
 
-  #checked(id: string | undefined, event: string, text: string): WireEvent {
+  #checked(id: string | undefined, event: string, text: string): CheckedEvent {
     const data: unknown = JSON.parse(text)
     this.#schema.assertIs('AgentEvent', { id, event, data })
     return { id: Number(id), event, data }
@@ -76,6 +76,6 @@ export class EventReader implements AsyncDisposable {
 }
 
 /** True for the event with which a run ends on the stream: the agent is idle again. */
-export function isIdle({ event, data }: WireEvent): boolean {
+export function isIdle({ event, data }: CheckedEvent): boolean {
   return event === 'status' && data.status === 'idle'
 }

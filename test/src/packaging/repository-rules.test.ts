@@ -1,4 +1,4 @@
-// Rules of the house that no linter knows.
+// Rules of this repository that no linter checks.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,10 +39,10 @@ const sources = execFileSync(
 )
   .trim()
   .split('\n')
-  .filter((path) => !path.startsWith('test/fixture/official-sdk/')) // not ours: its README says whose
+  .filter((path) => !path.startsWith('test/fixture/official-sdk/')) // third-party code; see its README
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 
-test('there are sources to look at', () => {
+test('the checks find source files', () => {
   expect(sources.length).toBeGreaterThan(50)
 })
 
@@ -59,7 +59,7 @@ test('exports are listed by name', () => {
   expect(stars).toEqual([])
 })
 
-test('the root entry of core imports nothing of Node', () => {
+test('the root entry of core imports no Node modules', () => {
   const core = sources.filter(({ path }) => /^packages\/core\/src\/(?!.*\.test\.ts)/.test(path))
   expect(core.length).toBeGreaterThan(8)
   expect(core.filter(({ text }) => /from 'node:/.test(text)).map(({ path }) => path)).toEqual([])
