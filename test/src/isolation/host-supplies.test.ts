@@ -1,4 +1,4 @@
-// What one process could take from the whole machine: refused, or counted by the agent. See SECURITY.md, Supplies.
+// What one process could take from the whole machine: refused, or counted by the agent. See SECURITY.md, Shared resources.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
