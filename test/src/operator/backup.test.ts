@@ -170,7 +170,7 @@ describe('these are refused with the reason, and leave no files:', () => {
       expect([status, stderr]).toEqual([
         1,
         expect.stringMatching(
-          /^theazo-server: (.* cannot be read as an archive of theazo-server backup: tar: .*|there is no .*)\n$/,
+          /^theazo-server: (.* cannot be read as an archive of theazo-server backup: tar: .*|--from .*: no such file)\n$/,
         ),
       ])
     }
