@@ -15,11 +15,11 @@ const names =
         'faults/supervisor-faults',
         'sandbox/sandbox-endurance',
         'sandbox/pause-freeze',
-        'faults/hostile-tenant',
+        'faults/overloading-tenant',
         'sandbox/languages',
         'client/files',
         'client/exec-time',
-        'egress/hostile-proxy',
+        'egress/compromised-proxy',
         'egress/proxy-process',
       ]
 const files = names.map((name) => `test/src/${name}.test.ts`)

@@ -6,31 +6,31 @@ import { isBusy } from './as-setup-error.ts'
 
 const idName = 'instance-id'
 
-/** The folder outside of the data folder that holds agents' files, for as long as a server uses it. */
+/** The folder of agents' files outside of the data folder, while a server uses it. */
 export interface AgentsFolder extends AsyncDisposable {
   path: string
-  /** The data folder was copied from another one, which keeps the files of the agents. */
+  /** True if the data folder is a copy of another one, which owns the files of the agents. */
   isCopy: boolean
 }
 
 /**
- * Opens the folder of agents' files that belongs to a data folder. They are tied by a name in the data folder, which a
- * move of it does not change. A copy of a data folder has the same name: it gets a new one, so that it never touches
- * the files of the original.
+ * Opens the folder of agents' files that belongs to a data folder. The instance id in the data folder names it, so that
+ * the data folder can be moved. A copy of a data folder has the same id: it gets a new one, and never touches the files
+ * of the original.
  */
 export async function openAgentsFolder(dataPath: string, parent: string): Promise<AgentsFolder> {
   const first = await tryOpen(dataPath, join(parent, await instanceId(dataPath)))
   if (first) return { ...first, isCopy: false }
   const own = await tryOpen(dataPath, join(parent, await renewInstanceId(dataPath)))
   if (own) return { ...own, isCopy: true }
-  throw new Error('a new name of a folder is taken already') // 64 random bits
+  throw new Error('the folder of a new instance id exists already') // 64 random bits
 }
 
-/** Undefined if it belongs to another data folder. */
+/** Opens and locks the folder. @returns undefined if it belongs to another data folder. */
 async function tryOpen(dataPath: string, path: string): Promise<Omit<AgentsFolder, 'isCopy'> | undefined> {
   const [lockPath, ownerPath] = [`${path}.lock`, `${path}.owner`]
   const lock = lockOrUndefined(lockPath)
-  if (!lock) return undefined // another server runs on it
+  if (!lock) return undefined // another server uses it
   const owner = await readFile(ownerPath, 'utf8').catch(() => undefined)
   if (owner !== undefined && (await isOther(owner.trim(), dataPath, basename(path)))) {
     lock.close()
@@ -42,7 +42,7 @@ async function tryOpen(dataPath: string, path: string): Promise<Omit<AgentsFolde
     async [Symbol.asyncDispose]() {
       const isEmpty = await rmdir(path).then(
         () => true,
-        () => false, // agents are kept there
+        () => false, // it contains agents' files
       )
       if (isEmpty) await Promise.all([rm(ownerPath, { force: true }), rm(lockPath, { force: true })])
       lock.close()
@@ -59,7 +59,7 @@ function lockOrUndefined(path: string): FolderLock | undefined {
   }
 }
 
-/** True if the recorded data folder is still there, with the same name in it, and is not this one under another path. */
+/** True if the recorded data folder still exists with the same id, and is not this one under another path. */
 async function isOther(recordedPath: string, dataPath: string, id: string): Promise<boolean> {
   const [recorded, own] = await Promise.all([stat(recordedPath).catch(() => undefined), stat(dataPath)])
   if (!recorded || (recorded.dev === own.dev && recorded.ino === own.ino)) return false
@@ -70,17 +70,17 @@ async function instanceId(dataPath: string): Promise<string> {
   return (await readId(dataPath)) ?? (await renewInstanceId(dataPath))
 }
 
-/** Undefined if there is none: a folder of a first start that was killed. */
+/** The instance id; undefined if the first start was killed before it wrote one. */
 async function readId(dataPath: string): Promise<string | undefined> {
   const text = await readFile(join(dataPath, idName), 'utf8').catch(() => '')
   return basename(text.trim()) || undefined
 }
 
-/** Gives a data folder a new name for its agents' files. */
+/** Gives a data folder a new instance id, which names the folder of its agents' files. */
 export async function renewInstanceId(dataPath: string): Promise<string> {
   const file = join(dataPath, idName)
   const id = randomBytes(8).toString('hex')
   await writeFile(`${file}.partial`, `${id}\n`, { mode: 0o600 })
-  await rename(`${file}.partial`, file) // in one step: a kill leaves no empty name, with which no server would start
+  await rename(`${file}.partial`, file) // atomic: after a kill the file is never empty, which would keep the server from starting
   return id
 }

@@ -1,5 +1,5 @@
 /**
- * What answers look like: for the OpenAPI document, and for tests that check answers. Checked against core's wire types.
+ * Schemas of answers, for the OpenAPI document and for tests. Checked against core's wire types.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import type {
 import { z } from 'zod'
 import { idleTimeout, limits, metadata, network } from './schemas.ts'
 
-/** An id as the server makes them. */
+/** An id in the server's format. */
 export const id = (prefix: string) =>
   z
     .string()
@@ -31,9 +31,9 @@ const count = z.int().min(0)
 const truncated = z
   .literal(true)
   .optional()
-  .meta({ description: 'Stored by an earlier version, over the present bound.' })
+  .meta({ description: 'The value was stored by an earlier version and exceeds the present limit.' })
 
-/** Cents. */
+/** Amount in cents. */
 export const money = z.strictObject({ amount: z.int(), currency: z.literal('usd') }).meta({ id: 'Money' })
 
 export const sessionAnswer = z
@@ -93,12 +93,12 @@ export const agentAnswer = z
 export const agentStatusAnswer = z
   .strictObject({
     status: z.enum(['booting', 'ready', 'running', 'paused', 'completed', 'failed']).meta({
-      description: "The agent's status in the words of the SDK: `idle` is `ready`, `terminated` is `completed`.",
+      description: "The agent's status in the SDK's words: `ready` for `idle`, `completed` for `terminated`.",
     }),
     duration: z
       .string()
-      .meta({ description: 'How long the agent has been there, or was until its end.', example: '3m 12s' }),
-    cost: money.meta({ description: 'What the agent has cost so far.' }),
+      .meta({ description: 'Time since the creation of the agent, up to its end if it has ended.', example: '3m 12s' }),
+    cost: money.meta({ description: 'Cost of the agent so far.' }),
     task: z.string().meta({ description: 'The prompt of the latest task; empty if there is none.' }),
     provider: z.string(),
     region: z.string(),
@@ -128,7 +128,9 @@ export const fileListAnswer = z
 export const fileContentAnswer = z
   .strictObject({
     data: z.string(),
-    encoding: z.enum(['utf-8', 'base64']).meta({ description: '`utf-8` where the bytes are that.' }),
+    encoding: z
+      .enum(['utf-8', 'base64'])
+      .meta({ description: '`utf-8` if the bytes are valid UTF-8, otherwise `base64`.' }),
   })
   .meta({ id: 'FileContent' })
 
@@ -177,7 +179,7 @@ export function pageAnswer<Item extends z.ZodType>(item: Item, name: string) {
     .meta({ id: name })
 }
 
-/** True where what the schema accepts is what the wire type allows. */
+/** True if the schema accepts every value of the wire type. */
 type Fits<A, B> = [A] extends [B] ? true : never
 
 true satisfies Fits<WireSession, z.input<typeof sessionAnswer>>

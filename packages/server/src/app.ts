@@ -12,9 +12,9 @@ import type { RateLimiter } from './limits/rate-limiter.ts'
 import { type AgentRoutesOptions, agentRoutes } from './routes/agents.ts'
 import { authenticate } from './routes/authenticate.ts'
 import { docsRoutes } from './routes/docs.ts'
-import { type Call, type Connection, type Environment, nobody } from './routes/environment.ts'
+import { type RequestContext, type Connection, type Environment, nobody } from './routes/environment.ts'
 import { answerError } from './routes/answer-error.ts'
-import { tellHeader } from './routes/headers.ts'
+import { setHeader } from './routes/headers.ts'
 import { idempotent } from './routes/idempotent.ts'
 import { needsScope } from './routes/needs-scope.ts'
 import { operationsRoutes, type OperationsOptions } from './routes/operations.ts'
@@ -31,7 +31,7 @@ import type { Sessions } from './services/sessions.ts'
 import type { Usage } from './services/usage.ts'
 import type { Database } from './store/database.ts'
 
-/** What the routes call. */
+/** The services behind the routes. */
 export interface AppOptions extends OperationsOptions, AgentRoutesOptions {
   log: Logger
   database: Database
@@ -42,17 +42,17 @@ export interface AppOptions extends OperationsOptions, AgentRoutesOptions {
   files: AgentFiles
   streams: EventStreams
   usage: Usage
-  /** A web page's origin that may call from a browser; none by default. */
+  /** Origin of a web page that may call the API from a browser; undefined: none. */
   corsOrigin: string | undefined
-  /** Is told what goes wrong in the background. */
+  /** Called with errors of background work. */
   onError: (error: unknown) => void
-  /** Is given work that goes on after its answer has begun: a server closes after it. */
-  onGoingOn: (work: Promise<unknown>) => void
-  /** True while what runs is let go on for a while, and nothing new begins. */
+  /** Called with work that continues after its answer has begun: the server waits for it when it closes. */
+  onContinuingWork: (work: Promise<unknown>) => void
+  /** True while the server drains: running work continues, new work is refused. */
   isClosing: () => boolean
 }
 
-/** What this server can do beyond the reference (contract, Basics); each name arrives with its feature. */
+/** Extensions of this server beyond the reference (contract, Basics). */
 const features: readonly Feature[] = [
   'idempotency',
   'exec-stream',
@@ -66,7 +66,7 @@ const features: readonly Feature[] = [
   'official-sdk',
 ]
 
-/** Of every answer. Answers are data for programs: no page may frame them, run them or guess what they are. */
+/** Headers of every answer. Answers are data for programs: a page must not frame, run or sniff them. */
 const headers = {
   'theazo-features': features.join(', '),
   'cache-control': 'no-store',
@@ -75,45 +75,45 @@ const headers = {
   'x-frame-options': 'DENY',
 }
 
-/** Characters of a path that a log line has: anybody may send long ones, without a key too. */
+/** Maximum characters of a path in a log line: anybody may send a long path, even without a key. */
 const maxLoggedChars = 200
 
 function loggedPath(path: string): string {
   return path.length > maxLoggedChars ? `${path.slice(0, maxLoggedChars)}…` : path
 }
 
-/** The API without a port. */
+/** The HTTP API without a port. */
 export interface App {
-  /** The answer itself where nothing has to be waited for: a promise costs a read as much as its work. */
+  /** Returns the answer itself if it needs no waiting: a promise costs a read as much as its work. */
   answer: (request: Request, connection?: Connection) => Response | Promise<Response>
   routes: readonly RouterRoute[]
 }
 
-/** The Theazo API: from the request to its answer, top to bottom. */
+/** The Theazo API, from the request to its answer. */
 export function createApp(options: AppOptions): App {
   const { log, keys, limiter, metrics, corsOrigin, isClosing } = options
   const { app, patternOf } = routesOf(options)
-  // What every request of the API must pass is asked here and not by Hono's middleware: with one, no answer is at once.
-  // The pattern decides and not the path, as the same table leads to the handler: what it finds cannot go past this.
-  const checked: Answering = (request, call) => {
+  // These checks are not Hono middleware, which would make every answer asynchronous. They depend on the pattern, which
+  // comes from the table that also finds the handler: no request can reach a handler without them.
+  const checked: Handler = (request, context) => {
     try {
-      if (isOfApi(call.pattern)) {
-        refuseWhileClosing(isClosing, request, call)
-        authenticate(keys, request, call)
-        rateLimit(limiter, call)
+      if (isOfApi(context.pattern)) {
+        refuseWhileClosing(isClosing, request, context)
+        authenticate(keys, request, context)
+        rateLimit(limiter, context)
       }
     } catch (error) {
-      const refusal = answerError(error, request, call)
-      return request.method === 'HEAD' ? new Response(null, refusal) : refusal // as Hono has it for routes
+      const refusal = answerError(error, request, context)
+      return request.method === 'HEAD' ? new Response(null, refusal) : refusal // as Hono does for routes
     }
-    return app.fetch(request, call)
+    return app.fetch(request, context)
   }
   const respond = corsOrigin === undefined ? checked : withCors(corsOrigin, checked)
-  const answered = (response: Response, { method }: Request, call: Call, startedAt: number): Response => {
+  const record = (response: Response, { method }: Request, context: RequestContext, startedAt: number): Response => {
     const durationMs = performance.now() - startedAt
-    const { requestId, path, pattern, ending } = call
+    const { requestId, path, pattern, streamOutcome } = context
     const { status } = response
-    if (ending) options.onGoingOn(ending)
+    if (streamOutcome) options.onContinuingWork(streamOutcome)
     metrics.answered(method, pattern, status, durationMs)
     log.info({ requestId, method, path: loggedPath(path), status, durationMs: Math.round(durationMs) }, 'request')
     return response
@@ -123,39 +123,39 @@ export function createApp(options: AppOptions): App {
     answer(request, connection) {
       const startedAt = performance.now()
       const requestId = newId('req')
-      const told = { 'x-request-id': requestId, ...headers }
+      const answerHeaders = { 'x-request-id': requestId, ...headers }
       const path = withoutSlash(getPath(request))
       const pattern = patternOf(request.method, path)
-      const call: Call = {
+      const context: RequestContext = {
         incoming: connection?.incoming,
         requestId,
         log,
         path,
         pattern,
         principal: nobody,
-        told,
-        answered: undefined,
-        ending: undefined,
+        answerHeaders,
+        answerBody: undefined,
+        streamOutcome: undefined,
       }
-      const response = respond(request, call)
-      if (response instanceof Promise) return response.then((made) => answered(made, request, call, startedAt))
-      return answered(response, request, call, startedAt)
+      const response = respond(request, context)
+      if (response instanceof Promise) return response.then((answer) => record(answer, request, context, startedAt))
+      return record(response, request, context, startedAt)
     },
   }
 }
 
-/** A slash at the end of a path says nothing here. */
+/** A slash at the end of a path is ignored. */
 function withoutSlash(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
-type Answering = (request: Request, call: Call) => Response | Promise<Response>
+type Handler = (request: Request, context: RequestContext) => Response | Promise<Response>
 
 function isOfApi(path: string): boolean {
   return path.startsWith('/v1/') || path === '/v1'
 }
 
-/** What answers a request that has passed. A read has its handler and nothing else. */
+/** Routes of requests that have passed the checks. A read runs its handler only, without middleware. */
 function routesOf(options: AppOptions): {
   app: Hono<Environment>
   patternOf: (method: string, path: string) => string
@@ -187,12 +187,14 @@ function routesOf(options: AppOptions): {
   return { app, patternOf }
 }
 
-/** A known path with another method is 405, with the methods that it has. A route may say itself that it is not there. */
-function noRoute(method: string, call: Call, methods: readonly string[] = []): ApiError {
+/** 405 with the allowed methods for a known path, otherwise 404. A route may also report itself as not found. */
+function noRoute(method: string, context: RequestContext, methods: readonly string[] = []): ApiError {
   if (methods.length === 0 || methods.includes(routed(method)))
-    return new ApiError('not_found', `There is no ${call.path} here.`)
-  tellHeader(call, 'allow', methods.join(', '))
-  return new ApiError('not_found', `${method} is not a method of ${call.path}.`, { status: 405 })
+    return new ApiError('not_found', `This server has no path ${context.path}.`)
+  setHeader(context, 'allow', methods.join(', '))
+  return new ApiError('not_found', `${context.path} does not accept ${method}. The Allow header lists its methods.`, {
+    status: 405,
+  })
 }
 
 /** Hono answers HEAD by the routes of GET. */
@@ -200,7 +202,7 @@ function routed(method: string): string {
   return method === 'HEAD' ? 'GET' : method
 }
 
-function withCors(origin: string, next: Answering): Answering {
+function withCors(origin: string, next: Handler): Handler {
   const app = new Hono<Environment>()
   app.use(cors({ origin, exposeHeaders: ['*'] })).all('*', (c) => next(c.req.raw, c.env))
   return app.fetch

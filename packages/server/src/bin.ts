@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { SetupError } from './errors.ts'
 
-// Each command is loaded when it is asked for: doctor must run where the server itself cannot even be imported.
+// Each command is imported on demand: doctor must run even if the server cannot be imported.
 const commands: Record<string, () => Promise<(args: readonly string[]) => Promise<void>>> = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   keys: async () => (await import('./commands/keys.ts')).keys,
@@ -28,7 +28,7 @@ async function main(args: readonly string[]): Promise<void> {
   await command(rest)
 }
 
-/** Of one command; of all where none is named. */
+/** Help of one command; of all commands without a known name. */
 async function help(name: string): Promise<string> {
   const parts: Record<string, string> = {
     serve: `${(await import('./commands/serve.ts')).serveHelp}\n\nLog lines go to standard error.`,
@@ -41,12 +41,12 @@ async function help(name: string): Promise<string> {
     parts[name] ??
     [
       ...Object.values(parts),
-      'theazo-server COMMAND --help       the options of one command\ntheazo-server --version            the version of this program',
+      'theazo-server COMMAND --help       show the options of one command\ntheazo-server --version            show the version',
     ].join('\n\n')
   )
 }
 
-/** Of the package. */
+/** Version of the package. */
 function version(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { version: string }).version // our own file

@@ -1,17 +1,17 @@
-/** Where the server takes time from; tests bring their own. */
+/** The server's source of time; tests pass their own. */
 export interface Clock {
   /** Milliseconds since the epoch. The machine's clock may be set back. */
   now(): number
-  /** Milliseconds that only grow, from no particular start. */
+  /** Monotonic milliseconds from an arbitrary start. */
   monotonic(): number
-  /** Calls once after so many milliseconds; what it gives stops that. */
+  /** Calls `run` once after the given milliseconds. @returns a function that cancels the call. */
   after(ms: number, run: () => void): () => void
 }
 
-/** The longest that a timer of the platform waits (2^31 - 1 ms); a longer wait fires early, and whoever asked looks again. */
+/** Maximum wait of a platform timer (2^31 - 1 ms). A longer wait fires early, and its owner must check again. */
 const maxTimerMs = 2_147_483_647
 
-/** The machine's. Its timers keep no process alive. */
+/** The machine's clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -21,7 +21,11 @@ export const systemClock: Clock = {
   },
 }
 
-/** Calls again and again, each time so long after the work has ended; what it gives stops that and waits for a call under way. */
+/**
+ * Calls `work` repeatedly, each time the given milliseconds after the last call has ended.
+ *
+ * @returns a function that stops this and waits for the present call.
+ */
 export function every(clock: Clock, ms: number, work: () => Promise<void>): () => Promise<void> {
   let underWay: Promise<void> = Promise.resolve()
   let isStopped = false
@@ -39,7 +43,7 @@ export function every(clock: Clock, ms: number, work: () => Promise<void>): () =
   }
 }
 
-/** True where the work ended in time; it goes on in any case. */
+/** True if the work ends in time. After the timeout the work still continues. */
 export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   const late = Promise.withResolvers<false>()
   const stop = clock.after(ms, () => late.resolve(false))

@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import { nearestWord } from './nearest-word.ts'
 
-/** Characters of an unknown name that a message repeats: it may be as long as the body. */
+/** Maximum characters of an unknown name in a message: the name may be as long as the body. */
 const maxShownChars = 40
 
 /**
- * An object that may have no other fields. For settings whose misspelling would go unnoticed: a misspelt cap is no cap.
+ * An object schema that rejects unknown fields. For settings where a misspelt field would go unnoticed: a misspelt cap
+ * would never apply.
  *
- * The error names the first unknown field, and the known field that is nearest to it.
+ * The error names the first unknown field and the most similar known field.
  */
 export function closedObject<Shape extends z.core.$ZodLooseShape>(
   shape: Shape,
@@ -20,7 +21,7 @@ export function closedObject<Shape extends z.core.$ZodLooseShape>(
       const start = field.slice(0, maxShownChars)
       const shown = start.length < field.length ? `${start}…` : start
       const others = more.length > 0 ? ` (and ${more.length} more)` : ''
-      return `must have no field '${shown}'${others}; did you mean '${nearestWord(start, known)}'?`
+      return `has an unknown field '${shown}'${others}; did you mean '${nearestWord(start, known)}'?`
     },
   })
 }

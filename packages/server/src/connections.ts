@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Each takes some kilobytes, whatever the process may open. */
+/** Maximum, even if the process may open more files: each connection needs some kilobytes. */
 const mostConnections = 20_000
 
 /**
- * How many connections a server may hold: three quarters of the files that the process may open. The rest is for
- * sandboxes, the database and connections that are being refused.
+ * The default limit of open connections: three quarters of the files that the process may open. The rest is for sandboxes,
+ * the database and connections that are being refused.
  */
 export function defaultMaxConnections(): number {
   const [, limit] = /^Max open files +(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
@@ -16,14 +16,13 @@ export function defaultMaxConnections(): number {
 }
 
 /**
- * Bounds the open connections of a server, so that one client that holds many cannot shut out others: a new connection
- * beyond the bound closes the one that has waited longest without a request. Where all have requests in progress, the new
- * one is closed.
+ * Limits the open connections of a server, so that a client with many connections cannot lock out others. A new connection
+ * above the limit closes the longest idle one. If all have requests in progress, the new connection is closed.
  */
 export function boundConnections(server: Server, max: number): void {
-  /** All that are open. */
+  /** All open connections. */
   const open = new Set<Socket>()
-  /** Those without a request in progress, the longest idle first. One that is still sending its headers is idle. */
+  /** Connections without a request in progress, longest idle first. A connection that still sends headers is idle. */
   const idle = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     open.add(socket)
@@ -33,14 +32,14 @@ export function boundConnections(server: Server, max: number): void {
     })
     if (open.size > max) {
       const [longestIdle = socket] = idle
-      // Not after its 'close': the next connection may come before that.
+      // Not in its 'close' event: the next connection may arrive before that.
       open.delete(longestIdle)
       idle.delete(longestIdle)
       longestIdle.destroy()
     }
     if (!socket.destroyed) idle.add(socket)
   })
-  // Before the listener that answers: it may have answered when it returns.
+  // Before the listener that answers, which may have answered when it returns.
   server.prependListener('request', ({ socket }, response) => {
     idle.delete(socket)
     response.once('close', () => {

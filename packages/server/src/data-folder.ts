@@ -11,47 +11,47 @@ import { SetupError } from './errors.ts'
 import { lockDataFolder, lockName } from './folder-lock.ts'
 import { makeFolder } from './make-folder.ts'
 
-/** Where a server keeps its things. */
+/** The folders of a server. */
 export interface DataFolder extends AsyncDisposable {
-  /** Database and embedded key; closed to all but the server. */
+  /** Database and embedded key; only the server's user has access. */
   path: string
   /** Agents' files; the agents' users can traverse to it. */
   agentsPath: string
   /** Node's binary, readable by the agents' users. */
   nodePath: string
-  /** What servers share and the agents' users may read. */
+  /** Files that servers share and the agents' users may read. */
   sharedPath: string
-  /** Sockets of sandboxes' ways out; the agents' users can traverse to it. Made when the first is. */
+  /** Sockets to the egress proxy; the agents' users can traverse to it. Created with the first socket. */
   egressPath: string
-  /** What this process alone needs, while it runs; closed to all others. */
+  /** Temporary files of this process; only the server's user has access. */
   scratchPath: string
-  /** Nobody opens it again. */
+  /** True if the folder is removed when the server ends. */
   isTemporary: boolean
-  /** It was copied from another one, which keeps the files of its agents. */
+  /** True if the folder is a copy of another data folder, which owns the files of the agents. */
   isCopy: boolean
 }
 
 /**
  * Opens the data folder, or makes a temporary one that is removed on dispose.
  *
- * As root the agents run as users of their own, who cannot traverse a closed parent (root's home, a `mktemp -d` clone).
- * Their files and Node's binary are then kept below a place that all may traverse and nobody may list.
+ * If the server is root, each agent has its own user, which cannot traverse a closed parent (root's home, a `mktemp -d`
+ * clone). Agents' files and Node's binary are then below a folder that everybody may traverse and nobody may list.
  *
- * @throws {SetupError} where a folder cannot be made or belongs to somebody else.
+ * @throws {SetupError} if a folder cannot be made or belongs to another user.
  */
 export async function openDataFolder(dataDir: string | undefined): Promise<DataFolder> {
   const isRoot = process.getuid?.() === 0
   try {
     const base = await openBase(isRoot)
-    const keptPath = dataDir === undefined ? undefined : resolve(dataDir)
-    if (keptPath !== undefined) await makeFolder(keptPath)
-    const lock = keptPath === undefined ? undefined : lockDataFolder(keptPath)
+    const dataPath = dataDir === undefined ? undefined : resolve(dataDir)
+    if (dataPath !== undefined) await makeFolder(dataPath)
+    const lock = dataPath === undefined ? undefined : lockDataFolder(dataPath)
     const outside =
-      keptPath === undefined || !isRoot ? undefined : await openAgentsFolder(keptPath, join(base, 'agents'))
+      dataPath === undefined || !isRoot ? undefined : await openAgentsFolder(dataPath, join(base, 'agents'))
     const temporary = await makeTemporary(base)
     const nodePath = isRoot ? await reachableNode(base, temporary) : process.execPath
-    const path = keptPath ?? join(temporary, 'data')
-    const agentsPath = outside?.path ?? join(keptPath ?? temporary, 'agents')
+    const path = dataPath ?? join(temporary, 'data')
+    const agentsPath = outside?.path ?? join(dataPath ?? temporary, 'agents')
     const scratchPath = join(temporary, 'scratch')
     await mkdir(path, { recursive: true, mode: 0o700 })
     await mkdir(scratchPath, { mode: 0o700 })
@@ -64,7 +64,7 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
       scratchPath,
       egressPath: join(temporary, 'egress'),
       sharedPath: base,
-      isTemporary: keptPath === undefined,
+      isTemporary: dataPath === undefined,
       isCopy: outside?.isCopy ?? false,
       async [Symbol.asyncDispose]() {
         await removeTree(temporary)
@@ -77,17 +77,17 @@ export async function openDataFolder(dataDir: string | undefined): Promise<DataF
   }
 }
 
-/** Where servers of this user keep what is not in a data folder. */
+/** The folder of all servers of this user, for files outside of their data folders. */
 export async function openBase(isRoot: boolean): Promise<string> {
   const base = isRoot ? '/var/lib/theazo' : join(tmpdir(), `theazo-${process.getuid?.()}`)
   const mode = isRoot ? 0o711 : 0o700
   await mkdir(base, { recursive: true, mode }).catch((cause: Error) => {
-    const fix = isRoot ? 'Make it writable: files of agents are kept there' : 'Set TMPDIR to a folder of your own'
+    const fix = isRoot ? "Make it writable: it stores agents' files" : 'Set TMPDIR to a folder of your own'
     throw new SetupError(`${base} cannot be used: ${cause.message}. ${fix}.`, { cause })
   })
   const found = await lstat(base)
   if (!found.isDirectory() || found.uid !== process.getuid?.()) {
-    throw new SetupError(`${base} belongs to another user; remove it, or set TMPDIR to a folder of your own.`)
+    throw new SetupError(`${base} belongs to another user. Remove it, or set TMPDIR to a folder of your own.`)
   }
   await chmod(base, mode)
   for (const name of isRoot ? ['agents', 'temporary'] : ['temporary']) {
@@ -97,7 +97,7 @@ export async function openBase(isRoot: boolean): Promise<string> {
   return base
 }
 
-/** Copies Node's binary once; a second server finds it there. */
+/** Copies Node's binary once, to a path that agents' users can reach. Later servers use the same copy. */
 async function reachableNode(base: string, temporary: string): Promise<string> {
   const { size } = await stat(process.execPath)
   const path = join(base, `node-${process.version}-${process.arch}-${size}`)
@@ -105,22 +105,22 @@ async function reachableNode(base: string, temporary: string): Promise<string> {
   const partial = join(temporary, 'node')
   await copyFile(process.execPath, partial)
   await chmod(partial, 0o755)
-  await rename(partial, path) // in one step: nobody sees half a binary
+  await rename(partial, path) // atomic: nobody sees half a binary
   return path
 }
 
-/** A folder for as long as this process lives. */
+/** Makes a folder for the lifetime of this process. */
 async function makeTemporary(base: string): Promise<string> {
   const parent = join(base, 'temporary')
   await sweep(parent)
-  // The name says whose it is, so that what a killed server left behind can be told from what is in use.
+  // The name identifies the process, so that the folder of a killed server can be told from one in use.
   const path = join(parent, `${process.pid}-${await startTime(process.pid)}-${randomBytes(4).toString('hex')}`)
   await mkdir(path)
   await chmod(path, 0o711)
   return path
 }
 
-/** Removes what servers that are gone have left: control groups with what is frozen in them, and temporary folders. */
+/** Removes the remains of servers that no longer run: control groups with frozen processes, and temporary folders. */
 async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const [pid, started] = name.split('-')
@@ -132,7 +132,7 @@ async function sweep(parent: string): Promise<void> {
   }
 }
 
-/** A pid is used again, a pid with its start time is not (proc(5), field 22 of stat). */
+/** The start time of a process. A pid is reused; a pid with its start time is unique (proc(5), field 22 of stat). */
 async function startTime(pid: number): Promise<string | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19]

@@ -1,11 +1,11 @@
 /**
- * Every error this package throws on purpose; any other is a fault and is answered 500.
+ * Every error that this package throws on purpose. Any other error is a fault and is answered with 500.
  *
  * @module
  */
 import type { WireErrorCode } from '@theazo/core'
 
-/** Base of them all. */
+/** Base class of this package's errors. */
 export class TheazoServerError extends Error {
   override readonly name: string = 'TheazoServerError'
 }
@@ -23,7 +23,7 @@ const statusByCode = {
   timeout: 504,
 } as const satisfies Record<WireErrorCode, number>
 
-/** True for the codes that the API documents. */
+/** True for a code that the API documents. */
 export function isErrorCode(code: string): code is WireErrorCode {
   return Object.hasOwn(statusByCode, code)
 }
@@ -31,13 +31,13 @@ export function isErrorCode(code: string): code is WireErrorCode {
 type Status = (typeof statusByCode)[WireErrorCode] | 405
 
 interface ApiErrorOptions {
-  /** Where it is not the code's own: a wrong method is `not_found` with 405. */
+  /** Default: the status of the code. A wrong method is `not_found` with 405. */
   status?: Status
   details?: Record<string, unknown>
   cause?: unknown
 }
 
-/** An error that a caller of the API is answered with (contract, Basics). */
+/** An error that is sent to the caller of the API (contract, Basics). */
 export class ApiError extends TheazoServerError {
   override readonly name = 'ApiError'
   readonly code: WireErrorCode
@@ -51,15 +51,15 @@ export class ApiError extends TheazoServerError {
     if (options.details) this.details = options.details
   }
 
-  /** 422 that names the field and the fix. */
+  /** 422 with the messages of each invalid field. A message continues the field's name: `must be …`. */
   static invalid(fields: Record<string, string[]>): ApiError {
     const first = Object.entries(fields)[0]
-    const message = first ? `${first[0]}: ${first[1][0]}` : 'The request did not validate.'
+    const message = first ? `${first[0]}: ${first[1][0]}` : 'The request is invalid.'
     return new ApiError('unprocessable_entity', message, { details: { fields } })
   }
 }
 
-/** The machine or its set-up lacks something; the message names the fix. Nothing was started. */
+/** The machine or its configuration is not sufficient. The message names the fix. Nothing was started. */
 export class SetupError extends TheazoServerError {
   override readonly name = 'SetupError'
 }
@@ -69,14 +69,14 @@ export class SandboxStartError extends TheazoServerError {
   override readonly name = 'SandboxStartError'
 }
 
-/** Where an error says that what it cut must not run again. */
-export function isCut(error: unknown): boolean {
+/** True if the error interrupted the request: part of the work may be done, so it must not run again. */
+export function isInterruption(error: unknown): boolean {
   if (error instanceof ClientGoneError) return true
   const cause = error instanceof Error ? error.cause : undefined
   return cause instanceof SandboxEndedError || cause instanceof SandboxLostError
 }
 
-/** A sandbox broke down while code ran in it; the message is for the operator. */
+/** A sandbox failed while code ran in it; the message is for the operator. */
 export class SandboxLostError extends TheazoServerError {
   override readonly name = 'SandboxLostError'
 }
@@ -86,12 +86,12 @@ export class SandboxEndedError extends TheazoServerError {
   override readonly name = 'SandboxEndedError'
 }
 
-/** Nobody is left to read the answer. */
+/** The client closed its connection before the answer. */
 export class ClientGoneError extends TheazoServerError {
   override readonly name = 'ClientGoneError'
 }
 
-/** What a failing sandbox is answered with; any other error stays as it is. */
+/** Turns an error of a sandbox into a 502; returns any other error unchanged. */
 export function asApiError(error: unknown): unknown {
   if (error instanceof SandboxStartError || error instanceof SandboxLostError)
     return new ApiError('provider_error', error.message, { cause: error })

@@ -1,6 +1,6 @@
 /**
- * What the event streams hold, for the OpenAPI document: one object an event, with the data that its `data:` line has as
- * JSON (contract, Events and exec).
+ * Schemas of the events in streams, for the OpenAPI document. Each event is one object; `data` is the JSON of its `data:`
+ * line (contract, Events and exec).
  *
  * @module
  */
@@ -15,7 +15,7 @@ function event<Name extends string, Data extends z.ZodRawShape>(name: Name, data
   return z.strictObject({ ...parts, event: z.literal(name), data: z.strictObject(data) })
 }
 
-/** The number of an event in its agent's log: what `lastEventId` takes. */
+/** The number of an event in its agent's log: a value for `lastEventId`. */
 const numbered = {
   id: z
     .string()
@@ -23,7 +23,7 @@ const numbered = {
     .meta({ example: '7' }),
 }
 
-/** Of `GET /agents/{id}/stream`. */
+/** An event of `GET /agents/{id}/stream`. */
 export const agentEvent = z
   .union([
     event('thinking', { text, taskId }, numbered),
@@ -56,7 +56,7 @@ export const agentEvent = z
   ])
   .meta({ id: 'AgentEvent', description: 'One event of the stream; `data` is sent as JSON on one line.' })
 
-/** Of `POST /agents/{id}/exec` with `Accept: text/event-stream`. */
+/** An event of `POST /agents/{id}/exec` with `Accept: text/event-stream`. */
 export const execEvent = z
   .union([
     event('stdout', { text }),
@@ -66,5 +66,5 @@ export const execEvent = z
   ])
   .meta({
     id: 'ExecEvent',
-    description: 'One event of the stream; `data` is sent as JSON on one line. The last is `exit` or `error`.',
+    description: 'One event of the stream; `data` is sent as JSON on one line. The last event is `exit` or `error`.',
   })

@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { FairQueue } from './fair-queue.ts'
 
-/** Works that note when they begin, and end when they are told. */
+/** Jobs that record their start and end on request. */
 function works(queue: FairQueue) {
   const begun: string[] = []
   const ends = new Map<string, () => void>()
@@ -22,7 +22,7 @@ function works(queue: FairQueue) {
   return { begun, add, end }
 }
 
-test('only so many go on at a time; owners have turns', async () => {
+test('limits the number of running jobs and alternates between owners', async () => {
   const queue = new FairQueue(2)
   const { begun, add, end } = works(queue)
   for (const name of ['a1', 'a2', 'a3', 'a4']) void add('a', name)
@@ -38,7 +38,7 @@ test('only so many go on at a time; owners have turns', async () => {
   expect(begun.at(-1)).toBe('again')
 })
 
-test('work that fails gives its turn on; work that is aborted while it waits never begins', async () => {
+test('frees the slot of a failed job and never starts a job that was aborted while it waited', async () => {
   const queue = new FairQueue(1)
   const { begun, add, end } = works(queue)
   const failed = queue.run('a', async () => Promise.reject(new Error('mine')))

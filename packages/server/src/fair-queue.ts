@@ -1,23 +1,23 @@
 /**
- * Lets only so much work go on at a time. Owners with waiting work have turns, one after another: an owner with a
- * thousand waiting works delays another one by a single work.
+ * Limits the number of jobs that run at the same time. Owners with waiting jobs alternate: an owner with a thousand waiting
+ * jobs delays another owner by one job only.
  */
 export class FairQueue {
   readonly #slots: number
   #taken = 0
-  /** In the order of their turns; none without a waiting work. */
+  /** Owners with waiting jobs, in the order in which they get the next slots. */
   readonly #owners = new Map<string, (() => void)[]>()
 
   constructor(slots: number) {
     this.#slots = slots
   }
 
-  /** True while any work goes on. */
+  /** True while a job runs. */
   get isBusy(): boolean {
     return this.#taken > 0
   }
 
-  /** Works that wait now. */
+  /** Number of waiting jobs. */
   get length(): number {
     let length = 0
     for (const waiting of this.#owners.values()) length += waiting.length
@@ -25,15 +25,15 @@ export class FairQueue {
   }
 
   /**
-   * Waits for a turn.
+   * Waits for a slot.
    *
-   * @returns what ends the work; calling it again changes nothing.
-   * @throws the signal's reason, if it fires before the turn.
+   * @returns a function that frees the slot; calling it again has no effect.
+   * @throws the signal's reason, if the signal fires before that.
    */
   async enter(owner: string, signal?: AbortSignal): Promise<() => void> {
     signal?.throwIfAborted()
     if (this.#taken < this.#slots) this.#taken += 1
-    else await this.#turn(owner, signal)
+    else await this.#wait(owner, signal)
     let isOver = false
     return () => {
       if (isOver) return
@@ -42,7 +42,7 @@ export class FairQueue {
     }
   }
 
-  /** Runs the work in its turn. @throws what it throws; the signal's reason, if it fires before the turn. */
+  /** Waits for a slot and runs the job. @throws errors of the job; the signal's reason, if it fires before the start. */
   async run<Result>(owner: string, work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const leave = await this.enter(owner, signal)
     try {
@@ -52,7 +52,7 @@ export class FairQueue {
     }
   }
 
-  #turn(owner: string, signal: AbortSignal | undefined): Promise<void> {
+  #wait(owner: string, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const begin = (): void => {
         signal?.removeEventListener('abort', giveUp)
@@ -69,7 +69,7 @@ export class FairQueue {
     })
   }
 
-  /** Gives a slot that has become free to the next owner, whose turn comes last then. */
+  /** Gives a free slot to the next owner and moves that owner to the end. */
   #next(): void {
     for (const [owner, waiting] of this.#owners) {
       const begin = waiting.shift()

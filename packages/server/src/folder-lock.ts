@@ -4,33 +4,34 @@ import { DatabaseSync } from 'node:sqlite'
 import { isBusy } from './as-setup-error.ts'
 import { SetupError } from './errors.ts'
 
-/** Of the lock in a data folder. */
+/** Name of the lock file in a data folder. */
 export const lockName = 'lock'
 
-/** Held until it is closed, or its process ends. */
+/** A lock that is held until it is closed or its process ends. */
 export type FolderLock = Pick<DatabaseSync, 'close'>
 
 /**
- * One server a data folder: two would each take the other's agents for its own. A server that is closing is waited for.
+ * Locks a data folder for one server: two servers would each treat the other's agents as their own. Waits 5 s for a
+ * server that is closing.
  *
- * @throws {SetupError} if another process holds it.
+ * @throws {SetupError} if another process holds the lock.
  */
 export function lockDataFolder(path: string): FolderLock {
   try {
     return lockFile(join(path, lockName), 5000)
   } catch (cause) {
     if (!isBusy(cause)) throw cause
-    throw new SetupError(`${path} is in use by another server. Stop that one, or give this one another folder.`, {
+    throw new SetupError(`${path} is in use by another server. Stop that server, or give another folder.`, {
       cause,
     })
   }
 }
 
-/** By SQLite's lock, which goes with its process, however that ends. @throws SQLite's error if it is taken. */
+/** Locks a file by SQLite's lock, which ends with its process, however that ends. @throws SQLite's error if it is taken. */
 export function lockFile(path: string, timeoutMs: number): FolderLock {
   const lock = new DatabaseSync(path, { timeout: timeoutMs })
   try {
-    chmodSync(path, 0o600) // whoever could open it could lock the server out of its own folder
+    chmodSync(path, 0o600) // another user who could open it could lock the server out
     lock.exec('BEGIN EXCLUSIVE')
     return lock
   } catch (error) {

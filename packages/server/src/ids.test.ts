@@ -6,7 +6,7 @@ const hourMs = 3_600_000
 beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
 afterEach(() => void vi.useRealTimers())
 
-test('ids sort in the order of their creation within one millisecond, and while the clock is set back and goes on', () => {
+test('ids sort by creation within one millisecond, and after the clock is set back', () => {
   const start = Date.UTC(2030, 0, 1)
   const ids: string[] = []
   for (const ms of [0, 0, 1, -5 * hourMs, -5 * hourMs + 1, -hourMs, -hourMs, 2, 2, hourMs]) {
@@ -17,7 +17,7 @@ test('ids sort in the order of their creation within one millisecond, and while 
   expect(new Set(ids).size).toBe(ids.length)
 })
 
-test('ids sort after one of an earlier process whose clock was ahead, and after a later clock again', () => {
+test('ids sort after an id of an earlier process whose clock was ahead, and later by the clock again', () => {
   vi.setSystemTime(Date.UTC(2040, 0, 1))
   const before = newUlid()
   const ahead = `agt_${before.slice(0, 9)}Z${before.slice(10)}` // up to a second later, by another process
@@ -30,7 +30,7 @@ test('ids sort after one of an earlier process whose clock was ahead, and after 
   expect(new Set(ids).size).toBe(4)
 })
 
-test('an old id changes nothing', () => {
+test('continueAfter ignores an old id', () => {
   vi.setSystemTime(Date.UTC(2050, 0, 1))
   const first = newId('task')
   continueAfter('task_01ARZ3NDEKTSV4RRFFQ69G5FAV')

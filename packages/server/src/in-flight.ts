@@ -1,9 +1,9 @@
-/** Counts requests that are being answered, so that a server can close after the last of them. */
+/** Tracks requests in progress, so that the server can close after the last of them. */
 export class InFlight {
   readonly #answers = new Set<Promise<unknown>>()
   #isClosed = false
 
-  /** @throws {TypeError} once closed: as `fetch` does where nobody listens. */
+  /** Runs and tracks a request. @throws {TypeError} after {@link close}, as `fetch` does if no server listens. */
   track<T>(answer: () => T | Promise<T>): T | Promise<T> {
     if (this.#isClosed) throw new TypeError('the server is closed')
     const given = answer()
@@ -11,19 +11,19 @@ export class InFlight {
     return given
   }
 
-  /** Work that goes on after its answer has begun counts too. */
+  /** Tracks work that continues after its answer has begun. */
   hold(work: Promise<unknown>): void {
     this.#answers.add(work)
     const forget = (): void => void this.#answers.delete(work)
     work.then(forget, forget)
   }
 
-  /** Lets nothing more in. */
+  /** Refuses further requests. */
   close(): void {
     this.#isClosed = true
   }
 
-  /** Resolves when all are answered, or after this long: a client that never sends its body must not hold a server. */
+  /** Resolves when all requests are answered, or after the timeout: a client may never send its body. */
   async drained(timeoutMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)))

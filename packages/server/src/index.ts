@@ -1,5 +1,5 @@
 /**
- * The Theazo API, self-hosted: real sandboxes on this machine, no account.
+ * The Theazo API, self-hosted: real sandboxes on this machine, without an account.
  *
  * @module
  */

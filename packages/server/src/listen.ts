@@ -10,41 +10,41 @@ import { createServer, type ServerOptions } from './server.ts'
 
 /** Options of a server with a port. */
 export interface ListenOptions extends ServerOptions {
-  /** Default 127.0.0.1: nobody but this machine. Another address needs a key that was made for it. */
+  /** Address to listen on. Default 127.0.0.1: this machine only. Any other address needs a key besides the embedded one. */
   host?: string | undefined
-  /** Default 4020; 0 takes a free one. */
+  /** Default 4020; 0 chooses a free port. */
   port?: number | undefined
   /**
-   * Lets the HTTP layer replace this process' `Request` and `Response` by faster ones: three times the requests a
-   * second. Default false, for a server within somebody's program; `theazo-server serve` does it.
+   * Lets the HTTP layer replace this process' `Request` and `Response` by faster ones, which triples the requests per
+   * second. Default false, for a server inside another program; `theazo-server serve` sets it.
    */
   replaceGlobals?: boolean | undefined
   /**
-   * Milliseconds that a connection is kept for the next request. Default 75,000: longer than load balancers keep theirs, so
-   * that they do not send a request into a connection that is being closed.
+   * Milliseconds that an idle connection stays open for the next request. Default 75,000: longer than load balancers keep
+   * theirs, so that they do not send a request into a connection that is being closed.
    */
   keepAliveTimeoutMs?: number | undefined
-  /** Open connections at most; beyond, the longest idle is closed. Default: three quarters of the open files allowed. */
+  /** Maximum open connections; above it the longest idle one is closed. Default: 3/4 of `ulimit -n`, at most 20,000. */
   maxConnections?: number | undefined
 }
 
-/** A server that listens. */
+/** A server that listens on a port. */
 export interface ListeningTheazo extends AsyncDisposable {
-  /** Base URL, ends in `/v1`. */
+  /** Base URL; it ends in `/v1`. */
   url: string
   /** The embedded key. */
   apiKey: string
-  /** The keys that it accepts; more can be made. */
+  /** The keys that the server accepts. More can be created. */
   keys: ApiKeys
 }
 
-/** The port where none is asked for. */
+/** The default port. */
 export const defaultPort = 4020
 const lastAnswerTimeoutMs = 2_000
 /** A client that takes longer to send its headers, or its whole request, is dropped. */
 const headersTimeoutMs = 15_000
 const requestTimeoutMs = 120_000
-/** A connection on which nothing moves is dropped; an exec is silent for 120 s, a stream never for more than 15. */
+/** A silent connection is dropped after this. An exec may be silent for 120 s, a stream for 15 s. */
 const silentTimeoutMs = 150_000
 const defaultKeepAliveTimeoutMs = 75_000
 const serverOptions = {
@@ -54,7 +54,8 @@ const serverOptions = {
 }
 
 /**
- * Starts the server on a port. On dispose it takes no more connections, drains, answers what it killed, and closes.
+ * Starts the server on a port. On dispose it drains, refuses new connections, answers the requests that it killed, and
+ * closes.
  *
  * @example
  * ```ts
@@ -62,15 +63,15 @@ const serverOptions = {
  * console.log(server.url, server.apiKey)
  * ```
  *
- * @throws {SetupError} where the port is taken, the machine cannot isolate sandboxes, or others could connect while
- * there is only the embedded key.
+ * @throws {SetupError} if the port is taken, the machine cannot isolate sandboxes, the data folder cannot be used, or
+ *   other machines could connect while the embedded key is the only one.
  */
 export async function listenTheazo(options: ListenOptions = {}): Promise<ListeningTheazo> {
   const { host = '127.0.0.1', port = defaultPort, replaceGlobals = false } = options
   const { keepAliveTimeoutMs = defaultKeepAliveTimeoutMs, maxConnections = defaultMaxConnections() } = options
   const server = await createServer(options)
   try {
-    if (!isLoopback(host) && !(await server.keys.hasOwn())) throw onlyEmbedded(host)
+    if (!isLoopback(host) && !(await server.keys.hasOwn())) throw noOwnKey(host)
     const http = await listening(
       {
         fetch: server.answer,
@@ -90,12 +91,12 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
       keys: server.keys,
       async [Symbol.asyncDispose]() {
         const closed = once(http, 'close')
-        // Whoever asks /readyz meanwhile is told; a closed port says less.
+        // The port stays open during the drain, so that /readyz reports the shutdown.
         const disposed = server[Symbol.asyncDispose]()
         await Promise.race([server.drained, disposed])
         http.close()
         await disposed
-        // Connections whose last answer is still on its way are closed after it, those of a stuck reader in the end.
+        // Close connections after their last answer, and those of stuck readers after the time limit.
         const sweep = setInterval(() => http.closeIdleConnections(), 20)
         const limit = setTimeout(() => http.closeAllConnections(), lastAnswerTimeoutMs)
         await closed
@@ -110,7 +111,7 @@ export async function listenTheazo(options: ListenOptions = {}): Promise<Listeni
 }
 
 async function listening(options: Parameters<typeof serve>[0], maxConnections: number): Promise<HttpServer> {
-  // The cast: without options for another one it is HTTP/1.
+  // The cast: without other options `serve` creates an HTTP/1 server.
   const http = serve(options) as HttpServer
   http.setTimeout(silentTimeoutMs)
   boundConnections(http, maxConnections)
@@ -126,9 +127,9 @@ async function listening(options: Parameters<typeof serve>[0], maxConnections: n
   }
 }
 
-function onlyEmbedded(host: string): SetupError {
+function noOwnKey(host: string): SetupError {
   return new SetupError(
-    `Others could reach ${host}, and there is only the embedded key, which is for this machine. ` +
-      'Make one first: theazo-server keys create --data-dir DIR --live --plan team',
+    `Other machines could reach ${host}, but the only key is the embedded key, which is for this machine. ` +
+      'Create a key first: theazo-server keys create --data-dir DIR --live --plan team',
   )
 }

@@ -2,12 +2,12 @@ import type { ApiKeys } from './keys/api-keys.ts'
 import { orAbort } from './or-abort.ts'
 import { createServer, type ServerOptions } from './server.ts'
 
-/** A whole server in this process, without a port: what `new Theazo()` takes as its options. */
+/** A whole server in this process, without a port. It is also the options of `new Theazo()`. */
 export interface LocalTheazo extends AsyncDisposable {
   baseUrl: string
   /** The embedded key. */
   apiKey: string
-  /** The keys that it accepts; more can be made, for tests too. */
+  /** The keys that the server accepts. More can be created, also test keys. */
   keys: ApiKeys
   fetch: typeof globalThis.fetch
 }
@@ -23,7 +23,8 @@ export interface LocalTheazo extends AsyncDisposable {
  * const theazo = new Theazo(local)
  * ```
  *
- * @throws {SetupError} where the machine cannot isolate sandboxes; the message names the fix.
+ * @throws {SetupError} if the machine cannot isolate sandboxes or the data folder cannot be used; the message names the
+ *   fix.
  */
 export async function createLocalTheazo(options: ServerOptions = {}): Promise<LocalTheazo> {
   const server = await createServer(options)
@@ -36,27 +37,27 @@ export async function createLocalTheazo(options: ServerOptions = {}): Promise<Lo
   }
 }
 
-/** An abort rejects at once, as the platform's fetch does; the server sees the same signal and kills what runs. */
+/** Rejects immediately on abort, like the platform's fetch. The server sees the same signal and kills the code. */
 async function rejectOnAbort(request: Request, answer: (request: Request) => Promise<Response>): Promise<Response> {
   const { signal } = request
   signal.throwIfAborted()
   const response = await during(request, orAbort(answer(request), signal))
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
   if (!isStream || !response.body) return response
-  // Its body goes on after this call, and an abort ends that too.
+  // The body continues after this call, and an abort ends it too.
   const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-  during(request, response.body.pipeTo(writable, { signal })).catch(() => {}) // who reads is told
+  during(request, response.body.pipeTo(writable, { signal })).catch(() => {}) // the reader gets the error
   return new Response(readable, response)
 }
 
-const held = new Set<Request>()
+const liveRequests = new Set<Request>()
 
-/** A request follows its caller's signal by a weak reference: only while itself is held. */
+/** Keeps the request alive during the work: it follows its caller's signal through a weak reference. */
 async function during<Value>(request: Request, work: Promise<Value>): Promise<Value> {
-  held.add(request)
+  liveRequests.add(request)
   try {
     return await work
   } finally {
-    held.delete(request)
+    liveRequests.delete(request)
   }
 }

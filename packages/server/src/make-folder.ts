@@ -2,18 +2,18 @@ import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Makes a folder with those above it, closed to other users; one that is there is left as it is.
+ * Makes a folder and its parents, closed to other users. An existing folder stays unchanged.
  *
- * Node's own recursive mkdir never ends where a parent is there and takes no folder, as below /proc.
+ * Node's recursive mkdir never returns if an existing parent accepts no new folder, e.g. below /proc.
  */
 export async function makeFolder(path: string): Promise<void> {
   const isMade = await makeOne(path)
   if (isMade) return
   await makeFolder(dirname(path))
-  if (!(await makeOne(path))) await mkdir(path) // for its error
+  if (!(await makeOne(path))) await mkdir(path) // throws the error
 }
 
-/** False where the folder above it is not there. */
+/** Makes one folder. @returns false if its parent does not exist. */
 async function makeOne(path: string): Promise<boolean> {
   try {
     await mkdir(path, { mode: 0o700 })

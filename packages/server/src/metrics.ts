@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { EgressRecord } from './compute/local/egress/egress-record.ts'
 
-/** What is measured at the moment it is asked for. */
+/** Values that are read when the metrics are requested. */
 export interface Gauges {
   execs: () => number
   waitingExecs: () => number
@@ -9,11 +9,11 @@ export interface Gauges {
   tasks: () => number
   streams: () => number
   agents: () => Promise<{ status: string; count: number }[]>
-  forgettable: () => Promise<number>
+  idleWithoutTimeout: () => Promise<number>
   projects: () => Promise<{ project: string; bytes: number }[]>
 }
 
-/** What `/metrics` tells, in Prometheus' text format. */
+/** The metrics of the server, in Prometheus' text format. */
 export class Metrics {
   readonly #registry = new Registry()
   readonly #durations: Histogram<'method' | 'route' | 'status'>
@@ -21,35 +21,35 @@ export class Metrics {
   readonly #egress: Counter<'outcome'>
   readonly #egressBytes: Counter<'direction'>
   readonly #egressProxyLosses: Counter
-  /** Finding the labels anew with each request costs more than to count it. */
+  /** Cached: finding the labels costs more than counting the request. */
   readonly #byRoute = new Map<string, Histogram.Internal<'method' | 'route' | 'status'>>()
 
-  constructor({ execs, waitingExecs, waitingStarts, tasks, streams, agents, forgettable, projects }: Gauges) {
+  constructor({ execs, waitingExecs, waitingStarts, tasks, streams, agents, idleWithoutTimeout, projects }: Gauges) {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     this.#durations = new Histogram({
       name: 'theazo_http_request_duration_seconds',
-      help: 'Time to the answer, by route; of a stream until it begins.',
+      help: 'Time to the answer, by route; for a stream the time until it begins.',
       labelNames: ['method', 'route', 'status'],
       buckets: [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60, 120],
       registers,
     })
-    this.#events = new Counter({ name: 'theazo_events_total', help: 'Events of agents that were kept.', registers })
+    this.#events = new Counter({ name: 'theazo_events_total', help: 'Stored events of agents.', registers })
     this.#egress = new Counter({
       name: 'theazo_egress_connections_total',
-      help: 'Connections of sandboxes to other hosts that have ended, by how.',
+      help: 'Ended connections of sandboxes to other hosts, by outcome.',
       labelNames: ['outcome'],
       registers,
     })
     this.#egressBytes = new Counter({
       name: 'theazo_egress_bytes_total',
-      help: 'Bytes that sandboxes have sent (up) and received (down) by them.',
+      help: 'Bytes that sandboxes have sent (up) and received (down) over these connections.',
       labelNames: ['direction'],
       registers,
     })
     this.#egressProxyLosses = new Counter({
       name: 'theazo_egress_proxy_losses_total',
-      help: 'Times that the process of the egress proxy has ended by itself and was started again.',
+      help: 'Number of times that the egress proxy ended unexpectedly and was restarted.',
       registers,
     })
     const gauge = (name: string, help: string, value: () => number | Promise<number>): Gauge =>
@@ -61,15 +61,15 @@ export class Metrics {
           this.set(await value())
         },
       })
-    gauge('theazo_execs_running', 'Execs that run now.', execs)
-    gauge('theazo_execs_waiting', 'Execs that wait for the machine before they begin.', waitingExecs)
-    gauge('theazo_sandbox_starts_waiting', 'Starts of sandboxes that wait for the machine.', waitingStarts)
-    gauge('theazo_tasks_running', 'Tasks that are worked on now.', tasks)
-    gauge('theazo_streams_open', 'Event streams that are open.', streams)
+    gauge('theazo_execs_running', 'Running execs.', execs)
+    gauge('theazo_execs_waiting', 'Execs that wait for a slot in the queue.', waitingExecs)
+    gauge('theazo_sandbox_starts_waiting', 'Starts of sandboxes that wait for a slot in the queue.', waitingStarts)
+    gauge('theazo_tasks_running', 'Running tasks.', tasks)
+    gauge('theazo_streams_open', 'Open event streams.', streams)
     gauge(
       'theazo_agents_idle_without_timeout',
       'Idle agents of live keys without an idleTimeout: each is billed until it is terminated.',
-      forgettable,
+      idleWithoutTimeout,
     )
     const byStatus = new Gauge({
       name: 'theazo_agents',
@@ -84,7 +84,7 @@ export class Metrics {
     this.#registry.registerMetric(byStatus)
     const byProject = new Gauge({
       name: 'theazo_project_stored_bytes',
-      help: 'Bytes of the rows that a project stores, of the 20 projects with the most.',
+      help: 'Bytes of the rows that a project stores, for the 20 projects with the most.',
       labelNames: ['project'],
       registers: [],
       async collect() {
@@ -95,7 +95,7 @@ export class Metrics {
     this.#registry.registerMetric(byProject)
   }
 
-  /** @param route the pattern, not the path: ids are not told. */
+  /** @param route the pattern of the path, without ids. */
   answered(method: string, route: string, status: number, durationMs: number): void {
     const name = `${method} ${route} ${status}`
     let child = this.#byRoute.get(name)
@@ -103,7 +103,7 @@ export class Metrics {
     child.observe(durationMs / 1000)
   }
 
-  eventKept(): void {
+  eventStored(): void {
     this.#events.inc()
   }
 

@@ -1,15 +1,15 @@
-/** The known word that a misspelt one most likely stands for. Letter case does not count. */
+/** The known word that is most similar to a misspelt one, ignoring case. */
 export function nearestWord(word: string, known: readonly string[]): string {
   const distanceTo = (other: string): number => distance(word.toLowerCase(), other.toLowerCase())
   return known.toSorted((a, b) => distanceTo(a) - distanceTo(b))[0] ?? ''
 }
 
-/** Whether a word is one of the known ones, but for one character in three. Letter case does not count. */
+/** True if a word differs from a known word in at most one character of three, ignoring case. */
 export function isNearWord(word: string, known: readonly string[]): boolean {
   return distance(word.toLowerCase(), nearestWord(word, known).toLowerCase()) * 3 <= word.length
 }
 
-/** How many characters must be added, removed or replaced to make one text of the other (Levenshtein). */
+/** The Levenshtein distance: the number of characters to add, remove or replace. */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (const [i, char] of Array.from(from).entries()) {

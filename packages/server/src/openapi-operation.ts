@@ -2,9 +2,9 @@ import { z } from 'zod'
 import type { ZodOpenApiOperationObject } from 'zod-openapi'
 import { errorAnswer } from './answer-schemas.ts'
 
-/** What an operation takes and answers. */
+/** The request and the answer of an operation. */
 export interface OperationParts {
-  /** What generated clients call it. */
+  /** Name of the operation in generated clients. */
   id: string
   summary: string
   answer: z.ZodType
@@ -16,26 +16,26 @@ export interface OperationParts {
   query?: z.ZodObject
   header?: z.ZodObject
   body?: z.ZodObject
-  /** A body that succeeds as it is: a page fills its form with it. */
+  /** A body that succeeds unchanged: the documentation page fills its form with it. */
   example?: object
   isBodyOptional?: boolean
-  /** What the answer holds as `text/event-stream`: beside JSON, or in place of it where there is no other answer. */
+  /** The events of a `text/event-stream` answer: beside JSON, or instead of it if `answer` is the same schema. */
   events?: z.ZodType
 }
 
-/** What every POST takes beside its body. */
-const keyed = z.object({
+/** Headers that every POST accepts. */
+const postHeaders = z.object({
   'idempotency-key': z.string().max(255).optional().meta({
-    description: 'The same key with the same request is done once, and answered the same for 24 hours.',
+    description: 'For 24 hours, the same request with the same key runs once and gets the same answer.',
   }),
 })
 
-/** A POST. */
+/** A POST operation of the OpenAPI document. */
 export function post(parts: OperationParts): ZodOpenApiOperationObject {
-  return operation({ ...parts, header: keyed })
+  return operation({ ...parts, header: postHeaders })
 }
 
-/** An operation of the document. */
+/** An operation of the OpenAPI document. */
 export function operation(parts: OperationParts): ZodOpenApiOperationObject {
   const { id, summary, status = 200, alsoStatus, path, query, header, body, example, isBodyOptional = false } = parts
   const good = { description: summary, content: contentOf(parts) }
@@ -52,7 +52,7 @@ export function operation(parts: OperationParts): ZodOpenApiOperationObject {
     responses: {
       [status]: good,
       ...(alsoStatus && { [alsoStatus]: good }),
-      // Every documented code has the one envelope.
+      // Every documented code has the same envelope.
       default: { description: 'An error', content: { 'application/json': { schema: errorAnswer } } },
     },
   }

@@ -2,15 +2,15 @@ import { expect, test } from 'vitest'
 import { type AppOptions, createApp } from './app.ts'
 import { openApiDocument } from './openapi.ts'
 
-test('the document has exactly the routes of the API', () => {
-  // No route is called here, so none of what they work with is needed.
+test('the OpenAPI document has exactly the routes of the API', () => {
+  // No route is called, so the routes need no services.
   const app = createApp({} as AppOptions)
   const served = app.routes.flatMap(({ method, path }) =>
     method !== 'ALL' && !path.includes('*') && path.startsWith('/v1/')
       ? `${method} ${path.slice('/v1'.length).replaceAll(/:(\w+)/g, '{$1}')}`
       : [],
   )
-  const { paths } = openApiDocument() as { paths: Record<string, object> } // as createDocument made it
+  const { paths } = openApiDocument() as { paths: Record<string, object> } // the result of createDocument
   const documented = Object.entries(paths).flatMap(([path, item]) =>
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   )

@@ -12,7 +12,7 @@ const ids = {
 const task = ids.agent.extend({ taskId: z.string().meta({ example: 'task_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) })
 
 const file = ids.agent.extend({
-  path: z.string().meta({ description: 'Its slashes may stand as they are, or as `%2F`.', example: 'notes.txt' }),
+  path: z.string().meta({ description: 'Slashes may be written as `/` or `%2F`.', example: 'notes.txt' }),
 })
 
 const sessions = answers.pageAnswer(answers.sessionAnswer, 'SessionPage')
@@ -24,7 +24,7 @@ const limits = {
   maxComputeMinutes: 60,
 }
 
-/** Every path of the API, by its own name for itself; a test holds it against the routes. */
+/** Every path of the API in OpenAPI's notation. A test compares them with the routes. */
 const paths: ZodOpenApiPathsObject = {
   '/sessions': {
     post: post({
@@ -45,7 +45,7 @@ const paths: ZodOpenApiPathsObject = {
   '/sessions/by-user/{userId}': {
     post: post({
       id: 'getSessionForUser',
-      summary: "The user's session; made where there is none",
+      summary: "Get the user's session; create it if it does not exist",
       answer: answers.sessionAnswer,
       path: z.object({ userId: z.string().min(1).max(256).meta({ example: 'user_123' }) }),
       body: requests.sessionForUserBody,
@@ -54,10 +54,10 @@ const paths: ZodOpenApiPathsObject = {
     }),
   },
   '/sessions/{id}': {
-    get: operation({ id: 'getSession', summary: 'A session', answer: answers.sessionAnswer, path: ids.session }),
+    get: operation({ id: 'getSession', summary: 'Get a session', answer: answers.sessionAnswer, path: ids.session }),
     patch: operation({
       id: 'updateSession',
-      summary: 'Change limits and metadata: merged, null removes',
+      summary: 'Change limits and metadata: values are merged, null removes',
       answer: answers.sessionAnswer,
       path: ids.session,
       body: requests.updateSessionBody,
@@ -67,7 +67,7 @@ const paths: ZodOpenApiPathsObject = {
   '/sessions/{id}/terminate': {
     post: post({
       id: 'terminateSession',
-      summary: 'End a session with all its agents',
+      summary: 'Terminate a session and all its agents',
       answer: answers.okAnswer,
       path: ids.session,
     }),
@@ -75,7 +75,7 @@ const paths: ZodOpenApiPathsObject = {
   '/sessions/{id}/agents': {
     post: post({
       id: 'createAgent',
-      summary: 'Create an agent; 200 answers the one that has the name',
+      summary: 'Create an agent; 200 returns the existing agent with the name',
       status: 201,
       alsoStatus: 200,
       answer: answers.agentAnswer,
@@ -95,7 +95,7 @@ const paths: ZodOpenApiPathsObject = {
   '/sessions/{id}/usage': {
     get: operation({
       id: 'getSessionUsage',
-      summary: 'What a session has used in its whole life, as the official TypeScript SDK reads it',
+      summary: 'Get the total usage of a session, in the format of the official TypeScript SDK',
       answer: answers.sessionUsageAnswer,
       path: ids.session,
     }),
@@ -103,7 +103,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}': {
     get: operation({
       id: 'getAgent',
-      summary: 'An agent, with its latest task',
+      summary: 'Get an agent, with its latest task',
       answer: answers.agentAnswer,
       path: ids.agent,
     }),
@@ -111,7 +111,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/status': {
     get: operation({
       id: 'getAgentStatus',
-      summary: 'How an agent does, as the official TypeScript SDK reads it',
+      summary: 'Get the status of an agent, in the format of the official TypeScript SDK',
       answer: answers.agentStatusAnswer,
       path: ids.agent,
     }),
@@ -119,14 +119,14 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/files': {
     get: operation({
       id: 'listFiles',
-      summary: 'What is in a folder of the agent, as the official TypeScript SDK reads it',
+      summary: 'List a folder of the agent, in the format of the official TypeScript SDK',
       answer: answers.fileListAnswer,
       path: ids.agent,
       query: requests.listFilesQuery,
     }),
     post: post({
       id: 'writeFile',
-      summary: 'Write a whole file, as the official TypeScript SDK does',
+      summary: 'Write a whole file, in the format of the official TypeScript SDK',
       answer: answers.okAnswer,
       path: ids.agent,
       body: requests.writeFileBody,
@@ -136,7 +136,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/files/{path}': {
     get: operation({
       id: 'readFile',
-      summary: 'A whole file, as the official TypeScript SDK reads it',
+      summary: 'Read a whole file, in the format of the official TypeScript SDK',
       answer: answers.fileContentAnswer,
       path: file,
     }),
@@ -144,7 +144,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/exec': {
     post: post({
       id: 'exec',
-      summary: 'Run code in the sandbox and wait for its end, or read its output as it comes',
+      summary: 'Run code in the sandbox: wait for the result, or stream the output',
       answer: answers.execAnswer,
       events: execEvent,
       path: ids.agent,
@@ -155,7 +155,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/run': {
     post: post({
       id: 'runTask',
-      summary: 'Give the agent a task; it goes on in the background',
+      summary: 'Give the agent a task, which runs in the background',
       status: 202,
       answer: answers.runAnswer,
       path: ids.agent,
@@ -166,7 +166,7 @@ const paths: ZodOpenApiPathsObject = {
   '/agents/{id}/stream': {
     get: operation({
       id: 'streamAgentEvents',
-      summary: 'What the agent does, as server-sent events',
+      summary: "Stream the agent's events as server-sent events",
       answer: agentEvent,
       events: agentEvent,
       path: ids.agent,
@@ -175,21 +175,21 @@ const paths: ZodOpenApiPathsObject = {
     }),
   },
   '/agents/{id}/tasks/{taskId}': {
-    get: operation({ id: 'getTask', summary: 'A task', answer: answers.taskAnswer, path: task }),
+    get: operation({ id: 'getTask', summary: 'Get a task', answer: answers.taskAnswer, path: task }),
   },
   '/agents/{id}/tasks/{taskId}/cancel': {
-    post: post({ id: 'cancelTask', summary: 'End a task', answer: answers.okAnswer, path: task }),
+    post: post({ id: 'cancelTask', summary: 'Cancel a task', answer: answers.okAnswer, path: task }),
   },
   '/agents/{id}/pause': {
-    post: post({ id: 'pauseAgent', summary: 'Suspend an agent', answer: answers.agentAnswer, path: ids.agent }),
+    post: post({ id: 'pauseAgent', summary: 'Pause an agent', answer: answers.agentAnswer, path: ids.agent }),
   },
   '/agents/{id}/resume': {
-    post: post({ id: 'resumeAgent', summary: 'Let it go on', answer: answers.agentAnswer, path: ids.agent }),
+    post: post({ id: 'resumeAgent', summary: 'Resume an agent', answer: answers.agentAnswer, path: ids.agent }),
   },
   '/agents/{id}/terminate': {
     post: post({
       id: 'terminateAgent',
-      summary: 'End an agent; its files are gone',
+      summary: 'Terminate an agent and delete its files',
       answer: answers.okAnswer,
       path: ids.agent,
     }),
@@ -197,7 +197,7 @@ const paths: ZodOpenApiPathsObject = {
   '/usage/summary': {
     get: operation({
       id: 'getUsageSummary',
-      summary: 'What was used, and what it costs',
+      summary: 'Get usage and its cost',
       answer: answers.usageAnswer,
       query: requests.usageQuery,
     }),
@@ -221,7 +221,7 @@ export function openApiDocument(): object {
   })
 }
 
-/** Groups the operations on the page by what they are about. */
+/** Adds the tag that groups the operations on the documentation page. */
 function tagged(path: string, operations: ZodOpenApiPathItemObject): ZodOpenApiPathItemObject {
   const tag = path.startsWith('/usage') ? 'Usage' : path.includes('agents') ? 'Agents' : 'Sessions'
   return Object.fromEntries(

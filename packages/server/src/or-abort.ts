@@ -1,4 +1,4 @@
-/** Waits for work that goes on without us where the signal fires first. @throws the signal's reason. */
+/** Waits for work until the signal fires; the work itself continues. @throws the signal's reason. */
 export async function orAbort<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => reject(signal.reason)

@@ -1,5 +1,5 @@
 /**
- * What requests must look like. Checked against core's wire types, so that client and server cannot drift.
+ * Schemas of requests. Checked against core's wire types, so that client and server cannot drift.
  *
  * @module
  */
@@ -32,29 +32,29 @@ export const limits = closedObject({
   maxComputeMinutes: maxComputeMinutes.optional(),
 })
 
-/** Bytes of JSON of one metadata (contract, Basics). */
+/** Maximum size of one `metadata` object as JSON (contract, Basics). */
 export const maxMetadataBytes = 64 * 1024
 
 export const metadata = z
   .record(z.string(), z.unknown())
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= maxMetadataBytes, 'must be at most 64 KiB of JSON')
 
-/** Bytes of instructions, and of a task (contract, Basics). */
+/** Maximum size of `instructions` and of `task` (contract, Basics). */
 export const maxTextBytes = 256 * 1024
 const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxTextBytes
 const tooLongPrompt = 'must be at most 256 KiB'
 const shortName = z.string().max(256, 'must be at most 256 characters')
 
-/** Text that is stored as it is. */
+/** Text that is stored unchanged. */
 const storedText = z
   .string()
-  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: half a surrogate pair cannot be stored')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: a lone surrogate cannot be stored')
 
 export const userId = storedText
   .min(1, 'must not be empty')
   .max(256, 'must be at most 256 characters')
-  // As a part of a path they walk it in every encoding (WHATWG URL, 4.4): the user's session could not be asked for.
-  .refine((id) => !/^\.{1,2}$/.test(id), "must not be '.' or '..': no path can name it")
+  // URL parsers remove these segments from a path in every encoding (WHATWG URL, 4.4): no request could name this user.
+  .refine((id) => !/^\.{1,2}$/.test(id), "must not be '.' or '..': a URL path cannot contain it")
 
 export const sessionForUserBody = z.object({ limits: limits.optional(), metadata: metadata.optional() })
 
@@ -72,9 +72,10 @@ export const updateSessionBody = z.object({
 })
 
 /**
- * A number in a query, where all is text. The document has it as what it means, so that generated clients take a number.
+ * An integer in a query, where every value is text. The OpenAPI document declares an integer, so that generated clients
+ * accept a number.
  *
- * @param documented its bounds, as JSON Schema.
+ * @param documented the bounds, as JSON Schema.
  */
 function queryInteger(
   pattern: RegExp,
@@ -93,16 +94,16 @@ function queryInteger(
     .transform(Number)
 }
 
-/** Query of every list (contract, Basics). */
+/** Query parameters of every list (contract, Basics). */
 const pageQuery = z.object({
-  limit: queryInteger(/^([1-9]\d?|100)$/, 'must be a number from 1 to 100', {
+  limit: queryInteger(/^([1-9]\d?|100)$/, 'must be an integer from 1 to 100', {
     minimum: 1,
     maximum: 100,
     default: 25,
   }).default(25),
   cursor: z
     .string()
-    .regex(/^cur_[0-9A-HJKMNP-TV-Z]{26}$/, 'is not one that a list has given')
+    .regex(/^cur_[0-9A-HJKMNP-TV-Z]{26}$/, 'is not a cursor of this server: send the nextCursor of the previous page')
     .optional(),
 })
 
@@ -116,7 +117,7 @@ export const listAgentsQuery = pageQuery.extend({
   name: z.string().optional(),
 })
 
-/** What a sandbox may reach, each entry as it was sent. */
+/** Hosts that a sandbox may reach. Entries are stored as they were sent. */
 export const network = closedObject({
   allow: z
     .array(
@@ -129,29 +130,33 @@ export const network = closedObject({
         }),
     )
     .max(100, 'must be at most 100 entries')
-    .meta({ description: 'Host names, `*.` and a name, `*`, or public IP addresses; `:port`, or 80 and 443.' }),
+    .meta({
+      description:
+        'Host names, `*.` followed by a name, `*`, or public IP addresses, each with an optional `:port`. Without a ' +
+        'port: 80 and 443.',
+    }),
 })
 
-/** Seconds that an `idleTimeout` may have. */
+/** Bounds of `idleTimeout.seconds`. */
 export const idleTimeoutBounds = { min: 60, max: 604_800 } as const
 const idleSeconds = 'must be a whole number of seconds from 60 to 604800 (7 days)'
 
-/** When an agent that nobody uses is ended. */
+/** When an unused agent is terminated or paused. */
 export const idleTimeout = closedObject({
   seconds: z.int(idleSeconds).min(idleTimeoutBounds.min, idleSeconds).max(idleTimeoutBounds.max, idleSeconds),
   action: z.enum(['terminate', 'pause'], "must be 'terminate' or 'pause'"),
 }).meta({
   description:
-    'Terminates or pauses the agent after so many seconds without an exec, a run, a file operation or an open event ' +
-    'stream; its `reason` says so. Counts from the end of the last use, from a resume, or from a restart of the ' +
-    'server. A paused agent counts as idle for `terminate`: it ends so many seconds after its pause.',
+    'Terminates or pauses the agent after `seconds` without an exec, a run, a file operation or an open event stream; ' +
+    'its `reason` then names the idle timeout. The time starts at the end of the last use, at a resume, or at a restart ' +
+    'of the server. For `terminate` a paused agent is idle: it is terminated `seconds` after its pause.',
 })
 
 export const createAgentBody = z.object({
   name: storedText.min(1, 'must not be empty').max(128, 'must be at most 128 characters').optional(),
   metadata: metadata.optional(),
   compute: z.object({ provider: shortName }).optional().meta({
-    description: 'May be sent as the text `python` or `node` instead, as the official TypeScript SDK does: see README.',
+    description: 'Also accepts the string `python` or `node`, which the official TypeScript SDK sends (see README).',
   }),
   model: z.object({ id: shortName }).optional(),
   browser: z.boolean().optional(),
@@ -162,13 +167,13 @@ export const createAgentBody = z.object({
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
 })
 
-/** What the official SDK names as runtimes of a sandbox: every one of ours has these two. */
+/** Runtimes that the official SDK names. Every sandbox of this server has both. */
 const runtime = z.enum(
   ['python', 'node'],
-  "must be an object, or 'python' or 'node': a sandbox here has both, and no Go",
+  "must be an object, 'python' or 'node': every sandbox has both; Go is not available",
 )
 
-/** {@link createAgentBody} with `compute` as the official SDK sends it: the name of a runtime chooses no provider. */
+/** {@link createAgentBody}, where `compute` may be the name of a runtime (official SDK). It does not choose a provider. */
 export const createAgentRequest = z.preprocess((value, { addIssue }) => {
   if (typeof value !== 'object' || value === null || !('compute' in value)) return value
   const { compute, ...rest } = value
@@ -179,14 +184,14 @@ export const createAgentRequest = z.preprocess((value, { addIssue }) => {
 }, createAgentBody)
 
 const maxEnvNames = 256
-/** Linux takes no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
+/** Linux accepts no single variable longer than this (execve(2), MAX_ARG_STRLEN). */
 const maxEnvBytes = 131_071
 
 const language = z.enum(['python', 'typescript', 'bash'], "must be 'python', 'typescript' or 'bash'")
 
 export const execBody = z.object({
   lang: language.meta({
-    description: 'May be sent as `language` instead, as the official TypeScript SDK does (extension `official-sdk`).',
+    description: 'Also accepted as `language`, which the official TypeScript SDK sends (extension `official-sdk`).',
   }),
   code: z.string('must be a string: the code to run'),
   timeoutMs: z
@@ -196,11 +201,11 @@ export const execBody = z.object({
     .optional(),
   env: z
     .record(
-      z.string().regex(/^[^=\0]{1,1024}$/, 'a name is 1 to 1024 characters without = and NUL'),
-      z.string().regex(/^[^\0]*$/, 'must have no NUL'),
+      z.string().regex(/^[^=\0]{1,1024}$/, 'a name must be 1 to 1024 characters without = and NUL'),
+      z.string().regex(/^[^\0]*$/, 'must not contain NUL'),
     )
     .refine((env) => Object.keys(env).length <= maxEnvNames, `must have at most ${maxEnvNames} names`)
-    .refine((env) => sizeOfEnv(env) <= maxEnvBytes, `must be at most ${maxEnvBytes} bytes in all`)
+    .refine((env) => sizeOfEnv(env) <= maxEnvBytes, `must be at most ${maxEnvBytes} bytes in total`)
     .optional(),
   cwd: z
     .string()
@@ -209,13 +214,13 @@ export const execBody = z.object({
   stdin: z.union([z.string(), z.object({ base64: z.base64('must be base64') })]).optional(),
 })
 
-/** {@link execBody} with `language` read as `lang`, and left out. */
+/** {@link execBody}, where `language` is another name for `lang`. The parsed body has `lang` only. */
 export const execRequest = z.preprocess((value, { addIssue }) => {
   if (typeof value !== 'object' || value === null || !('language' in value)) return value
   const { language: sent, ...rest } = value
   const issue = (message: string): void => addIssue({ code: 'custom', path: ['language'], message })
   if ('lang' in rest) {
-    if (rest.lang !== sent) issue('must be the same as lang, of which it is another name; leave one out')
+    if (rest.lang !== sent) issue('is another name for lang and must have the same value; send only one of them')
     return rest
   }
   const { error } = language.safeParse(sent)
@@ -227,48 +232,48 @@ function sizeOfEnv(env: Record<string, string>): number {
   return Object.entries(env).reduce((sum, [name, value]) => sum + Buffer.byteLength(`${name}=${value}`) + 1, 0)
 }
 
-/** A path, or a folder, of the routes for files. */
+/** Path of a file or a folder in the file routes. */
 export const filePath = storedText.regex(/^[^\0]{0,4095}$/, 'must be at most 4095 characters without NUL')
 
 export const listFilesQuery = z.object({
-  dir: filePath.default('/').meta({ description: "A folder; `/` is the agent's `/workspace`." }),
+  dir: filePath.default('/').meta({ description: "Path of a folder; `/` is the agent's `/workspace`." }),
 })
 
 export const writeFileBody = z.object({
-  path: filePath.min(1, 'must not be empty').meta({ description: "From the agent's `/workspace`." }),
+  path: filePath.min(1, 'must not be empty').meta({ description: "Relative to the agent's `/workspace`." }),
   data: storedText,
   encoding: z.enum(['utf-8', 'base64'], "must be 'utf-8' or 'base64'").optional().meta({ default: 'utf-8' }),
 })
 
-/** {@link writeFileBody}, whose data is what its encoding says. */
+/** {@link writeFileBody}, with `data` checked against `encoding`. */
 export const writeFileRequest = writeFileBody.superRefine(({ data, encoding }, { addIssue }) => {
   if (encoding !== 'base64' || z.base64().safeParse(data).success) return
-  addIssue({ code: 'custom', path: ['data'], message: 'must be base64, as encoding says' })
+  addIssue({ code: 'custom', path: ['data'], message: "must be base64 because encoding is 'base64'" })
 })
 
 export const runBody = z.object({
   task: z
-    .string('must be a string: what the agent is to do')
+    .string('must be a string: the task for the agent')
     .min(1, 'must not be empty')
     .refine(hasPromptSize, tooLongPrompt),
 })
 
-/** The number of an event, where a stream is to go on after it. */
-export const eventId = queryInteger(/^\d{1,15}$/, 'must be the id of an event: a whole number', {
+/** Number of the event after which a stream continues. */
+export const eventId = queryInteger(/^\d{1,15}$/, 'must be the id of an event, a whole number', {
   minimum: 0,
   maximum: 999_999_999_999_999,
 })
 
 export const streamQuery = z.object({ lastEventId: eventId.optional() })
 
-/** The ends of what ISO 8601 tells in four digits: a zone can lead beyond them. */
+/** The range of ISO 8601 dates with four-digit years. A time zone can move a date-time beyond it. */
 const [earliestMs, latestMs] = [Date.parse('0000-01-01'), Date.parse('9999-12-31T23:59:59.999Z')]
 
-/** A date, or a date-time with a zone; a date is its first moment, UTC. */
+/** A date, or a date-time with a time zone. A date is its first moment in UTC. */
 const time = z
-  .union([z.iso.date(), z.iso.datetime({ offset: true })], 'must be an ISO 8601 date, or a date-time with its zone')
+  .union([z.iso.date(), z.iso.datetime({ offset: true })], 'must be an ISO 8601 date, or a date-time with a time zone')
   .transform((text) => Date.parse(text))
-  .refine((ms) => ms >= earliestMs && ms <= latestMs, 'must be of the years 0000 to 9999, UTC')
+  .refine((ms) => ms >= earliestMs && ms <= latestMs, 'must be in the years 0000 to 9999 (UTC)')
 
 export const usageQuery = z.object({
   from: time.optional(),
@@ -278,7 +283,7 @@ export const usageQuery = z.object({
   keyId: z.string().optional(),
 })
 
-/** True where both types accept the same; else the line that uses it does not compile. */
+/** True if both types accept the same values; otherwise the line that uses it does not compile. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>

@@ -26,12 +26,12 @@ import { agentsByStatus, idleAgentsWithoutTimeout } from './services/agent-count
 import { AgentFiles } from './services/agent-files.ts'
 import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
-import { Executions } from './services/executions.ts'
+import { AgentActivity } from './services/agent-activity.ts'
 import { IdempotentAnswers } from './services/idempotency.ts'
 import { IdleClocks } from './services/idle-clocks.ts'
 import { IdleTimeouts } from './services/idle-timeouts.ts'
 import { Metering } from './services/metering.ts'
-import { networkOffer } from './services/network-offer.ts'
+import { networkBounds } from './services/network-policy.ts'
 import { largestProjects, ProjectStore } from './services/project-store.ts'
 import { recover, removeLeftovers } from './services/recovery.ts'
 import { Pauses } from './services/pauses.ts'
@@ -43,44 +43,44 @@ import { databaseName, openDatabase } from './store/database.ts'
 
 /** Options of every way to run the server. */
 export interface ServerOptions {
-  /** Folder of the database, the embedded key and, for a plain user, agents' files. Default: a temporary one. */
+  /** Folder of the database, the embedded key and, unless the server is root, agents' files. Default: temporary. */
   dataDir?: string | undefined
   /** Plan of the embedded key. Default `enterprise`. */
   plan?: Plan | undefined
-  /** Milliseconds after which an exec is killed and answered 504. Default and at most 120,000. */
+  /** Milliseconds after which an exec is killed and answered with 504. Default and maximum 120,000. */
   execTimeoutMs?: number | undefined
-  /** Milliseconds that events are kept for replay. Default: a week. */
+  /** Milliseconds that events are stored for replay. Default: a week. */
   eventRetentionMs?: number | undefined
-  /** Milliseconds that a closing server lets execs and tasks go on before it kills them. Default 0. */
+  /** Milliseconds that execs and tasks may continue while the server closes, before it kills them. Default 0. */
   drainTimeoutMs?: number | undefined
-  /** `/metrics` answers everybody, not this machine alone. Default false. */
+  /** True if `/metrics` also answers other machines. Default false. */
   isMetricsPublic?: boolean | undefined
   /** Origin of a web page that may call the API from a browser. Default: none. */
   corsOrigin?: string | undefined
-  /** Where log lines (JSON, one a line) go. Default: nowhere. */
+  /** Receives the log, one JSON object per line. Default: no log. */
   log?: { write(line: string): void } | undefined
-  /** What each sandbox on this machine may use, and what is kept ready. */
+  /** Limits of each sandbox on this machine, and sizes of the pools. */
   sandbox?: SandboxOptions | undefined
   /**
-   * What agents may ask for as their `network.allow`, in the same form; false: no agent has a network. Default: any
-   * public host.
+   * Hosts that agents may have in their `network.allow`, in the same format; false: no agent has network access. Default:
+   * any public host.
    */
   network?: { allow: readonly string[] } | false | undefined
   /**
-   * Bytes that one project may store of sessions, agents, tasks, events and kept answers; agents' files are not among
-   * them. Default 4 GiB. A project with more gets 409 (`details.reason: 'store_full'`) for what would store more.
+   * Bytes that one project may store: sessions, agents, tasks, events and answers for idempotency, but not agents' files.
+   * Default 4 GiB. Above it, requests that would store more get 409 (`details.reason: 'store_full'`).
    */
   maxProjectBytes?: number | undefined
-  /** `idleTimeout` of agents that are created without one. Default: none, so that they stay until they are terminated. */
+  /** `idleTimeout` of agents that are created without one. Default: none; they stay until they are terminated. */
   idleTimeout?: IdleTimeout | undefined
-  /** Where time comes from. Default: the machine. */
+  /** Source of time. Default: the machine's clock. */
   clock?: Clock | undefined
 }
 
-/** A server without a port yet. */
+/** A server without a port. */
 export interface Server extends AsyncDisposable {
   fetch: (request: Request) => Promise<Response>
-  /** The same for a connection, and at once where nothing has to be waited for. */
+  /** Like `fetch`, for a request on a connection. Returns the answer itself if it needs no waiting. */
   answer: App['answer']
   /** The embedded key. */
   apiKey: string
@@ -96,16 +96,16 @@ const maxExecTimeoutMs = 120_000
 const defaultEventRetentionMs = 7 * 86_400_000
 const defaultProjectBytes = 4 * 1024 ** 3
 const pruneMs = 3_600_000
-/** How long a closing server waits for answers after it has killed what ran. */
+/** How long a closing server waits for answers after it has killed the running code. */
 const lastAnswersMs = 5_000
 
 /**
- * Opens the data folder and puts the server together. On dispose it lets nothing more in, lets what runs go on for a
- * while, kills the rest, waits for the answers and closes what it opened.
+ * Opens the data folder and creates the parts of the server. On dispose it refuses new work, lets running work continue
+ * for the drain time, kills the rest, waits for the answers and closes the parts.
  *
- * @param modelFor the models of agents; tests bring their own.
- * @throws {SetupError} where the machine cannot isolate sandboxes, or the data folder cannot be used; the message names
- *   the fix.
+ * @param modelFor the models of agents; tests pass their own.
+ * @throws {SetupError} if the machine cannot isolate sandboxes, or the data folder cannot be used; the message names the
+ *   fix.
  */
 export async function createServer(options: ServerOptions = {}, modelFor: ModelFor = builtInModels): Promise<Server> {
   const opened: AsyncDisposable[] = []
@@ -120,10 +120,10 @@ export async function createServer(options: ServerOptions = {}, modelFor: ModelF
   }
 }
 
-/** Test keys have the scripted model, live keys none until one can be configured. */
+/** Test keys have the scripted model; live keys have no model in this version. */
 const builtInModels: ModelFor = (mode) => (mode === 'test' ? scriptedModel : undefined)
 
-/** @param opened is given each part that must be closed again, as it is opened (Node 22 has no AsyncDisposableStack). */
+/** @param opened receives each part to close, in the order of opening (Node 22 has no AsyncDisposableStack). */
 async function open(
   options: ServerOptions,
   modelFor: ModelFor,
@@ -132,7 +132,7 @@ async function open(
 ): Promise<Server> {
   const { clock = systemClock, drainTimeoutMs = 0 } = options
   if (options.idleTimeout && !idleTimeout.safeParse(options.idleTimeout).success) {
-    throw new SetupError("idleTimeout is { seconds, action }: 60 to 604,800 seconds, 'terminate' or 'pause'.")
+    throw new SetupError("idleTimeout must be { seconds, action }: 60 to 604,800 seconds, 'terminate' or 'pause'.")
   }
   const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
   const onError = backgroundErrors(log)
@@ -147,16 +147,16 @@ async function open(
   const inFlight = new InFlight()
   opened.push(closing(() => inFlight.drained(lastAnswersMs)))
   const metrics = new Metrics({
-    execs: () => executions.count,
+    execs: () => activity.count,
     waitingExecs: () => execs.waiting,
     waitingStarts: () => local.waitingStarts,
     tasks: () => runs.count,
     streams: () => streams.count,
     agents: () => agentsByStatus(database),
-    forgettable: () => idleAgentsWithoutTimeout(database),
+    idleWithoutTimeout: () => idleAgentsWithoutTimeout(database),
     projects: () => largestProjects(database),
   })
-  const network = networkOffer(options.network)
+  const network = networkBounds(options.network)
   const egress =
     network &&
     new Egress({
@@ -186,9 +186,9 @@ async function open(
   const limits = new SessionLimits({ database, events, clock, onError })
   const sessions = new Sessions(database, limits, store, clock)
   const idleClocks = new IdleClocks(clock)
-  const executions = new Executions(idleClocks)
+  const activity = new AgentActivity(idleClocks)
   const execTimeoutMs = Math.min(options.execTimeoutMs ?? maxExecTimeoutMs, maxExecTimeoutMs)
-  const shared = { database, events, limits, store, sandboxes, executions, clock, onError }
+  const shared = { database, events, limits, store, sandboxes, activity, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const files = new AgentFiles(execs)
   const runs = new Runs({ ...shared, execs, modelFor })
@@ -199,11 +199,11 @@ async function open(
   const streams = new EventStreams(events, clock, idleClocks)
   const idleTimeouts = new IdleTimeouts({ database, agents, pauses, idleClocks, clock, onError })
 
-  events.onKept = (event) => {
-    metrics.eventKept()
+  events.onStored = (event) => {
+    metrics.eventStored()
     idleClocks.follow(event)
   }
-  await idleTimeouts.recover() // before tasks go on, so that no change of a status is missed
+  await idleTimeouts.recover() // before tasks continue, so that it sees every change of a status
   await recover({ database, events, sandboxes, limits, runs, metering, onError })
   const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
   await events.prune(retentionMs)
@@ -227,13 +227,13 @@ async function open(
   const parts = { log, database, keys, answers, sessions, agents, files, pauses, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
   const isClosingNow = (): boolean => isClosing
-  const onGoingOn = (work: Promise<unknown>): void => inFlight.hold(work)
+  const onContinuingWork = (work: Promise<unknown>): void => inFlight.hold(work)
   const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow }
-  const app = createApp({ ...parts, ...shown, limiter, clock, onError, onGoingOn })
+  const app = createApp({ ...parts, ...shown, limiter, clock, onError, onContinuingWork })
 
   const answer: App['answer'] = (request, connection) => inFlight.track(() => app.answer(request, connection))
 
-  // What is closed first is last here.
+  // Parts are closed in reverse order: the last one here closes first.
   opened.push(
     closing(async () => inFlight.close()),
     metering,
@@ -243,7 +243,7 @@ async function open(
     closing(async () => limits.close()),
     closing(async () => drained.resolve()),
     closing(async () => {
-      await Promise.all([executions.drained(drainTimeoutMs, clock), runs.close(drainTimeoutMs)])
+      await Promise.all([activity.drained(drainTimeoutMs, clock), runs.close(drainTimeoutMs)])
     }),
     streams,
     idleTimeouts,
@@ -261,8 +261,8 @@ async function open(
 }
 
 const copiedFolder =
-  'This data folder is a copy: the files of its agents stay with the original, and its agents fail. ' +
-  'To copy files too, use theazo-server backup and restore.'
+  "This data folder is a copy: its agents' files belong to the original folder, so its agents are marked as failed. " +
+  'To copy the files too, use theazo-server backup and restore.'
 
 function closing(close: () => Promise<void>): AsyncDisposable {
   return { [Symbol.asyncDispose]: close }

@@ -1,4 +1,4 @@
-// Every tool of the catalog, called by name by a scripted model through each adapter.
+// A scripted model calls every tool of the catalog by name, through each adapter.
 import { theazoTools as aiSdkTools } from '@theazo/ai-sdk'
 import { Theazo } from '@theazo/core'
 import { toolGroups, toolSource } from '@theazo/core/tools'
@@ -21,22 +21,22 @@ afterAll(() => local[Symbol.asyncDispose]())
 
 const names = Object.values(toolGroups).flatMap((tools) => tools.map(({ name }) => name))
 
-test('the scripted calls are of every tool', () => {
+test('the scripted calls use every tool', () => {
   expect(new Set([...sandboxCalls, ...taskCalls].map(({ tool }) => tool))).toEqual(new Set(names))
 })
 
 describe.each(Object.entries(drivers))('%s', (adapter, drive) => {
-  test('each tool of the sandbox does its work on a real one', async () => {
+  test('each sandbox tool works on a real sandbox', async () => {
     const texts = await drive(live, `sandbox of ${adapter}`, sandboxCalls)
     expect(texts).toEqual(sandboxCalls.map(({ text }) => expect.stringMatching(text)))
   })
 
-  test('each tool of tasks does its work', async () => {
+  test('each task tool works', async () => {
     const texts = await drive(mocked, `tasks of ${adapter}`, taskCalls)
     expect(texts).toEqual(taskCalls.map(({ text }) => expect.stringMatching(text)))
   })
 
-  test('a wrong input is answered with the field and what it takes, and nothing is made for it', async () => {
+  test('an invalid input returns the field and its accepted values, and creates nothing', async () => {
     const userId = `wrong input of ${adapter}`
     const calls = [
       {
@@ -53,7 +53,7 @@ describe.each(Object.entries(drivers))('%s', (adapter, drive) => {
     expect(sessions.data).toEqual([])
   })
 
-  test('a fault is answered with advice', async () => {
+  test('an error is returned with advice', async () => {
     const userId = `faults of ${adapter}`
     const session = await live.sessions.forUser(userId, { limits: { maxAgents: 0 } })
     const [text] = await drive(live, userId, [
@@ -64,7 +64,7 @@ describe.each(Object.entries(drivers))('%s', (adapter, drive) => {
   })
 })
 
-describe('one sandbox a user', () => {
+describe('one sandbox per user', () => {
   test('is shared by all tool sets of a client, whatever the adapter, and has an idle timeout', async () => {
     const userId = 'shared'
     const code = { language: 'bash', code: 'echo $RANDOM >> log; wc -l < log' }
@@ -85,7 +85,7 @@ describe('one sandbox a user', () => {
     expect(agent?.data.idleTimeout).toEqual({ seconds: 1800, action: 'terminate' })
   })
 
-  test('concurrent first calls make one sandbox, and another client finds it', async () => {
+  test('concurrent first calls create one sandbox, and another client finds it', async () => {
     const texts = await Promise.all(
       [live, live, new Theazo(local), new Theazo(local)].map(async (client, index) => {
         const [tool] = langChainTools({ client, userId: 'racing', only: ['run_code'] })
@@ -98,7 +98,7 @@ describe('one sandbox a user', () => {
     expect((await agent?.files.readText('log'))?.split('\n').toSorted()).toEqual(['', '0', '1', '2', '3'])
   })
 
-  test('a session gives the same one as its user', async () => {
+  test('a session has the same sandbox as its user', async () => {
     const session = await live.sessions.forUser('either')
     const [ofSession] = langChainTools({ session, only: ['get_agent'] })
     const [ofUser] = langChainTools({ client: live, userId: 'either', only: ['get_agent'] })
@@ -119,7 +119,7 @@ describe('options', () => {
     expect(() => aiSdkTools({ client: live, ...options })).toThrow(message)
   })
 
-  test('a name in the place of a list is refused', () => {
+  test('a name instead of a list is refused', () => {
     const source = { client: live, userId: 'any' }
     expect(() => langChainTools({ ...source, groups: 'files' as 'all' })).toThrow(
       "groups must be a list of names or 'all'",

@@ -1,4 +1,4 @@
-// What each provider's own package sends of an image that a tool has made.
+// How each provider's own package sends an image that a tool returned.
 import { theazoTools as aiSdkTools } from '@theazo/ai-sdk'
 import { type Agent, Theazo } from '@theazo/core'
 import { theazoTools as langChainTools } from '@theazo/langchain'
@@ -26,7 +26,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]()
 })
 
-/** What the model was sent of the tool's result, as JSON. */
+/** The last request to the model, with the tool's result, as JSON. */
 const sent = (): string => JSON.stringify(server.requests.at(-1)?.body)
 
 const asAnthropic = JSON.stringify({ type: 'base64', media_type: 'image/png', data: png })
@@ -44,7 +44,7 @@ describe('LangChain', () => {
   test.each([
     ['Anthropic', asAnthropic],
     ['OpenAI Responses', asResponses],
-  ])('%s takes it as an image', async (api, image) => {
+  ])('%s receives it as an image', async (api, image) => {
     await run(api)
     expect(sent()).toContain(image)
     expect(sent()).not.toContain('image not shown')
@@ -52,7 +52,7 @@ describe('LangChain', () => {
     expect(sent()).not.toContain(png)
   })
 
-  test.each(['OpenAI Chat Completions', 'Gemini'])('%s gets text that names it', async (api) => {
+  test.each(['OpenAI Chat Completions', 'Gemini'])('%s receives text that names it', async (api) => {
     await run(api)
     expect(sent()).not.toContain(png)
     expect(sent()).toContain('[image not shown: /workspace/dot.png')
@@ -73,7 +73,7 @@ describe('AI SDK', () => {
     ['Anthropic', asAnthropic],
     ['OpenAI Responses', asResponses],
     ['Gemini', asGemini],
-  ])('%s takes it as an image', async (api, image) => {
+  ])('%s receives it as an image', async (api, image) => {
     await run(api)
     expect(sent()).toContain(image)
     await run(api, { images: false })
@@ -82,7 +82,7 @@ describe('AI SDK', () => {
     expect(sent()).toContain(image)
   })
 
-  test.each(['OpenAI Chat Completions', 'an OpenAI compatible API'])('%s gets text that names it', async (api) => {
+  test.each(['OpenAI Chat Completions', 'an OpenAI compatible API'])('%s receives text that names it', async (api) => {
     for (const isModelGiven of [true, false]) {
       await run(api, { isModelGiven })
       expect(sent()).not.toContain(png)

@@ -11,7 +11,7 @@ import type { LanguageModel } from 'ai'
 const apiKey = 'a-key'
 const [gpt, claude, gemini] = ['gpt-5-mini', 'claude-sonnet-5-5', 'gemini-3-pro']
 
-/** LangChain's models by their API, on a server at this URL. */
+/** LangChain's models by name of their API, for a server at this URL. */
 export function langChainModels(url: string): Record<string, BaseChatModel> {
   const openAi = { model: gpt, apiKey, maxRetries: 0, configuration: { baseURL: `${url}/v1` } }
   return {
@@ -22,7 +22,7 @@ export function langChainModels(url: string): Record<string, BaseChatModel> {
   }
 }
 
-/** The AI SDK's models by their API. */
+/** The AI SDK's models by name of their API. */
 export function aiSdkModels(url: string): Record<string, LanguageModel> {
   const openAi = createOpenAI({ apiKey, baseURL: `${url}/v1` })
   return {

@@ -1,4 +1,4 @@
-// What each provider's own package sends of the 17 tools, held against the rules of that provider's API.
+// The tool definitions that each provider's own package sends for the 17 tools, checked against the rules of that API.
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
 import { theazoTools as aiSdkTools } from '@theazo/ai-sdk'
@@ -26,7 +26,7 @@ interface Schema {
 interface SentTool {
   name: string
   description: string
-  /** Absent if the provider is sent none for a tool without input. */
+  /** Absent if the package sends no schema for a tool without input. */
   schema: Schema | undefined
   strict?: boolean
 }
@@ -43,7 +43,7 @@ beforeEach(() => {
 // No tool is called: the client is never used.
 const source = { client: new Theazo({ apiKey: 'th_test_none' }), userId: 'nobody', groups: 'all' } as const
 
-/** The tools of the last request, in whichever place the API has for them. */
+/** The tools of the last request, from the place that the API defines. */
 function sentTools(): SentTool[] {
   const { tools = [] } = (server.requests.at(-1)?.body ?? {}) as { tools?: Record<string, unknown>[] }
   return tools.flatMap((tool) => {
@@ -68,7 +68,7 @@ function expectPortable(tools: readonly SentTool[]): void {
   }
 }
 
-/** OpenAI, "Structured outputs": every property is required, nothing else is allowed, and few keywords are known. */
+/** OpenAI, "Structured outputs": every property is required, no others are allowed, and few keywords are supported. */
 function expectStrictOpenAi(tools: readonly SentTool[]): void {
   const keywords = new Set([
     'type',
@@ -90,7 +90,10 @@ function expectStrictOpenAi(tools: readonly SentTool[]): void {
   }
 }
 
-/** Anthropic: a JSON Schema object without a combination at its top; strict tools know no bounds of numbers and texts. */
+/**
+ * Anthropic: a JSON Schema object without a combination at the top; strict tools support no bounds of numbers or
+ * strings.
+ */
 function expectAnthropic(tools: readonly SentTool[]): void {
   const refused = new Set([
     'minimum',
@@ -157,7 +160,7 @@ describe('LangChain', () => {
     const model = langChainModels(server.url)[api]
     if (!model) expect.fail(api)
     const isOpenAi = api.startsWith('OpenAI')
-    // With a structured answer ChatOpenAI makes every tool strict.
+    // For structured output ChatOpenAI makes every tool strict.
     const agent = createAgent({ model, tools: langChainTools(source), ...(isOpenAi && { responseFormat }) })
     await agent.invoke({ messages: 'go' })
     const tools = sentTools()

@@ -1,7 +1,7 @@
-/** One tool call of a scripted model, and what the model must then read. */
+/** One tool call of a scripted model, and the text that it must receive. */
 export interface ScriptedCall {
   tool: string
-  /** Made from the texts that the model has read so far. */
+  /** Makes the input from the texts that the model received so far. */
   input: (texts: readonly string[]) => object
   text: RegExp
 }

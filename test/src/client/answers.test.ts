@@ -1,4 +1,4 @@
-// What becomes of each answer that is not the one that was asked for: a typed error that says why, and no key in it.
+// Every unexpected response becomes a typed error that states the reason and never contains the key.
 import { getEventListeners, once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -28,7 +28,7 @@ import {
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
 import { selfSigned } from '../support/self-signed.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -39,10 +39,10 @@ async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
 }
 
 function client(server: FaultServer, options: TheazoOptions = {}): Theazo {
-  return new Theazo({ ...server.options, clock: new TestClock(), maxRetries: 0, ...options })
+  return new Theazo({ ...server.options, clock: new ClientTestClock(), maxRetries: 0, ...options })
 }
 
-/** The error of one call that meets this fault. */
+/** The error of one call to a server with this fault. */
 async function errorAfter(fault: Fault, call: (theazo: Theazo) => Promise<unknown> = getAgent): Promise<TheazoError> {
   await using server = await startFaultServer()
   server.fault(fault)
@@ -51,7 +51,7 @@ async function errorAfter(fault: Fault, call: (theazo: Theazo) => Promise<unknow
 
 const getAgent = (theazo: Theazo): Promise<unknown> => theazo.agents.get('agt_1')
 
-test('every endpoint is read as the contract has it', async () => {
+test('reads the response of every endpoint as specified in the contract', async () => {
   await using server = await startFaultServer()
   const theazo = client(server)
   const first = await theazo.sessions.create({ userId: 'a', metadata: { plan: 'pro' } })
@@ -96,7 +96,7 @@ test('every endpoint is read as the contract has it', async () => {
   expect((await agent.refresh()).data.status).toBe('terminated')
 })
 
-test('a signal that never fires has no listener left on it by any call', async () => {
+test('no call leaves a listener on a signal that never fires', async () => {
   await using server = await startFaultServer({ features: allFeatures })
   const { signal } = callerAbort()
   const theazo = client(server)
@@ -116,7 +116,7 @@ test('a signal that never fires has no listener left on it by any call', async (
   expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
-test('a bare server runs code and tasks, and says what it lacks', async () => {
+test('on a server without extensions, code and tasks run, and other calls name the missing extension', async () => {
   await using server = await startFaultServer({ features: undefined })
   const theazo = client(server)
   const session = await theazo.sessions.forUser('a')
@@ -179,13 +179,13 @@ describe('an error of the API', () => {
     expect(inspect(error)).toContain('req_fault')
   })
 
-  test('422 says which fields', async () => {
+  test('422 contains the invalid fields', async () => {
     const error = await errorAfter(envelope(422, 'unprocessable_entity', { details: { fields: { a: ['b'] } } }))
     expect(core.UnprocessableEntityError.isInstance(error) && error.fields).toEqual({ a: ['b'] })
   })
 })
 
-describe('an answer that is not the API’s is a typed error with its status', () => {
+describe('a response in another format is a typed error with its status', () => {
   test.each([
     ['an HTML page', page(502), 502, 'provider_error', 'ProviderError'],
     ['an HTML page with 403', page(403), 403, 'forbidden', 'ForbiddenError'],
@@ -194,7 +194,7 @@ describe('an answer that is not the API’s is a typed error with its status', (
     ['JSON of another shape', answer(503, '[1]'), 503, 'http_503', 'TheazoError'],
     ['an error that is null', answer(500, '{"error":null}'), 500, 'internal_error', 'InternalError'],
     ['a code that is a number', answer(409, '{"error":{"code":7}}'), 409, 'conflict', 'ConflictError'],
-    ['bytes that are no UTF-8', answer(500, Uint8Array.of(255, 254, 0)), 500, 'internal_error', 'InternalError'],
+    ['bytes that are not UTF-8', answer(500, Uint8Array.of(255, 254, 0)), 500, 'internal_error', 'InternalError'],
     ['204', answer(204), 204, 'invalid_response', 'InvalidResponseError'],
     ['an empty 200', answer(200), 200, 'invalid_response', 'InvalidResponseError'],
     ['an HTML 200', page(200), 200, 'invalid_response', 'InvalidResponseError'],
@@ -204,7 +204,7 @@ describe('an answer that is not the API’s is a typed error with its status', (
     expect(await errorAfter(fault)).toMatchObject({ status, code, name, requestId: 'req_1' })
   })
 
-  test.each(['null', '[]', '"text"', '7'])('a 200 that is JSON but no object: %s', async (body) => {
+  test.each(['null', '[]', '"text"', '7'])('a 200 whose JSON is not an object: %s', async (body) => {
     for (const call of [
       getAgent,
       (theazo: Theazo) => theazo.sessions.forUser('u'),
@@ -223,7 +223,7 @@ describe('an answer that is not the API’s is a typed error with its status', (
 })
 
 describe('a redirect', () => {
-  test.each([301, 302, 303, 307, 308])('of %i is not followed, and the key stays here', async (status) => {
+  test.each([301, 302, 303, 307, 308])('of %i is not followed, so the key is not sent elsewhere', async (status) => {
     await using elsewhere = await startFaultServer()
     const location = `${elsewhere.url}/v1/agents/agt_1?token=secret`
     for (const call of [getAgent, (theazo: Theazo) => theazo.agent('agt_1').exec('bash', 'ls')]) {
@@ -235,12 +235,12 @@ describe('a redirect', () => {
     expect(elsewhere.requests).toEqual([])
   })
 
-  test('without a location is told as well', async () => {
+  test('without a location is the same error', async () => {
     expect(await errorAfter(answer(302))).toMatchObject({ name: 'InvalidResponseError', status: 302 })
   })
 })
 
-describe('no answer is a ConnectionError that says where and why', () => {
+describe('a missing response is a ConnectionError that names the server and the reason', () => {
   test('a refused connection', async () => {
     await using server = await startFaultServer()
     const theazo = client(server)
@@ -253,9 +253,9 @@ describe('no answer is a ConnectionError that says where and why', () => {
   })
 
   test.each([
-    ['a reset before the answer', resetBeforeAnswer, 'did not reach'],
-    ['a reset in the body', resetMidBody, 'lost the connection'],
-    ['bytes that are no HTTP', garbage, 'did not reach'],
+    ['a reset before the response', resetBeforeAnswer, 'did not reach'],
+    ['a reset during the body', resetMidBody, 'lost the connection'],
+    ['bytes that are not HTTP', garbage, 'did not reach'],
   ])('%s', async (_name, fault, says) => {
     await using server = await startFaultServer()
     const agentId = server.api.addAgent()
@@ -266,7 +266,7 @@ describe('no answer is a ConnectionError that says where and why', () => {
     expect(error.cause).toBeInstanceOf(Error)
   })
 
-  test('a reset in the body of an error', async () => {
+  test('a reset during the body of an error', async () => {
     const fault: Fault = ({ response }) => {
       response.writeHead(500, { 'content-length': '1000' }).write('{"error":', () => response.socket?.resetAndDestroy())
     }
@@ -274,7 +274,7 @@ describe('no answer is a ConnectionError that says where and why', () => {
   })
 
   test('a host that does not exist', async () => {
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ apiKey: 'th_live_x', baseUrl: 'https://nonexistent.invalid', clock, maxRetries: 1 })
     const error = await errorOf(theazo.agent('agt_1').exec('bash', 'ls'))
     expect(error).toMatchObject({ name: 'ConnectionError', isRetryable: true })
@@ -284,7 +284,7 @@ describe('no answer is a ConnectionError that says where and why', () => {
 
   test('TLS to a server that does not speak it', async () => {
     await using server = await startFaultServer()
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ ...server.options, baseUrl: server.url.replace('http:', 'https:'), clock })
     const error = await errorOf(getAgent(theazo))
     expect(error).toMatchObject({ name: 'ConnectionError' })
@@ -298,7 +298,7 @@ describe('no answer is a ConnectionError that says where and why', () => {
     server.on('request', () => (requests += 1))
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const clock = new TestClock()
+    const clock = new ClientTestClock()
     const theazo = new Theazo({ apiKey: 'th_live_x', baseUrl: `https://127.0.0.1:${port}`, clock })
     const error = await errorOf(getAgent(theazo))
     server.closeAllConnections()
@@ -311,9 +311,9 @@ describe('no answer is a ConnectionError that says where and why', () => {
 
 describe('the deadline of a call', () => {
   test.each([
-    ['before the answer', stallBeforeHead],
-    ['in the body', stallMidBody],
-  ])('ends one that stalls %s, and lets go of the connection', async (_name, fault) => {
+    ['before the response', stallBeforeHead],
+    ['during the body', stallMidBody],
+  ])('ends a call that stalls %s, and closes the connection', async (_name, fault) => {
     await using server = await startFaultServer()
     const agentId = server.api.addAgent()
     server.fault(fault)
@@ -324,7 +324,7 @@ describe('the deadline of a call', () => {
     expect(ServerTimeoutError.isInstance(error)).toBe(false)
   })
 
-  test('covers the body of an error', async () => {
+  test('also applies to the body of an error', async () => {
     const fault: Fault = ({ response }) => {
       response.writeHead(500, { 'content-length': '1000' }).write('{"error":')
     }
@@ -332,27 +332,30 @@ describe('the deadline of a call', () => {
     expect(error).toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
   })
 
-  test.each([2 ** 31, 2 ** 40, Number.POSITIVE_INFINITY])('may be far away: %d ms', async (timeoutMs) => {
+  test.each([2 ** 31, 2 ** 40, Number.POSITIVE_INFINITY])('may be very long: %d ms', async (timeoutMs) => {
     await using server = await startFaultServer()
     const agentId = server.api.addAgent()
     expect((await client(server).agents.get(agentId, { timeoutMs })).id).toBe(agentId)
   })
 
   test.each([
-    ['before the answer', stallBeforeHead],
-    ['in the body', stallMidBody],
-  ])('an abort of one that stalls %s rejects with its reason and lets go', async (_name, fault) => {
-    await using server = await startFaultServer()
-    const agentId = server.api.addAgent()
-    const abort = callerAbort()
-    const reason = { just: 'a value' }
-    server.fault(fault)
-    const call = client(server).agents.get(agentId, { signal: abort.signal })
-    await server.until(() => server.openRequests.length === 1)
-    abort.abort(reason)
-    await expect(call).rejects.toBe(reason)
-    await server.idle()
-  })
+    ['before the response', stallBeforeHead],
+    ['during the body', stallMidBody],
+  ])(
+    'does not replace the reason of an abort if a call stalls %s, and the connection is closed',
+    async (_name, fault) => {
+      await using server = await startFaultServer()
+      const agentId = server.api.addAgent()
+      const abort = callerAbort()
+      const reason = { just: 'a value' }
+      server.fault(fault)
+      const call = client(server).agents.get(agentId, { signal: abort.signal })
+      await server.until(() => server.openRequests.length === 1)
+      abort.abort(reason)
+      await expect(call).rejects.toBe(reason)
+      await server.idle()
+    },
+  )
 })
 
 describe('an exec that streams', () => {
@@ -365,20 +368,25 @@ describe('an exec that streams', () => {
   test.each([
     ['ends before the exit', stdout, 'end', 'connection_error'],
     ['is reset', stdout, 'reset', 'connection_error'],
-    ['holds no JSON', 'event: stdout\ndata: {"te\n\n', 'end', 'invalid_response'],
-    ['holds JSON that is no object', 'event: stdout\ndata: null\n\n', 'end', 'invalid_response'],
-    ['tells an error', 'event: error\ndata: {"code":"timeout","message":"120 s"}\n\n', 'end', 'timeout'],
-    ['tells an unknown error', 'event: error\ndata: {"code":"odd","message":"?"}\n\n', 'end', 'odd'],
+    ['contains invalid JSON', 'event: stdout\ndata: {"te\n\n', 'end', 'invalid_response'],
+    ['contains JSON that is not an object', 'event: stdout\ndata: null\n\n', 'end', 'invalid_response'],
+    ['contains an error event', 'event: error\ndata: {"code":"timeout","message":"120 s"}\n\n', 'end', 'timeout'],
+    [
+      'contains an error event with an unknown code',
+      'event: error\ndata: {"code":"odd","message":"?"}\n\n',
+      'end',
+      'odd',
+    ],
   ] as const)('and %s rejects with a typed error', async (_name, text, by, code) => {
     expect(await execAfter(text, by)).toMatchObject({ code })
   })
 
-  test('and tells the time limit is a ServerTimeoutError with its status', async () => {
+  test('and contains a timeout error rejects with a ServerTimeoutError with its status', async () => {
     const error = await execAfter(`${stdout}event: error\ndata: {"code":"timeout","message":"120 s"}\n\n`)
     expect(error).toMatchObject({ name: 'ServerTimeoutError', status: 504, message: '120 s', requestId: 'req_1' })
   })
 
-  test('is let go, and so killed, when its loop is left, its signal fires or its callback throws', async () => {
+  test('closes its connection, which kills the code, if its loop is left, its signal fires or its callback throws', async () => {
     await using server = await startFaultServer()
     const agent = client(server).agent('agt_1')
     server.fault(eventStream(stdout, 'stall'), { times: 3 })
@@ -397,7 +405,7 @@ describe('an exec that streams', () => {
     await server.idle()
   })
 
-  test('waits for each callback before it reads on', async () => {
+  test('waits for each callback before it reads more', async () => {
     await using server = await startFaultServer()
     const agent = client(server).agent('agt_1')
     server.fault(eventStream(`${stdout}${stdout.replace('stdout', 'stderr')}${stdout}event: exit\ndata: {}\n\n`))
@@ -412,8 +420,8 @@ describe('an exec that streams', () => {
   })
 })
 
-describe('whatever bytes an error answer holds', () => {
-  test('it is a TheazoError with its status, and nothing else', async () => {
+describe('a response of random bytes', () => {
+  test('with an error status is a TheazoError with that status', async () => {
     await using server = await startFaultServer()
     const theazo = client(server)
     const bodies = fc.oneof(
@@ -423,7 +431,7 @@ describe('whatever bytes an error answer holds', () => {
         .record({ error: fc.record({ code: fc.jsonValue(), message: fc.jsonValue(), details: fc.jsonValue() }) })
         .map((value) => new TextEncoder().encode(JSON.stringify(value))),
     )
-    // fetch itself answers 407 with a network error and sends again after 421 (Fetch, 4.6).
+    // fetch itself turns 407 into a network error and retries after 421 (Fetch, 4.6).
     const statuses = fc.integer({ min: 300, max: 599 }).filter((status) => status !== 407 && status !== 421)
     const headers = fc.record(
       {
@@ -444,7 +452,7 @@ describe('whatever bytes an error answer holds', () => {
     )
   })
 
-  test('a 200 of arbitrary bytes is an answer or a TheazoError', async () => {
+  test('with status 200 is a valid result or a TheazoError', async () => {
     await using server = await startFaultServer()
     const theazo = client(server)
     const bodies = fc.oneof(
@@ -462,14 +470,14 @@ describe('whatever bytes an error answer holds', () => {
   })
 })
 
-test('isInstance holds across two copies of the package, for subclasses too', async () => {
+test('isInstance works across two copies of the package, also for subclasses', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-copy-'))
   try {
     const dist = fileURLToPath(new URL('.', import.meta.resolve('@theazo/core')))
     cpSync(join(dist, '..', 'package.json'), join(folder, 'package.json'))
     cpSync(dist, join(folder, 'dist'), { recursive: true })
     symlinkSync(join(dist, '..', 'node_modules'), join(folder, 'node_modules'))
-    // The same module, from another place.
+    // The same module from another path.
     const copy = (await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)) as typeof core
     expect(copy.TheazoError).not.toBe(TheazoError)
     await using server = await startFaultServer()
@@ -494,13 +502,13 @@ test('isInstance holds across two copies of the package, for subclasses too', as
 })
 
 test.each([undefined, null, 7, 'TheazoError', {}, new Error('no'), Object.create(null)])(
-  'isInstance is false for what is no error of ours: %j',
+  'isInstance is false for other values: %j',
   (value) => {
     expect(TheazoError.isInstance(value)).toBe(false)
   },
 )
 
-describe('the key is never shown, even where the server sends it back', () => {
+describe('an error never contains the key, even if the server returns it', () => {
   const key = 'th_live_s3cret"key'
   const echoes: [string, Fault, ((theazo: Theazo) => Promise<unknown>)?][] = [
     ['in the message', envelope(401, 'unauthorized', { message: `The key ${key} is unknown.` })],

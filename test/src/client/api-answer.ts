@@ -1,12 +1,12 @@
 import type { ErrorEnvelope } from '@theazo/core'
 
-/** What the API says to a request. */
+/** A response of the API. */
 export interface ApiAnswer {
   status: number
   body: unknown
 }
 
-/** An error as the API tells it. */
+/** An error response with the error envelope. */
 export function errorAnswer(
   status: number,
   code: string,
@@ -17,7 +17,7 @@ export function errorAnswer(
   return { status, body }
 }
 
-/** 404. */
+/** A 404 response. */
 export function notFound(what: string): ApiAnswer {
   return errorAnswer(404, 'not_found', `There is no ${what}.`)
 }

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { collect } from '../support/collect.ts'
 
 /**
- * Parts of the reference that a server may lack: `code` where it mocks what it is given to run (test keys), and `run`
- * where its agents have no model that reads the directives of test keys.
+ * Parts of the reference that a server may lack: `code` if it does not run code (test keys), `run` if its agents have
+ * no model that reads the directives of test keys.
  */
 export type ReferencePart = 'code' | 'run'
 
-/** The server under test; what is opened before the tests is reached by a call. */
+/** The server under test. The objects are opened before the tests, so functions return them. */
 interface Subject {
   theazo: () => Theazo
   session: () => Session
@@ -17,10 +17,13 @@ interface Subject {
   lacks: ReferencePart[]
 }
 
-/** What a server is not made for is no part of its suite: nobody waits for it, as for an extension. */
+/** Omits tests of parts that a server lacks by design. They are not even reported as skipped, unlike extensions. */
 export const leaveOut = (): void => {}
 
-/** Files, lists, usage, and what needs an extension. What a server lacks is skipped; client-refusals.test.ts has the refusals. */
+/**
+ * Tests of files, lists, usage and extensions. Missing extensions are skipped; unsupported-features.test.ts tests the
+ * refusals.
+ */
 export function describeParts({ theazo, session, agent, has, lacks }: Subject): void {
   const describeCode = lacks.includes('code') ? leaveOut : describe
   const testCode = lacks.includes('code') ? leaveOut : test
@@ -52,7 +55,7 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
   })
 
   describe('lists', () => {
-    test('sessions come newest first, page by page or all', async () => {
+    test('contain sessions newest first, in pages or as a whole', async () => {
       const ids: string[] = []
       for (let n = 0; n < 5; n += 1) ids.unshift((await theazo().sessions.create({ userId: 'listed' })).id)
       const { data, nextCursor, hasMore } = await theazo().sessions.list({ limit: 2 }).page()
@@ -66,12 +69,12 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
   })
 
   describe('usage', () => {
-    test('the parts add up to the total', async () => {
+    test('parts add up to the total', async () => {
       const { compute, models, storage, total } = await theazo().usage.summary()
       expect(compute.cost.amount + models.cost.amount + storage.cost.amount).toBe(total.amount)
     })
 
-    test('from after until is refused', async () => {
+    test('a from after until is refused', async () => {
       const summary = theazo().usage.summary({ from: '2026-02-01', until: new Date('2026-01-01') })
       await expect(summary).rejects.toMatchObject({ name: 'UnprocessableEntityError' })
     })
@@ -96,7 +99,7 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
   })
 
   describe('with the extension', () => {
-    test('agents: a name finds the agent again, and metadata stays with it', async ({ skip }) => {
+    test('agents: a name finds the same agent again, and its metadata is stored', async ({ skip }) => {
       skip(!has('agents'), 'no agents')
       const options = { name: 'named', metadata: { purpose: 'suite' } }
       await using first = await session().agents.create(options)
@@ -145,10 +148,10 @@ export function describeParts({ theazo, session, agent, has, lacks }: Subject): 
       expect((await agent().exec('bash', 'printf %s "$GREETING$PWD"', options)).stdout).toBe('hé llo\n/home/agent')
     })
 
-    testCode('exec-files: what the code made is told', async ({ skip }) => {
+    testCode('exec-files: new files are reported', async ({ skip }) => {
       skip(!has('exec-files'), 'no exec-files')
-      const { files } = await agent().exec('bash', 'printf 12345 > told.txt')
-      expect(files).toContainEqual(expect.objectContaining({ path: '/workspace/told.txt', sizeBytes: 5 }))
+      const { files } = await agent().exec('bash', 'printf 12345 > reported.txt')
+      expect(files).toContainEqual(expect.objectContaining({ path: '/workspace/reported.txt', sizeBytes: 5 }))
     })
 
     testCode('exec-stream: output comes while the code runs, and leaving the loop ends the code', async ({ skip }) => {

@@ -11,19 +11,19 @@ interface Subject {
 }
 
 /**
- * Runs of an agent's own loop, for a server where agents have a model that reads the directives of our test keys
- * (`theazo:output=…`): with a real model nobody could say what comes.
+ * Runs of an agent's own loop, for a server with a model that obeys the directives of test keys (`theazo:output=…`):
+ * the output of a real model cannot be predicted.
  */
 export function describeRuns({ session }: Subject): void {
   const newAgent = (): Promise<Agent> => session().agents.create()
   const answer = 'theazo:output="It is 3." theazo:cost=12'
 
   describe('run', () => {
-    test('is iterated from its first event to its last', async () => {
+    test('can be iterated from its first event to its last', async () => {
       await using agent = await newAgent()
       const run = agent.run(answer)
       const events = await collect(run)
-      // The words of an answer are put together: an event is a durable write.
+      // Several words form one event, because each event is a durable write.
       const types = ['status', 'thinking', 'tool_call', 'tool_result', 'output_delta', 'output']
       expect(typesOf(events)).toEqual(types)
       expect(events.at(-1)).toMatchObject({ text: 'It is 3.', cost: { amount: 13, currency: 'usd' } })
@@ -33,32 +33,32 @@ export function describeRuns({ session }: Subject): void {
       expect(ids).toEqual(ids.map((_, index) => (ids[0] ?? 0) + index)) // they grow by one
     })
 
-    test('gives its result, any number of times, without anybody who follows', async () => {
+    test('returns its result, any number of times, without a reader of its events', async () => {
       await using agent = await newAgent()
       const run = agent.run(answer)
       const result = { taskId: await run.taskId, output: 'It is 3.', cost: { amount: 13, currency: 'usd' } }
       expect([await run.result(), await run.result()]).toEqual([result, result])
     })
 
-    test('is forwarded: each event to its callback, in order', async () => {
+    test('can be forwarded: each event to its callback, in order', async () => {
       await using agent = await newAgent()
-      const told: string[] = []
-      const tell = (event: AgentEvent): void => void told.push(event.type)
+      const received: string[] = []
+      const record = (event: AgentEvent): void => void received.push(event.type)
       let text = ''
       await agent.run(answer).forward({
-        onThinking: tell,
-        onToolCall: tell,
-        onToolResult: tell,
+        onThinking: record,
+        onToolCall: record,
+        onToolResult: record,
         onOutputDelta: (event) => (text += event.text),
         onOutput: (event) => {
-          tell(event)
+          record(event)
           expect(event.text).toBe(text)
         },
       })
-      expect(told).toEqual(['thinking', 'tool_call', 'tool_result', 'output'])
+      expect(received).toEqual(['thinking', 'tool_call', 'tool_result', 'output'])
     })
 
-    test('has any number of consumers, each of which sees every event', async () => {
+    test('has any number of consumers, and each receives every event', async () => {
       await using agent = await newAgent()
       const run = agent.run(`theazo:output="${'word '.repeat(50)}"`)
       const forwarded: AgentEvent[] = []
@@ -76,7 +76,7 @@ export function describeRuns({ session }: Subject): void {
       expect([second, forwarded]).toEqual([first, first])
     })
 
-    test('that is cancelled ends with that code', async () => {
+    test('that is cancelled ends with the code of a cancellation', async () => {
       await using agent = await newAgent()
       const run = agent.run('theazo:hang')
       const events = collect(run)
@@ -87,7 +87,7 @@ export function describeRuns({ session }: Subject): void {
       expect((await agent.tasks.get(await run.taskId)).status).toBe('cancelled')
     })
 
-    test('that is aborted rejects with the reason, and its task is cancelled', async () => {
+    test('that is aborted rejects with the reason of the abort, and its task is cancelled', async () => {
       await using agent = await newAgent()
       const abort = new AbortController()
       const reason = new Error('enough')
@@ -104,7 +104,7 @@ export function describeRuns({ session }: Subject): void {
       expect(await errorOf(run.result())).toMatchObject({ name: 'ProviderError', code: 'provider_error' })
     })
 
-    test('that the server refuses rejects everywhere with the refusal', async () => {
+    test('that the server refuses rejects all its consumers with the error', async () => {
       await using agent = await newAgent()
       const first = agent.run('theazo:hang')
       await first.taskId
@@ -115,7 +115,7 @@ export function describeRuns({ session }: Subject): void {
       await first.cancel()
     })
 
-    test('is left and attached to from the last event that was seen: none is missed, none comes twice', async () => {
+    test('can be left, and attached to from the last received event, without missing or repeated events', async () => {
       await using agent = await newAgent()
       const run = agent.run('theazo:steps=5 theazo:delay=20')
       const seen: AgentEvent[] = []
@@ -129,10 +129,10 @@ export function describeRuns({ session }: Subject): void {
       expect(ids).toEqual(ids.map((_, index) => (ids[0] ?? 0) + index))
       expect(typesOf(seen).filter((type) => type === 'tool_result')).toHaveLength(5)
       expect(seen.at(-1)?.type).toBe('output')
-      expect(await run.result()).toEqual(await attached.result()) // who left can still ask
+      expect(await run.result()).toEqual(await attached.result()) // the left run still returns its result
     })
 
-    test('that has ended is attached to: with lastEventId whole, without it its end', async () => {
+    test('that has ended can be attached to: with lastEventId all later events arrive, without it only the end', async () => {
       await using agent = await newAgent()
       const run = agent.run(answer)
       const events = await collect(run)
@@ -144,7 +144,7 @@ export function describeRuns({ session }: Subject): void {
       expect((await agent.attach(taskId).result()).output).toBe('It is 3.')
     })
 
-    test('waits while its agent is paused in the middle, and goes on', async () => {
+    test('waits while its agent is paused, and continues after resume', async () => {
       await using agent = await newAgent()
       const run = agent.run('theazo:steps=3 theazo:delay=100')
       const seen: AgentEvent[] = []
@@ -165,7 +165,7 @@ export function describeRuns({ session }: Subject): void {
       expect((await run.result()).output).toContain('after 3 tool calls')
     })
 
-    test('of an agent that ends is told so, and so are who follows the agent', async () => {
+    test('of an agent that is terminated ends, and so does the event stream of the agent', async () => {
       const agent = await newAgent()
       const all = collect(agent.stream({ lastEventId: '0' }))
       const run = agent.run('theazo:hang')
@@ -180,7 +180,7 @@ export function describeRuns({ session }: Subject): void {
   })
 
   describe('tasks', () => {
-    test('are read while they run and after', async () => {
+    test('can be read while they run and afterwards', async () => {
       await using agent = await newAgent()
       const run = agent.run('theazo:hang')
       const taskId = await run.taskId
@@ -194,7 +194,7 @@ export function describeRuns({ session }: Subject): void {
       expect(await errorOf(agent.tasks.cancel(done.taskId))).toMatchObject({ name: 'ConflictError' })
     })
 
-    test('that are none are not found', async () => {
+    test('with unknown ids are not found', async () => {
       await using agent = await newAgent()
       const none = { name: 'NotFoundError', status: 404 }
       expect(await errorOf(agent.tasks.get('task_none'))).toMatchObject(none)
@@ -203,7 +203,7 @@ export function describeRuns({ session }: Subject): void {
   })
 
   describe('tools for tasks', () => {
-    test('run_task gives the answer with its cost, and reports what happens on the way', async () => {
+    test('run_task returns the output with its cost, and reports progress', async () => {
       await using sandbox = await newAgent()
       const messages: string[] = []
       const report = ({ message }: { message: string }): void => void messages.push(message)
@@ -213,13 +213,13 @@ export function describeRuns({ session }: Subject): void {
       expect(messages.join('')).toBe('I use run_code for this.\ncalls run_code\nIt is 3.')
     })
 
-    test('run_task that fails tells the model why', async () => {
+    test('a failed run_task returns the reason to the model', async () => {
       await using sandbox = await newAgent()
       const result = await runTask.run({ task: 'theazo:error=session_limit_exceeded' }, { sandbox })
       expect(result).toMatchObject({ isError: true, error: { code: 'session_limit_exceeded' } })
     })
 
-    test('run_task that takes too long is cancelled, and the model is told', async () => {
+    test('a run_task that takes too long is cancelled, and the result says so', async () => {
       await using sandbox = await newAgent()
       const result = await runTask.run({ task: 'theazo:hang', timeoutSeconds: 1 }, { sandbox })
       expect(result).toMatchObject({ isError: true, text: expect.stringContaining('within 1 s and was cancelled') })
@@ -227,7 +227,7 @@ export function describeRuns({ session }: Subject): void {
       await expect.poll(status, { timeout: 20_000 }).toBe('cancelled')
     })
 
-    test('start_task goes on by itself; get_task looks at it, cancel_task ends it', async () => {
+    test('start_task runs in the background; get_task reads it, cancel_task ends it', async () => {
       await using sandbox = await newAgent()
       const { data: started, text } = await dataOf(startTask, { task: 'theazo:hang' }, { sandbox })
       expect(text).toBe(`Started ${started.taskId}. Read its status with get_task.`)
@@ -252,7 +252,7 @@ function typesOf(events: AgentEvent[]): string[] {
   return events.map(({ type }) => type)
 }
 
-/** Runs a tool and holds its data to the schema that frameworks publish for it. */
+/** Runs a tool and validates its data against the output schema of the tool. */
 async function dataOf<Input, Data>(tool: Tool<string, Input, Data>, input: Input, options: ToolCallOptions) {
   const result = await tool.run(input, options)
   if (result.isError) throw new Error(result.text)

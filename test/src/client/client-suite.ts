@@ -8,10 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 export type OpenServer = () => Promise<TheazoOptions & { baseUrl: string; apiKey: string } & AsyncDisposable>
 
 /**
- * What the client does against any server of the contract. Parts that need an extension are chosen by what the server
- * shows in `Theazo-Features`; where it lacks one, the client's refusal is tested in its place.
+ * Tests of the client against any server that implements the contract. The header `Theazo-Features` selects the tests
+ * of extensions; for a missing one, the client's refusal is tested.
  *
- * @param lacks what of the reference itself is not there: its tests are left out.
+ * @param lacks Parts of the reference that the server lacks: their tests are omitted.
  */
 export function describeClient(name: string, open: OpenServer, lacks: ReferencePart[] = []): void {
   describe(`the client on ${name}`, () => {
@@ -23,7 +23,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
     const requests: string[] = []
 
     const has = (feature: Feature): boolean => features.has(feature)
-    /** What is sent while the work runs. */
+    /** The requests that are sent while the work runs. */
     const sentBy = async (work: () => Promise<unknown>): Promise<string[]> => {
       const from = requests.length
       await work()
@@ -46,7 +46,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
     afterAll(() => server[Symbol.asyncDispose]())
 
     describe('sessions', () => {
-      test('create makes a new one each time, with limits and metadata', async () => {
+      test('create makes a new session for each call, with limits and metadata', async () => {
         const options = { userId: 'created', limits: { maxAgents: 3 }, metadata: { plan: 'pro', n: [1, null] } }
         const [a, b] = [await theazo.sessions.create(options), await theazo.sessions.create(options)]
         expect(a.data).toMatchObject({ ...options, id: a.id, status: 'active' })
@@ -55,7 +55,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect((await theazo.sessions.forUser('created')).id).toBe(b.id)
       })
 
-      test('forUser gives one session, also to concurrent calls, and its options count only the first time', async () => {
+      test('forUser returns one session, also for concurrent calls, and only its first options apply', async () => {
         const first = await theazo.sessions.forUser('one', { metadata: { first: true } })
         const calls = Array.from({ length: 10 }, () => theazo.sessions.forUser('one', { metadata: { first: false } }))
         const again = await Promise.all(calls)
@@ -66,39 +66,39 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
       })
 
       test.each(['a/b', 'a b?c#d', '%2F', 'é漢😀', 'user@example.com', '...', ' x ', '+', '"', 'x'.repeat(256)])(
-        'a user may be called %j',
+        'a user id may be %j',
         async (userId) => {
           expect((await theazo.sessions.forUser(userId)).data.userId).toBe(userId)
         },
       )
 
-      test.each(['.', '..'])('a user called %j reaches no other route', async (userId) => {
-        // No URL can carry such a segment (WHATWG URL, 4.4): a server with its own encoding may; else it is refused.
+      test.each(['.', '..'])('the user id %j reaches no other route', async (userId) => {
+        // No URL can contain such a segment (WHATWG URL, 4.4), so it is refused unless the server has its own encoding.
         const result = await theazo.sessions.forUser(userId).catch((error: unknown) => error)
         const isRefused = ConfigurationError.isInstance(result)
         expect(result).toMatchObject(isRefused ? { code: 'configuration_error' } : { data: { userId } })
       })
 
-      test('a session that does not validate is told field by field', async () => {
+      test('the error of an invalid session names each invalid field', async () => {
         const error = await theazo.sessions.create({ userId: '' }).catch((thrown: unknown) => thrown)
         expect(error).toMatchObject({ name: 'UnprocessableEntityError', status: 422, requestId: expect.any(String) })
         expect(error).toHaveProperty('fields.userId')
       })
 
-      test('a session is found by its id', async ({ skip }) => {
+      test('get returns a session by its id', async ({ skip }) => {
         const found = await theazo.sessions.get(session.id).catch((error: unknown) => error)
         skip(!has('sessions') && found instanceof Error, 'no sessions')
         expect(found).toMatchObject({ id: session.id, data: { userId: 'suite' } })
         expect((await theazo.session(session.id).refresh()).data.userId).toBe('suite')
       })
 
-      test('an id that is none is not found; without the extension that cannot be told', async () => {
+      test('an unknown id is not found; without the extension it is not supported', async () => {
         const name = has('sessions') ? 'NotFoundError' : 'NotSupportedError'
         await expect(theazo.sessions.get('ses_none')).rejects.toMatchObject({ name, status: 404 })
         await expect(theazo.session('ses_none').terminate()).rejects.toMatchObject({ name, status: 404 })
       })
 
-      test('a handle from a bare id needs no request, knows nothing, and makes agents', async () => {
+      test('a handle from an id needs no request, has no data, and creates agents', async () => {
         const sent = await sentBy(async () => {
           const handle = theazo.session(session.id)
           expect(() => handle.data).toThrow(ConfigurationError)
@@ -110,7 +110,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
     })
 
     describe('agents', () => {
-      test('create answers an agent of the session, which waits until it is ready where it is told to', async () => {
+      test('create returns an agent of the session, and waits until it is ready if requested', async () => {
         await using made = await session.agents.create({ waitUntilReady: true, timeoutSeconds: 120 })
         expect(made.id).toMatch(/^agt_/)
         expect(made.data).toMatchObject({
@@ -123,7 +123,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect(made.isNew).toBe(true)
       })
 
-      test('a handle from a bare id needs no request, knows nothing until refresh, and runs code', async () => {
+      test('a handle from an id needs no request, has no data until refresh, and runs code', async () => {
         const handle = theazo.agent(agent.id)
         expect(() => handle.data).toThrow('refresh()')
         expect((await handle.exec('bash', 'echo hi')).stdout).toBe('hi\n')
@@ -132,7 +132,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect((await theazo.agents.get(agent.id)).data).toEqual(handle.data)
       })
 
-      test('terminate may be repeated; then exec is a conflict, and the agent can still be asked for', async () => {
+      test('terminate may be repeated; afterwards exec is a conflict, and the agent can still be read', async () => {
         const own = await session.agents.create()
         await own.terminate()
         await own.terminate()
@@ -155,14 +155,14 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect((await theazo.agents.get(id)).data.status).toBe('terminated')
       })
 
-      test('an agent or a session that is none is not found', async () => {
+      test('an unknown agent or session is not found', async () => {
         const error = { name: 'NotFoundError', code: 'not_found', status: 404, requestId: expect.any(String) }
         await expect(theazo.agents.get('agt_none')).rejects.toMatchObject(error)
         await expect(theazo.agent('agt_none').exec('bash', 'true')).rejects.toMatchObject(error)
         await expect(theazo.session('ses_none').agents.create()).rejects.toMatchObject(error)
       })
 
-      test('what the server cannot give is refused and named', async () => {
+      test('an unknown compute provider is refused', async () => {
         const create = session.agents.create({ compute: { provider: 'no-such-provider' } })
         await expect(create).rejects.toMatchObject({ name: 'UnprocessableEntityError', status: 422 })
       })
@@ -174,12 +174,12 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         ['python', 'import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)', 3],
         ['typescript', 'const x: string = "out"; console.log(x); console.error("err"); process.exit(4)', 4],
         ['bash', 'echo out; echo err >&2; exit 5', 5],
-      ] as const)('%s: output, errors and exit code are a result', async (lang, code, exitCode) => {
+      ] as const)('%s: the result contains output, errors and exit code', async (lang, code, exitCode) => {
         const result = await agent.exec(lang, code)
         expect(result).toMatchObject({ stdout: 'out\n', stderr: 'err\n', exitCode, durationMs: expect.any(Number) })
       })
 
-      test('callbacks get all the output: piece by piece, or once at the end where the server does not stream', async () => {
+      test('callbacks receive all output: in chunks, or once at the end if the server does not stream', async () => {
         const code = 'for n in 1 2 3; do echo out$n; echo err$n >&2; sleep 0.05; done'
         const pieces: Record<'out' | 'err', string[]> = { out: [], err: [] }
         const result = await agent.exec('bash', code, {
@@ -192,11 +192,11 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect(isOnce || has('exec-stream')).toBe(true)
       })
 
-      test('no output, no callback', async () => {
-        const told: string[] = []
-        const tell = (text: string) => told.push(text)
-        expect((await agent.exec('bash', '', { onStdout: tell, onStderr: tell })).exitCode).toBe(0)
-        expect(told).toEqual([])
+      test('callbacks are not called without output', async () => {
+        const received: string[] = []
+        const record = (text: string) => received.push(text)
+        expect((await agent.exec('bash', '', { onStdout: record, onStderr: record })).exitCode).toBe(0)
+        expect(received).toEqual([])
       })
 
       test('execStream yields the output, then the exit', async () => {
@@ -212,7 +212,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         new Error('mine'),
         new TypeError('x is not a function'),
         Object.assign(new Error('full'), { code: 'ENOSPC' }),
-      ])('what a callback throws is what exec throws: %s', async (mine) => {
+      ])('exec rejects with the error that a callback throws: %s', async (mine) => {
         const onStdout = (): never => {
           throw mine
         }
@@ -232,7 +232,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
         expect((await agent.exec('bash', still)).stdout).toBe('still\n')
       })
 
-      test('a deadline of the call is a TimeoutError, of the server if it can', async () => {
+      test('the timeout of a call is a TimeoutError, from the server if it supports timeouts', async () => {
         const call = agent.exec('bash', 'sleep 60', { timeoutMs: 200 })
         const name = has('exec-options') ? 'ServerTimeoutError' : 'TimeoutError'
         await expect(call).rejects.toMatchObject({ name, code: has('exec-options') ? 'timeout' : 'client_timeout' })

@@ -1,4 +1,4 @@
-// The client against servers: a real one, and one that answers what a test tells it to.
+// The client against a real server and against a scripted one.
 import { createHash } from 'node:crypto'
 import { type AgentStatus, type Clock, type Page, Theazo, type WireSession } from '@theazo/core'
 import { createLocalTheazo, listenTheazo } from '@theazo/server'
@@ -18,7 +18,7 @@ import {
   wireSession,
   wireTask,
   wireUsage,
-} from './client-suite-server.ts'
+} from './scripted-api.ts'
 
 describeClient('the local server, in-process', createLocalTheazo, ['run'])
 describeClient('the local server, over a port', () => openPort('live'), ['run'])
@@ -31,7 +31,7 @@ async function openPort(mode: 'live' | 'test') {
 }
 
 describe('lists', () => {
-  /** `count` sessions in pages of `limit`; a cursor is the number of those before it. */
+  /** `count` sessions in pages of `limit`; a cursor is the number of sessions before the page. */
   const pagesOf =
     (count: number): Route =>
     ({ query }) => {
@@ -43,7 +43,7 @@ describe('lists', () => {
     }
   const ids = (count: number) => Array.from({ length: count }, (_, index) => `ses_${index}`)
 
-  test.each([0, 1, 3, 4, 7, 9])('all of %i come, in pages of 3, in order and once', async (count) => {
+  test.each([0, 1, 3, 4, 7, 9])('all of %i items arrive, in pages of 3, in order and once', async (count) => {
     await using api = await startApi({ 'GET /sessions': pagesOf(count) })
     const list = new Theazo(api.options).sessions.list({ limit: 3 })
     expect(api.calls).toEqual([])
@@ -52,7 +52,7 @@ describe('lists', () => {
     expect((await collect(list)).map(({ id }) => id)).toEqual(ids(count))
   })
 
-  test('one page at a time, from a cursor that was kept', async () => {
+  test('pages can be read one by one, from a stored cursor', async () => {
     await using api = await startApi({ 'GET /sessions': pagesOf(5) })
     const { sessions } = new Theazo(api.options)
     const first = await sessions.list({ limit: 2 }).page()
@@ -68,8 +68,8 @@ describe('lists', () => {
   })
 
   test.each([
-    ['no nextCursor, whatever hasMore says', { hasMore: true }],
-    ['an empty one', { hasMore: true, nextCursor: '' }],
+    ['a page without nextCursor, whatever hasMore is,', { hasMore: true }],
+    ['a page with an empty nextCursor', { hasMore: true, nextCursor: '' }],
     ['null', { hasMore: false, nextCursor: null }],
   ])('%s is the last page', async (_what, end) => {
     await using api = await startApi({ 'GET /sessions': () => ({ data: [wireSession('ses_0')], ...end }) })
@@ -77,7 +77,7 @@ describe('lists', () => {
     expect(api.calls).toEqual(['GET /sessions'])
   })
 
-  test('an empty page is not the end', async () => {
+  test('an empty page with a cursor is not the end', async () => {
     const pages = [
       { data: [], nextCursor: 'a', hasMore: true },
       { data: [wireSession('ses_0')], hasMore: false },
@@ -87,10 +87,10 @@ describe('lists', () => {
   })
 
   test.each([
-    ['at once', ['a', 'a']],
+    ['immediately', ['a', 'a']],
     ['in a circle', ['a', 'b', 'c', 'a']],
-    ['from the one that was given', ['start']],
-  ])('a cursor that comes again, %s, is an invalid response after the items before it', async (_what, cursors) => {
+    ['after the cursor of the caller', ['start']],
+  ])('a cursor that repeats, %s, is an invalid response after the earlier items', async (_what, cursors) => {
     await using api = await startApi({
       'GET /sessions': () => ({
         data: [wireSession(`ses_${api.requests.length}`)],
@@ -107,7 +107,7 @@ describe('lists', () => {
     expect(api.requests).toHaveLength(cursors.length)
   })
 
-  test('an abort ends the listing with its reason, between items too', async () => {
+  test('an abort ends the listing with its reason, also between items', async () => {
     await using api = await startApi({ 'GET /sessions': pagesOf(6) })
     const abort = new AbortController()
     const reason = new Error('enough')
@@ -122,13 +122,13 @@ describe('lists', () => {
     expect([found, api.requests.length]).toEqual([ids(2), 1])
   })
 
-  test('leaving the loop asks for no further page', async () => {
+  test('leaving the loop requests no further page', async () => {
     await using api = await startApi({ 'GET /sessions': pagesOf(6) })
     for await (const { id } of new Theazo(api.options).sessions.list({ limit: 3 })) if (id === 'ses_2') break
     expect(api.calls).toEqual(['GET /sessions'])
   })
 
-  test('filters are sent where the server has them', async () => {
+  test('filters are sent if the server supports them', async () => {
     await using api = await startApi(
       {
         'GET /sessions': pagesOf(1),
@@ -145,8 +145,8 @@ describe('lists', () => {
   })
 })
 
-describe('sessions and tasks of a server that has the extensions', () => {
-  test('update sends what it was given, null included, and takes over the answer', async () => {
+describe('sessions and tasks of a server with the extensions', () => {
+  test('update sends its fields, including null, and stores the response in the handle', async () => {
     await using api = await startApi({ 'PATCH /sessions/ses_1': () => wireSession('ses_1', { metadata: { b: 1 } }) })
     const session = new Theazo(api.options).session('ses_1')
     await session.update({ limits: { maxAgents: null }, metadata: { a: null, b: 1 } })
@@ -165,7 +165,7 @@ describe('sessions and tasks of a server that has the extensions', () => {
     expect(api.calls[1]).toBe('POST /agents/agt_1/tasks/task_1/cancel')
   })
 
-  test('an id that is none is not found, as the server has the route', async () => {
+  test('an unknown id is not found, because the server has the route', async () => {
     await using api = await startApi({}, ['tasks', 'sessions'])
     const theazo = new Theazo(api.options)
     const error = { name: 'NotFoundError', status: 404 }
@@ -173,7 +173,7 @@ describe('sessions and tasks of a server that has the extensions', () => {
     await expect(theazo.sessions.get('ses_2')).rejects.toMatchObject(error)
   })
 
-  test('a name is sent, and 200 is an agent that was there', async () => {
+  test('a name is sent, and 200 means an existing agent', async () => {
     await using api = await startApi(
       {
         'POST /sessions/ses_1/agents': ({ body }) =>
@@ -189,7 +189,7 @@ describe('sessions and tasks of a server that has the extensions', () => {
     expect([old.isNew, old.data.name, fresh.isNew, fresh.data.metadata]).toEqual([false, 'old', true, { a: 1 }])
   })
 
-  test('whether a server has an extension is asked once, by a request that changes nothing', async () => {
+  test('the extensions of a server are requested once, by a request that changes nothing', async () => {
     await using api = await startApi({ 'POST /agents/agt_1/exec': () => execResult('') }, ['exec-stdin'])
     const agent = new Theazo(api.options).agent('agt_1')
     for (const stdin of ['a', 'b']) await agent.exec('bash', 'cat', { stdin })
@@ -210,13 +210,13 @@ describe('usage', () => {
       { sessionId: 'ses_1', userId: 'a&b', keyId: 'k' },
       { sessionId: 'ses_1', userId: 'a&b', keyId: 'k' },
     ],
-  ])('%j asks with %j', async (options, query) => {
+  ])('%j sends the query %j', async (options, query) => {
     await using api = await startApi({ 'GET /usage/summary': () => wireUsage }, ['sessions'])
     expect(await new Theazo(api.options).usage.summary(options)).toEqual(wireUsage)
     expect(api.requests.at(-1)?.query).toEqual(query)
   })
 
-  test('a date that is none is a configuration error', async () => {
+  test('an invalid date is a configuration error', async () => {
     await using api = await startApi({ 'GET /usage/summary': () => wireUsage })
     const summary = new Theazo(api.options).usage.summary({ from: new Date('no date') })
     expect(await errorOf(summary)).toMatchObject({ name: 'ConfigurationError' })
@@ -225,7 +225,7 @@ describe('usage', () => {
 })
 
 describe('waiting until an agent is ready', () => {
-  /** Time that passes only where the client sleeps. */
+  /** Time that passes only while the client sleeps. */
   function quickClock(): Clock {
     let now = 0
     return {
@@ -237,7 +237,7 @@ describe('waiting until an agent is ready', () => {
       },
     }
   }
-  /** Answers one status after the other, and the last one from then on. */
+  /** Returns one status after the other, then always the last one. */
   const becoming = (...statuses: AgentStatus[]) => {
     const next = () =>
       wireAgent(statuses.length > 1 ? (statuses.shift() ?? 'idle') : (statuses[0] ?? 'idle'), { reason: 'no memory' })
@@ -245,7 +245,7 @@ describe('waiting until an agent is ready', () => {
   }
   const options = { waitUntilReady: true, timeoutMs: 60_000 }
 
-  test('booting, then idle', async () => {
+  test('resolves when a booting agent is idle', async () => {
     await using api = await startApi(becoming('booting', 'booting', 'booting', 'idle'))
     const theazo = new Theazo({ ...api.options, clock: quickClock() })
     const agent = await theazo.session('ses_1').agents.create(options)
@@ -253,7 +253,7 @@ describe('waiting until an agent is ready', () => {
     expect(api.requests[0]?.body).toEqual({})
   })
 
-  test('without it the first answer is enough', async () => {
+  test('does not happen without waitUntilReady', async () => {
     await using api = await startApi(becoming('booting', 'idle'))
     const agent = await new Theazo(api.options).session('ses_1').agents.create()
     expect([agent.data.status, api.requests.length]).toEqual(['booting', 1])
@@ -262,7 +262,7 @@ describe('waiting until an agent is ready', () => {
   test.each([
     ['failed', 'ProviderError', 'provider_error', /agt_1 has failed: no memory/],
     ['terminated', 'ConflictError', 'conflict', /terminated/],
-  ] as const)('%s is a %s at once', async (status, name, code, message) => {
+  ] as const)('%s is immediately a %s', async (status, name, code, message) => {
     await using api = await startApi(becoming('booting', status))
     const theazo = new Theazo({ ...api.options, clock: quickClock() })
     const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
@@ -270,14 +270,14 @@ describe('waiting until an agent is ready', () => {
     expect(api.requests).toHaveLength(2)
   })
 
-  test('an agent that boots for ever is a timeout that names it', async () => {
+  test('an agent that never gets ready is a timeout that names the agent', async () => {
     await using api = await startApi(becoming('booting'))
     const theazo = new Theazo({ ...api.options, clock: quickClock() })
     const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
     expect(thrown).toMatchObject({ name: 'TimeoutError', code: 'client_timeout', details: { agentId: 'agt_1' } })
   })
 
-  test('a server that does not answer meanwhile is a timeout too', { timeout: 10_000 }, async () => {
+  test('a server that stops answering is a timeout', { timeout: 10_000 }, async () => {
     await using api = await startApi({ ...becoming('booting'), 'GET /agents/agt_1': () => undefined })
     const create = new Theazo(api.options).session('ses_1').agents.create({ waitUntilReady: true, timeoutMs: 500 })
     expect(await errorOf(create)).toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
@@ -303,7 +303,7 @@ describe('exec over an event stream', () => {
   const path = 'POST /agents/agt_1/exec'
   const agentOf = (api: { options: { baseUrl: string } }) => new Theazo(api.options).agent('agt_1')
 
-  test('callbacks come in order, and each is awaited before the next', async () => {
+  test('callbacks run in order, and each is awaited before the next', async () => {
     await using api = await startApi({
       [path]: async (_request, response) => {
         const stream = eventStream(response)
@@ -312,24 +312,24 @@ describe('exec over an event stream', () => {
         stream.end()
       },
     })
-    const told: string[] = []
+    const received: string[] = []
     let running = 0
     const tell = async (text: string): Promise<void> => {
       running += 1
       await new Promise(setImmediate)
-      told.push(text)
+      received.push(text)
       expect(running).toBe(1)
       running -= 1
     }
     const result = await agentOf(api).exec('bash', 'x', { onStdout: tell, onStderr: tell })
-    expect(told.join('')).toBe(Array.from({ length: 100 }, (_, n) => `${n} `).join(''))
+    expect(received.join('')).toBe(Array.from({ length: 100 }, (_, n) => `${n} `).join(''))
     expect(result).toEqual(execResult('all'))
     expect(api.requests[0]?.headers.accept).toContain('text/event-stream')
   })
 
-  test('a callback that takes its time holds the server back', async () => {
+  test('a slow callback slows the server', async () => {
     const piece = 'x'.repeat(64 * 1024)
-    const pieces = 1000 // more than every buffer on the way can hold
+    const pieces = 1000 // more than all buffers on the path can contain
     let sent = 0
     await using api = await startApi({
       [path]: async (_request, response) => {
@@ -339,7 +339,7 @@ describe('exec over an event stream', () => {
         stream.end()
       },
     })
-    /** Resolves when the server has not got on for a while. */
+    /** Resolves when the server has not sent anything for a while. */
     const stalled = async (): Promise<number> => {
       for (let last = -1, quiet = 0; quiet < 20; quiet = sent === last ? quiet + 1 : 0) {
         last = sent
@@ -362,9 +362,9 @@ describe('exec over an event stream', () => {
   test.each([
     ['an error', () => new Error('mine')],
     ['a TypeError', () => new TypeError('x is not a function')],
-    ['an error of the system', () => Object.assign(new Error('disk full'), { code: 'ENOSPC' })],
-    ['something that is no error', () => 'mine'],
-  ])('%s that a callback throws ends the exec as it is, and closes the request', async (_what, make) => {
+    ['a system error', () => Object.assign(new Error('disk full'), { code: 'ENOSPC' })],
+    ['a value that is not an error', () => 'mine'],
+  ])('%s that a callback throws is the rejection of exec, and the request is closed', async (_what, make) => {
     await using api = await startApi(
       {
         [path]: async (_request, response) => {
@@ -387,7 +387,7 @@ describe('exec over an event stream', () => {
     expect(api.calls).toEqual([path, path])
   })
 
-  test('what a callback throws is thrown once, where the server answers JSON and would repeat it', async () => {
+  test('an error of a callback is thrown once, and a JSON exec is not retried', async () => {
     await using api = await startApi({ [path]: () => execResult('out') }, ['idempotency'])
     const agent = agentOf(api)
     await agent.exec('bash', 'x')
@@ -422,14 +422,14 @@ describe('exec over an event stream', () => {
       },
       ['idempotency'],
     )
-    const told: string[] = []
-    const thrown = await errorOf(agentOf(api).exec('bash', 'x', { onStdout: (text) => told.push(text) }))
+    const received: string[] = []
+    const thrown = await errorOf(agentOf(api).exec('bash', 'x', { onStdout: (text) => received.push(text) }))
     expect(thrown).toMatchObject({ ...event, ...expected })
-    expect([told, api.calls]).toEqual([['one'], [path]])
+    expect([received, api.calls]).toEqual([['one'], [path]])
   })
 
   test.each(['ends', 'breaks'])(
-    'a stream that %s before the exit is a lost connection, and is not asked for again',
+    'a stream that %s before the exit is a lost connection, and is not requested again',
     async (how) => {
       let taken = Promise.withResolvers<void>()
       await using api = await startApi(
@@ -437,22 +437,22 @@ describe('exec over an event stream', () => {
           [path]: async (_request, response) => {
             await eventStream(response).send('stdout', { text: 'one' })
             if (how === 'ends') return void response.end()
-            await taken.promise // bytes under way are lost with the connection
+            await taken.promise // bytes in transit are lost with the connection
             return void response.destroy()
           },
         },
         ['idempotency'],
       )
       const agent = agentOf(api)
-      await errorOf(agent.refresh()) // the server has shown its extensions
-      const told: string[] = []
+      await errorOf(agent.refresh()) // the client now knows the extensions of the server
+      const received: string[] = []
       const onStdout = (text: string): void => {
-        told.push(text)
+        received.push(text)
         taken.resolve()
       }
       const thrown = await errorOf(agent.exec('bash', 'x', { onStdout }))
       expect(thrown).toMatchObject({ name: 'ConnectionError', code: 'connection_error' })
-      expect([told, api.calls.filter((call) => call === path)]).toEqual([['one'], [path]])
+      expect([received, api.calls.filter((call) => call === path)]).toEqual([['one'], [path]])
       taken = Promise.withResolvers()
       const chunks: unknown[] = []
       const read = async (): Promise<void> => {
@@ -500,7 +500,7 @@ describe('exec over an event stream', () => {
     await api.requests[0]?.left
   })
 
-  test('200 execs with a mebibyte of output each, streamed or not, all get their own', async () => {
+  test('200 execs with one mebibyte of output each, streamed or not, each receive their own output', async () => {
     const outputOf = (code: string): string => `${code} `.repeat(2 ** 20 / (code.length + 1))
     await using api = await startApi({
       [path]: async ({ body, headers }, response) => {
@@ -518,9 +518,9 @@ describe('exec over an event stream', () => {
     const digest = (text: string): string => createHash('sha256').update(text).digest('hex')
     const run = async (n: number): Promise<boolean> => {
       const code = String(1000 + n)
-      let told = ''
-      const { stdout } = await agent.exec('bash', code, n % 2 ? { onStdout: (text) => (told += text) } : {})
-      return digest(stdout) === digest(outputOf(code)) && (n % 2 === 0 || told === stdout)
+      let received = ''
+      const { stdout } = await agent.exec('bash', code, n % 2 ? { onStdout: (text) => (received += text) } : {})
+      return digest(stdout) === digest(outputOf(code)) && (n % 2 === 0 || received === stdout)
     }
     for (let from = 0; from < 200; from += 20) {
       const isRight = await Promise.all(Array.from({ length: 20 }, (_, index) => run(from + index)))
@@ -530,10 +530,10 @@ describe('exec over an event stream', () => {
   })
 })
 
-describe('what exec sends', () => {
+describe('the request of exec', () => {
   const echo: Record<string, Route> = { 'POST /agents/agt_1/exec': ({ body }) => execResult(JSON.stringify(body)) }
 
-  test('code, input, environment and folder arrive as they are; what was not given is not sent', async () => {
+  test('contains code, input, environment and folder unchanged, and omits absent options', async () => {
     await using api = await startApi(echo, ['exec-stdin', 'exec-options'])
     const agent = new Theazo(api.options).agent('agt_1')
     await agent.exec('python', '')
@@ -556,7 +556,7 @@ describe('what exec sends', () => {
     )
   })
 
-  test('five megabytes of input arrive, also as a part of a larger buffer', async () => {
+  test('contains five megabytes of input, also as a view of a larger buffer', async () => {
     await using api = await startApi(echo, ['exec-stdin'])
     const whole = Uint8Array.from({ length: 5_000_010 }, (_, index) => (index * 7919) % 256)
     const part = whole.subarray(5, 5_000_005)
@@ -564,7 +564,7 @@ describe('what exec sends', () => {
     expect(Buffer.from(api.requests.at(-1)?.body.stdin.base64, 'base64').equals(part)).toBe(true)
   })
 
-  test('an error answer is the typed error, with callbacks too', async () => {
+  test('rejects with the typed error, also with callbacks', async () => {
     await using api = await startApi({ 'POST /agents/agt_1/exec': () => error(409, 'conflict', 'terminated') })
     const agent = new Theazo(api.options).agent('agt_1')
     for (const call of [

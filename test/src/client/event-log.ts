@@ -1,34 +1,34 @@
 import type { ServerResponse } from 'node:http'
 import { setImmediate } from 'node:timers/promises'
 
-/** One event as the agent's log keeps it. */
+/** One event in the agent's log. */
 export interface LoggedEvent {
   /** Grows by one per agent, from 1. */
   id: number
-  /** Undefined: the name stands in the data, or nowhere. */
+  /** Undefined if the name is in the data or absent. */
   event: string | undefined
-  /** A string goes out as it is: how a test sends what is no JSON. */
+  /** A string is sent unchanged, so that a test can send invalid JSON. */
   data: unknown
 }
 
-/** How one connection writes its events; what is not said is as the contract has it. */
+/** The format of one connection's events. Defaults are those of the contract. */
 export interface StreamStyle {
   lineEnd?: '\n' | '\r' | '\r\n'
   hasByteOrderMark?: boolean
   hasIds?: boolean
-  /** Honours `Last-Event-ID`; else a stream always starts now. */
+  /** Replays from `Last-Event-ID`; otherwise a stream starts with new events. */
   hasReplay?: boolean
-  /** Events sent a second time before those that are asked for. */
+  /** Number of events that are sent a second time before the requested ones. */
   repeats?: number
   /** A comment before each event. */
   hasComments?: boolean
-  /** Bytes that the client reads at once. */
+  /** Bytes that the client receives in one read. */
   chunkBytes?: number
-  /** Ends the connection once this many bytes of the body are out: cleanly, by FIN in mid-chunk, by RST, or not at all. */
+  /** Ends the connection after this many bytes of the body: cleanly, by FIN inside a chunk, by RST, or by silence. */
   cut?: { afterBytes: number; by: 'end' | 'close' | 'reset' | 'stall' }
 }
 
-/** What happened to one agent, and the connections that follow it. */
+/** The events of one agent, and the connections that follow them. */
 export class EventLog {
   readonly events: LoggedEvent[] = []
   readonly streams = new Set<LiveStream>()
@@ -61,9 +61,9 @@ export class EventLog {
   }
 }
 
-/** One connection that follows a log, at the pace of its socket. */
+/** One connection that sends a log at the pace of its socket. */
 export class LiveStream {
-  /** Events handed to the socket. */
+  /** Number of events written to the socket. */
   writtenCount = 0
   readonly #log: EventLog
   readonly #response: ServerResponse
@@ -72,7 +72,7 @@ export class LiveStream {
   #sentBytes = 0
   #isBlocked = false
   #isDone = false
-  /** What drips is out. */
+  /** Resolves when all split writes are sent. */
   #out: Promise<void> = Promise.resolve()
 
   constructor(log: EventLog, response: ServerResponse, position: number, style: StreamStyle) {
@@ -96,7 +96,7 @@ export class LiveStream {
     this.pump()
   }
 
-  /** Writes what there is, until the socket is full. */
+  /** Writes the available events until the socket is full. */
   pump(): void {
     for (let logged; !this.#isBlocked && !this.#isDone && (logged = this.#log.events[this.#position]);) {
       this.#position += 1
@@ -106,7 +106,7 @@ export class LiveStream {
     if (this.#log.isEnded && !this.#isBlocked) this.cut('end')
   }
 
-  /** Puts these bytes on the connection, e.g. a heartbeat. */
+  /** Writes these bytes, e.g. a heartbeat. */
   write(text: string): void {
     const { cut, chunkBytes } = this.#style
     let bytes = Buffer.from(text)
@@ -120,7 +120,7 @@ export class LiveStream {
     if (isLast && cut) this.cut(cut.by)
   }
 
-  /** Ends the connection: cleanly, by FIN in mid-chunk, by RST, or, as far as the other side can tell, not at all. */
+  /** Ends the connection: cleanly, by FIN inside a chunk, by RST, or by silence without closing it. */
   cut(by: 'end' | 'close' | 'reset' | 'stall'): void {
     if (this.#isDone) return
     this.#isDone = true
@@ -131,12 +131,12 @@ export class LiveStream {
     await this.#out
     const { socket } = this.#response
     if (by === 'end') this.#response.end()
-    // Once all that was written before is out.
+    // After all earlier bytes are sent.
     if (by === 'close') socket?.write('', () => socket.destroy())
     if (by === 'reset') socket?.write('', () => socket.resetAndDestroy())
   }
 
-  /** A few turns apart: what comes in one turn is one read of the client. */
+  /** Waits some turns of the event loop between writes: bytes of one turn are one read of the client. */
   async #drip(bytes: Buffer, chunkBytes: number): Promise<void> {
     for (let at = 0; at < bytes.length && !this.#response.destroyed; at += chunkBytes) {
       this.#response.write(bytes.subarray(at, at + chunkBytes))

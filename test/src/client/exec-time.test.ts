@@ -1,17 +1,16 @@
-// The longest execs, over a port, by a client whose options are the default ones. In the suite the server's time is
-// moved; `pnpm soak core-exec-time` waits for it.
+// The longest execs, over a port, with default client options. The suite moves the server's clock; `pnpm soak
+// client/exec-time` waits.
 import { ServerTimeoutError, Theazo } from '@theazo/core'
 import { listenTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
-import { StepClock } from '../support/step-clock.ts'
-
-const isSoak = process.env['THEAZO_SOAK'] === '1'
+import { ServerTestClock } from '../support/clock.ts'
+import { isSoak } from '../support/soak.ts'
 
 test(
-  "an exec that is too long ends with the server's own time limit, one of 119 s does not",
+  'an exec that runs too long ends at the time limit of the server, and one of 119 s does not',
   { timeout: 180_000 },
   async () => {
-    const clock = isSoak ? undefined : new StepClock()
+    const clock = isSoak ? undefined : new ServerTestClock()
     await using server = await listenTheazo({ port: 0, clock })
     const theazo = new Theazo({ baseUrl: server.url, apiKey: server.apiKey })
     const session = await theazo.sessions.forUser('patient')
@@ -22,13 +21,13 @@ test(
     )
     const tooLong = agent.exec('bash', 'touch too-long; sleep 300; echo never').catch((error: unknown) => error)
     await agent.exec('bash', 'until [[ -e long && -e too-long ]]; do sleep 0.02; done')
-    clock?.advance(119_000)
+    clock?.jump(119_000)
     if (clock) await agent.exec('bash', 'touch go')
     expect(await long).toMatchObject({ stdout: 'done\n', exitCode: 0 })
-    clock?.advance(1_000)
+    clock?.jump(1_000)
     expect(await tooLong).toMatchObject({ name: 'ServerTimeoutError', code: 'timeout', status: 504 })
     expect(ServerTimeoutError.isInstance(await tooLong)).toBe(true)
-    // The sandbox is kept.
+    // The sandbox continues.
     expect(await agent.exec('bash', 'echo here')).toMatchObject({ stdout: 'here\n' })
   },
 )

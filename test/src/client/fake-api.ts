@@ -20,21 +20,21 @@ import type {
 import { type ApiAnswer, errorAnswer, notFound } from './api-answer.ts'
 import { EventLog } from './event-log.ts'
 
-/** A request as the API sees it. */
+/** A request as the API receives it. */
 export interface ApiRequest {
   method: string
   /** Below `/v1`, without the query. */
   path: string
   query: URLSearchParams
   headers: IncomingHttpHeaders
-  /** Parsed JSON; undefined where none came. */
+  /** Parsed JSON; undefined without a body. */
   body: unknown
 }
 
 /** An event of a run's script: its name and its data; `taskId` is added. */
 export type ScriptedEvent = [event: string | undefined, data: Record<string, unknown> | string]
 
-/** What a run tells unless a test scripts it. */
+/** The events of a run if a test does not script them. */
 export const defaultScript: ScriptedEvent[] = [
   ['thinking', { text: 'Let me see.' }],
   ['tool_call', { id: 'call_1', tool: 'run_code', input: { code: '1 + 1' } }],
@@ -51,13 +51,13 @@ interface FakeAgent {
 const free = { amount: 0, currency: 'usd' } as const satisfies Money
 const time = '2026-01-01T00:00:00.000Z'
 
-/** The API of the contract on an in-memory state: every endpoint, no sandbox. */
+/** The API of the contract with in-memory state: every endpoint, without sandboxes. */
 export class FakeApi {
-  /** Beyond the reference; undefined is a server that tells none. */
+  /** Extensions in the header of each response; undefined sends no header. */
   features: readonly Feature[] | undefined
-  /** What the next runs tell. */
+  /** Events of the next runs. */
   script: readonly ScriptedEvent[] = defaultScript
-  /** The code of each exec that was done, whether or not its answer arrived. */
+  /** The code of each exec that ran, whether or not its response arrived. */
   readonly execs: string[] = []
   readonly #sessions: WireSession[] = []
   readonly #agents = new Map<string, FakeAgent>()
@@ -80,7 +80,7 @@ export class FakeApi {
     return answer
   }
 
-  /** Puts an agent there without a request, and gives its id. */
+  /** Adds an agent without a request, and returns its id. */
   addAgent(): string {
     const { id } = this.#createSession({ userId: 'added' })
     return (this.#createAgent(id, {}).body as WireAgent).id
@@ -94,7 +94,7 @@ export class FakeApi {
     return this.#agents.get(agentId)?.tasks.get(taskId)
   }
 
-  /** The task that the agent was given last; there must be one. */
+  /** The latest task of the agent; there must be one. */
   latestTask(agentId: string): string {
     return this.#agent(agentId).data.task?.id ?? ''
   }
@@ -103,7 +103,7 @@ export class FakeApi {
     this.#agent(agentId).data.status = status
   }
 
-  /** Tells one event of a task; `output` and `error` end it. */
+  /** Emits one event of a task; `output` and `error` end it. */
   tell(agentId: string, taskId: string, [event, data]: ScriptedEvent): void {
     const { log, tasks } = this.#agent(agentId)
     const task = tasks.get(taskId)
@@ -230,7 +230,7 @@ export class FakeApi {
     return { status: 201, body: data }
   }
 
-  /** `cat` gives its input back, other code itself. */
+  /** The output of `cat` is its input; the output of other code is the code itself. */
   #exec({ code, stdin = '' }: ExecBody & ExecExtensions): ExecResult {
     this.execs.push(code)
     const input = typeof stdin === 'string' ? stdin : Buffer.from(stdin.base64, 'base64').toString()

@@ -7,10 +7,10 @@ import type { EventLog, LiveStream, StreamStyle } from './event-log.ts'
 import { type ApiRequest, FakeApi } from './fake-api.ts'
 import type { Fault } from './faults.ts'
 
-/** A request that arrived, whatever became of it. */
+/** A request that arrived, answered or not. */
 export type RecordedRequest = ApiRequest
 
-/** Which requests a fault hits, and how often. */
+/** The requests that a fault affects, and how many of them. */
 export interface FaultOptions {
   /** Default 1. */
   times?: number
@@ -18,7 +18,7 @@ export interface FaultOptions {
   when?: (request: RecordedRequest) => boolean
 }
 
-/** What our own server can do beyond the reference. */
+/** The extensions of our own server. */
 export const allFeatures: readonly Feature[] = [
   'idempotency',
   'exec-stream',
@@ -32,7 +32,10 @@ export const allFeatures: readonly Feature[] = [
   'official-sdk',
 ]
 
-/** Starts a server that answers like the API, and can be told to misbehave. `features` undefined: the bare reference. */
+/**
+ * Starts a server that answers like the API, with faults on demand. `features` undefined: the reference without
+ * extensions.
+ */
 export async function startFaultServer(
   { features }: { features: readonly Feature[] | undefined } = { features: allFeatures },
 ): Promise<FaultServer> {
@@ -44,15 +47,15 @@ export async function startFaultServer(
 /**
  * The API over a real port of 127.0.0.1, with faults on demand.
  *
- * Disposing it waits until the client has let go of every request and stream, and fails where it does not: each
- * `await using` is a check for leaks.
+ * Disposing it waits until the client has closed every request and stream, and fails if it does not, so each `await
+ * using` checks for leaks.
  */
 export class FaultServer implements AsyncDisposable {
   readonly api: FakeApi
   readonly apiKey = 'th_live_key-of-the-fault-server'
   /** Every request that arrived, in order. */
   readonly requests: RecordedRequest[] = []
-  /** How the stream of this number, from 1, is written. */
+  /** The format of the n-th stream, from 1. */
   styleOf: (number: number) => StreamStyle = () => ({})
   /** The streams that are open, oldest first. */
   readonly streams = new Set<LiveStream>()
@@ -66,11 +69,11 @@ export class FaultServer implements AsyncDisposable {
 
   constructor(features: readonly Feature[] | undefined) {
     this.api = new FakeApi(features)
-    // A test that takes long must not lose a connection that it counts.
+    // A long test must not lose a connection that it counts.
     this.#server.keepAliveTimeout = 60_000
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
-      socket.on('error', () => {}) // a reset is what tests are about
+      socket.on('error', () => {}) // tests cause resets on purpose
       socket.once('close', () => {
         this.#sockets.delete(socket)
         this.#changed()
@@ -95,12 +98,12 @@ export class FaultServer implements AsyncDisposable {
     return this.streams.size
   }
 
-  /** Requests that have no complete answer yet, streams included. */
+  /** Number of requests without a complete response, including streams. */
   get openRequests(): string[] {
     return Array.from(this.#inFlight.values(), ({ method, path }) => `${method} ${path}`)
   }
 
-  /** Misbehaves for the next requests; faults queue up. */
+  /** Applies a fault to the next requests; faults queue up. */
   fault(fault: Fault, { times = 1, when = () => true }: FaultOptions = {}): void {
     this.#faults.push({ fault, times, when })
   }
@@ -110,7 +113,9 @@ export class FaultServer implements AsyncDisposable {
     return this.requests.filter((request) => request.method === method && request.path.endsWith(pathEnd))
   }
 
-  /** Resolves once it is so; looked at whenever a request, a stream or a connection comes or goes. */
+  /**
+   * Resolves when the condition is true. It is checked at each start and end of a request, a stream or a connection.
+   */
   async until(condition: () => boolean): Promise<void> {
     if (condition()) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -131,7 +136,7 @@ export class FaultServer implements AsyncDisposable {
     this.#port = (this.#server.address() as AddressInfo).port
   }
 
-  /** From now on connections are refused; those there are have ended, and the client has seen it. */
+  /** Refuses connections from now on. Resolves when existing ones have ended and the client has noticed. */
   async refuse(): Promise<void> {
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')
@@ -149,7 +154,7 @@ export class FaultServer implements AsyncDisposable {
     const left = this.openRequests
     this.#server.close()
     this.#server.closeAllConnections()
-    if (left.length > 0) throw new Error(`The client has not let go of ${left.join(', ')}`)
+    if (left.length > 0) throw new Error(`The client has not closed ${left.join(', ')}`)
   }
 
   async #handle(message: IncomingMessage, response: ServerResponse): Promise<void> {

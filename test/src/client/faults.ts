@@ -2,17 +2,17 @@ import type { ServerResponse } from 'node:http'
 import { type ApiAnswer, errorAnswer } from './api-answer.ts'
 import type { ApiRequest } from './fake-api.ts'
 
-/** What a fault has in its hands. */
+/** The request and the response that a fault acts on. */
 interface Exchange {
   request: ApiRequest
   response: ServerResponse
-  /** What every answer carries: the request id, and the features where the server tells them. */
+  /** Headers of every response: the request id, and the extensions if the server sends them. */
   headers: Record<string, string>
-  /** Does what the request asks, as a server does before its answer is lost. */
+  /** Performs the request, as a server does before its response is lost. */
   perform(): ApiAnswer
 }
 
-/** One way to misbehave. */
+/** One kind of misbehaviour of the server. */
 export type Fault = (exchange: Exchange) => void
 
 /** Answers with this status and body. */
@@ -34,37 +34,37 @@ export function envelope(
   return answer(status, JSON.stringify(body), { 'content-type': 'application/json', ...headers })
 }
 
-/** A proxy's page in place of an answer. */
+/** The HTML page of a proxy in place of a response. */
 export function page(status: number): Fault {
   return answer(status, '<!doctype html><title>Proxy</title><p>Try again later', { 'content-type': 'text/html' })
 }
 
-/** Does the work, then resets the connection before a byte of the answer. */
+/** Performs the request, then resets the connection before the response. */
 export const resetBeforeAnswer: Fault = ({ response, perform }) => {
   perform()
   response.socket?.resetAndDestroy()
 }
 
-/** Closes the connection (FIN) without a byte of the answer. */
+/** Performs the request, then closes the connection (FIN) before the response. */
 export const closeBeforeAnswer: Fault = ({ response, perform }) => {
   perform()
   response.socket?.destroy()
 }
 
-/** Does the work, sends the head and a part of the body, then resets. */
+/** Performs the request, sends the head and a part of the body, then resets the connection. */
 export const resetMidBody: Fault = (exchange) => {
   sendPart(exchange, () => exchange.response.socket?.resetAndDestroy())
 }
 
-/** Does the work and never answers. */
+/** Performs the request and never answers. */
 export const stallBeforeHead: Fault = ({ perform }) => {
   perform()
 }
 
-/** Does the work, sends the head and a part of the body, and no more. */
+/** Performs the request, sends the head and a part of the body, then stalls. */
 export const stallMidBody: Fault = (exchange) => sendPart(exchange, () => {})
 
-/** Bytes that are no HTTP. */
+/** Sends bytes that are not HTTP. */
 export const garbage: Fault = ({ response }) => {
   response.socket?.end('SSH-2.0-OpenSSH_9.6\r\n')
 }

@@ -1,9 +1,10 @@
-// Files of a real local sandbox, through exec: what a user may name, write and meet there.
+// The files of a real local sandbox, through exec: names, contents, links, permissions and unusual files.
 import { createHash, randomBytes } from 'node:crypto'
 import { type Agent, type FileHost, SandboxFiles, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isSoak } from '../support/soak.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -21,7 +22,7 @@ async function newAgent(): Promise<Agent> {
   return await session.agents.create()
 }
 
-/** Runs bash in the sandbox, which must succeed. */
+/** Runs Bash in the sandbox. It must succeed. */
 async function bash(code: string, inside: Agent = agent): Promise<string> {
   const { stdout, stderr, exitCode } = await inside.exec('bash', code)
   expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
@@ -36,7 +37,7 @@ async function newFolder(): Promise<string> {
   return folder
 }
 
-/** The host with each call told before it is made. */
+/** The host with a callback before each exec. */
 function watched(host: FileHost, onCall: (count: number, code: string) => void): FileHost {
   let count = 0
   return {
@@ -48,7 +49,9 @@ function watched(host: FileHost, onCall: (count: number, code: string) => void):
   }
 }
 
-/** A server that starts `python3 -c` anew in /workspace for each exec, and takes no more code than one argument. */
+/**
+ * A server that runs each exec with a new `python3 -c` in /workspace, so code is limited to the size of one argument.
+ */
 function startingPython(inside: Agent): FileHost {
   return {
     exec: (_lang, code, options) =>
@@ -60,7 +63,7 @@ const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
 const leftovers = (folder: string): Promise<string> => bash(`find ${folder} -name '.theazo-*'`)
 
-/** Bytes that look random and come from a seed, so that a failure can be told in two numbers. */
+/** Pseudo-random bytes from a seed, so that two numbers reproduce a failure. */
 function seededBytes(sizeBytes: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(sizeBytes)
   for (let at = 0, state = seed | 1; at < sizeBytes; at += 1) {
@@ -102,7 +105,7 @@ const names = fc
   .map((pieces) => cut(pieces.join('').replaceAll(/[/\0]/g, '_'), 255))
   .filter((name) => !['', '.', '..'].includes(name))
 
-/** Whole characters of the text, up to so many bytes. */
+/** The start of the text, up to a number of bytes, without splitting a character. */
 function cut(text: string, maxBytes: number): string {
   let result = ''
   let sizeBytes = 0
@@ -121,11 +124,10 @@ const contents = fc.oneof(
     .map(({ sizeBytes, seed }) => seededBytes(sizeBytes, seed)),
 )
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = { seed: 4, numRuns: isSoak ? 60 : 10, endOnFailure: true }
 
-describe('what is written is read', () => {
-  test('any bytes under any legal name, through every operation', async () => {
+describe('a read returns what was written', () => {
+  test('for any bytes and any valid name, after every operation', async () => {
     await fc.assert(
       fc.asyncProperty(names, names, contents, async (name, newName, bytes) => {
         const folder = await newFolder()
@@ -148,7 +150,7 @@ describe('what is written is read', () => {
     )
   })
 
-  test('any text, a byte order mark and line ends included', async () => {
+  test('for any text, including a byte order mark and line ends', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 200 }), async (text) => {
         await files.write('text', text)
@@ -175,7 +177,7 @@ describe('what is written is read', () => {
     '~',
     '😀',
     'e\u0301',
-  ])('a file of the working folder named %j', async (name) => {
+  ])('for a file in the working folder named %j', async (name) => {
     await files.write(name, name)
     expect(await files.readText(name)).toBe(name)
     expect((await files.list()).map((entry) => entry.name)).toContain(name)
@@ -183,7 +185,7 @@ describe('what is written is read', () => {
     expect(await files.exists(name)).toBe(false)
   })
 
-  test('a name of 255 bytes is taken, beside its composed and decomposed twins', async () => {
+  test('for a name of 255 bytes, and for its composed and decomposed Unicode forms', async () => {
     const folder = await newFolder()
     const long = ['é'.repeat(127) + 'x', 'x'.repeat(255), '😀'.repeat(63) + 'abc', 'é', 'e\u0301']
     for (const name of long) await files.write(`${folder}/${name}`, name)
@@ -205,7 +207,7 @@ describe('sizes', () => {
   )
 
   test.each([0, 1, 72 * ki - 1, 72 * ki, 72 * ki + 1, 3 * 72 * ki])(
-    '%i bytes on a server that takes code only as one argument',
+    '%i bytes on a server that accepts code only as one argument',
     async (sizeBytes) => {
       const bytes = randomBytes(sizeBytes)
       const small = new SandboxFiles(startingPython(agent))
@@ -215,14 +217,14 @@ describe('sizes', () => {
     },
   )
 
-  test('more than 100 MiB is not written, and nothing is asked of the sandbox', async () => {
+  test('more than 100 MiB is not written, and no exec is sent', async () => {
     let calls = 0
     const counted = new SandboxFiles(watched(agent, () => (calls += 1)))
     await expect(counted.write('over', new Uint8Array(100 * mi + 1))).rejects.toMatchObject({ code: 'file_too_large' })
     expect([calls, await files.exists('over')]).toEqual([0, false])
   })
 
-  test('more than 100 MiB is not read, and its bytes are not moved', async () => {
+  test('more than 100 MiB is not read, and its bytes are not transferred', async () => {
     await bash('truncate -s 101M over')
     const sizes: number[] = []
     const host: FileHost = {
@@ -239,13 +241,13 @@ describe('sizes', () => {
     expect(sizes[0]).toBeLessThan(1000)
   })
 
-  test('100 MiB is the most, whatever maxBytes says', async () => {
+  test('100 MiB is the maximum, whatever maxBytes is', async () => {
     await bash('truncate -s 101M over')
     const read = files.read('over', { maxBytes: 200 * mi }).then(({ length }) => length) // a report must not print it
     await expect(read).rejects.toMatchObject({ code: 'file_too_large' })
   })
 
-  test('maxBytes is a limit of its own, up to and including it', async () => {
+  test('maxBytes is an inclusive limit', async () => {
     await files.write('ten', '0123456789')
     expect(await files.readText('ten', { maxBytes: 10 })).toBe('0123456789')
     await expect(files.read('ten', { maxBytes: 9 })).rejects.toMatchObject({ code: 'file_too_large' })
@@ -253,11 +255,11 @@ describe('sizes', () => {
 })
 
 describe('a write is atomic', () => {
-  // Each content is one letter, repeated: a mixture or a part shows.
+  // Each content is one repeated letter, so mixed or partial content is visible.
   const lengthOf = (letter: string): number => (letter === 'a' ? 10 : 200_000)
   const contentOf = (letter: string): string => letter.repeat(lengthOf(letter))
 
-  test('a program in the sandbox sees the old or the new content, whole, while a file is overwritten', async () => {
+  test('a program in the sandbox sees the complete old or new content during a write', async () => {
     const folder = await newFolder()
     const small = new SandboxFiles(startingPython(agent))
     await files.write(`${folder}/file`, contentOf('a'))
@@ -286,7 +288,7 @@ print(json.dumps({'seen': sorted(seen), 'torn': torn}))`,
     expect(await leftovers(folder)).toBe('')
   })
 
-  test('reads beside writes answer one whole content, and writes beside each other leave one', async () => {
+  test('reads during writes return one complete content, and concurrent writes leave one', async () => {
     const small = new SandboxFiles(agent)
     await files.write('shared', contentOf('a'))
     const isWhole = (text: string): boolean => text === contentOf(text.charAt(0))
@@ -303,7 +305,7 @@ print(json.dumps({'seen': sorted(seen), 'torn': torn}))`,
     expect(await bash("find . -maxdepth 1 -name '.theazo-*'")).toBe('')
   })
 
-  test('a file that is replaced between the pieces of a read is told, never mixed', async () => {
+  test('a file that is replaced during a read in parts is an error, never mixed content', async () => {
     await files.write('mixed', 'a'.repeat(7 * 1024 * 1024))
     let calls = 0
     const host: FileHost = {
@@ -332,10 +334,10 @@ print(json.dumps({'seen': sorted(seen), 'torn': torn}))`,
   })
 
   test.each([10, 5_000_000])(
-    'code that dies right before its %i bytes are in place leaves the old file',
+    'a write of %i bytes that is killed right before its last step leaves the old file',
     async (sizeBytes) => {
       await using own = await newAgent()
-      // The program holds its last step up, so that the abort meets it.
+      // The program delays its last step, so that the abort comes before it.
       const hold = `
 import os, time
 def replace(source, target, **_):
@@ -353,7 +355,7 @@ os.replace = replace`
     },
   )
 
-  test('a write whose temporary file was taken away fails, and does not install the rest', async () => {
+  test('a write whose temporary file was removed fails, and does not install partial content', async () => {
     const folder = await newFolder()
     await files.write(`${folder}/file`, 'old')
     let calls = 0
@@ -371,7 +373,7 @@ os.replace = replace`
     expect(await bash(`ls -A ${folder}`)).toBe('file\n')
   })
 
-  test.each([10, 5_000_000])('a write of %i bytes that is not done in time leaves the old file', async (sizeBytes) => {
+  test.each([10, 5_000_000])('a write of %i bytes that reaches its timeout leaves the old file', async (sizeBytes) => {
     const folder = await newFolder()
     await files.write(`${folder}/file`, 'old')
     const hold = `
@@ -387,7 +389,7 @@ os.replace = lambda *_, **__: time.sleep(60)`
     expect(await bash(`ls -A ${folder}; cat ${folder}/file`)).toBe('file\nold')
   })
 
-  test('every operation takes timeoutMs, and none goes on after it', async () => {
+  test('every operation accepts timeoutMs, and none continues after it', async () => {
     const signals: AbortSignal[] = []
     const host: FileHost = {
       exec: async (_lang, _code, { signal } = {}) => {
@@ -414,7 +416,7 @@ os.replace = lambda *_, **__: time.sleep(60)`
     await expect(files.stat('x', { timeoutMs: 0 })).rejects.toMatchObject({ name: 'ConfigurationError' })
   })
 
-  test('an aborted signal asks nothing of the sandbox', async () => {
+  test('an aborted signal sends no exec', async () => {
     const reason = new Error('too late')
     await expect(files.write('never', 'x', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
     await expect(files.read('file', { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
@@ -423,7 +425,7 @@ os.replace = lambda *_, **__: time.sleep(60)`
 })
 
 describe('links and permissions', () => {
-  test('an existing file keeps its permissions, a new one has the usual ones', async () => {
+  test('an existing file keeps its permissions, and a new one has the default ones', async () => {
     await bash('echo old > script; chmod 751 script; echo old > secret; chmod 600 secret; touch usual')
     await files.write('script', 'new')
     await files.write('secret', 'x'.repeat(5 * 1024 * 1024))
@@ -432,16 +434,19 @@ describe('links and permissions', () => {
     expect((await files.stat('fresh')).mode).toBe((await files.stat('usual')).mode)
   })
 
-  test.each(['target', '/workspace/links/target', 'second'])('of a link to %s the target is written', async (to) => {
-    await bash(`rm -rf links; mkdir links; cd links; echo old > target; ln -s target second; ln -s ${to} link`)
-    await files.write('links/link', 'new')
-    expect(await bash('cd links; cat target; echo; readlink link second; ls -A')).toBe(
-      `new\n${to}\ntarget\nlink\nsecond\ntarget\n`,
-    )
-    expect(await files.readText('links/link')).toBe('new')
-  })
+  test.each(['target', '/workspace/links/target', 'second'])(
+    'a write to a link to %s changes the target',
+    async (to) => {
+      await bash(`rm -rf links; mkdir links; cd links; echo old > target; ln -s target second; ln -s ${to} link`)
+      await files.write('links/link', 'new')
+      expect(await bash('cd links; cat target; echo; readlink link second; ls -A')).toBe(
+        `new\n${to}\ntarget\nlink\nsecond\ntarget\n`,
+      )
+      expect(await files.readText('links/link')).toBe('new')
+    },
+  )
 
-  test('a link to a folder is a way into it', async () => {
+  test('a link to a folder can be part of a path', async () => {
     await bash('mkdir -p real; echo in > real/file; ln -sfn real way')
     expect(await files.readText('way/file')).toBe('in\n')
     await files.write('way/made', 'new')
@@ -450,13 +455,13 @@ describe('links and permissions', () => {
     await expect(files.write('way', 'x')).rejects.toMatchObject({ code: 'file_is_a_directory' })
   })
 
-  test('.. after a link is the parent of what it links to, as everywhere in the sandbox', async () => {
+  test('.. after a link is the parent of its target, as everywhere in the sandbox', async () => {
     await bash('mkdir -p far/deep; echo far > far/up; echo near > up; ln -sfn far/deep jump')
     expect(await bash('cat jump/../up')).toBe('far\n')
     expect(await files.readText('jump/../up')).toBe('far\n')
   })
 
-  test('a link to nothing is there, cannot be read, and is written through', async () => {
+  test('a dangling link exists, cannot be read, and a write creates its target', async () => {
     await bash('ln -sfn made/by/write dangling')
     expect(await files.exists('dangling')).toBe(true)
     expect(await files.stat('dangling')).toMatchObject({ type: 'symlink', name: 'dangling' })
@@ -465,7 +470,7 @@ describe('links and permissions', () => {
     expect(await bash('cat made/by/write; readlink dangling')).toBe('newmade/by/write\n')
   })
 
-  test('links in a circle are errors to read and write, and can be listed, renamed and removed', async () => {
+  test('circular links cannot be read or written, and can be listed, renamed and removed', async () => {
     const folder = await newFolder()
     await bash(`cd ${folder}; ln -s b a; ln -s a b`)
     const error = { name: 'FileError', message: expect.stringContaining('symbolic links') }
@@ -480,7 +485,7 @@ describe('links and permissions', () => {
     expect(await bash(`ls -A ${folder}`)).toBe('c\n')
   })
 
-  test('a link itself is renamed and removed, not what it links to', async () => {
+  test('rename and remove change a link, not its target', async () => {
     const folder = await newFolder()
     await bash(`cd ${folder}; mkdir kept; echo x > kept/file; ln -s kept link`)
     await files.rename(`${folder}/link`, `${folder}/moved`)
@@ -489,7 +494,7 @@ describe('links and permissions', () => {
   })
 })
 
-describe('what the file system refuses is a typed error that names the path', () => {
+describe('an error of the file system is a typed error that names the path', () => {
   beforeAll(async () => {
     await bash(`
 mkdir -p refused/dir/in refused/closed; cd refused; echo x > file; echo x > dir/in/file; echo x > unreadable; echo x > closed/file
@@ -569,21 +574,21 @@ mkdir -m 555 frozen; chmod 000 unreadable closed`)
     expect(error).toHaveProperty('details.path', expect.stringContaining(path))
   })
 
-  test('nothing of all that has changed anything', async () => {
+  test('these errors changed no file', async () => {
     const found = await bash('cd refused; chmod 700 closed; find . | sort; cat file')
     expect(found).toBe(
       '.\n./closed\n./closed/file\n./dir\n./dir/in\n./dir/in/file\n./file\n./frozen\n./unreadable\nx\n',
     )
   })
 
-  test('what is below a file or below nothing does not exist', async () => {
+  test('exists is false below a file and below a missing folder', async () => {
     await files.write('plain', 'x')
     expect([await files.exists('plain/in'), await files.exists('none/none')]).toEqual([false, false])
   })
 })
 
-describe('what others have left in the sandbox', () => {
-  test('names that are not UTF-8 are listed, and read, renamed and removed by the listed path', async () => {
+describe('unusual files in the sandbox', () => {
+  test('names that are not UTF-8 are listed, and the listed path can be read, renamed and removed', async () => {
     const folder = await newFolder()
     const names = String.raw`[b'caf\xe9', b'\xff\xfe', b'a\x80b', b'\xed\xa0\xbd\xed\xb8\x80', b'\xf0\x9f\x98', b'\xf0\x9f\x98\x80']`
     const { exitCode } = await agent.exec(
@@ -615,7 +620,7 @@ a2b_base64 = b2a_base64 = lambda *_, **__: b''
   test.each<[string, (inside: Agent) => SandboxFiles]>([
     ['the local server', (inside) => inside.files],
     ['a server that starts python3 -c in /workspace', (inside) => new SandboxFiles(startingPython(inside))],
-  ])("a user's own modules neither break nor fool it, on %s", async (_where, filesOf) => {
+  ])("a user's own modules do not affect the file operations, on %s", async (_where, filesOf) => {
     await using own = await newAgent()
     const ownFiles = filesOf(own)
     const modules = ['json', 'os', 'binascii', 'errno', 'stat', 'base64', 'posixpath', 'sitecustomize', 'usercustomize']
@@ -636,9 +641,9 @@ mkdir -p json; cp json.py json/__init__.py`,
   })
 
   test.each([
-    ['by standard input where the server takes it', 'exec-stdin'],
-    ['in the code where it does not', 'exec-stdio'],
-  ])('megabytes go %s', async (_, feature) => {
+    ['by standard input if the server supports it', 'exec-stdin'],
+    ['in the code if the server does not', 'exec-stdio'],
+  ])('megabytes are sent %s', async (_, feature) => {
     const requests: { codeChars: number; hasStdin: boolean }[] = []
     const fetch: typeof globalThis.fetch = async (input, init) => {
       const body = typeof init?.body === 'string' ? JSON.parse(init.body) : {}
@@ -658,7 +663,7 @@ mkdir -p json; cp json.py json/__init__.py`,
     expect(await own.files.read('large')).toEqual(content)
   })
 
-  test('a pipe, a socket and a device are not written, nor replaced', async () => {
+  test('a pipe, a socket and a device are neither written nor replaced', async () => {
     await bash('mkfifo target; ln -s target link-to-pipe')
     await agent.exec('python', 'import socket; socket.socket(socket.AF_UNIX).bind("written-socket")')
     for (const path of ['target', 'link-to-pipe', 'written-socket', '/dev/null', '/dev/full', '/dev/stdout']) {
@@ -674,7 +679,7 @@ mkdir -p json; cp json.py json/__init__.py`,
     expect(left).not.toContain('.theazo-')
   })
 
-  test('a pipe, a socket and a device are refused at once', async () => {
+  test('a read of a pipe, a socket or a device is refused immediately', async () => {
     await bash('mkfifo pipe')
     await agent.exec('python', 'import socket; socket.socket(socket.AF_UNIX).bind("socket")')
     for (const path of ['pipe', 'socket', '/dev/zero', '/dev/null', '/dev/random']) {
@@ -683,7 +688,7 @@ mkdir -p json; cp json.py json/__init__.py`,
     expect((await files.stat('pipe')).type).toBe('other')
   })
 
-  test('a huge file without content is refused by its size', async () => {
+  test('a huge sparse file is refused because of its size', async () => {
     const { stdout } = await agent.exec(
       'python',
       `
@@ -702,13 +707,13 @@ print(size)`,
     await files.remove('sparse')
   })
 
-  test('a file without a size of its own is read to its end', async () => {
+  test('a file without a known size is read to its end', async () => {
     expect(await files.readText('/proc/version')).toMatch(/^Linux version .*\n$/)
   })
 })
 
 describe('folders', () => {
-  test('write and mkdir make what is missing, and mkdir takes what is there', async () => {
+  test('write and mkdir create missing folders, and mkdir accepts existing ones', async () => {
     const folder = await newFolder()
     await files.write(`${folder}/a/b/c.txt`, 'x')
     await files.write(`${folder}/d/e/large`, 'x'.repeat(5_000_000))
@@ -719,7 +724,7 @@ describe('folders', () => {
     )
   })
 
-  test('a folder is moved with all in it', async () => {
+  test('a folder is moved with its content', async () => {
     const folder = await newFolder()
     await files.write(`${folder}/a/b/c`, 'x')
     await files.rename(`${folder}/a`, `${folder}/z`)
@@ -727,14 +732,14 @@ describe('folders', () => {
     await expect(files.rename(`${folder}/z`, `${folder}/z/b/inside`)).rejects.toMatchObject({ name: 'FileError' })
   })
 
-  test('a file takes the place of the one it is moved to', async () => {
+  test('a moved file replaces an existing file', async () => {
     await files.write('from', 'new')
     await files.write('onto', 'old')
     await files.rename('from', 'onto')
     expect([await files.readText('onto'), await files.exists('from')]).toEqual(['new', false])
   })
 
-  test('a list tells kinds, sizes, times and permissions, by name', async () => {
+  test('a list contains types, sizes, times and permissions, sorted by name', async () => {
     const folder = await newFolder()
     await bash(
       `cd ${folder}; mkdir -m 750 dir; printf 12345 > file; chmod 640 file; touch -d '2024-02-29 12:00:00.5Z' file; ln -s dir link; mkfifo pipe`,
@@ -748,7 +753,7 @@ describe('folders', () => {
     ])
   })
 
-  test('a recursive list goes into folders but not into links and closed folders, and a recursive remove takes links alone', async () => {
+  test('a recursive list enters folders but not links or unreadable folders, and a recursive remove does not follow links', async () => {
     const folder = await newFolder()
     await bash(`mkdir -p ${folder}/tree/a/b outside; cd ${folder}/tree; touch a/b/c a/z; echo kept > /workspace/outside/file
 ln -s /workspace/outside a/out; ln -s .. a/up; ln -s / root; mkdir closed; touch closed/x; chmod 000 closed`)
@@ -778,7 +783,7 @@ for _ in range(${depth}):
     os.chdir('${name}')
 open('leaf', 'w').close()`
 
-  test('a tree of 100 folders in each other is listed and removed', async () => {
+  test('a tree of 100 nested folders is listed and removed', async () => {
     const folder = await newFolder()
     await agent.exec('python', nest(folder, 100, 'd'))
     const entries = await files.list(folder, { isRecursive: true })
@@ -787,15 +792,15 @@ open('leaf', 'w').close()`
     expect(await files.exists(folder)).toBe(false)
   })
 
-  test('a tree of 1,500 folders in each other is listed', async () => {
+  test('a tree of 1,500 nested folders is listed', async () => {
     const folder = await newFolder()
     await agent.exec('python', nest(folder, 1500, 'd'))
     expect(await files.list(folder, { isRecursive: true })).toHaveLength(1501)
   })
 
   test.each([
-    ['of 1,500 folders in each other', 1500, 'd'],
-    ['with paths longer than any call takes', 300, 'a-folder-with-a-long-name'],
+    ['of 1,500 nested folders', 1500, 'd'],
+    ['with paths longer than any system call accepts', 300, 'a-folder-with-a-long-name'],
   ])('a tree %s is removed', async (_what, depth, name) => {
     const folder = await newFolder()
     await agent.exec('python', nest(folder, depth, name))
@@ -805,7 +810,7 @@ open('leaf', 'w').close()`
 })
 
 describe('places', () => {
-  test('/home/agent and /tmp hold files too', async () => {
+  test('files can be in /home/agent and /tmp', async () => {
     await files.write('/home/agent/in/kept', 'x')
     expect(await bash('cat ~/in/kept')).toBe('x')
     expect(await files.readText('/home/agent/in/kept')).toBe('x')
@@ -814,7 +819,7 @@ describe('places', () => {
     expect(await files.readText('/tmp/large')).toBe(large)
   })
 
-  test('. and .. in a path are taken as usual', async () => {
+  test('. and .. in a path have their usual meaning', async () => {
     await files.mkdir('a/b')
     await files.write('./a/./b/../../dots', 'x')
     expect(await files.readText('/workspace/../workspace/dots')).toBe('x')
@@ -822,7 +827,7 @@ describe('places', () => {
   })
 })
 
-test('files of a sandbox that is gone are its error, not a file error', async () => {
+test('operations on a terminated sandbox reject with its error, not with a file error', async () => {
   const own = await newAgent()
   await own.terminate()
   await expect(own.files.read('x')).rejects.toMatchObject({ name: 'ConflictError', status: 409 })

@@ -4,10 +4,10 @@ import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 
 const controllers: AbortController[] = []
-/** Where each timer that runs was set, of those that the client set itself. */
+/** Running timers of the client, with the place of their creation. */
 const timers = new Map<number, string>()
 
-// Counting all timers of the process would count those of the test runner, which come and go.
+// Timers of the test runner are not counted.
 const timerHook = createHook({
   init(id, type) {
     const caller = type === 'Timeout' ? callerOfSetTimeout() : undefined
@@ -16,7 +16,7 @@ const timerHook = createHook({
   destroy: (id) => void timers.delete(id),
 })
 
-/** A caller's controller, whose signal is looked at after the test: no listener may be left on it. */
+/** An AbortController of a caller. After the test its signal is checked: no listener may remain. */
 export function callerAbort(): AbortController {
   const controller = new AbortController()
   controllers.push(controller)
@@ -24,8 +24,8 @@ export function callerAbort(): AbortController {
 }
 
 /**
- * Looks after each test of the file for timers of the client and for listeners on the signals of {@link callerAbort}.
- * Sockets and streams are looked at by the fault server when it is disposed.
+ * Checks after each test of the file for timers of the client and listeners on the signals of {@link callerAbort}. The
+ * fault server checks sockets and streams on its disposal.
  */
 export function watchLeaks(): void {
   beforeAll(() => void timerHook.enable())
@@ -35,7 +35,7 @@ export function watchLeaks(): void {
     timers.clear()
   })
   afterEach(async () => {
-    // What a settled promise has yet to clean up does so within a few turns.
+    // Cleanup after a settled promise takes a few turns of the event loop.
     for (let turn = 0; turn < 50 && (timers.size > 0 || listenerCount() > 0); turn += 1) await setImmediate()
     expect({ listeners: listenerCount(), timers: [...timers.values()] }).toEqual({ listeners: 0, timers: [] })
   })

@@ -1,4 +1,4 @@
-// Servers that do what the contract leaves open, or what nobody should do.
+// Servers that use the freedom of the contract in unusual ways, or violate it.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest'
 import { collect } from '../support/collect.ts'
 import { errorOf } from '../support/error-of.ts'
 import { watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close()
 })
 
-/** Serves streams by `onStream` and the rest by `onCall`; a POST of a run is accepted as task_1. */
+/** Answers streams with `onStream` and other requests with `onCall`; a POST of a run is accepted as task_1. */
 async function serve(
   { onStream, onCall }: { onStream?: Handler; onCall?: Handler },
   options: TheazoOptions = {},
@@ -46,10 +46,10 @@ async function serve(
   }
   closers.push(stop)
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return { theazo: new Theazo({ apiKey, baseUrl, clock: new TestClock(), ...options }), stop }
+  return { theazo: new Theazo({ apiKey, baseUrl, clock: new ClientTestClock(), ...options }), stop }
 }
 
-/** Sent with every answer; a test sets it for its server. */
+/** Header of every response; a test sets it for its server. */
 let features: Record<string, string> = {}
 afterEach(() => {
   features = {}
@@ -60,7 +60,7 @@ const message = (event: string, data: object, id?: string | number): string =>
 const textOf = (event: AgentEvent): string => ('text' in event ? event.text : event.type)
 const task = { id: 'task_1', agentId: 'agt_1', prompt: '', cost: { amount: 1, currency: 'usd' }, createdAt: '' }
 
-test('a run whose end fell between two connections of a server that does not replay still ends', async () => {
+test('a run still ends if its last event falls between two connections to a server without replay', async () => {
   const { theazo } = await serve({
     onStream: (_request, response, number) => {
       if (number === 1) response.end(message('thinking', { text: 'hm' }))
@@ -79,7 +79,7 @@ test('a run whose end fell between two connections of a server that does not rep
   expect(result).toEqual({ taskId: 'task_1', output: 'it', cost: { amount: 1, currency: 'usd' } })
 })
 
-test('a result is given up where the server is gone for good', async () => {
+test('a result rejects if the server is permanently gone', async () => {
   const { theazo, stop } = await serve({ onStream: (_request, response) => response.write(': hello\n\n') })
   const run = theazo.agent('agt_1').run('x')
   await run.taskId
@@ -90,9 +90,9 @@ test('a result is given up where the server is gone for good', async () => {
 
 test.each([
   ['from 0', (n: number) => n],
-  ['all the same text', () => 'task_1'],
+  ['the same text', () => 'task_1'],
   ['empty', () => ''],
-  ['longer than a number is exact', (n: number) => `${10n ** 18n + BigInt(n)}`],
+  ['too large for an exact number', (n: number) => `${10n ** 18n + BigInt(n)}`],
   ['texts', (n: number) => `e-${n}`],
 ])('ids that are %s lose no event', async (_what, idOf) => {
   const { theazo } = await serve({
@@ -106,7 +106,7 @@ test.each([
   expect(events.some(({ gap }) => gap)).toBe(false)
 })
 
-test('ids that begin anew after a cut lose no event, and the gap is told', async () => {
+test('ids that start again after a disconnect lose no event, and the gap is reported', async () => {
   const { theazo } = await serve({
     onStream: (_request, response, number) => {
       if (number === 1) response.end(message('thinking', { text: 'a' }, 7))
@@ -122,7 +122,7 @@ test('ids that begin anew after a cut lose no event, and the gap is told', async
   ])
 })
 
-test('a server that greets each connection with one event and closes it is given up', async () => {
+test('the client gives up on a server that sends one event and closes, on every connection', async () => {
   let connections = 0
   const { theazo } = await serve({
     onStream: (_request, response) => {
@@ -135,7 +135,7 @@ test('a server that greets each connection with one event and closes it is given
   expect(connections).toBeLessThan(12)
 })
 
-test('a loop that is left while the stream is silent lets the connection go', async () => {
+test('leaving a loop closes the connection, also of a silent stream', async () => {
   const closed = Promise.withResolvers<void>()
   const { theazo } = await serve({
     onStream: (_request, response) => {
@@ -151,9 +151,9 @@ test('a loop that is left while the stream is silent lets the connection go', as
   await closed.promise
 })
 
-test('an abort of result ends it also while the run is posted', async () => {
+test('an abort of result applies also during the POST of the run', async () => {
   const { theazo } = await serve({})
-  /** Posts for ever, until it is aborted. */
+  /** A POST that never ends unless it is aborted. */
   const posting = (signal: AbortSignal | null | undefined): Promise<Response> =>
     new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)))
   const slow = new Theazo({
@@ -183,20 +183,20 @@ test('neither a deadline nor an abort waits for a callback', async () => {
   expect(late).toMatchObject({ name: 'TimeoutError', code: 'client_timeout' })
   const abort = new AbortController()
   const reason = new Error('enough')
-  const told: string[] = []
+  const received: string[] = []
   const onStdout = (): void => abort.abort(reason)
-  const onStderr = (text: string): number => told.push(text)
+  const onStderr = (text: string): number => received.push(text)
   expect(await errorOf(agent.exec('bash', 'x', { signal: abort.signal, onStdout, onStderr }))).toBe(reason)
-  expect(told).toEqual([])
+  expect(received).toEqual([])
 })
 
-test('a deadline covers the question whether the server has what a call needs', async () => {
+test('a timeout includes the request for the extensions of the server', async () => {
   const { theazo } = await serve({ onCall: () => {} })
   const error = await errorOf(theazo.agent('agt_1').exec('bash', 'cat', { stdin: 'x', timeoutMs: 100 }))
   expect(error).toMatchObject({ name: 'TimeoutError', message: expect.stringContaining('within 100 ms') })
 })
 
-test('the key is in no error, hook or event, whoever sends it back', async () => {
+test('no error, hook or event contains the key, even if the server returns it', async () => {
   const seen: unknown[] = []
   const echo = `you sent ${apiKey}`
   const { theazo } = await serve(
@@ -223,15 +223,15 @@ test('the key is in no error, hook or event, whoever sends it back', async () =>
 })
 
 test.each(['text', undefined, { odd: true }, new Error('socket hang up')])(
-  'whatever a fetch of one’s own throws is a connection error: %o',
+  'any value that a custom fetch throws becomes a connection error: %o',
   async (thrown) => {
     const fetch = (): Promise<Response> => Promise.reject(thrown as Error)
-    const error = await errorOf(new Theazo({ apiKey, fetch, clock: new TestClock() }).agent('agt_1').refresh())
+    const error = await errorOf(new Theazo({ apiKey, fetch, clock: new ClientTestClock() }).agent('agt_1').refresh())
     expect(error).toMatchObject({ name: 'ConnectionError', code: 'connection_error' })
   },
 )
 
-test('an error answer whose body breaks off keeps its status, and a 429 is tried again', async () => {
+test('an error response with an incomplete body keeps its status, and a 429 is retried', async () => {
   let calls = 0
   const { theazo } = await serve({
     onCall: (_request, response) => {
@@ -248,7 +248,7 @@ test('an error answer whose body breaks off keeps its status, and a 429 is tried
   })
 })
 
-test.each([Number.NaN, -1, 0])('a time of %d is refused, for calls and for runs', async (timeoutMs) => {
+test.each([Number.NaN, -1, 0])('a timeout of %d is refused, for calls and for runs', async (timeoutMs) => {
   const { theazo } = await serve({})
   const agent = theazo.agent('agt_1')
   expect(await errorOf(agent.exec('bash', 'x', { timeoutMs }))).toMatchObject({ name: 'ConfigurationError' })
@@ -257,7 +257,7 @@ test.each([Number.NaN, -1, 0])('a time of %d is refused, for calls and for runs'
   if (!(timeoutMs >= 0)) expect(() => new Theazo({ apiKey, maxRetries: timeoutMs })).toThrow(/maxRetries must be/)
 })
 
-test('an event of a streamed exec that is not known is passed over, and an error keeps what it says of itself', async () => {
+test('an unknown event of a streamed exec is ignored, and an error event keeps its isRetryable', async () => {
   const events = [
     'event: ping\ndata: no JSON\n\n' + message('exit', JSON.parse(execAnswer) as object),
     message('error', { code: 'provider_error', message: 'gone' }),

@@ -1,4 +1,4 @@
-// What the client sends again, when, and what it never sends twice; over a real socket to a server that misbehaves.
+// Retries of the client: which requests, when, and which never. Over a real socket to a server with faults.
 import { type Agent, type Session, Theazo, TheazoError, type TheazoOptions } from '@theazo/core'
 import { describe, expect, test } from 'vitest'
 import {
@@ -18,7 +18,7 @@ import { collect } from '../support/collect.ts'
 import { errorOf as thrownBy } from '../support/error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
@@ -26,16 +26,16 @@ const withoutIdempotency = allFeatures.filter((name) => name !== 'idempotency')
 
 interface Setting extends AsyncDisposable {
   server: FaultServer
-  clock: TestClock
+  clock: ClientTestClock
   theazo: Theazo
   session: Session
   agent: Agent
 }
 
-/** A server, and a client that has had its answers before: it knows the features, and holds a session and an agent. */
+/** A server, and a client that already knows its extensions and has a session and an agent. */
 async function start(features = allFeatures, options: TheazoOptions = {}): Promise<Setting> {
   const server = await startFaultServer({ features })
-  const clock = new TestClock()
+  const clock = new ClientTestClock()
   const theazo = new Theazo({ ...server.options, clock, ...options })
   const session = await theazo.sessions.create({ userId: 'u' })
   const agent = await session.agents.create()
@@ -44,13 +44,13 @@ async function start(features = allFeatures, options: TheazoOptions = {}): Promi
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
-  return (await thrownBy(promise)) as TheazoError // each test looks at what it is
+  return (await thrownBy(promise)) as TheazoError // each test checks its class
 }
 
 type Cause = 'not_sent' | 'rate_limited' | 'lost' | 'unavailable' | 'internal' | 'final'
 type Safety = 'safe' | 'keyed' | 'unsafe'
 
-// The issue's table, written down a second time on purpose.
+// A deliberate second copy of the retry table.
 const mayRepeat: Record<Cause, Record<Safety, boolean>> = {
   not_sent: { safe: true, keyed: true, unsafe: true },
   rate_limited: { safe: true, keyed: true, unsafe: true },
@@ -140,16 +140,16 @@ function verb(cause: Cause, safety: Safety): string {
   return mayRepeat[cause][safety] ? 'is sent again' : 'is not sent again'
 }
 
-describe('exec is posted exactly once where the server has not shown idempotency', () => {
+describe('exec is sent exactly once if the server has not shown the idempotency extension', () => {
   const faults: [string, Fault][] = [
     ...answered.filter(([cause]) => cause !== 'rate_limited').map(([, name, fault]): [string, Fault] => [name, fault]),
-    ['a stall before the answer', stallBeforeHead],
-    ['a stall in the body', stallMidBody],
+    ['a stall before the response', stallBeforeHead],
+    ['a stall during the body', stallMidBody],
     ['a stream that ends before the exit', eventStream('event: stdout\ndata: {"text":"a"}\n\n')],
     ['a stream that is reset', eventStream('event: stdout\ndata: {"text":"a"}\n\n', 'reset')],
     ['a stream that stalls', eventStream('event: stdout\ndata: {"text":"a"}\n\n', 'stall')],
     ['a stream without a byte', eventStream('')],
-    ['a stream that is no JSON', eventStream('event: stdout\ndata: {"te\n\n')],
+    ['a stream with invalid JSON', eventStream('event: stdout\ndata: {"te\n\n')],
     ['an error in the stream', eventStream('event: error\ndata: {"code":"provider_error","message":"gone"}\n\n')],
   ]
   const options = { timeoutMs: 150 }
@@ -170,7 +170,7 @@ describe('exec is posted exactly once where the server has not shown idempotency
     })
   })
 
-  test('also by a client that has had no answer of the server yet', async () => {
+  test('also by a client that has not received a response yet', async () => {
     await using setting = await start(allFeatures)
     const { server, clock, agent } = setting
     server.fault(resetBeforeAnswer)
@@ -179,7 +179,7 @@ describe('exec is posted exactly once where the server has not shown idempotency
     expect(server.api.execs).toEqual(['ls'])
   })
 
-  test('also where the server has stopped to show it', async () => {
+  test('also if the server no longer shows it', async () => {
     await using setting = await start(allFeatures)
     const { server, agent } = setting
     server.api.features = withoutIdempotency
@@ -190,7 +190,7 @@ describe('exec is posted exactly once where the server has not shown idempotency
   })
 })
 
-test('where the server has shown idempotency an exec whose answer is lost is asked for again and done once', async () => {
+test('if the server has shown the idempotency extension, an exec with a lost response is retried and runs once', async () => {
   await using setting = await start()
   const { server, agent } = setting
   server.fault(resetMidBody, { times: 2 })
@@ -199,7 +199,7 @@ test('where the server has shown idempotency an exec whose answer is lost is ask
   expect(server.api.execs).toEqual(['ls'])
 })
 
-test('an exec that has begun to stream is not asked for again, idempotency or not', async () => {
+test('an exec that has started to stream is not retried, with or without idempotency', async () => {
   await using setting = await start()
   const { server, agent } = setting
   const seen: string[] = []
@@ -209,7 +209,7 @@ test('an exec that has begun to stream is not asked for again, idempotency or no
   expect([seen, server.requests.length]).toEqual([['a'], 1])
 })
 
-describe('what a callback of exec throws', () => {
+describe('an error that a callback of exec throws', () => {
   class Odd extends Error {
     readonly code = 'EPIPE'
   }
@@ -219,7 +219,7 @@ describe('what a callback of exec throws', () => {
     ['a TypeError', new TypeError('x is undefined'), allFeatures],
     ['a TypeError, of a server that does not stream', new TypeError('x is undefined'), ['idempotency'] as const],
     ['an error with a code', new Odd('mine'), allFeatures],
-  ])('comes to the caller as it is, and nothing is sent again: %s', async (_name, thrown, features) => {
+  ])('reaches the caller unchanged, and nothing is sent again: %s', async (_name, thrown, features) => {
     await using setting = await start(features)
     const { server, agent } = setting
     let calls = 0
@@ -233,7 +233,7 @@ describe('what a callback of exec throws', () => {
 })
 
 describe('the idempotency key', () => {
-  test('is the same on all attempts of a call, and new for each call', async () => {
+  test('is the same for all attempts of a call, and new for each call', async () => {
     await using setting = await start()
     const { server, agent } = setting
     server.fault(envelope(503, 'unavailable'), { times: 2 })
@@ -245,7 +245,7 @@ describe('the idempotency key', () => {
     expect(keys[3]).not.toBe(keys[0])
   })
 
-  test('is the one that the caller gives', async () => {
+  test('can be set by the caller', async () => {
     await using setting = await start()
     const { server, agent, theazo, session } = setting
     const idempotencyKey = 'mine'
@@ -256,7 +256,7 @@ describe('the idempotency key', () => {
     expect(server.requests.map(({ body }) => Object.keys(body as object))).not.toContain('idempotencyKey')
   })
 
-  test('goes with every POST, whatever the server has shown, and with nothing else', async () => {
+  test('is sent with every POST, whatever extensions the server has, and with no other method', async () => {
     await using setting = await start(withoutIdempotency)
     const { server, agent, session, theazo } = setting
     await theazo.sessions.forUser('u')
@@ -279,9 +279,9 @@ describe('Retry-After', () => {
     ['of 0', { 'retry-after': '0' }, undefined, 0],
     ['in the details', {}, { retryAfter: 7 }, 7000],
     ['in the details, of a fraction', {}, { retryAfter: 0.25 }, 250],
-    ['in both: the header', { 'retry-after': '3' }, { retryAfter: 7 }, 3000],
-    ['that is past', { 'retry-after': new Date(0).toUTCString() }, undefined, 0],
-    ['of 60 s, the most', { 'retry-after': '60' }, undefined, 60_000],
+    ['in both (the header counts)', { 'retry-after': '3' }, { retryAfter: 7 }, 3000],
+    ['in the past', { 'retry-after': new Date(0).toUTCString() }, undefined, 0],
+    ['of 60 s, the maximum', { 'retry-after': '60' }, undefined, 60_000],
   ])('%s is obeyed', async (_name, headers, details, waitMs) => {
     await using setting = await start(allFeatures, { timeoutMs: 90_000 })
     const { server, clock, theazo, agent } = setting
@@ -295,7 +295,7 @@ describe('Retry-After', () => {
   test("as an HTTP date is obeyed, by the server's own clock", async () => {
     await using setting = await start()
     const { server, clock, theazo, agent } = setting
-    // An hour off from ours.
+    // The server's clock differs by one hour.
     const [now, then] = [3_600_000, 3_607_000].map((ms) => new Date(date.getTime() + ms).toUTCString())
     server.fault(envelope(503, 'unavailable', { headers: { date: now ?? '', 'retry-after': then ?? '' } }))
     await theazo.agents.get(agent.id)
@@ -305,7 +305,7 @@ describe('Retry-After', () => {
   test.each([
     ['beyond a minute', '61', { timeoutMs: 120_000 }, 61_000],
     ['beyond the deadline', '30', { timeoutMs: 20_000 }, 30_000],
-  ])('%s fails at once and says how long', async (_name, seconds, options, retryAfterMs) => {
+  ])('%s fails immediately, and the error contains the wait', async (_name, seconds, options, retryAfterMs) => {
     await using setting = await start()
     const { server, clock, theazo, agent } = setting
     server.fault(envelope(429, 'rate_limited', { headers: { 'retry-after': seconds } }))
@@ -317,7 +317,7 @@ describe('Retry-After', () => {
     expect([server.requests.length, clock.sleeps]).toEqual([1, []])
   })
 
-  test('waits add up: what no longer fits the deadline is not waited for', async () => {
+  test('waits are added up, and a wait beyond the deadline fails immediately', async () => {
     await using setting = await start(allFeatures, { maxRetries: 10 })
     const { server, clock, theazo, agent } = setting
     server.fault(envelope(429, 'rate_limited', { headers: { 'retry-after': '9' } }), { times: 10 })
@@ -325,7 +325,7 @@ describe('Retry-After', () => {
     expect(clock.sleeps).toEqual([9000, 9000])
   })
 
-  test.each(['soon', '1.5', '-1', ''])('that says nothing is no reason to hurry: %j', async (value) => {
+  test.each(['soon', '1.5', '-1', ''])('with an invalid value is ignored: %j', async (value) => {
     await using setting = await start()
     const { server, clock, theazo, agent } = setting
     server.fault(envelope(429, 'rate_limited', { headers: { 'retry-after': value }, details: { retryAfter: 4 } }))
@@ -339,8 +339,8 @@ describe('backoff', () => {
     [0, [0, 0, 0, 0, 0, 0]],
     [0.5, [250, 500, 1000, 2000, 4000, 4000]],
     [0.999_999, [500, 1000, 2000, 4000, 8000, 8000]],
-  ])('is full jitter below twice as much each time, to 8 s: chance %d', async (random, delays) => {
-    const clock = new TestClock(random)
+  ])('is a random wait below a limit that doubles up to 8 s: random value %d', async (random, delays) => {
+    const clock = new ClientTestClock(random)
     await using setting = await start(allFeatures, { clock, maxRetries: 6, timeoutMs: 60_000 })
     const { server, theazo, agent } = setting
     server.fault(envelope(503, 'unavailable'), { times: 6 })
@@ -357,7 +357,7 @@ describe('backoff', () => {
     expect(server.requests).toHaveLength(3)
   })
 
-  test('that finds the key of a lost exec taken tells how the exec was lost', async () => {
+  test('that meets a conflict for the key of a lost exec rejects with the first error', async () => {
     await using setting = await start()
     const { server, agent } = setting
     server.fault(envelope(502, 'provider_error', { message: 'The sandbox broke down.' }))
@@ -365,7 +365,7 @@ describe('backoff', () => {
     expect(await errorOf(agent.exec('bash', 'true'))).toMatchObject({ name: 'ProviderError', status: 502 })
   })
 
-  test('that finds no server any more tells what the first answer was', async () => {
+  test('that no longer reaches the server rejects with the error of the first response', async () => {
     await using setting = await start()
     const { server, agent } = setting
     const details = { stdout: 'so far' }
@@ -376,7 +376,7 @@ describe('backoff', () => {
     expect(server.requests).toHaveLength(3)
   })
 
-  test('there is none with maxRetries 0', async () => {
+  test('does not happen with maxRetries 0', async () => {
     await using setting = await start(allFeatures, { maxRetries: 0 })
     const { server, theazo, agent } = setting
     server.fault(envelope(429, 'rate_limited', { headers: { 'retry-after': '1' } }))
@@ -384,7 +384,7 @@ describe('backoff', () => {
     expect(server.requests).toHaveLength(1)
   })
 
-  test('is ended at once by an abort, with its reason', async () => {
+  test('is ended immediately by an abort, with its reason', async () => {
     const abort = callerAbort()
     const reason = new Error('changed my mind')
     await using setting = await start()
@@ -398,7 +398,7 @@ describe('backoff', () => {
     expect(server.requests).toHaveLength(1)
   })
 
-  test('on the real clock is ended at once by an abort, and leaves no timer', async () => {
+  test('on the real clock is ended immediately by an abort, and leaves no timer', async () => {
     const abort = callerAbort()
     const reason = new Error('changed my mind')
     await using setting = await start()
@@ -445,12 +445,12 @@ test('an aborted signal sends nothing, whatever the call', async () => {
 })
 
 describe('hooks', () => {
-  test('tell of each attempt in order, without the key', async () => {
-    const told: [string, Record<string, unknown>][] = []
+  test('are called for each attempt in order, without the key', async () => {
+    const emitted: [string, Record<string, unknown>][] = []
     const hooks = {
-      onRequest: (event: object) => told.push(['request', { ...event }]),
-      onResponse: (event: object) => told.push(['response', { ...event }]),
-      onRetry: (event: object) => told.push(['retry', { ...event }]),
+      onRequest: (event: object) => emitted.push(['request', { ...event }]),
+      onResponse: (event: object) => emitted.push(['response', { ...event }]),
+      onRetry: (event: object) => emitted.push(['retry', { ...event }]),
     }
     await using setting = await start()
     const { server, clock, agent } = setting
@@ -460,7 +460,7 @@ describe('hooks', () => {
     await theazo.agents.get(agent.id)
     const url = `${server.url}/v1/agents/${agent.id}`
     const attempt = (number: number) => ({ method: 'GET', url, attempt: number })
-    expect(told).toMatchObject([
+    expect(emitted).toMatchObject([
       ['request', { ...attempt(1), headers: { accept: 'application/json' } }],
       ['response', { ...attempt(1), status: 429, requestId: 'req_1', durationMs: expect.any(Number) }],
       ['retry', { ...attempt(1), delayMs: 250, error: { code: 'rate_limited' } }],
@@ -469,11 +469,11 @@ describe('hooks', () => {
       ['request', attempt(3)],
       ['response', { ...attempt(3), status: 200, requestId: 'req_3' }],
     ])
-    expect(JSON.stringify(told)).not.toContain(server.apiKey)
-    expect(told[0]?.[1]['headers']).toHaveProperty('authorization')
+    expect(JSON.stringify(emitted)).not.toContain(server.apiKey)
+    expect(emitted[0]?.[1]['headers']).toHaveProperty('authorization')
   })
 
-  test('that change what they are given, or throw, change nothing', async () => {
+  test('that modify their arguments, or throw, do not affect the call', async () => {
     await using setting = await start()
     const { server, clock, agent } = setting
     const fail = (): never => {
@@ -492,7 +492,7 @@ describe('hooks', () => {
     ])
   })
 
-  test('that are asynchronous and reject change nothing either', async () => {
+  test('that are asynchronous and reject do not affect the call', async () => {
     await using setting = await start()
     const { server, agent } = setting
     const onRequest = () => Promise.reject(new Error('a bug in an asynchronous hook'))

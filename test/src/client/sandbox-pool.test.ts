@@ -1,4 +1,5 @@
-// One sandbox a key, on the real local server; a scripted one only for what that does not do yet.
+// The pool keeps one sandbox per key. Tests use the real local server, or a scripted one for cases that it cannot
+// produce.
 import { execFile } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,11 +9,11 @@ import { SandboxPool, type SandboxPoolOptions } from '@theazo/core/pool'
 import { readFile, runCode, toolSource } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Answer, error, execResult, startApi, wireAgent, wireSession } from './client-suite-server.ts'
+import { Answer, error, execResult, startApi, wireAgent, wireSession } from './scripted-api.ts'
 
 let local: LocalTheazo
 let theazo: Theazo
-/** Method and last segment of the path of each request that the pool under test has made. */
+/** Last path segment of each request that the pool under test made. */
 let calls: string[]
 
 beforeAll(async () => {
@@ -21,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
-/** A pool on the real server, whose requests are counted. */
+/** A pool on the real server. Its requests are recorded. */
 function newPool(options: SandboxPoolOptions = {}, more: TheazoOptions = {}): SandboxPool {
   calls = []
   const onRequest = ({ url }: { url: string }) => calls.push(url.split('/').at(-1) ?? '')
@@ -32,7 +33,7 @@ const creations = (): number => calls.filter((call) => call === 'agents').length
 const idOf = (pool: SandboxPool, key: string, signal?: AbortSignal): Promise<string> =>
   pool.use(key, async ({ id }) => id, { signal })
 const statusOf = async (id: string): Promise<string> => (await theazo.agents.get(id)).data.status
-/** No user may be called so. */
+/** Too long for a user id. */
 const tooLong = 'x'.repeat(257)
 const newAgent = async (): Promise<Agent> => await (await theazo.sessions.forUser('given')).agents.create()
 
@@ -46,7 +47,7 @@ const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>
     (thrown: unknown) => thrown,
   )
 
-/** The server, with the creation of agents held until it is let go. */
+/** The server, with the creation of agents delayed until a release. */
 function heldServer(): { options: TheazoOptions; isAsked: Promise<void>; letGo: () => void } {
   const asked = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
@@ -65,8 +66,8 @@ function heldServer(): { options: TheazoOptions; isAsked: Promise<void>; letGo: 
   }
 }
 
-describe('one sandbox a key', () => {
-  test('fifty concurrent calls for a key make one agent, fifty keys make fifty', async () => {
+describe('one sandbox per key', () => {
+  test('fifty concurrent calls for one key create one agent, and fifty keys create fifty', async () => {
     await using pool = newPool()
     const same = await Promise.all(Array.from({ length: 50 }, () => idOf(pool, 'same')))
     expect([new Set(same).size, creations(), pool.size]).toEqual([1, 1, 1])
@@ -74,14 +75,14 @@ describe('one sandbox a key', () => {
     expect([new Set(others).size, creations(), pool.size]).toEqual([50, 51, 51])
   })
 
-  test('files last from call to call, and keys do not see each other', async () => {
+  test('files persist between calls, and keys do not share them', async () => {
     await using pool = newPool()
     await pool.use('a', (agent) => agent.files.write('mine', 'of a'))
     expect(await pool.use('a', (agent) => agent.files.readText('mine'))).toBe('of a')
     expect(await pool.use('b', (agent) => agent.files.exists('mine'))).toBe(false)
   })
 
-  test('the session is the one of userIdOf, the agent what the options say', async () => {
+  test('userIdOf selects the session, and the options apply to the agent', async () => {
     await using pool = newPool({ userIdOf: (key) => `user-${key.split(':')[0]}`, agent: { timeoutSeconds: 7 } })
     const agents = await Promise.all(['1:a', '1:b', '2:a'].map((key) => pool.use(key, async ({ data }) => data)))
     expect(new Set(agents.map(({ id }) => id)).size).toBe(3)
@@ -90,7 +91,7 @@ describe('one sandbox a key', () => {
     expect(agents.map(({ timeout }) => timeout)).toEqual([7, 7, 7])
   })
 
-  test('what the work throws is what use throws, and the sandbox stays', async () => {
+  test('use rejects with the error of the work, and the sandbox stays', async () => {
     await using pool = newPool()
     const id = await idOf(pool, 'a')
     const mine = new Error('mine')
@@ -98,7 +99,7 @@ describe('one sandbox a key', () => {
     expect(await idOf(pool, 'a')).toBe(id)
   })
 
-  test('a creation that failed is not kept: the next call makes one', async () => {
+  test('a failed creation is not remembered: the next call tries again', async () => {
     let isBroken = true
     await using pool = newPool({ userIdOf: (key) => (isBroken ? tooLong : key) })
     const failed = await Promise.all([thrownBy(idOf(pool, 'a')), thrownBy(idOf(pool, 'a'))])
@@ -109,7 +110,7 @@ describe('one sandbox a key', () => {
     expect(await idOf(pool, 'a')).toMatch(/^agt_/)
   })
 
-  test("one caller's abort ends its own wait alone", async () => {
+  test("a caller's abort ends only its own wait", async () => {
     const held = heldServer()
     await using pool = newPool({}, held.options)
     const abort = new AbortController()
@@ -125,7 +126,7 @@ describe('one sandbox a key', () => {
     expect(creations()).toBe(1)
   })
 
-  test('a creation that nobody waits for any more is still kept, and ended by dispose', async () => {
+  test('a sandbox whose creation no caller waits for stays in the pool, and dispose ends it', async () => {
     const held = heldServer()
     const pool = newPool({}, held.options)
     const abort = new AbortController()
@@ -140,7 +141,7 @@ describe('one sandbox a key', () => {
     expect(await statusOf(id)).toBe('terminated')
   })
 
-  test('an aborted signal asks for nothing', async () => {
+  test('an aborted signal sends no request', async () => {
     await using pool = newPool()
     const reason = new Error('too late')
     expect(await thrownBy(idOf(pool, 'a', AbortSignal.abort(reason)))).toBe(reason)
@@ -149,7 +150,7 @@ describe('one sandbox a key', () => {
 })
 
 describe('a sandbox that is gone', () => {
-  test('is made anew for the next call, after the one that found out has failed', async () => {
+  test('fails the first call, and is replaced for the next one', async () => {
     await using pool = newPool()
     const id = await idOf(pool, 'a')
     await theazo.agent(id).terminate()
@@ -159,7 +160,7 @@ describe('a sandbox that is gone', () => {
     expect([next === id, await statusOf(next)]).toEqual([false, 'idle'])
   })
 
-  test('is made anew under a tool, whose code runs once, each time it goes', async () => {
+  test('is replaced during a tool call, each time, and the code runs once', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     const ids = [await idOf(pool, 'a')]
@@ -173,7 +174,7 @@ describe('a sandbox that is gone', () => {
     expect([new Set(ids).size, creations()]).toEqual([4, 4])
   })
 
-  test('is made anew once, however many tools find out at once', async () => {
+  test('is replaced once, even if many tool calls fail concurrently', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     await theazo.agent(sandbox.id).terminate()
@@ -192,7 +193,7 @@ describe('a sandbox that is gone', () => {
     expect(creations()).toBe(2)
   })
 
-  test('while code runs in it takes that run with it: the code is not run again', async () => {
+  test('ends the code that runs in it, and the code does not run again', async () => {
     let execs = 0
     const fetchOnce: typeof fetch = async (input, init) => {
       const isAgain = String(input).endsWith('/exec') && (execs += 1) > 1
@@ -207,17 +208,17 @@ describe('a sandbox that is gone', () => {
     expect(execs).toBe(1)
   })
 
-  test('an error that is not about the sandbox is passed on, and nothing is made', async () => {
+  test('is not assumed for other errors: they are passed on, and nothing is created', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
-    const lang = 'cobol' as 'bash' // what a caller without types may send
+    const lang = 'cobol' as 'bash' // a caller without types may send this
     expect(await thrownBy(sandbox.exec(lang, 'x'))).toMatchObject({ name: 'UnprocessableEntityError' })
     expect([creations(), await idOf(pool, 'a')]).toEqual([1, sandbox.id])
   })
 })
 
 describe('a sandbox for tools', () => {
-  test('that is paused is resumed, by one of any number of calls, and its files are there', async () => {
+  test('that is paused is resumed once by concurrent calls, and its files are there', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     await sandbox.exec('bash', 'echo kept > f')
@@ -227,7 +228,7 @@ describe('a sandbox for tools', () => {
     expect([creations(), sandbox.takeNotice()]).toEqual([1, undefined])
   })
 
-  test('that was made anew says once why, and that files are lost', async () => {
+  test('that was replaced reports once why, and that files are lost', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     expect(sandbox.takeNotice()).toBeUndefined()
@@ -240,7 +241,7 @@ describe('a sandbox for tools', () => {
     expect((await runCode.run({ language: 'bash', code: 'ls -A' }, { sandbox: again })).text).toBe('(no output)')
   })
 
-  test('that was let go for being idle says so too', async () => {
+  test('that was ended for being idle reports that too', async () => {
     await using pool = newPool({ idleTtlMs: 20 })
     const used = await pool.source('a')()
     await used.exec('bash', 'true')
@@ -251,7 +252,7 @@ describe('a sandbox for tools', () => {
     expect(result).toMatchObject({ isError: true, error: { code: 'file_not_found' } })
   })
 
-  test('is ended by its own terminate, and the next call makes another', async () => {
+  test('is ended by its own terminate, and the next call creates another', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     await sandbox.terminate()
@@ -259,7 +260,7 @@ describe('a sandbox for tools', () => {
     expect((await pool.source('a')()).id).not.toBe(sandbox.id)
   })
 
-  test('is made once a key also in a pool that is full, and nothing is said to be lost that never ran', async () => {
+  test('is created once per key also in a full pool, and a new key reports no loss', async () => {
     await using pool = newPool({ maxSize: 2 })
     const texts = await Promise.all(
       Array.from({ length: 6 }, async (_, n) => {
@@ -270,14 +271,14 @@ describe('a sandbox for tools', () => {
     expect([texts, creations()]).toEqual([Array.from({ length: 6 }, (_, n) => `${n}`), 6])
   })
 
-  test('is not let go between its source and its use; unused it is let go like any other', async () => {
+  test('is not ended between its source and its use; an unused one is ended like any other', async () => {
     await using pool = newPool({ maxSize: 1 })
     await pool.source('a')()
     await idOf(pool, 'b')
     expect(creations()).toBe(2)
   })
 
-  test('that is slow to come does not hold an aborted call', async () => {
+  test('that is slow to start does not delay an aborted call', async () => {
     const held = heldServer()
     await using pool = newPool({}, held.options)
     const abort = new AbortController()
@@ -293,7 +294,7 @@ describe('a sandbox for tools', () => {
     expect(creations()).toBe(1)
   })
 
-  test('is not let go while a tool call holds it', async () => {
+  test('is not ended during a tool call', async () => {
     await using pool = newPool({ maxSize: 1 })
     const sandbox = await pool.source('a')()
     const letGo = sandbox.hold()
@@ -305,7 +306,7 @@ describe('a sandbox for tools', () => {
     expect(await statusOf(sandbox.id)).not.toBe('idle')
   })
 
-  test('works on files, state and usage as an agent does', async () => {
+  test('supports files, state and usage like an agent', async () => {
     await using pool = newPool()
     const sandbox = await pool.source('a')()
     await sandbox.files.write('f', new Uint8Array(200_000))
@@ -318,10 +319,10 @@ describe('a sandbox for tools', () => {
   })
 })
 
-describe('what the server does when no process ends a sandbox', () => {
+describe('the end of a sandbox that no process ends', () => {
   const idleOf = (pool: SandboxPool, key: string) => pool.use(key, async ({ data }) => data.idleTimeout)
 
-  test('by default it ends one after twice the idle time of the pool, at least a minute', async () => {
+  test('by default the server ends it after twice the idle time of the pool, at least a minute', async () => {
     await using pool = newPool()
     expect(await idleOf(pool, 'a')).toEqual({ seconds: 1800, action: 'terminate' })
     await using quick = newPool({ idleTtlMs: 5_000 })
@@ -330,14 +331,14 @@ describe('what the server does when no process ends a sandbox', () => {
     expect(await idleOf(endless, 'a')).toEqual({ seconds: 604_800, action: 'terminate' })
   })
 
-  test('the options of the agent decide, undefined too', async () => {
+  test('the agent options override the default, also with undefined', async () => {
     await using pool = newPool({ agent: { idleTimeout: { seconds: 90, action: 'pause' } } })
     expect(await idleOf(pool, 'a')).toEqual({ seconds: 90, action: 'pause' })
     await using without = newPool({ agent: { idleTimeout: undefined } })
     expect(await idleOf(without, 'a')).toBeUndefined()
   })
 
-  test('onRelease pause keeps a named sandbox for the next process, paused', async () => {
+  test('onRelease pause leaves a named sandbox paused for the next process', async () => {
     const options: SandboxPoolOptions = { nameOf: (key) => `of-${key}`, onRelease: 'pause' }
     const first = newPool(options)
     const id = await first.use('kept', async (agent) => {
@@ -355,7 +356,7 @@ describe('what the server does when no process ends a sandbox', () => {
     await theazo.agent(id).terminate()
   })
 
-  test('onRelease leave leaves it to the server, as its other users may need it', async () => {
+  test('onRelease leave does not end it, because other processes may use it', async () => {
     const options: SandboxPoolOptions = { nameOf: () => 'shared', onRelease: 'leave' }
     const pool = newPool(options)
     const id = await idOf(pool, 'left')
@@ -364,7 +365,7 @@ describe('what the server does when no process ends a sandbox', () => {
     await theazo.agent(id).terminate()
   })
 
-  test('a server without idle timeouts is not asked for one, and its sandboxes are ended here', async () => {
+  test('without idle timeouts in the server, none is requested, and the pool ends its sandboxes', async () => {
     const bodies: unknown[] = []
     let ended = 0
     await using api = await startApi({
@@ -387,8 +388,8 @@ describe('what the server does when no process ends a sandbox', () => {
   })
 })
 
-describe('409 of an agent that lives', () => {
-  /** Each agent that is made has a further number; exec answers what the test says. */
+describe('a 409 of a live agent', () => {
+  /** Each created agent has the next number; the test scripts the responses of exec. */
   const startPoolApi = async (exec: (number: number) => unknown, status: () => 'paused' | 'idle' | 'terminated') => {
     let made = 0
     const api = await startApi({
@@ -402,7 +403,7 @@ describe('409 of an agent that lives', () => {
     return { api, made: () => made, execs: () => api.calls.filter((call) => call.endsWith('/exec')) }
   }
 
-  test('that is busy is the caller’s, and the sandbox stays', async () => {
+  test('that is busy rejects the call, and the sandbox stays', async () => {
     const status = 'idle'
     const { api, made, execs } = await startPoolApi(
       () => error(409, 'conflict', status),
@@ -416,7 +417,7 @@ describe('409 of an agent that lives', () => {
     expect([made(), execs()]).toEqual([1, ['POST /agents/agt_1/exec', 'POST /agents/agt_1/exec']])
   })
 
-  test('that is paused and cannot be resumed gives the reason of that', async () => {
+  test('that is paused and cannot be resumed rejects with the error of resume', async () => {
     const { api, made } = await startPoolApi(
       () => error(409, 'conflict', 'paused'),
       () => 'paused',
@@ -428,7 +429,7 @@ describe('409 of an agent that lives', () => {
     expect(made()).toBe(1)
   })
 
-  test('is the caller’s also after the sandbox was once made anew', async () => {
+  test('rejects the call also after the sandbox was replaced once', async () => {
     let status: 'idle' | 'terminated' = 'terminated'
     const { api, made, execs } = await startPoolApi(
       (number) => (number === 1 ? error(409, 'conflict', 'terminated') : execResult('')),
@@ -439,7 +440,7 @@ describe('409 of an agent that lives', () => {
     await using pool = new SandboxPool(
       new Theazo({
         ...api.options,
-        // From then on the second agent refuses.
+        // The second agent refuses from now on.
         fetch: (input, init) =>
           isBusy && String(input).endsWith('/exec')
             ? fetch(String(input).replace('agt_2', 'agt_1'), init)
@@ -456,8 +457,8 @@ describe('409 of an agent that lives', () => {
   })
 })
 
-describe('what a pool holds', () => {
-  test('a sandbox that is idle too long is ended, and the next call makes another', async () => {
+describe('the size of a pool', () => {
+  test('a sandbox that is idle too long is ended, and the next call creates another', async () => {
     await using pool = newPool({ idleTtlMs: 20 })
     const id = await idOf(pool, 'a')
     await untilTerminated(id)
@@ -465,7 +466,7 @@ describe('what a pool holds', () => {
     expect(await idOf(pool, 'a')).not.toBe(id)
   })
 
-  test('a sandbox in use is not idle, however long that takes', async () => {
+  test('a sandbox in use is never idle', async () => {
     await using pool = newPool({ idleTtlMs: 20 })
     await idOf(pool, 'a') // it has been idle before
     const used = await pool.use('a', async (agent) => {
@@ -490,7 +491,7 @@ describe('what a pool holds', () => {
     expect([await idOf(pool, 'a'), await idOf(pool, 'c')]).toEqual([a, c])
   })
 
-  test('where all are in use the next one waits, and an abort ends its wait alone', async () => {
+  test('if all are in use the next call waits, and an abort ends only its wait', async () => {
     await using pool = newPool({ maxSize: 1 })
     const gate = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<string>()
@@ -514,14 +515,14 @@ describe('what a pool holds', () => {
     await untilTerminated(a)
   })
 
-  test('one that could not be made makes room for the next', async () => {
+  test('a failed creation frees its place for the next', async () => {
     await using pool = newPool({ maxSize: 1, userIdOf: (key) => (key === 'bad' ? tooLong : key) })
     const [failed, id] = await Promise.all([thrownBy(idOf(pool, 'bad')), idOf(pool, 'good')])
     expect(failed).toMatchObject({ name: 'UnprocessableEntityError' })
     expect(id).toMatch(/^agt_/)
   })
 
-  test('evict ends what the pool made, and the next call makes another', async () => {
+  test('evict ends a sandbox of the pool, and the next call creates another', async () => {
     await using pool = newPool()
     const id = await idOf(pool, 'a')
     await pool.evict('a')
@@ -541,8 +542,8 @@ describe('what a pool holds', () => {
   })
 })
 
-describe('what a pool was given', () => {
-  test('is used and never ended: not by idle time, by room for others, by evict or by dispose', async () => {
+describe('an adopted sandbox', () => {
+  test('is used and never ended: not by idle time, a full pool, evict or dispose', async () => {
     const given = await Promise.all([newAgent(), newAgent(), newAgent(), newAgent()])
     const [idle, old, evicted, last] = given.map(({ id }) => id)
     await using quick = newPool({ idleTtlMs: 20 })
@@ -566,7 +567,7 @@ describe('what a pool was given', () => {
     await Promise.all(given.map((agent) => agent.terminate()))
   })
 
-  test('takes the place of what the pool had made for the key, which is then ended', async () => {
+  test('replaces the own sandbox of the pool for the key, which is then ended', async () => {
     const given = await newAgent()
     {
       await using pool = newPool()
@@ -580,7 +581,7 @@ describe('what a pool was given', () => {
     await given.terminate()
   })
 
-  test('is left alone also where the pool itself had made it', async () => {
+  test('is never ended, even if the pool itself had created it', async () => {
     const pool = newPool()
     const made = await idOf(pool, 'a')
     pool.adopt('a', theazo.agent(made))
@@ -590,7 +591,7 @@ describe('what a pool was given', () => {
     await theazo.agent(made).terminate()
   })
 
-  test('and is gone is made anew, which is then the pool’s own', async () => {
+  test('that is gone is replaced by an own sandbox of the pool', async () => {
     const given = await newAgent()
     const pool = newPool()
     pool.adopt('a', given)
@@ -603,7 +604,7 @@ describe('what a pool was given', () => {
     expect(await statusOf(made)).toBe('terminated')
   })
 
-  test('an id that was stored is found again by another pool, and left to who made it', async () => {
+  test('with a stored id can be adopted by another pool, which does not end it', async () => {
     const stored = new Map<string, string>()
     const options: SandboxPoolOptions = {
       recall: async (key) => stored.get(key),
@@ -627,7 +628,7 @@ describe('what a pool was given', () => {
 })
 
 describe('dispose', () => {
-  test('ends all that the pool made, and refuses later calls', async () => {
+  test('ends all sandboxes that the pool created, and refuses later calls', async () => {
     const pool = newPool()
     const ids = await Promise.all(['a', 'b', 'c'].map((key) => idOf(pool, key)))
     const sandbox = await pool.source('a')()
@@ -646,7 +647,7 @@ describe('dispose', () => {
     expect([calls.length, pool.size]).toEqual([sent, 0])
   })
 
-  test('while creations are under way ends what they make, and those who wait for it are refused', async () => {
+  test('during creations ends the new sandboxes, and rejects the waiting calls', async () => {
     const held = heldServer()
     const made: string[] = []
     const pool = newPool({ onCreate: (_key, { id }) => made.push(id) }, held.options)
@@ -661,7 +662,7 @@ describe('dispose', () => {
     expect(await Promise.all(made.map(statusOf))).toEqual(['terminated', 'terminated'])
   })
 
-  test('ends the wait of those for whom there was no room', async () => {
+  test('rejects calls that wait for a place', async () => {
     const pool = newPool({ maxSize: 1 })
     const gate = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
@@ -678,14 +679,14 @@ describe('dispose', () => {
     expect(pool.size).toBe(0)
   })
 
-  test('is fine with a sandbox that is gone already', async () => {
+  test('accepts a sandbox that is already gone', async () => {
     const pool = newPool()
     await theazo.agent(await idOf(pool, 'a')).terminate()
     await pool.dispose()
     expect(pool.size).toBe(0)
   })
 
-  test('waits for the end of those that were let go before', async () => {
+  test('waits for sandboxes that are already being ended', async () => {
     const gate = Promise.withResolvers<void>()
     const lastEnded = Promise.withResolvers<void>()
     let heldId: string | undefined
@@ -709,7 +710,7 @@ describe('dispose', () => {
     expect(await statusOf(heldId)).toBe('terminated')
   })
 
-  test('tells how many could not be ended', async () => {
+  test('reports how many sandboxes could not be ended', async () => {
     await using api = await startApi({
       'POST /sessions/by-user/*': () => wireSession('ses_1'),
       'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle')),
@@ -722,7 +723,7 @@ describe('dispose', () => {
   })
 })
 
-test('a process whose pool nobody disposed ends by itself', async () => {
+test('a process ends by itself even if its pool is not disposed', async () => {
   await using api = await startApi({
     'POST /sessions/by-user/*': () => wireSession('ses_1'),
     'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle')),

@@ -1,4 +1,4 @@
-// Runs and event streams over connections that are cut, split, stalled and repeated.
+// Runs and event streams over connections that break, split data, stall and repeat events.
 import {
   type Agent,
   type AgentEvent,
@@ -17,16 +17,16 @@ import { answer, envelope, type Fault, page, resetBeforeAnswer, stallBeforeHead 
 import { errorOf as thrownBy } from '../support/error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
-import { TestClock } from '../support/test-clock.ts'
+import { ClientTestClock } from '../support/clock.ts'
 
 watchLeaks()
 
 interface Setting extends AsyncDisposable {
   server: FaultServer
-  clock: TestClock
+  clock: ClientTestClock
   theazo: Theazo
   agent: Agent
-  /** Tells one event of the agent's latest task. */
+  /** Emits one event of the agent's latest task. */
   tell: (...event: ScriptedEvent) => void
 }
 
@@ -39,7 +39,7 @@ async function start({ script = [], ...options }: SettingOptions = {}): Promise<
   const features = 'features' in options ? options.features : allFeatures
   const server = await startFaultServer({ features })
   server.api.script = script
-  const clock = new TestClock()
+  const clock = new ClientTestClock()
   const theazo = new Theazo({ ...server.options, clock, ...options })
   const agent = theazo.agent(server.api.addAgent())
   const tell = (...event: ScriptedEvent): void => server.api.tell(agent.id, server.api.latestTask(agent.id), event)
@@ -47,7 +47,7 @@ async function start({ script = [], ...options }: SettingOptions = {}): Promise<
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
-  return (await thrownBy(promise)) as TheazoError // each test looks at what it is
+  return (await thrownBy(promise)) as TheazoError // each test checks its class
 }
 
 const isRun = ({ path }: { path: string }): boolean => path.endsWith('/run')
@@ -58,7 +58,7 @@ const deltas = (count: number, text = ''): ScriptedEvent[] =>
   Array.from({ length: count }, (_, n) => delta(`${n}${text}`))
 const textOf = (event: AgentEvent): string => ('text' in event ? event.text : event.type)
 
-/** Mulberry32: chance that comes again with its seed. */
+/** Mulberry32: reproducible random numbers for a seed. */
 function chance(seed: number): () => number {
   let state = seed
   return () => {
@@ -72,12 +72,12 @@ function chance(seed: number): () => number {
 /** Enough for a test whose stream would otherwise never end. */
 const guard = { timeoutMs: 10_000 }
 
-describe('10,000 events over 1,000 cuts at random bytes come each once, in order, without a gap', () => {
+describe('10,000 events over 1,000 disconnects at random bytes each arrive once, in order, without a gap', () => {
   test.each([
     [1, 1500, 0],
     [2, 1500, 0],
     [3, 1700, 5],
-  ])('seed %i, up to %i bytes a connection, up to %i events repeated', async (seed, maxBytes, maxRepeats) => {
+  ])('seed %i, up to %i bytes per connection, up to %i repeated events', async (seed, maxBytes, maxRepeats) => {
     await using setting = await start({ script: [...deltas(9999, ' é😀'), output] })
     const { server, agent } = setting
     const random = chance(seed)
@@ -86,7 +86,7 @@ describe('10,000 events over 1,000 cuts at random bytes come each once, in order
     server.styleOf = (number) => {
       if (cuts === 1000) return {}
       cuts += 1
-      // The first connection brings an event: before it the client does not know where it is.
+      // The first connection sends an event: before it the client does not know its position.
       const afterBytes = (number === 1 ? 300 : 0) + below(maxBytes)
       const by = (['end', 'close', 'reset'] as const)[below(3)] ?? 'end'
       return { cut: { afterBytes, by }, repeats: below(maxRepeats + 1), chunkBytes: 1 + below(400) }
@@ -99,7 +99,7 @@ describe('10,000 events over 1,000 cuts at random bytes come each once, in order
     expect([cuts, await run.result()]).toEqual([1000, expect.objectContaining({ output: 'the end' })])
   })
 
-  test('a cut before the first event of the run loses nothing either', async () => {
+  test('a disconnect before the first event of the run loses nothing', async () => {
     await using setting = await start()
     const { server, agent, tell } = setting
     const run = agent.run('one', guard)
@@ -111,7 +111,7 @@ describe('10,000 events over 1,000 cuts at random bytes come each once, in order
   })
 })
 
-describe('a stream is read the same', () => {
+describe('a stream has the same events', () => {
   const script: ScriptedEvent[] = [
     delta('é'),
     ['thinking', { text: '😀\r\n\n' }],
@@ -125,7 +125,7 @@ describe('a stream is read the same', () => {
     return await collect(setting.agent.run('read', guard))
   }
 
-  test.each(['\n', '\r', '\r\n'] as const)('whichever way its lines end, wherever it is split: %j', async (lineEnd) => {
+  test.each(['\n', '\r', '\r\n'] as const)('with any line ends, and split at any place: %j', async (lineEnd) => {
     const expected = await readWith({})
     expect(expected.map(textOf)).toEqual(['é', '😀\r\n\n', 'unknown', '漢字'])
     const longestEventBytes = 110
@@ -135,20 +135,20 @@ describe('a stream is read the same', () => {
     }
   })
 
-  test('with a byte order mark, which is no part of the first field', async () => {
+  test('with a byte order mark, which is not part of the first field', async () => {
     expect(await readWith({ hasByteOrderMark: true, hasIds: false })).toEqual(
       (await readWith({})).map((event) => ({ ...event, eventId: undefined })),
     )
   })
 })
 
-describe('after a cut', () => {
+describe('after a disconnect', () => {
   async function cut({ server }: Setting, by: 'end' | 'close' | 'reset' = 'close'): Promise<void> {
     for (const stream of server.streams) stream.cut(by)
     await server.until(() => server.openStreams === 0)
   }
 
-  test.each(['end', 'close', 'reset'] as const)('what was missed is replayed, without a gap: %s', async (by) => {
+  test.each(['end', 'close', 'reset'] as const)('missed events are replayed, without a gap: %s', async (by) => {
     await using setting = await start()
     const { server, agent, tell } = setting
     const events = agent.run('one')[Symbol.asyncIterator]()
@@ -168,55 +168,58 @@ describe('after a cut', () => {
 
   test.each([
     ['no ids', { hasIds: false, hasReplay: false }, true, true],
-    ['no ids, though nothing was missed: it cannot tell', { hasIds: false, hasReplay: false }, false, true],
+    ['no ids, and nothing was missed (the client cannot know that)', { hasIds: false, hasReplay: false }, false, true],
     ['ids, but no replay', { hasIds: true, hasReplay: false }, true, true],
     ['ids but no replay, and nothing was missed', { hasIds: true, hasReplay: false }, false, false],
-  ] as const)('one event has a gap where the server cannot replay: %s', async (_name, style, isMissed, hasGap) => {
-    await using setting = await start({ features: ['tasks'] })
-    const { server, agent, tell } = setting
-    server.styleOf = () => style
-    const run = agent.run('one')
-    const events = run[Symbol.asyncIterator]()
-    await run.taskId
-    const seen: unknown[] = []
-    const take = async (text: string): Promise<void> => {
-      tell(...delta(text))
+  ] as const)(
+    'one event is marked with a gap if the server cannot replay: %s',
+    async (_name, style, isMissed, hasGap) => {
+      await using setting = await start({ features: ['tasks'] })
+      const { server, agent, tell } = setting
+      server.styleOf = () => style
+      const run = agent.run('one')
+      const events = run[Symbol.asyncIterator]()
+      await run.taskId
+      const seen: unknown[] = []
+      const take = async (text: string): Promise<void> => {
+        tell(...delta(text))
+        seen.push((await events.next()).value)
+      }
+      await take('a')
+      const next = events.next()
+      await cut(setting)
+      if (isMissed) tell(...delta('missed'))
+      await server.until(() => server.openStreams === 1)
+      tell(...delta('b'))
+      seen.push((await next).value)
+      await take('c')
+      tell(...output)
       seen.push((await events.next()).value)
-    }
-    await take('a')
-    const next = events.next()
-    await cut(setting)
-    if (isMissed) tell(...delta('missed'))
-    await server.until(() => server.openStreams === 1)
-    tell(...delta('b'))
-    seen.push((await next).value)
-    await take('c')
-    tell(...output)
-    seen.push((await events.next()).value)
-    expect(seen.map((event) => textOf(event as AgentEvent))).toEqual(['a', 'b', 'c', 'the end'])
-    expect(seen.map((event) => (event as AgentEvent).gap)).toEqual([
-      undefined,
-      hasGap || undefined,
-      undefined,
-      undefined,
-    ])
-    await events.next()
-  })
+      expect(seen.map((event) => textOf(event as AgentEvent))).toEqual(['a', 'b', 'c', 'the end'])
+      expect(seen.map((event) => (event as AgentEvent).gap)).toEqual([
+        undefined,
+        hasGap || undefined,
+        undefined,
+        undefined,
+      ])
+      await events.next()
+    },
+  )
 })
 
 describe('an event', () => {
-  test('that holds no JSON is told as one, and the stream goes on', async () => {
+  test('with invalid JSON is passed on as such, and the stream continues', async () => {
     const script: ScriptedEvent[] = [delta('a'), ['thinking', '{"te'], ['thinking', ''], delta('b'), output]
     await using setting = await start({ script })
     const events = await collect(setting.agent.run('one', guard))
-    // The second is no event at all: a block with empty data still is one (WHATWG HTML, 9.2.6).
+    // The second block is not an event; a block with empty data is one (WHATWG HTML, 9.2.6).
     expect(events.map(textOf)).toEqual(['a', 'stream_error', 'stream_error', 'b', 'the end'])
     const [, broken] = events
     expect(broken).toMatchObject({ type: 'stream_error', raw: '{"te', eventId: '2', error: { code: 'stream_error' } })
     expect(broken?.type === 'stream_error' && StreamError.isInstance(broken.error)).toBe(true)
   })
 
-  test.each(['null', '7', '[]', '"text"', '{}', 'true'])('may hold any JSON: %s', async (json) => {
+  test.each(['null', '7', '[]', '"text"', '{}', 'true'])('may contain any JSON: %s', async (json) => {
     const names = ['thinking', 'tool_call', 'tool_result', 'output_delta', 'status', 'novel', undefined]
     await using setting = await start({ script: [...names.map((name): ScriptedEvent => [name, json]), output] })
     const events = await collect(setting.agent.run('one', guard))
@@ -232,7 +235,7 @@ describe('an event', () => {
     ])
   })
 
-  test('that is not known is passed on as it came', async () => {
+  test('with an unknown name is passed on unchanged', async () => {
     await using setting = await start({ script: [['novel', { a: [1] }], output] })
     const [event] = await collect(setting.agent.run('one'))
     expect(event).toMatchObject({ type: 'unknown', event: 'novel', data: { a: [1] }, eventId: '1' })
@@ -271,7 +274,7 @@ describe('an event', () => {
         isOf(undefined, { type: 'output', payload: { text: 'Hello' } }),
       ],
     ],
-  ])('of a deployed variant is read as the contract’s: %s', async (_name, script) => {
+  ])('in the format of a deployed variant is read like that of the contract: %s', async (_name, script) => {
     await using setting = await start({ features: undefined, script })
     const run = setting.agent.run('one', guard)
     expect((await collect(run)).map((event) => [event.type, textOf(event)])).toEqual([
@@ -283,7 +286,7 @@ describe('an event', () => {
     expect(await run.result()).toMatchObject({ output: 'Hello' })
   })
 
-  test('of another task of the agent is not the run’s', async () => {
+  test('of another task of the agent does not belong to the run', async () => {
     await using setting = await start()
     const { server, agent, tell } = setting
     const run = agent.run('one')
@@ -295,7 +298,7 @@ describe('an event', () => {
   })
 })
 
-describe('a stream that is not opened', () => {
+describe('a stream that cannot be opened', () => {
   const refusals: [string, Fault, object][] = [
     ['401', envelope(401, 'unauthorized'), { name: 'UnauthorizedError', status: 401 }],
     ['404', envelope(404, 'not_found'), { name: 'NotFoundError', status: 404 }],
@@ -310,7 +313,7 @@ describe('a stream that is not opened', () => {
   ]
 
   test.each(refusals)(
-    'rejects all of a run with the typed error, and nothing is posted: %s',
+    'rejects all consumers of a run with the typed error, and the run is not posted: %s',
     async (_n, fault, error) => {
       await using setting = await start()
       const { server, agent } = setting
@@ -332,7 +335,7 @@ describe('a stream that is not opened', () => {
     await setting.server.idle()
   })
 
-  test('a passing fault is tried again', async () => {
+  test('is retried after a transient fault', async () => {
     await using setting = await start({ script: defaultScript })
     setting.server.fault(page(503), { times: 2, when: isStream })
     expect(await setting.agent.run('one').result()).toMatchObject({ output: 'It is 2.' })
@@ -340,7 +343,7 @@ describe('a stream that is not opened', () => {
 })
 
 describe('a stream that stalls', () => {
-  test('is made anew after the idle time, and goes on', async () => {
+  test('is reconnected after the idle time, and continues', async () => {
     await using setting = await start({ script: [delta('a'), delta('b'), output] })
     const { server, agent } = setting
     server.styleOf = (number) => (number === 1 ? { cut: { afterBytes: 120, by: 'stall' } } : {})
@@ -370,24 +373,21 @@ describe('a stream that stalls', () => {
     ['stalls', { idleTimeoutMs: 30 }, 'stall'],
     ['ends', {}, 'end'],
     ['is reset', {}, 'reset'],
-  ] as const)(
-    'or is cut is lost for good after maxReconnects that bring nothing: it %s',
-    async (_name, options, by) => {
-      await using setting = await start({ script: [delta('a'), delta('b')] })
-      const { server, agent, tell } = setting
-      server.styleOf = (number) => ({ cut: { afterBytes: number === 1 ? 120 : 0, by } })
-      const run = agent.run('one', { ...options, maxReconnects: 3 })
-      const seen: string[] = []
-      const error = await errorOf(run.forward({ onEvent: (event) => seen.push(textOf(event)) }))
-      expect(error).toMatchObject({ name: 'StreamError', code: 'stream_error' })
-      expect([seen, server.arrived('GET', '/stream').length]).toEqual([['a'], 4])
-      await server.idle()
-      tell(...output)
-      expect(await run.result()).toMatchObject({ output: 'the end' })
-    },
-  )
+  ] as const)('or breaks fails after maxReconnects without an event: it %s', async (_name, options, by) => {
+    await using setting = await start({ script: [delta('a'), delta('b')] })
+    const { server, agent, tell } = setting
+    server.styleOf = (number) => ({ cut: { afterBytes: number === 1 ? 120 : 0, by } })
+    const run = agent.run('one', { ...options, maxReconnects: 3 })
+    const seen: string[] = []
+    const error = await errorOf(run.forward({ onEvent: (event) => seen.push(textOf(event)) }))
+    expect(error).toMatchObject({ name: 'StreamError', code: 'stream_error' })
+    expect([seen, server.arrived('GET', '/stream').length]).toEqual([['a'], 4])
+    await server.idle()
+    tell(...output)
+    expect(await run.result()).toMatchObject({ output: 'the end' })
+  })
 
-  test('the agent’s own events are lost with a StreamError too', async () => {
+  test('of the agent’s own events also fails with a StreamError', async () => {
     await using setting = await start()
     setting.server.styleOf = () => ({ cut: { afterBytes: 0, by: 'end' } })
     expect(await errorOf(collect(setting.agent.stream({ maxReconnects: 2 })))).toMatchObject({ name: 'StreamError' })
@@ -412,7 +412,7 @@ describe('the time limit of a whole stream', () => {
     await setting.server.idle()
   })
 
-  test('holds while the run is posted', async () => {
+  test('applies during the POST of the run', async () => {
     await using setting = await start({ timeoutMs: 2000 })
     setting.server.fault(stallBeforeHead, { when: isRun })
     const error = await errorOf(setting.agent.run('one', { timeoutMs: 100 }).result())
@@ -421,7 +421,7 @@ describe('the time limit of a whole stream', () => {
     await setting.server.idle()
   })
 
-  test('holds while a lost run is asked for', async () => {
+  test('applies while the client polls for a lost run', async () => {
     await using setting = await start()
     const { server } = setting
     const agent = new Theazo(server.options).agent(setting.agent.id)
@@ -429,13 +429,13 @@ describe('the time limit of a whole stream', () => {
     server.styleOf = () => ({ cut: { afterBytes: 0, by: 'end' } })
     const run = agent.run('one', { maxReconnects: 0, timeoutMs: 200, signal: abort.signal })
     const error = errorOf(run.result())
-    // It asks a second apart, so that the third time is after the limit.
+    // The client polls every second, so the third request comes after the limit.
     const asked = (): number => server.requests.filter(({ path }) => path.includes('/tasks/')).length
-    void server.until(() => asked() === 3).then(() => abort.abort(new Error('it went on')))
+    void server.until(() => asked() === 3).then(() => abort.abort(new Error('the client continued to poll')))
     expect(await error).toMatchObject({ code: 'client_timeout' })
   })
 
-  test.each([2 ** 31, Number.POSITIVE_INFINITY])('may be far away: %d ms', async (ms) => {
+  test.each([2 ** 31, Number.POSITIVE_INFINITY])('may be very long: %d ms', async (ms) => {
     await using setting = await start({ script: defaultScript })
     const options = { timeoutMs: ms, idleTimeoutMs: ms, connectTimeoutMs: ms }
     expect(await setting.agent.run('one', options).result()).toMatchObject({ output: 'It is 2.' })
@@ -462,18 +462,18 @@ describe('the stream of an agent that terminates', () => {
     expect(await collect(agent.stream({ lastEventId: '5' }))).toEqual([])
   })
 
-  test('ends where the server tells no status: the agent is asked', async () => {
+  test('ends without a status event: the client reads the agent', async () => {
     await using setting = await start({ features: undefined })
     const { server, agent } = setting
     const events = collect(agent.stream())
     await server.until(() => server.openStreams === 1)
     await agent.terminate()
-    // Nothing is replayed, so that the status was missed.
+    // The server does not replay, so the status event was missed.
     server.styleOf = () => ({ cut: { afterBytes: 0, by: 'end' } })
     expect((await events).length).toBeLessThanOrEqual(1)
   })
 
-  test('tells its run so', async () => {
+  test('ends its run with an error', async () => {
     await using setting = await start()
     const { agent, tell } = setting
     const run = agent.run('one')
@@ -491,7 +491,7 @@ describe('a run', () => {
     [402, 'session_limit_exceeded', 'SessionLimitExceededError'],
     [504, 'timeout', 'ServerTimeoutError'],
   ])(
-    'that the server refuses with %i rejects with the typed error, and its stream closes',
+    'which the server refuses with %i rejects with the typed error, and its stream closes',
     async (status, code, name) => {
       await using setting = await start()
       const { server, agent } = setting
@@ -504,7 +504,7 @@ describe('a run', () => {
     },
   )
 
-  test('that nobody looks at and that is refused ends quietly', async () => {
+  test('that is refused and has no consumer causes no unhandled rejection', async () => {
     await using setting = await start()
     const { server, agent } = setting
     server.fault(envelope(409, 'conflict'), { when: isRun })
@@ -524,7 +524,7 @@ describe('a run', () => {
   })
 
   test.each([allFeatures, undefined])(
-    'whose stream is lost for good answers its result by asking',
+    'whose stream is lost permanently gets its result by polling',
     async (features) => {
       await using setting = await start({ features })
       const { server, clock, agent, tell } = setting
@@ -540,20 +540,20 @@ describe('a run', () => {
     },
   )
 
-  test('that ends with an error rejects with its code', async () => {
+  test('that ends with an error rejects with the code of the error', async () => {
     await using setting = await start({
       script: [['error', { code: 'session_limit_exceeded', message: 'Paid up.', resumable: true }]],
     })
     const run = setting.agent.run('one')
     expect(await errorOf(run.result())).toMatchObject({ name: 'SessionLimitExceededError', message: 'Paid up.' })
     expect(await collect(run)).toMatchObject([{ type: 'error', isResumable: true }])
-    const told: unknown[] = []
-    await run.forward({ onError: (event) => told.push(event) })
-    expect(told).toHaveLength(1)
+    const received: unknown[] = []
+    await run.forward({ onError: (event) => received.push(event) })
+    expect(received).toHaveLength(1)
     expect(await errorOf(run.forward({}))).toMatchObject({ code: 'session_limit_exceeded' })
   })
 
-  test('that is cancelled ends with that code', async () => {
+  test('that is cancelled ends with the code of a cancellation', async () => {
     await using setting = await start()
     const run = setting.agent.run('one')
     await run.cancel()
@@ -562,7 +562,7 @@ describe('a run', () => {
 })
 
 describe('an abort', () => {
-  test('that came before sends nothing, and each way to follow rejects with its reason', async () => {
+  test('before the run sends nothing, and every consumer rejects with its reason', async () => {
     await using setting = await start({ script: [output] })
     const { agent, server } = setting
     const reason = new Error('too late')
@@ -578,7 +578,7 @@ describe('an abort', () => {
     expect(server.requests).toEqual([])
   })
 
-  test('rejects all of a run with its reason, and cancels the task', async () => {
+  test('rejects all consumers of a run with its reason, and cancels the task', async () => {
     await using setting = await start({ script: [delta('a')] })
     const { server, agent } = setting
     const abort = callerAbort()
@@ -595,7 +595,7 @@ describe('an abort', () => {
     expect(server.api.task(agent.id, await run.taskId)?.status).toBe('cancelled')
   })
 
-  test('while the stream opens or the run is posted rejects with its reason', async () => {
+  test('during the opening of the stream or the POST rejects with its reason', async () => {
     for (const when of [isStream, isRun]) {
       await using setting = await start()
       const { server, agent } = setting
@@ -612,8 +612,8 @@ describe('an abort', () => {
   })
 
   test.each([
-    ['a lost run is asked for', 0],
-    ['a reconnect waits', 8],
+    ['the client polls for a lost run', 0],
+    ['the client waits to reconnect', 8],
   ])('while %s rejects with its reason, and cancels the task', async (_name, maxReconnects) => {
     await using setting = await start()
     const { server, clock, agent } = setting
@@ -631,7 +631,7 @@ describe('an abort', () => {
     await server.idle()
   })
 
-  test('of one result() leaves the other consumers alone', async () => {
+  test('of one result() does not affect other consumers', async () => {
     await using setting = await start()
     const { agent, tell } = setting
     const abort = callerAbort()
@@ -661,7 +661,7 @@ describe('an abort', () => {
 })
 
 describe('leaving', () => {
-  test('the loop over a run closes the connection; the result is then asked for', async () => {
+  test('the loop over a run closes the connection; the result is then polled for', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
     const { server, agent, tell } = setting
     const abort = callerAbort()
@@ -689,7 +689,7 @@ describe('leaving', () => {
     await server.until(() => server.openStreams === 0)
   })
 
-  test('one of two loops leaves the other', async () => {
+  test('one of two loops does not affect the other', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
     const { server, agent, tell } = setting
     const run = agent.run('one')
@@ -700,7 +700,7 @@ describe('leaving', () => {
     await server.until(() => server.openStreams === 0)
   })
 
-  test('the scope of `await using` closes the run', async () => {
+  test('a scope with `await using` closes the run', async () => {
     await using setting = await start()
     const { server, agent } = setting
     let loop: Promise<AgentEvent[]>
@@ -715,12 +715,12 @@ describe('leaving', () => {
 })
 
 describe('attach', () => {
-  test('follows a run that another started, from now on or from an event', async () => {
+  test('follows a run that another client started, from now on or from an event', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
     const { server, agent, tell } = setting
     const first = agent.run('one')
     const taskId = await first.taskId
-    const other = new Theazo({ ...server.options, clock: new TestClock() }).agent(agent.id)
+    const other = new Theazo({ ...server.options, clock: new ClientTestClock() }).agent(agent.id)
     const [fromNow, fromOne, fromStart] = [
       other.attach(taskId),
       other.attach(taskId, { lastEventId: '1' }),
@@ -742,7 +742,7 @@ describe('attach', () => {
     expect(server.arrived('POST', '/run')).toHaveLength(1)
   })
 
-  test.each([allFeatures, undefined])('to a run that is over tells its end', async (features) => {
+  test.each([allFeatures, undefined])('to a finished run returns its end', async (features) => {
     await using setting = await start({ features, script: defaultScript })
     const { agent } = setting
     const { taskId } = await agent.run('one').result()
@@ -752,7 +752,7 @@ describe('attach', () => {
     await setting.server.idle()
   })
 
-  test('to a run that is over, from an event, replays the rest', async () => {
+  test('to a finished run, from an event, replays the later events', async () => {
     await using setting = await start({ script: defaultScript })
     const { server, agent } = setting
     const { taskId } = await agent.run('one').result()
@@ -763,7 +763,7 @@ describe('attach', () => {
     expect(events.filter(({ gap }) => gap)).toEqual([])
   })
 
-  test('to a run that failed rejects its result', async () => {
+  test('to a failed run rejects its result', async () => {
     await using setting = await start({ script: [['error', { code: 'timeout', message: 'Too long.' }]] })
     const { agent } = setting
     const first = agent.run('one')
@@ -771,7 +771,7 @@ describe('attach', () => {
     expect(await errorOf(agent.attach(await first.taskId).result())).toMatchObject({ code: 'timeout' })
   })
 
-  test('to a task that is not there rejects, and closes its stream', async () => {
+  test('to an unknown task rejects, and closes its stream', async () => {
     await using setting = await start()
     const { server, agent } = setting
     expect(await errorOf(agent.attach('task_none').result())).toMatchObject({ name: 'NotFoundError' })
@@ -780,7 +780,7 @@ describe('attach', () => {
 })
 
 describe('several consumers of one run', () => {
-  test('each see every event', async () => {
+  test('each receive every event', async () => {
     await using setting = await start({ script: [...deltas(3000), output] })
     const { server, agent } = setting
     const run = agent.run('one')
@@ -802,7 +802,7 @@ describe('several consumers of one run', () => {
     expect(server.arrived('GET', '/stream')).toHaveLength(1)
   })
 
-  test('one that comes after the end has the last events, and is told that some are missing', async () => {
+  test('that start after the end receive the last events, and a mark that some are missing', async () => {
     await using setting = await start({ script: [...deltas(5000), output] })
     const run = setting.agent.run('one')
     expect(await collect(run)).toHaveLength(5001)
@@ -813,7 +813,7 @@ describe('several consumers of one run', () => {
     expect(ids).toEqual(Array.from({ length: late.length }, (_, n) => 5001 - late.length + n + 1))
   })
 
-  test('the slowest sets the pace: a fast one is at most a window ahead', async () => {
+  test('have the pace of the slowest: a fast one is at most one window ahead', async () => {
     const text = ' '.repeat(1000)
     await using setting = await start({ script: [...deltas(4000, text), output] })
     const { agent } = setting
@@ -831,7 +831,7 @@ describe('several consumers of one run', () => {
   })
 })
 
-/** Resolves once a number has stayed the same over twenty round trips to the server. */
+/** Resolves when a number has not changed during twenty round trips to the server. */
 async function settled({ theazo, agent }: Setting, number: () => number): Promise<void> {
   for (let [same, last] = [0, -1]; same < 20;) {
     await theazo.agents.get(agent.id)
@@ -842,14 +842,14 @@ async function settled({ theazo, agent }: Setting, number: () => number): Promis
 
 test.each<[string, (run: Run, wait: () => Promise<void>) => Promise<unknown>]>([
   ['a callback', (run, wait) => run.forward({ onEvent: wait })],
-  ['a callback of its kind', (run, wait) => run.forward({ onOutputDelta: wait })],
+  ['a callback for the event type', (run, wait) => run.forward({ onOutputDelta: wait })],
   [
     'a loop',
     async (run, wait) => {
       for await (const event of run) if (event) await wait()
     },
   ],
-])('a slow consumer stops the reading, up to the server’s socket: %s', async (_name, consume) => {
+])('a slow consumer stops reading, so the server’s socket fills: %s', async (_name, consume) => {
   const total = 8000
   const text = ' '.repeat(8000)
   await using setting = await start({ script: [...deltas(total, text), output] })
@@ -864,7 +864,7 @@ test.each<[string, (run: Run, wait: () => Promise<void>) => Promise<unknown>]>([
   await server.until(() => server.openStreams === 1 && server.arrived('POST', '/run').length === 1)
   const [stream] = server.streams
   await settled(setting, () => stream?.writtenCount ?? 0)
-  // The buffers of two sockets hold some megabytes of the 64.
+  // The buffers of two sockets contain some megabytes of the 64.
   expect(stream?.writtenCount).toBeGreaterThan(0)
   expect(stream?.writtenCount).toBeLessThan(total / 2)
   expect(count).toBe(1)
@@ -897,9 +897,9 @@ describe('forward', () => {
   })
 
   test.each([
-    ['at once', fail],
+    ['immediately', fail],
     ['later', failLater],
-  ])('ends with the error that a callback throws %s, and closes the connection', async (_name, throwIt) => {
+  ])('ends with the error that a callback throws, %s, and closes the connection', async (_name, throwIt) => {
     for (const thrown of [new Error('mine'), new TypeError('x is undefined')]) {
       await using setting = await start({ script: [delta('a'), delta('b'), delta('c')] })
       const { server, agent } = setting
@@ -926,7 +926,7 @@ describe('forward', () => {
         },
       }),
     ],
-  ])('calls nothing after close: by %s', async (name, callbacksOf) => {
+  ])('calls no callback after close by %s', async (name, callbacksOf) => {
     await using setting = await start({ script: defaultScript })
     const { server, agent } = setting
     const run = agent.run('one')
@@ -942,7 +942,7 @@ describe('forward', () => {
     await server.until(() => server.openStreams === 0)
   })
 
-  test('ends with the reason of an abort that comes while a callback runs', async () => {
+  test('ends with the reason of an abort during a callback', async () => {
     await using setting = await start({ script: defaultScript })
     const abort = callerAbort()
     const reason = new Error('enough')

@@ -1,4 +1,4 @@
-// The tools that work on the API itself, against the contract in memory: no server runs an agent's own loop yet.
+// Tools that call the API for tasks, agents and usage, against an in-memory API.
 import { type Agent, type Session, Theazo } from '@theazo/core'
 import {
   cancelTask,
@@ -38,7 +38,7 @@ async function start(): Promise<Setting> {
   return { server, theazo, session, agent, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
-/** Runs a tool and holds its data to the schema that frameworks publish for it. */
+/** Runs a tool and validates its data against the output schema of the tool. */
 async function dataOf<Input, Data>(
   tool: Tool<string, Input, Data>,
   input: Input,
@@ -50,7 +50,7 @@ async function dataOf<Input, Data>(
   return { data: result.data, text: result.text }
 }
 
-test('run_task gives the answer with its cost, and reports what happens on the way', async () => {
+test('run_task returns the output with its cost, and reports progress', async () => {
   await using setting = await start()
   const { agent: sandbox } = setting
   const messages: string[] = []
@@ -61,7 +61,7 @@ test('run_task gives the answer with its cost, and reports what happens on the w
   expect(messages).toEqual(['Let me see.\n', 'calls run_code\n'])
 })
 
-test('run_task that fails tells the model why', async () => {
+test('a failed run_task returns the reason to the model', async () => {
   await using setting = await start()
   const { agent: sandbox, server } = setting
   server.api.script = [['error', { code: 'session_limit_exceeded', message: 'The cap of $5.00 is reached.' }]]
@@ -84,7 +84,7 @@ test('an abort of run_task cancels the task and rejects with its reason', async 
   await server.idle()
 })
 
-test('run_task that takes too long is cancelled, and the model is told', async () => {
+test('a run_task that takes too long is cancelled, and the result says so', async () => {
   await using setting = await start()
   const { agent: sandbox, server } = setting
   server.api.script = []
@@ -94,7 +94,7 @@ test('run_task that takes too long is cancelled, and the model is told', async (
   await server.idle()
 })
 
-test('a task in the background goes on after start_task, is looked at, and is cancelled', async () => {
+test('a task continues in the background after start_task, and can be read and cancelled', async () => {
   await using setting = await start()
   const { agent: sandbox, server } = setting
   server.api.script = []
@@ -113,7 +113,7 @@ test('a task in the background goes on after start_task, is looked at, and is ca
   expect(unknown).toMatchObject({ isError: true, error: { code: 'not_found' } })
 })
 
-test('get_usage tells what was spent of the cap, for this session alone', async () => {
+test('get_usage returns the use of the cap, for this session only', async () => {
   await using setting = await start()
   const { agent: sandbox, theazo, session, server } = setting
   const account = { usage: theazo.usage, session }
@@ -125,7 +125,7 @@ test('get_usage tells what was spent of the cap, for this session alone', async 
   expect((await dataOf(getUsage, {}, { sandbox, account })).text).toContain('There is no cap.')
 })
 
-test('the life of agents: look, pause, resume, make another, list, end', async () => {
+test('agents can be read, paused, resumed, created, listed and terminated', async () => {
   await using setting = await start()
   const { agent: sandbox, theazo, session } = setting
   const account = { usage: theazo.usage, session }

@@ -51,7 +51,7 @@ describe('files', () => {
     expect((await listFiles.run({}, { sandbox })).text).toBe('/workspace is empty.')
   })
 
-  test('a long file is read in parts that say how to go on, and join to the whole', async () => {
+  test('a long file is read in parts that state how to read on, and that form the whole file', async () => {
     const whole = Array.from({ length: 4500 }, (_, index) => `line ${index + 1}\n`).join('')
     await writeFile.run({ path: 'long', content: whole }, { sandbox })
     let text = ''
@@ -74,7 +74,7 @@ describe('files', () => {
     })
   })
 
-  test('an endless line is cut, an empty file says so, and binary content is not shown', async () => {
+  test('a long line is cut, an empty file is reported, and binary content is not shown', async () => {
     await sandbox.files.write('line', 'x'.repeat(100_000))
     await sandbox.files.write('empty', '')
     await sandbox.files.write('blank', ' \n\t\n')
@@ -86,7 +86,7 @@ describe('files', () => {
     expect((await readFile.run({ path: 'binary' }, { sandbox })).text).toMatch(/is not text \(3 bytes\)/)
   })
 
-  test('an image comes back as an image', async () => {
+  test('an image is returned as an image', async () => {
     await sandbox.files.write('dot.png', Buffer.from(png, 'base64'))
     expect(await readFile.run({ path: 'dot.png' }, { sandbox })).toMatchObject({
       text: 'dot.png: an image of 1×1 pixels (70 bytes).',
@@ -94,7 +94,7 @@ describe('files', () => {
     })
   })
 
-  test('an edit replaces what matches exactly once', async () => {
+  test('an edit replaces text that occurs exactly once', async () => {
     await sandbox.files.write('a.py', 'a = 1\nb = 2\n')
     const edited = await editFile.run({ path: 'a.py', oldText: 'b = 2', newText: "b = '$&'" }, { sandbox })
     expect(edited).toMatchObject({ text: 'Edited a.py at line 2.', data: { count: 1, lines: [2] } })
@@ -110,7 +110,7 @@ describe('files', () => {
     ],
     ['there several times', { oldText: 'return', newText: '' }, 'occurs in a.py 2 times, at lines 2, 4'],
     ['the same as the new one', { oldText: 'x', newText: 'x' }, 'nothing would change'],
-  ])('an edit whose text is %s says so and changes nothing', async (_what, edit, message) => {
+  ])('an edit whose text is %s reports that and changes nothing', async (_what, edit, message) => {
     const before = 'def f():\n    return 1\ndef g():\n    return 2\n'
     await sandbox.files.write('a.py', before)
     const result = await editFile.run({ path: 'a.py', ...edit }, { sandbox })
@@ -118,7 +118,7 @@ describe('files', () => {
     expect(await sandbox.files.readText('a.py')).toBe(before)
   })
 
-  test('an edit of very many places takes one pass, and one that overlaps itself is ambiguous', async () => {
+  test('an edit of many places takes one pass, and text that overlaps itself is ambiguous', async () => {
     await sandbox.files.write('many', 'x\n'.repeat(200_000))
     const result = await editFile.run({ path: 'many', oldText: 'x', newText: 'y', replaceAll: true }, { sandbox })
     expect(dataOf(result)).toMatchObject({ count: 200_000, lines: Array.from({ length: 20 }, (_, index) => index + 1) })
@@ -141,7 +141,7 @@ describe('files', () => {
     expect(dataOf(result)).toMatchObject({ startLine, endLine, totalLines: 3 })
   })
 
-  test('an edit of all places, of a file with CRLF, and of one that is no text', async () => {
+  test('an edit can replace all places, works with CRLF, and refuses a binary file', async () => {
     await sandbox.files.write('a', 'x\nx\n')
     await editFile.run({ path: 'a', oldText: 'x', newText: 'yy', replaceAll: true }, { sandbox })
     expect(await sandbox.files.readText('a')).toBe('yy\nyy\n')
@@ -159,7 +159,7 @@ describe('files', () => {
     expect(result.text).toMatch(/nope.*Check the path with list_files/s)
   })
 
-  test('more entries than a list shows are said', async () => {
+  test('a list reports entries that it does not show', async () => {
     await sandbox.exec('bash', 'for i in {1..600}; do : > f$i; done')
     const result = await listFiles.run({}, { sandbox })
     expect(dataOf(result)).toMatchObject({ isTruncated: true, entries: { length: 500 } })
@@ -176,7 +176,7 @@ describe('files', () => {
   })
 })
 
-describe('what models write', () => {
+describe('inputs that models write', () => {
   test.each(['~/notes.txt', '$HOME/notes.txt', 'file:///home/agent/notes.txt', '"~/notes.txt"'])(
     'the path %s is a file in the home folder',
     async (path) => {
@@ -193,13 +193,13 @@ describe('what models write', () => {
     },
   )
 
-  test('agent.files takes a path literally, and so do the tools for ./~', async () => {
+  test('agent.files uses a path literally, and so do the tools for ./~', async () => {
     await sandbox.files.write('~/notes.txt', 'literal')
     expect((await sandbox.exec('bash', 'cat ./~/notes.txt')).stdout).toBe('literal')
     expect((await readFile.run({ path: './~/notes.txt' }, { sandbox })).text).toBe('literal')
   })
 
-  test('an edit that misses on a long line of emoji gives well-formed text within its bounds', async () => {
+  test('an edit without a match in a long line of emoji returns well-formed text within the size limit', async () => {
     for (const prefix of ['', 'x']) {
       await sandbox.files.write('emoji', `${prefix}${'😀'.repeat(40_000)}\n`)
       const oldText = `  ${prefix}${'😀'.repeat(40_000)}`
@@ -209,21 +209,21 @@ describe('what models write', () => {
     }
   })
 
-  test('a timeout out of bounds, as text or as null is read as it is meant', async () => {
+  test('a timeout out of range, as text or null is accepted', async () => {
     for (const timeoutSeconds of [null, '30', 300, '']) {
-      const input = { language: 'bash', code: 'echo ran', timeoutSeconds } as never // as a model may send it
+      const input = { language: 'bash', code: 'echo ran', timeoutSeconds } as never // a model may send this
       expect((await runCode.run(input, { sandbox })).text).toBe('ran')
     }
   })
 
-  test('an empty oldText is refused at once, and the file stays', async () => {
+  test('an empty oldText is refused immediately, and the file does not change', async () => {
     await sandbox.files.write('big', 'x'.repeat(5_000_000))
     const result = await editFile.run({ path: 'big', oldText: '', newText: 'y', replaceAll: true }, { sandbox })
     expect(result).toMatchObject({ isError: true, error: { code: 'tool_input' } })
     expect((await sandbox.files.stat('big')).sizeBytes).toBe(5_000_000)
   })
 
-  test('an edit that would make a file too large, or of too many places, is refused', async () => {
+  test('an edit that makes a file too large or changes too many places is refused', async () => {
     await sandbox.files.write('many', 'a'.repeat(3_000_000))
     const edit = { path: 'many', oldText: 'a', replaceAll: true }
     for (const newText of ['b', 'b'.repeat(60)]) {
@@ -234,7 +234,7 @@ describe('what models write', () => {
     expect(twice.text).toMatch(/occurs in many 100 times or more, at lines 1\./)
   })
 
-  test('a file of nothing but line ends is read and searched at once', async () => {
+  test('a file of only line ends is read and searched quickly', async () => {
     await sandbox.files.write('lines', '\n'.repeat(9_000_000))
     const read = await readFile.run({ path: 'lines', startLine: 8_999_999 }, { sandbox })
     expect(read.text).toBe('lines has only white space in lines 8999999 to 9000000 of 9000000.')
@@ -264,7 +264,7 @@ describe('run_code', () => {
     }
   }
 
-  test('images that the code saved come back as images, and other files by name', async () => {
+  test('images that the code saved are returned as images, and other files by name', async () => {
     const code = `import base64, shutil\nopen('a.png', 'wb').write(base64.b64decode('${png}'))\nopen('b.csv', 'w').write('1,2')`
     const files = [
       { path: '/workspace/a.png', sizeBytes: 70 },
@@ -289,7 +289,7 @@ describe('run_code', () => {
     expect(runCode.output.safeParse(dataOf(result)).success).toBe(true)
   })
 
-  test('at most four images come back, and the others are named', async () => {
+  test('at most four images are returned, and the others are named', async () => {
     const code = `import base64\nfor i in range(6): open(f'{i}.png', 'wb').write(base64.b64decode('${png}'))`
     const files = Array.from({ length: 6 }, (_, index) => ({ path: `/workspace/${index}.png`, sizeBytes: 70 }))
     const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
@@ -300,8 +300,8 @@ describe('run_code', () => {
   test.each([
     ['only a signature', 'iVBORw0KGgo=', 'damaged or not complete'],
     ['cut', png.slice(0, 60), 'damaged or not complete'],
-    ['no image at all', 'aGVsbG8=', 'not a PNG, JPEG, GIF or WebP image'],
-  ])('an image that a provider would refuse is named with the reason: %s', async (_what, base64, reason) => {
+    ['not an image', 'aGVsbG8=', 'not a PNG, JPEG, GIF or WebP image'],
+  ])('an image that a provider would refuse is omitted with the reason: %s', async (_what, base64, reason) => {
     const code = `import base64; open('bad.png', 'wb').write(base64.b64decode('${base64}'))`
     const result = await runCode.run({ language: 'python', code }, { sandbox })
     expect(dataOf(result)).toMatchObject({ hiddenImages: [{ path: '/workspace/bad.png' }] })
@@ -311,14 +311,14 @@ describe('run_code', () => {
     )
   })
 
-  test('hundreds of images that are not shown are named up to a bound', async () => {
+  test('of hundreds of omitted images only some are named', async () => {
     const code = "for i in range(90): open(f'{i}.png', 'w').write('x')"
     const result = await runCode.run({ language: 'python', code }, { sandbox })
     expect(dataOf(result).hiddenImages).toHaveLength(21)
     expect(result.text).toContain('[image not shown: 70 more: see the files made or changed]')
   })
 
-  test('images that are switched off are named, in run_code and read_file, and not read', async () => {
+  test('with images switched off, run_code and read_file name them and do not read them', async () => {
     const code = `import base64; open('a.png', 'wb').write(base64.b64decode('${png}'))`
     const result = await runCode.run({ language: 'python', code }, { sandbox, images: false })
     expect(result).toMatchObject({ images: [], text: expect.stringContaining('a.png: images are switched off here') })
@@ -326,7 +326,7 @@ describe('run_code', () => {
     expect(read).toMatchObject({ images: [], text: expect.stringContaining('a.png: images are switched off here') })
   })
 
-  test('an image with more pixels a side than providers take is named with its size', async () => {
+  test('an image with more pixels per side than providers accept is omitted with its size', async () => {
     const wide = `
 import struct, zlib
 def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
@@ -338,7 +338,7 @@ open('wide.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.p
     )
   })
 
-  test('output is reported while it may still be waited for', async () => {
+  test('output is reported while the code still runs', async () => {
     const messages: string[] = []
     const report = ({ message }: { message: string }): void => void messages.push(message)
     await runCode.run({ language: 'bash', code: 'echo out; echo err >&2' }, { sandbox, report })
@@ -347,7 +347,7 @@ open('wide.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.p
 })
 
 describe('the catalog', () => {
-  test('has every tool once, and offers those for code and files by default', () => {
+  test('contains every tool once, and selects those for code and files by default', () => {
     const names = Object.values(toolGroups).flatMap((tools) => tools.map(({ name }) => name))
     const files = ['read_file', 'write_file', 'edit_file', 'list_files', 'delete_file']
     const tasks = ['run_task', 'start_task', 'get_task', 'cancel_task']
@@ -365,7 +365,7 @@ describe('the catalog', () => {
     expect(readOnly).toEqual(['read_file', 'list_files'])
   })
 
-  test('has inputs of strings, enums, bounded integers and booleans alone, each described with its bounds', () => {
+  test('has only inputs of strings, enums, bounded integers and booleans, each described with its bounds', () => {
     for (const tool of Object.values(toolGroups).flat() as AnyTool[]) {
       const schema = z.toJSONSchema(tool.input) as {
         type: string
@@ -385,7 +385,7 @@ describe('the catalog', () => {
     }
   })
 
-  test('a tool that needs more than a sandbox says so to the model', async () => {
+  test('a tool that needs more than a sandbox reports that to the model', async () => {
     const result = await getUsage.run({}, { sandbox })
     expect(result).toMatchObject({ isError: true, error: { code: 'not_supported' } })
     expect(result.text).toContain('it needs an account')

@@ -1,38 +1,37 @@
-// What the contract decides of an agent's deadlines, of its failure, and of who only asks for headers.
+// The contract's rules for an agent's deadlines, for failed agents, and for HEAD requests.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
-import { StepClock } from '../support/step-clock.ts'
-import { expectError, Wire } from '../support/wire.ts'
+import { ServerTestClock } from '../support/clock.ts'
+import { CheckedCaller, expectError } from '../support/checked-caller.ts'
 
-/** A server whose time stands still, and what a test key sees of it. */
+/** A server whose clock stands still, with a caller for a test key. */
 async function startStill() {
-  const clock = new ManualClock('2025-05-01T00:00:00Z')
+  const clock = new ServerTestClock('2025-05-01T00:00:00Z')
   const server = await listenTheazo({ port: 0, clock })
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
   const gauge = async (name: 'execs' | 'streams'): Promise<number> => {
     const text = await (await fetch(new URL('/metrics', server.url))).text()
     return Number(new RegExp(`^theazo_${name}\\w* (\\d+)$`, 'm').exec(text)?.[1])
   }
-  const wire = await Wire.to(server, key)
-  return { clock, server, wire, gauge, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+  const caller = await CheckedCaller.to(server, key)
+  return { clock, server, caller, gauge, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
 const patient = { timeout: 20_000 }
 
 describe('deadlines', () => {
-  test('exec blocks at most 120 seconds, on test keys too', async () => {
+  test('exec blocks for at most 120 seconds, also with a test key', async () => {
     await using still = await startStill()
-    const { clock, wire, gauge } = still
-    const live = wire.with(still.server.apiKey)
-    const [mocked, real] = [await wire.agent(), await live.agent()]
+    const { clock, caller, gauge } = still
+    const live = caller.with(still.server.apiKey)
+    const [mocked, real] = [await caller.agent(), await live.agent()]
     let answered = 0
     const running = [
-      wire.exec(mocked, 'bash', '# theazo:delay=600000').finally(() => (answered += 1)),
+      caller.exec(mocked, 'bash', '# theazo:delay=600000').finally(() => (answered += 1)),
       live.exec(real, 'bash', 'sleep 600').finally(() => (answered += 1)),
     ]
     await expect.poll(() => clock.dueIn(120_000), patient).toBe(2)
@@ -43,124 +42,124 @@ describe('deadlines', () => {
     expect((await live.exec(real, 'bash', 'echo kept')).body.stdout).toBe('kept\n')
   })
 
-  test('a run has its agent’s timeout for the time that it runs: pauses do not count', async () => {
+  test("an agent's timeout counts the time that its run works, without pauses", async () => {
     await using still = await startStill()
-    const { clock, wire } = still
-    const agentId = await wire.agent({ timeout: 10 })
-    const status = async () => (await wire.get(`/agents/${agentId}`)).body.task.status
-    await wire.run(agentId, 'theazo:steps=2 theazo:delay=100')
+    const { clock, caller } = still
+    const agentId = await caller.agent({ timeout: 10 })
+    const status = async () => (await caller.get(`/agents/${agentId}`)).body.task.status
+    await caller.run(agentId, 'theazo:steps=2 theazo:delay=100')
     await clock.advance(9_000)
-    await wire.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/pause`)
     await clock.advance(3_600_000)
-    await wire.post(`/agents/${agentId}/resume`)
-    await clock.advance(999) // what is due by then runs
+    await caller.post(`/agents/${agentId}/resume`)
+    await clock.advance(999) // due timers fire
     await expect.poll(status, patient).toBe('completed')
 
-    await wire.run(agentId, 'theazo:steps=2 theazo:delay=1000')
+    await caller.run(agentId, 'theazo:steps=2 theazo:delay=1000')
     await clock.advance(9_000)
-    await wire.post(`/agents/${agentId}/pause`)
-    await wire.post(`/agents/${agentId}/resume`)
-    await clock.advance(1_000) // together ten: a resume gives no new time
+    await caller.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/resume`)
+    await clock.advance(1_000) // ten seconds in total: a resume does not restart the timeout
     await expect.poll(status, patient).toBe('failed')
 
-    await wire.run(agentId, 'theazo:hang')
+    await caller.run(agentId, 'theazo:hang')
     await expect.poll(() => clock.dueIn(10_000), patient).toBe(1)
     await clock.advance(9_999)
     expect(await status()).toBe('running')
     await clock.advance(1)
     await expect.poll(status, patient).toBe('failed')
-    const { body } = await wire.get(`/agents/${agentId}`)
+    const { body } = await caller.get(`/agents/${agentId}`)
     expect(body).toMatchObject({ status: 'idle', task: { error: { code: 'timeout' } } })
   })
 
-  test('pause waits 120 seconds for a step, then is 504 and nothing is paused: the task goes on', async () => {
+  test('pause waits 120 seconds for a step, then is 504 and pauses nothing: the task continues', async () => {
     await using still = await startStill()
-    const { clock, wire } = still
-    const agentId = await wire.agent()
-    const taskId = await wire.run(agentId, 'theazo:delay=1500')
-    const pausing = wire.post(`/agents/${agentId}/pause`)
-    await expect.poll(async () => (await wire.exec(agentId, 'bash', 'true')).status, patient).toBe(409)
-    expectError(await wire.post(`/agents/${agentId}/pause`), 409, 'conflict')
+    const { clock, caller } = still
+    const agentId = await caller.agent()
+    const taskId = await caller.run(agentId, 'theazo:delay=1500')
+    const pausing = caller.post(`/agents/${agentId}/pause`)
+    await expect.poll(async () => (await caller.exec(agentId, 'bash', 'true')).status, patient).toBe(409)
+    expectError(await caller.post(`/agents/${agentId}/pause`), 409, 'conflict')
     await expect.poll(() => clock.dueIn(120_000), patient).toBe(1)
     await clock.advance(120_000)
     expectError(await pausing, 504, 'timeout')
-    expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('running')
-    expect((await wire.exec(agentId, 'bash', 'true')).status).toBe(200)
-    const status = async () => (await wire.get(`/agents/${agentId}/tasks/${taskId}`)).body.status
+    expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('running')
+    expect((await caller.exec(agentId, 'bash', 'true')).status).toBe(200)
+    const status = async () => (await caller.get(`/agents/${agentId}/tasks/${taskId}`)).body.status
     await expect.poll(status, patient).toBe('completed')
   })
 })
 
 describe('an agent that has failed', () => {
-  test('answers 409 to all but GET, stream and terminate, and takes no place', async () => {
+  test('answers 409 to every request except GET, stream and terminate, and does not count towards maxAgents', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-failed-'))
     try {
       let [agentId, sessionId] = ['', '']
       {
         await using first = await listenTheazo({ port: 0, dataDir })
-        const wire = await Wire.to(first, first.apiKey)
-        sessionId = await wire.session({ limits: { maxAgents: 1 } })
-        agentId = await wire.agent({ name: 'main' }, sessionId)
+        const caller = await CheckedCaller.to(first, first.apiKey)
+        sessionId = await caller.session({ limits: { maxAgents: 1 } })
+        agentId = await caller.agent({ name: 'main' }, sessionId)
       }
       removeFilesOf(agentId, dataDir)
       await using second = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(second, second.apiKey)
-      const agent = (await wire.get(`/agents/${agentId}`)).body
+      const caller = await CheckedCaller.to(second, second.apiKey)
+      const agent = (await caller.get(`/agents/${agentId}`)).body
       expect(agent).toMatchObject({ status: 'failed', reason: expect.stringContaining('gone') })
-      expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
-      // Before it says that a live key has no model.
-      expectError(await wire.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
+      expectError(await caller.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      // This check comes before the check that a live key has a model.
+      expectError(await caller.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
       for (const verb of ['pause', 'resume'])
-        expectError(await wire.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
+        expectError(await caller.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
       {
-        await using stream = await wire.stream(agentId, { query: '?lastEventId=0' })
+        await using stream = await caller.stream(agentId, { query: '?lastEventId=0' })
         const failed = await stream.until(({ data }) => data.status === 'failed')
         expect(failed.map(({ data }) => data.status)).toEqual(['idle', 'failed'])
       }
-      const next = await wire.post(`/sessions/${sessionId}/agents`, { name: 'main' })
-      expect([next.status, next.body.id === agentId]).toEqual([201, false]) // its name and its place are free
-      expect((await wire.post(`/agents/${agentId}/terminate`)).body).toEqual({ ok: true })
-      expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('terminated')
+      const next = await caller.post(`/sessions/${sessionId}/agents`, { name: 'main' })
+      expect([next.status, next.body.id === agentId]).toEqual([201, false]) // its name and its slot in maxAgents are free
+      expect((await caller.post(`/agents/${agentId}/terminate`)).body).toEqual({ ok: true })
+      expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('terminated')
     } finally {
       rmSync(dataDir, { recursive: true, force: true })
     }
   })
 
-  test('says so with the first exec after its files are gone, also while the server runs', async () => {
+  test('fails with the first exec after its files have been removed, also while the server runs', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-failed-'))
     try {
       await using server = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(server, server.apiKey)
-      const agentId = await wire.agent({}, await wire.session({}))
-      expect((await wire.exec(agentId, 'bash', 'true')).status).toBe(200)
+      const caller = await CheckedCaller.to(server, server.apiKey)
+      const agentId = await caller.agent({}, await caller.session({}))
+      expect((await caller.exec(agentId, 'bash', 'true')).status).toBe(200)
       removeFilesOf(agentId, dataDir)
-      expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
-      expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('failed')
-      const pausedId = await wire.agent({}, await wire.session({}))
-      expect((await wire.post(`/agents/${pausedId}/pause`)).body.status).toBe('paused')
+      expectError(await caller.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('failed')
+      const pausedId = await caller.agent({}, await caller.session({}))
+      expect((await caller.post(`/agents/${pausedId}/pause`)).body.status).toBe('paused')
       removeFilesOf(pausedId, dataDir)
-      expectError(await wire.post(`/agents/${pausedId}/resume`), 409, 'conflict')
-      expect((await wire.get(`/agents/${pausedId}`)).body.status).toBe('failed')
+      expectError(await caller.post(`/agents/${pausedId}/resume`), 409, 'conflict')
+      expect((await caller.get(`/agents/${pausedId}`)).body.status).toBe('failed')
     } finally {
       rmSync(dataDir, { recursive: true, force: true })
     }
   })
 })
 
-test('files that a failed removal has left are removed within an hour, those of agents are not', async () => {
+test('files that remain after a failed removal are removed within an hour; files of live agents are not', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-left-'))
   try {
-    const clock = new StepClock()
+    const clock = new ServerTestClock()
     await using server = await listenTheazo({ port: 0, dataDir, clock })
-    const wire = await Wire.to(server, server.apiKey)
-    const agentId = await wire.agent({}, await wire.session({}))
+    const caller = await CheckedCaller.to(server, server.apiKey)
+    const agentId = await caller.agent({}, await caller.session({}))
     const [folder = ''] = foldersOf(agentId, dataDir)
     const left = join(dirname(folder), 'agt_01ARZ3NDEKTSV4RRFFQ69G5FAV')
     mkdirSync(join(left, 'workspace'), { recursive: true })
     writeFileSync(join(left, 'workspace/file'), 'left')
-    clock.advance(3_600_000)
+    clock.jump(3_600_000)
     await expect.poll(() => existsSync(left)).toBe(false)
-    expect((await wire.exec(agentId, 'bash', 'true')).body.exitCode).toBe(0)
+    expect((await caller.exec(agentId, 'bash', 'true')).body.exitCode).toBe(0)
   } finally {
     rmSync(dataDir, { recursive: true, force: true })
   }
@@ -170,12 +169,12 @@ function removeFilesOf(agentId: string, dataDir: string): void {
   const found = foldersOf(agentId, dataDir)
   expect(found).toHaveLength(1)
   for (const path of found) {
-    spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // where it has a disk of its own
+    spawnSync('/usr/bin/umount', ['--lazy', join(path, 'disk')]) // if the agent has its own disk
     rmSync(path, { recursive: true })
   }
 }
 
-/** As root, agents' files are not in the data folder. */
+/** If the server runs as root, agents' files are not in the data folder. */
 function foldersOf(agentId: string, dataDir: string): string[] {
   const roots = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
   const find = ['-type', 'd', '-name', agentId, '-prune', '-print']
@@ -185,25 +184,25 @@ function foldersOf(agentId: string, dataDir: string): string[] {
 }
 
 describe('a HEAD request', () => {
-  test('is a GET without the body', async () => {
+  test('returns the headers of GET without the body', async () => {
     await using still = await startStill()
-    const { wire } = still
-    const headers = { authorization: `Bearer ${wire.key}` }
-    const response = await fetch(`${wire.url}/agents/${await wire.agent()}`, { method: 'HEAD', headers })
+    const { caller } = still
+    const headers = { authorization: `Bearer ${caller.key}` }
+    const response = await fetch(`${caller.url}/agents/${await caller.agent()}`, { method: 'HEAD', headers })
     expect([response.status, response.headers.has('x-request-id'), await response.text()]).toEqual([200, true, ''])
   })
 
-  test('for a stream leaves none open', async () => {
+  test('for a stream leaves no stream open', async () => {
     await using still = await startStill()
-    const { wire, gauge } = still
-    const agentId = await wire.agent()
-    const headers = { authorization: `Bearer ${wire.key}` }
+    const { caller, gauge } = still
+    const agentId = await caller.agent()
+    const headers = { authorization: `Bearer ${caller.key}` }
     for (const _ of [1, 2, 3]) {
-      const response = await fetch(`${wire.url}/agents/${agentId}/stream`, { method: 'HEAD', headers })
+      const response = await fetch(`${caller.url}/agents/${agentId}/stream`, { method: 'HEAD', headers })
       expect(response.headers.get('content-type')).toBe('text/event-stream')
     }
     await expect.poll(() => gauge('streams'), patient).toBe(0)
-    await using _ = await wire.stream(agentId)
-    expect(await gauge('streams')).toBe(1) // the control
+    await using _ = await caller.stream(agentId)
+    expect(await gauge('streams')).toBe(1) // control: a GET leaves one open
   })
 })

@@ -1,7 +1,7 @@
-// Whatever comes in, over a real port: a documented answer, or a closed connection, and a server that goes on.
-// The routes and their bodies are those of the server's own document, so that a new one is fuzzed by itself.
-// THEAZO_SOAK=1 sends ten times as much; THEAZO_SEED=… repeats a run.
-// Which of the generated requests it was is told as the message.
+// Any request over a real port gets a documented answer or a closed connection, and the server continues to work.
+// The routes and their bodies come from the server's OpenAPI document, so new routes are fuzzed automatically.
+// THEAZO_SOAK=1 sends more requests; THEAZO_SEED=… repeats a run.
+// The message of each assertion names the generated request.
 /* oxlint-disable vitest/valid-expect */
 import { tmpdir } from 'node:os'
 import * as fc from 'fast-check'
@@ -11,9 +11,8 @@ import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
 import { type RawAnswer, sendRaw } from './raw-http.ts'
 import { type FuzzRequest, keyPlaceholder, requestsOf } from './request-arbitraries.ts'
 import { root } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const seed = Number(process.env['THEAZO_SEED'] ?? (isSoak ? Date.now() % 2 ** 31 : 4020))
 let nearlyRight = 0
 const statuses = new Map<number, number>()
@@ -39,7 +38,7 @@ let port: number
 let routes: Route[]
 let key: string
 const log: string[] = []
-/** Put in for the placeholders of requests; made anew now and then, as requests end what is there. */
+/** Ids that replace the placeholders of requests. They are renewed from time to time, because requests end agents and sessions. */
 let ids: Record<string, string>
 let foreign: { key: string; sessionId: string; agentId: string }
 
@@ -62,7 +61,7 @@ afterAll(async () => {
   ])
 })
 
-// Each caller says what it expects of the answer.
+// Each caller states what it expects of the answer.
 // oxlint-disable-next-line typescript/no-explicit-any
 async function api(key: string, method: string, path: string, body?: unknown): Promise<any> {
   const response = await fetch(server.url + path, {
@@ -108,7 +107,7 @@ function toBytes({ method, target, headers, body }: FuzzRequest): Uint8Array {
   return Buffer.concat([Buffer.from(head, 'latin1'), body])
 }
 
-/** Nothing of the machine or of the program's inside is told, and no key. */
+/** The text reveals nothing about the machine or the program's internals, and no key. */
 function expectNothingTold({ text }: RawAnswer): void {
   expect(text).not.toMatch(/\n\s+at |node_modules|node:internal|file:\/\/|SQLITE_|\.ts:\d|\.js:\d/)
   for (const secret of [root, tmpdir(), '/var/lib/theazo', key.slice(8), server.apiKey.slice(8)]) {
@@ -116,7 +115,7 @@ function expectNothingTold({ text }: RawAnswer): void {
   }
 }
 
-/** The envelope, its status and its code belong together, and the request id is the header's. */
+/** The status and the code of the error envelope match, and the request id is the one in the header. */
 function expectDocumented(answer: RawAnswer, method: string): void {
   const { status = 0, headers, body } = answer
   expectNothingTold(answer)
@@ -146,12 +145,12 @@ function expectAnswer(request: FuzzRequest, answer: RawAnswer): void {
   const { status, headers } = answer
   const { isKnownKey, route, isKnownPath } = request.expected
   expectDocumented(answer, request.method)
-  // An id such as `..` makes another path of it, which may even need no key; the envelope is checked all the same.
+  // An id such as `..` changes the path, perhaps to one that needs no key; the envelope is still checked.
   const path = request.target.split('?')[0] ?? ''
   const isPlain = !/\/(\.|%2e){1,2}(\/|$)|%|\/\/|\/$|\\/i.test(path)
   if (!isPlain) return
   if (!isKnownKey) return expect(status).toBe(401)
-  // A key that came before, or is none, is told before that there is no such path.
+  // A reused or invalid idempotency key is reported before an unknown path.
   const isKeyed = request.method === 'POST' && request.headers.some(([name]) => name === 'Idempotency-Key')
   const ofKeys = isKeyed ? [409, 422] : []
   if (!isKnownPath) return expect([404, ...ofKeys]).toContain(status)
@@ -179,7 +178,7 @@ const metric = async (name: string): Promise<number> => {
   return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1])
 }
 
-/** The positive control: after all that, it does what it is for. */
+/** The positive control: the server still works after the fuzzed requests. */
 async function expectWorks(): Promise<void> {
   const { agentId, taskId } = await makeWorld(key)
   await expect.poll(async () => (await api(key, 'GET', `/agents/${agentId}/tasks/${taskId}`)).status).toBe('completed')
@@ -202,8 +201,8 @@ async function expectWorks(): Promise<void> {
 
 const limit = isSoak ? 600_000 : 60_000
 
-describe('requests that are nearly right', () => {
-  test('get a documented answer each, whatever is wrong with them', { timeout: limit }, async () => {
+describe('nearly valid requests', () => {
+  test('each get a documented answer, whatever is wrong with them', { timeout: limit }, async () => {
     const seen = new Map<string, Set<number>>()
     const before = await foreignView()
     const unknown: Route = { method: 'POST', path: '/nowhere/{id}', name: '', query: {}, body: {}, statuses: [] }
@@ -221,7 +220,7 @@ describe('requests that are nearly right', () => {
       statuses.set(answer.status ?? 0, (statuses.get(answer.status ?? 0) ?? 0) + 1)
     })
     await fc.assert(property, { seed, numRuns: runs, endOnFailure: isSoak })
-    // The fuzz gets through: every route was seen to do its work, or to say that its agent is not in the state for it.
+    // Control: every route succeeded, or reported that its agent was in the wrong state.
     for (const { name, statuses } of routes) {
       const got = [...(seen.get(name) ?? [])]
       expect(
@@ -235,7 +234,7 @@ describe('requests that are nearly right', () => {
     await expectWorks()
   })
 
-  /** What another project has: nothing that is sent here reaches it. */
+  /** Rows of another project: no request of this test may reach them. */
   async function foreignView(): Promise<unknown> {
     const { sessionId, agentId } = foreign
     const paths = [
@@ -247,7 +246,7 @@ describe('requests that are nearly right', () => {
     return await Promise.all(paths.map((path) => api(foreign.key, 'GET', path)))
   }
 
-  test('get one also when many come at once', { timeout: limit }, async () => {
+  test('each get a documented answer if many are sent at the same time', { timeout: limit }, async () => {
     const requests = fc.sample(
       fc.constantFrom(...routes).chain((route) => requestsOf(route)),
       { seed: seed + 1, numRuns: isSoak ? 3000 : 400 },
@@ -262,7 +261,7 @@ describe('requests that are nearly right', () => {
     await expectWorks()
   })
 
-  test('are refused with an answer that is not much larger than they are told it may be', async () => {
+  test('are refused with a short answer, however long their values are', async () => {
     const huge = 'p'.repeat(1_000_000)
     const probes = [
       [`/sessions/${ids['OWN-SESSION']}/agents`, { compute: { provider: huge } }],
@@ -288,7 +287,7 @@ describe('requests that are nearly right', () => {
   })
 })
 
-test('every POST of the document is done once by an Idempotency-Key', async () => {
+test('every documented POST is executed once for each Idempotency-Key', async () => {
   await renew()
   for (const route of routes.filter(({ method }) => method === 'POST')) {
     const path = route.path
@@ -316,13 +315,13 @@ describe('text', () => {
     'that is no UTF-8': Buffer.from([...Buffer.from('{"userId":"'), 0xff, ...Buffer.from('"}')]),
     'that is half a surrogate pair': Buffer.from('{"userId":"\\ud800"}'),
   }
-  test.each(Object.entries(bodies))('%s is 422: it would be stored as another', async (_, body) => {
+  test.each(Object.entries(bodies))('%s is 422, because it would be stored as a different text', async (_, body) => {
     const headers = { authorization: `Bearer ${key}` }
     const response = await fetch(`${server.url}/sessions`, { method: 'POST', headers, body })
     expect([response.status, (await response.json()).error.code]).toEqual([422, 'unprocessable_entity'])
   })
 
-  test('that is half a surrogate pair is 422 as the name of an agent: two of them would be one', async () => {
+  test('that is half a surrogate pair is 422 as an agent name: two such names would be stored as the same name', async () => {
     await renew()
     for (const text of ['{"name":"\\ud800"}', '{"name":"\\udc00"}', '{"instructions":"\\ud800"}']) {
       const headers = { authorization: `Bearer ${key}` }
@@ -341,7 +340,7 @@ describe('text', () => {
     "';--",
     '%2e%2e',
     '\ufeff',
-  ])('of a user and of metadata comes back as it was sent, and is in no header: %j', async (text) => {
+  ])('of a user id and of metadata is returned as it was sent, and is in no header: %j', async (text) => {
     const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise', project: 'text' })
     const metadata = { [text]: text, nested: [{ [text]: text }] }
     const made = await api(key, 'POST', '/sessions', { userId: text, metadata })
@@ -381,14 +380,14 @@ describe('paths outside /v1', () => {
     '//v1/sessions',
     '/docs/..%2fpackage.json',
     '/docs/%2e%2e/%2e%2e/etc/passwd',
-  ])('%s is 404 or 401, with the envelope', async (path) => {
+  ])('%s is 404 or 401, with the error envelope', async (path) => {
     const bytes = Buffer.from(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
     const answer = await sendRaw(port, bytes)
     expectDocumented(answer, 'GET')
     expect([401, 404]).toContain(answer.status)
   })
 
-  test('the page of documents may load what it needs from this server, and answers of the API nothing', async () => {
+  test('the documentation page may load its resources from this server; an API answer may load nothing', async () => {
     const policyOf = async (path: string) =>
       (await fetch(new URL(path, server.url))).headers.get('content-security-policy')
     expect(await policyOf('/docs')).toMatch(/script-src 'self'; style-src 'self'.*connect-src 'self'/)
@@ -402,17 +401,14 @@ describe('paths outside /v1', () => {
     expect(page).not.toMatch(/<script>|https?:\/\//)
   })
 
-  test.each(['x-forwarded-for', 'forwarded'])(
-    '/metrics is told to nobody behind a proxy that sends %s',
-    async (name) => {
-      const ask = (headers: Record<string, string>) => fetch(new URL('/metrics', server.url), { headers })
-      for (const value of ['1.2.3.4', '127.0.0.1', '']) {
-        const { status } = await ask({ [name]: value })
-        expect(status).toBe(404)
-      }
-      expect((await ask({})).status).toBe(200)
-    },
-  )
+  test.each(['x-forwarded-for', 'forwarded'])('/metrics is not served through a proxy that sends %s', async (name) => {
+    const ask = (headers: Record<string, string>) => fetch(new URL('/metrics', server.url), { headers })
+    for (const value of ['1.2.3.4', '127.0.0.1', '']) {
+      const { status } = await ask({ [name]: value })
+      expect(status).toBe(404)
+    }
+    expect((await ask({})).status).toBe(200)
+  })
 })
 
 describe('a stream', () => {
@@ -421,7 +417,7 @@ describe('a stream', () => {
       `${method} /v1/agents/${ids['OWN-AGENT']}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n${more}Connection: close\r\n\r\n`,
     )
 
-  test('that is asked for by HEAD is answered, and stays open nowhere', async () => {
+  test('that is requested with HEAD is answered and does not stay open', async () => {
     await renew()
     for (const _ of [1, 2, 3]) {
       const answer = await sendRaw(port, head('HEAD'))
@@ -429,7 +425,7 @@ describe('a stream', () => {
       expect(answer.headers['content-type']).toBe('text/event-stream')
     }
     await expect.poll(() => metric('theazo_streams_open')).toBe(0)
-    // The control: a stream that is read is counted.
+    // Control: an open stream is counted.
     const reading = new AbortController()
     const headers = { authorization: `Bearer ${key}` }
     await fetch(`${server.url}/agents/${ids['OWN-AGENT']}/stream`, { headers, signal: reading.signal })
@@ -438,7 +434,7 @@ describe('a stream', () => {
     await expect.poll(() => metric('theazo_streams_open')).toBe(0)
   })
 
-  test('that goes on from an event that has not come yet tells what does come, and ends with its agent', async () => {
+  test('that resumes after a future event sends the events that come, and ends with its agent', async () => {
     await renew()
     const stream = await fetch(`${server.url}/agents/${ids['OWN-AGENT']}/stream`, {
       headers: { authorization: `Bearer ${key}`, 'last-event-id': '999999999999999' },
@@ -450,7 +446,7 @@ describe('a stream', () => {
   })
 
   test.each(['', 'x', '-1', '1.5', '1e3', '0x1', '1,2', '1 2', '\u00e9', '9'.repeat(16), '9'.repeat(4000)])(
-    'that goes on from %j is 422',
+    'that resumes after %j is 422',
     async (id) => {
       await renew()
       const head = `GET /v1/agents/${ids['OWN-AGENT']}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n`
@@ -464,7 +460,7 @@ describe('a stream', () => {
   )
 })
 
-describe('what is no HTTP, or not quite', () => {
+describe('malformed HTTP', () => {
   const start = 'POST /v1/sessions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer '
   const malformed: [name: string, text: string][] = [
     ['no HTTP', '\x16\x03\x01\x02\x00\x01\x00'.padEnd(200, '\xff')],
@@ -499,7 +495,7 @@ describe('what is no HTTP, or not quite', () => {
     ),
   ]
 
-  test.each(malformed)('%s is refused by HTTP itself, and the next request is answered', async (_, text) => {
+  test.each(malformed)('%s is refused by the HTTP parser, and the next request is answered', async (_, text) => {
     const answer = await sendRaw(port, Buffer.from(text.replace('KEY', key), 'latin1'))
     expectNothingTold(answer)
     expect([undefined, 400, 413, 417, 431]).toContain(answer.status)
@@ -507,7 +503,7 @@ describe('what is no HTTP, or not quite', () => {
     expect(log.filter((line) => JSON.parse(line).level >= 50)).toEqual([])
   })
 
-  test('a body that is cut off is forgotten: nothing is made of it, and nothing is logged as an error', async () => {
+  test('a body that is cut off is dropped: nothing is created and no error is logged', async () => {
     const cuts = [
       `${start}${key}\r\nContent-Length: 30\r\n\r\n{"userId":`,
       `${start}${key}\r\nContent-Length: 30\r\nIdempotency-Key: cut\r\n\r\n{"userId":`,
@@ -522,7 +518,7 @@ describe('what is no HTTP, or not quite', () => {
         expect([undefined, 400]).toContain(answer.status)
       }
     }
-    // The key of the cut one is free again.
+    // The idempotency key of the request that was cut off is free again.
     const headers = { authorization: `Bearer ${key}`, 'idempotency-key': 'cut' }
     expect(await sessions()).toBe(before)
     const again = await fetch(`${server.url}/sessions`, { method: 'POST', headers, body: '{"userId":"cut"}' })
@@ -530,7 +526,7 @@ describe('what is no HTTP, or not quite', () => {
     await expectWorks()
   })
 
-  test('two requests at once on a connection are answered in their order, also after a body that nobody reads', async () => {
+  test('two pipelined requests are answered in order, also after a body that the server does not read', async () => {
     const auth = `Host: x\r\nAuthorization: Bearer ${key}\r\n`
     const unread = '{"userId":"x"}'
     const text =
@@ -541,7 +537,7 @@ describe('what is no HTTP, or not quite', () => {
     expect(answer.text).toMatch(/\{"status":"ok"\}/)
   })
 
-  test('bytes of any kind leave the server as it was', { timeout: limit }, async () => {
+  test('arbitrary bytes do not change the server', { timeout: limit }, async () => {
     const piece = fc.oneof(
       fc.constantFrom(
         'GET ',

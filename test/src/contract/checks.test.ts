@@ -1,21 +1,20 @@
-// What the contract decides where the reference is silent: the order of checks, conflicts, limits, tasks, headers.
+// Rules of the contract that the reference does not state: the order of checks, conflicts, limits, tasks, headers.
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root, startServer } from '../support/server-process.ts'
-import { type Answer, expectError, expectFields, Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
-let reader: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
+let reader: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await listenWithCallers())
   reader = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise', scopes: ['read'] })).key)
 })
 afterAll(() => server[Symbol.asyncDispose]())
@@ -23,8 +22,8 @@ afterAll(() => server[Symbol.asyncDispose]())
 const noMinutes = { maxComputeMinutes: 0 }
 const cap = (sessionId: string) => mocked.patch(`/sessions/${sessionId}`, { limits: noMinutes })
 
-describe('checks come in order', () => {
-  test('401 before all', async () => {
+describe('the order of checks', () => {
+  test('401 comes first', async () => {
     const nobody = mocked.with('th_test_none')
     for (const path of ['/sessions', '/agents/agt_none/exec', '/nowhere']) {
       expectError(await nobody.post(path, { lang: 1 }), 401, 'unauthorized')
@@ -39,7 +38,7 @@ describe('checks come in order', () => {
     expectError(await reader.send('PATCH', '/sessions/ses_none', '{'), 403, 'forbidden')
   })
 
-  test('403 before 409 of a key that came with another body', async () => {
+  test('403 before 409 of an idempotency key that was used with another body', async () => {
     const headers = { 'idempotency-key': 'reader-2' }
     for (const userId of ['a', 'b']) expectError(await reader.post('/sessions', { userId }, headers), 403, 'forbidden')
   })
@@ -53,7 +52,7 @@ describe('checks come in order', () => {
     expectFields(await mocked.get('/sessions/ses_none/agents?limit=0'), 'limit')
   })
 
-  test('409 of what is terminated before 402', async () => {
+  test('409 of a terminated session or agent before 402', async () => {
     const sessionId = await mocked.session({ limits: { maxAgents: 1 } })
     const agentId = await mocked.agent({}, sessionId)
     await mocked.post(`/agents/${agentId}/terminate`)
@@ -70,11 +69,11 @@ describe('checks come in order', () => {
     expectError(await mocked.post(`/sessions/${sessionId}/agents`), 409, 'conflict')
   })
 
-  test('402 before 409 of what is paused, or is not', async () => {
+  test('402 before 409 of an agent that is paused, or not paused', async () => {
     const sessionId = await mocked.session()
     const agentId = await mocked.agent({}, sessionId)
     await mocked.post(`/agents/${agentId}/pause`)
-    expectError(await mocked.exec(agentId, 'bash', 'true'), 409, 'conflict') // the control
+    expectError(await mocked.exec(agentId, 'bash', 'true'), 409, 'conflict') // control: without a cap it is 409
     await cap(sessionId)
     for (const answer of [
       await mocked.exec(agentId, 'bash', 'true'),
@@ -83,12 +82,12 @@ describe('checks come in order', () => {
     ]) {
       expectError(answer, 402, 'session_limit_exceeded')
     }
-    expectError(await mocked.post(`/agents/${agentId}/pause`), 409, 'conflict') // a pause costs nothing
+    expectError(await mocked.post(`/agents/${agentId}/pause`), 409, 'conflict') // a pause costs nothing, so no cap refuses it
   })
 })
 
 describe('limits', () => {
-  test('maxAgents: of calls that race for the last place one has it, the others are 402', async () => {
+  test('maxAgents: of concurrent calls for the last slot one succeeds, the others are 402', async () => {
     for (const maxAgents of [1, 3]) {
       const sessionId = await mocked.session({ limits: { maxAgents } })
       for (let made = 1; made < maxAgents; made += 1) await mocked.agent({}, sessionId)
@@ -99,7 +98,7 @@ describe('limits', () => {
     }
   })
 
-  test('maxAgents: an agent that has the name is answered, there being no place needed', async () => {
+  test('maxAgents: an existing agent is returned by its name, because it needs no new slot', async () => {
     const sessionId = await mocked.session({ limits: { maxAgents: 1 } })
     const path = `/sessions/${sessionId}/agents`
     const { body } = await mocked.post(path, { name: 'main' })
@@ -124,7 +123,7 @@ describe('limits', () => {
     },
   )
 
-  test('a cap that is reached ends an exec in flight with 402, pauses agents, and turns the session paused', async () => {
+  test('a cap that is reached ends a running exec with 402, pauses the agents and pauses the session', async () => {
     const sessionId = await mocked.session()
     const agentId = await mocked.agent({}, sessionId)
     const running = mocked.exec(agentId, 'bash', '# theazo:delay=600000')
@@ -138,14 +137,14 @@ describe('limits', () => {
   })
 })
 
-/** Waits until so many execs run. */
+/** Waits until this number of execs run. */
 async function inFlight(count: number): Promise<void> {
   const metrics = async () => await (await fetch(new URL('/metrics', server.url))).text()
   await expect.poll(metrics, { timeout: 20_000 }).toMatch(new RegExp(`^theazo_execs\\w* ${count}$`, 'm'))
 }
 
 describe('conflicts', () => {
-  test('a second run while one is active, an exec beside it not', async () => {
+  test('a second run while one is active is a conflict; an exec is not', async () => {
     const agentId = await mocked.agent()
     const taskId = await mocked.run(agentId, 'theazo:hang')
     expectError(await mocked.post(`/agents/${agentId}/run`, { task: 'another' }), 409, 'conflict')
@@ -155,20 +154,20 @@ describe('conflicts', () => {
     await mocked.run(agentId, 'another')
   })
 
-  test('of runs that race for an agent one is accepted', async () => {
+  test('of concurrent runs on one agent one is accepted', async () => {
     const agentId = await mocked.agent()
     const race = Array.from({ length: 10 }, () => mocked.post(`/agents/${agentId}/run`, { task: 'theazo:hang' }))
     expect((await Promise.all(race)).map(({ status }) => status).toSorted()).toEqual([202, ...Array(9).fill(409)])
     await mocked.post(`/agents/${agentId}/terminate`)
   })
 
-  test('run on a paused agent', async () => {
+  test('a run on a paused agent is a conflict', async () => {
     const agentId = await mocked.agent()
     await mocked.post(`/agents/${agentId}/pause`)
     expectError(await mocked.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
   })
 
-  test('exec does not change the status', async () => {
+  test('an exec does not change the status', async () => {
     const agentId = await mocked.agent()
     const { updatedAt } = (await mocked.get(`/agents/${agentId}`)).body
     const running = mocked.exec(agentId, 'bash', '# theazo:delay=300')
@@ -179,7 +178,7 @@ describe('conflicts', () => {
 })
 
 describe('tasks', () => {
-  test('that are not of the agent are 404', async () => {
+  test('that belong to another agent are 404', async () => {
     const [a, b] = [await mocked.agent(), await mocked.agent()]
     const taskId = await mocked.run(a, 'theazo:hang')
     for (const path of [`/agents/${b}/tasks/${taskId}`, `/agents/${a}/tasks/task_none`]) {
@@ -189,7 +188,7 @@ describe('tasks', () => {
     expect((await mocked.get(`/agents/${a}/tasks/${taskId}`)).body.status).toBe('running')
   })
 
-  test('cancel ends one, and may be repeated; one that has ended by itself is a conflict', async () => {
+  test('can be cancelled more than once; cancelling a task that has ended is a conflict', async () => {
     const agentId = await mocked.agent()
     const path = `/agents/${agentId}/tasks/${await mocked.run(agentId, 'theazo:hang')}`
     for (const _ of [1, 2]) expect((await mocked.post(`${path}/cancel`)).body).toEqual({ ok: true })
@@ -200,10 +199,10 @@ describe('tasks', () => {
     const done = `/agents/${agentId}/tasks/${await mocked.run(agentId, 'quick')}`
     await expect.poll(async () => (await mocked.get(done)).body.status, { timeout: 20_000 }).toBe('completed')
     expectError(await mocked.post(`${done}/cancel`), 409, 'conflict')
-    expect((await mocked.get(path)).body.status).toBe('cancelled') // older ones are still told
+    expect((await mocked.get(path)).body.status).toBe('cancelled') // earlier tasks can still be read
   })
 
-  test('cancel also ends one that is paused', async () => {
+  test('can be cancelled while they are paused', async () => {
     const agentId = await mocked.agent()
     const taskId = await mocked.run(agentId, 'theazo:steps=50 theazo:delay=50')
     await mocked.post(`/agents/${agentId}/pause`)
@@ -212,12 +211,12 @@ describe('tasks', () => {
       status: 'paused',
       task: { status: 'cancelled' },
     })
-    expect((await mocked.post(`/agents/${agentId}/resume`)).body.status).toBe('idle') // there is nothing to go on with
+    expect((await mocked.post(`/agents/${agentId}/resume`)).body.status).toBe('idle') // there is no task to continue
   })
 })
 
 describe('every answer', () => {
-  test('names the features that are there', async () => {
+  test('lists the extensions of the server', async () => {
     const { headers } = await mocked.get('/sessions')
     expect(headers.get('theazo-features')?.split(', ')).toEqual([
       'idempotency',
@@ -233,7 +232,7 @@ describe('every answer', () => {
     ])
   })
 
-  test('names features that do what they say', async () => {
+  test('lists only extensions that work', async () => {
     const agentId = await live.agent()
     const code = 'cat; echo "$A"; pwd; echo > /workspace/made'
     const body = { lang: 'bash', code, stdin: 'in ', env: { A: 'env' }, cwd: '/' }
@@ -247,23 +246,23 @@ describe('every answer', () => {
     })
   })
 
-  test('has x-theazo-mode: test on test keys, and on no others', async () => {
-    const answers = (wire: Wire): Promise<Answer>[] => [
-      wire.get('/sessions'),
-      wire.get('/agents/agt_none'),
-      wire.post('/sessions', {}),
-      wire.get('/nowhere'),
-      wire.send('DELETE', '/sessions'),
+  test('has x-theazo-mode: test for test keys only', async () => {
+    const answers = (caller: CheckedCaller): Promise<Answer>[] => [
+      caller.get('/sessions'),
+      caller.get('/agents/agt_none'),
+      caller.post('/sessions', {}),
+      caller.get('/nowhere'),
+      caller.send('DELETE', '/sessions'),
     ]
-    const modes = async (wire: Wire) =>
-      (await Promise.all(answers(wire))).map(({ headers }) => headers.get('x-theazo-mode'))
+    const modes = async (caller: CheckedCaller) =>
+      (await Promise.all(answers(caller))).map(({ headers }) => headers.get('x-theazo-mode'))
     expect(await modes(mocked)).toEqual(Array(5).fill('test'))
     expect(await modes(live)).toEqual(Array(5).fill(null))
   })
 
-  test('ignores fields and parameters it does not know', async () => {
+  test('ignores unknown fields and parameters', async () => {
     const unknown = { unknown: { a: 1 } }
-    // Not within `limits`, `network` and `idleTimeout`: misspelt-fields.test.ts.
+    // Except in `limits`, `network` and `idleTimeout`: see misspelt-fields.test.ts.
     const session = await mocked.post('/sessions?unknown=1', { userId: 'u', limits: { maxAgents: 2 }, ...unknown })
     expect([session.status, session.body.limits]).toEqual([201, { maxAgents: 2 }])
     const agent = await mocked.post(`/sessions/${session.body.id}/agents`, { compute: { provider: 'fly', ...unknown } })
@@ -281,7 +280,7 @@ describe('network', () => {
     return answer.body.error.details.fields
   }
 
-  test('each entry that is none is named, with the fix', async () => {
+  test('an error names each invalid entry and how to fix it', async () => {
     const allow = ['example.org', 'https://example.org', '10.0.0.1', '*.example.org:22', 'a/b', 'x'.repeat(262), '']
     for (const caller of [live, mocked]) {
       expect(await refused({ network: { allow } }, caller)).toEqual({
@@ -300,7 +299,7 @@ describe('network', () => {
     }
   })
 
-  test('what is asked for is told back as it was written, by test keys too', async () => {
+  test('is returned as it was sent, also with test keys', async () => {
     const network = { allow: ['Example.ORG', '*.example.org:22', '*', '93.184.1.1', '[2606:4700::1111]:53'] }
     for (const caller of [live, mocked]) {
       const sessionId = await caller.session()
@@ -314,7 +313,7 @@ describe('network', () => {
 })
 
 describe('lists', () => {
-  test('a cursor stays where it was while items are added and end', async () => {
+  test('a cursor keeps its position while items are added and ended', async () => {
     const sessionId = await mocked.session()
     const ids: string[] = []
     for (let n = 0; n < 6; n += 1) ids.unshift(await mocked.agent({}, sessionId))
@@ -322,8 +321,8 @@ describe('lists', () => {
     const idsOf = ({ body }: Answer): string[] => body.data.map(({ id }: { id: string }) => id)
     const first = await mocked.get(path)
     await mocked.agent({}, sessionId)
-    await mocked.post(`/agents/${ids[1]}/terminate`) // the one that the cursor stands at
-    await mocked.post(`/agents/${ids[2]}/terminate`) // the next one
+    await mocked.post(`/agents/${ids[1]}/terminate`) // the item at the cursor
+    await mocked.post(`/agents/${ids[2]}/terminate`) // the item after it
     const second = await mocked.get(`${path}&cursor=${first.body.nextCursor}`)
     const third = await mocked.get(`${path}&cursor=${second.body.nextCursor}`)
     expect([first, second, third].map(idsOf)).toEqual([ids.slice(0, 2), ids.slice(2, 4), ids.slice(4)])
@@ -331,30 +330,30 @@ describe('lists', () => {
     expect(third.body.hasMore).toBe(false)
   })
 
-  test('an empty list is a page', async () => {
+  test('an empty list is one page without items', async () => {
     const { body } = await mocked.get('/sessions?userId=nobody')
     expect(body).toEqual({ data: [], hasMore: false })
   })
 })
 
-describe('an agent that boots', () => {
-  test('is told as booting, and exec, run, pause and terminate wait until it is ready', async () => {
+describe('a booting agent', () => {
+  test('has the status booting, and exec, run, pause and terminate wait until it is ready', async () => {
     using gate = heldBubblewrap()
     await using program = await startServer(
       process.execPath,
       [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--pool', '0', '--json'],
       { PATH: gate.searchPath },
     )
-    const wire = await Wire.to(program, program.apiKey)
-    const sessionId = await wire.session()
+    const caller = await CheckedCaller.to(program, program.apiKey)
+    const sessionId = await caller.session()
     const statuses = async (): Promise<string[]> =>
-      (await wire.get(`/sessions/${sessionId}/agents`)).body.data.map(({ status }: { status: string }) => status)
+      (await caller.get(`/sessions/${sessionId}/agents`)).body.data.map(({ status }: { status: string }) => status)
 
     gate.hold()
-    const creating = [wire, wire].map((one) => one.post(`/sessions/${sessionId}/agents`))
+    const creating = [caller, caller].map((one) => one.post(`/sessions/${sessionId}/agents`))
     await expect.poll(statuses, { timeout: 20_000 }).toEqual(['booting', 'booting'])
-    const [a, b] = (await wire.get(`/sessions/${sessionId}/agents`)).body.data.map(({ id }: { id: string }) => id)
-    const waiting = [wire.exec(a, 'bash', 'echo hi'), wire.post(`/agents/${b}/pause`)]
+    const [a, b] = (await caller.get(`/sessions/${sessionId}/agents`)).body.data.map(({ id }: { id: string }) => id)
+    const waiting = [caller.exec(a, 'bash', 'echo hi'), caller.post(`/agents/${b}/pause`)]
     expect(await statuses()).toEqual(['booting', 'booting'])
     gate.release()
     expect((await Promise.all(creating)).map(({ status }) => status)).toEqual([201, 201])
@@ -362,7 +361,7 @@ describe('an agent that boots', () => {
   })
 })
 
-/** A `bwrap` on a path of its own that starts nothing while it is held. */
+/** A `bwrap` in its own PATH folder that starts nothing while the test holds it. */
 function heldBubblewrap() {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
   const hold = join(folder, 'hold')

@@ -1,24 +1,25 @@
-// The clock of the machine set back by hours under a server that runs.
+// The machine's clock is set back by hours while the server runs.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { ApiCaller } from '../support/api-caller.ts'
 import { readEvents } from '../support/event-reader.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const start = Date.UTC(2030, 5, 15, 12)
 
-let clock: ManualClock
+let clock: ServerTestClock
 let dataDir = ''
 let local: LocalTheazo
 
 beforeEach(async () => {
-  // Ids take the time from Date; its timers are real.
+  // Ids take the time from Date; timers stay real.
   vi.useFakeTimers({ toFake: ['Date'], now: start })
-  clock = new ManualClock(start)
+  clock = new ServerTestClock(start)
   dataDir = mkdtempSync(join(tmpdir(), 'theazo-clock-'))
   local = await open()
 })
@@ -31,19 +32,13 @@ afterEach(async () => {
 const open = (options: ServerOptions = {}) => createLocalTheazo({ dataDir, clock, ...options })
 
 function setBack(ms: number): void {
-  clock.set(-ms)
+  clock.shift(-ms)
   vi.setSystemTime(clock.now())
 }
 
-async function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {
-  const response = await local.fetch(local.baseUrl + path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, ...headers },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  // Each test says what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  return { status: response.status, headers: response.headers, body: (await response.json()) as any }
+function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {
+  const caller = new ApiCaller({ ...local, apiKey: key })
+  return caller.send(method, path, JSON.stringify(body), { headers })
 }
 
 async function makeAgent(key: string, limits: object = {}): Promise<{ sessionId: string; agentId: string }> {
@@ -59,7 +54,7 @@ async function minutes(query = ''): Promise<number> {
   return body.compute.minutes
 }
 
-test('a rate limit stays as it was: its window neither opens nor blocks', async () => {
+test('a rate limit does not change: no extra request passes and none is blocked longer', async () => {
   const { key } = await local.keys.create({ mode: 'test', plan: 'team', rpm: 3 })
   const ask = async () => (await send(key, 'GET', '/sessions')).status
   expect([await ask(), await ask(), await ask(), await ask()]).toEqual([200, 200, 200, 429])
@@ -71,7 +66,7 @@ test('a rate limit stays as it was: its window neither opens nor blocks', async 
   expect([await ask(), await ask(), await ask(), await ask()]).toEqual([200, 200, 200, 429])
 })
 
-test('what is made later is listed first and found by its user, also after a restart', async () => {
+test('sessions that are created later are listed first and found by their user, also after a restart', async () => {
   const key = local.apiKey
   const make = async () => (await send(key, 'POST', '/sessions', { userId: 'u' })).body.id
   const ids = [await make(), await make()]
@@ -94,21 +89,21 @@ test('what is made later is listed first and found by its user, also after a res
   expect((await send(key, 'POST', '/sessions/by-user/u')).body.id).toBe(ids.at(-1))
 })
 
-test('an Idempotency-Key is kept for at least its day, and no longer once the day is over', async () => {
+test('an Idempotency-Key is stored for at least a day, and removed when that day is over', async () => {
   const key = local.apiKey
   const make = () => send(key, 'POST', '/sessions', { userId: 'once' }, { 'idempotency-key': 'k' })
   const { body: first } = await make()
   setBack(20 * hourMs)
   expect((await make()).body).toEqual(first)
-  await clock.advance(2 * hourMs) // the hourly sweep has been there, too
+  await clock.advance(2 * hourMs) // the hourly sweep has run, too
   expect((await make()).body).toEqual(first)
-  clock.set(41 * hourMs)
+  clock.shift(41 * hourMs)
   expect((await make()).body).toEqual(first)
-  clock.set(2 * hourMs)
+  clock.shift(2 * hourMs)
   expect((await make()).body.id).not.toBe(first.id)
 })
 
-test('events are kept for at least as long as they should be, and numbers go on', async () => {
+test('events are stored for at least the retention time, and their numbers continue', async () => {
   await local[Symbol.asyncDispose]()
   local = await open({ eventRetentionMs: 2 * hourMs })
   const { key } = await local.keys.create({ mode: 'test', plan: 'team' })
@@ -118,7 +113,7 @@ test('events are kept for at least as long as they should be, and numbers go on'
     await expect.poll(async () => (await send(key, 'GET', `/agents/${agentId}`)).body.status).toBe('idle')
     return body.taskId
   }
-  /** Numbers of what is kept, up to the end of so many runs. */
+  /** Numbers of the stored events, up to the end of this number of runs. */
   const read = async (runs: number) => {
     const headers = { authorization: `Bearer ${key}`, 'last-event-id': '0' }
     const ids: number[] = []
@@ -127,7 +122,7 @@ test('events are kept for at least as long as they should be, and numbers go on'
     for await (const { id, type } of readEvents(stream)) {
       ids.push(id)
       if (type === 'output') outputs += 1
-      else if (outputs === runs) break // the status after it
+      else if (outputs === runs) break // the status event after the run
     }
     return ids
   }
@@ -135,21 +130,21 @@ test('events are kept for at least as long as they should be, and numbers go on'
   const before = await read(1)
   expect(before).toEqual(before.map((_, index) => index + 1))
   setBack(5 * hourMs)
-  await clock.advance(hourMs) // the pruning of each hour
+  await clock.advance(hourMs) // events are pruned every hour
   expect(await read(1)).toEqual(before)
   await run()
   const after = await read(2)
   expect(after.length).toBeGreaterThan(before.length)
   expect(after).toEqual(after.map((_, index) => index + 1))
-  await clock.advance(3 * hourMs) // the second run is old by now, the first is of a time to come: no hole
+  await clock.advance(3 * hourMs) // the second run is old now, but the first has a time in the future: pruning leaves no gap
   expect(await read(2)).toEqual(after)
-  // The control: once the clock has come by, they go.
+  // Control: they are pruned once the clock has passed their time.
   await clock.advance(4 * hourMs)
   await run()
   expect((await read(1))[0]).toBe(after.length + 1)
 })
 
-test('usage is never negative, never taken back, and goes on from where it was', async () => {
+test('usage is never negative, never decreases, and continues from its last value', async () => {
   const { sessionId, agentId } = await makeAgent(local.apiKey)
   await clock.advance(10 * minuteMs)
   expect(await minutes()).toBeCloseTo(10, 5)
@@ -157,27 +152,27 @@ test('usage is never negative, never taken back, and goes on from where it was',
   expect(await minutes()).toBeCloseTo(10, 5)
   expect(await minutes(`?sessionId=${sessionId}`)).toBeCloseTo(10, 5)
   await clock.advance(10 * minuteMs)
-  const told = await minutes()
-  expect(told).toBeGreaterThan(19.8) // a heartbeat passes before the meter has seen it
-  expect(told).toBeLessThanOrEqual(20)
+  const shown = await minutes()
+  expect(shown).toBeGreaterThan(19.8) // the meter sees it up to one heartbeat later
+  expect(shown).toBeLessThanOrEqual(20)
 
   await send(local.apiKey, 'POST', `/agents/${agentId}/pause`)
   setBack(hourMs)
-  expect(await minutes()).toBeCloseTo(told, 5)
+  expect(await minutes()).toBeCloseTo(shown, 5)
   await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)
   await clock.advance(5 * minuteMs)
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
   setBack(2 * minuteMs)
   await send(local.apiKey, 'POST', `/agents/${agentId}/terminate`)
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
 
   await local[Symbol.asyncDispose]()
   setBack(7 * hourMs)
   local = await open()
-  expect(await minutes()).toBeCloseTo(told + 5, 5)
+  expect(await minutes()).toBeCloseTo(shown + 5, 5)
 })
 
-test('a cap on compute minutes bites after those minutes, whatever the clock says', async () => {
+test('a cap on compute minutes applies after those minutes, whatever the wall clock shows', async () => {
   const { sessionId, agentId } = await makeAgent(local.apiKey, { maxComputeMinutes: 15 })
   const statuses = async () => [
     (await send(local.apiKey, 'GET', `/sessions/${sessionId}`)).body.status,
@@ -195,7 +190,7 @@ test('a cap on compute minutes bites after those minutes, whatever the clock say
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(200)
 })
 
-test('a cap on a day is not lifted by a clock that is set back within it', async () => {
+test('a cap for a day is not lifted if the clock is set back within that day', async () => {
   const limits = { maxCost: { amount: 50, currency: 'usd', period: 'day' } }
   const { sessionId, agentId } = await makeAgent(local.apiKey, limits)
   await clock.advance(11 * minuteMs)
@@ -203,19 +198,19 @@ test('a cap on a day is not lifted by a clock that is set back within it', async
   await expect.poll(status).toBe('paused')
   setBack(5 * hourMs)
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(402)
-  // The control: the next day lifts it.
-  clock.set(24 * hourMs)
+  // Control: the next day lifts it.
+  clock.shift(24 * hourMs)
   expect((await send(local.apiKey, 'POST', `/agents/${agentId}/resume`)).status).toBe(200)
   await expect.poll(status).toBe('active')
 })
 
-test('a session whose server was killed between its pause and that of its agents pauses them at the next start', async () => {
+test('if the server is killed after it paused a session and before it paused the agents, the next start pauses them', async () => {
   const { sessionId, agentId } = await makeAgent(local.apiKey, { maxComputeMinutes: 5 })
   await clock.advance(6 * minuteMs)
   const status = async () => (await send(local.apiKey, 'GET', `/agents/${agentId}`)).body.status
   await expect.poll(status).toBe('paused')
   await local[Symbol.asyncDispose]()
-  // What such a kill leaves: the first of the two transactions, without the second.
+  // The state after such a kill: the first of the two transactions is stored, the second is not.
   const { DatabaseSync } = await import('node:sqlite')
   const database = new DatabaseSync(join(dataDir, 'theazo.db'))
   database.prepare(`update agents set status = 'idle' where id = ?`).run(agentId)

@@ -1,19 +1,19 @@
-// How many connections a server holds, and for how long: one client must not shut out the others.
+// How many connections a server accepts, and for how long: one client must not shut out the others.
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
-import { Wire } from '../support/wire.ts'
+import { CheckedCaller } from '../support/checked-caller.ts'
 
 const maxConnections = 10
 
-/** A server that holds few connections, and sockets to it that are closed in the end. */
+/** A server that accepts few connections, and sockets to it that are closed at the end. */
 async function startSmall() {
   const server = await listenTheazo({ port: 0, maxConnections })
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
   const sockets: Socket[] = []
-  /** Opens a connection, and sends the beginning of what a request would be. */
+  /** Opens a connection and sends the beginning of a request. */
   const hold = async (text: string): Promise<Socket> => {
     const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1' })
     sockets.push(socket)
@@ -29,7 +29,7 @@ async function startSmall() {
     hold,
     closed,
     authorization: `authorization: Bearer ${key}\r\n`,
-    wire: await Wire.to(server, key),
+    caller: await CheckedCaller.to(server, key),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await server[Symbol.asyncDispose]()
@@ -37,49 +37,52 @@ async function startSmall() {
   }
 }
 
-/** Less than the 15 s after which a connection that sends no request is closed anyway. */
+/** Less than 15 s, after which the server closes a connection without a request in any case. */
 const patient = { timeout: 10_000 }
-/** A request on a connection of its own. */
+/** A request on its own connection. */
 const health = async (url: string): Promise<number> => {
   const response = await fetch(new URL('/healthz', url), { headers: { connection: 'close' } })
   await response.text()
   return response.status
 }
 
-describe('one client that holds connections does not shut out others', () => {
+describe('one client that keeps connections open does not shut out others', () => {
   test.each([
-    ['that send nothing', ''],
-    ['that never end their headers', 'GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: '],
-    ['that have been answered, and wait', 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'],
-    ['that are refused, and send no body', 'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n'],
+    ['connections that send nothing', ''],
+    ['connections that never end their headers', 'GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: '],
+    ['connections that wait after their answer', 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'],
+    [
+      'connections that were refused and send no body',
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n',
+    ],
   ])('with many %s', async (_, text) => {
     await using small = await startSmall()
     for (let count = 0; count < 5 * maxConnections; count += 1) await small.hold(text)
     for (let count = 0; count < 5; count += 1) expect(await health(small.server.url)).toBe(200)
-    // All but the latest were closed, to make room.
+    // The server closed all except the latest, to make room.
     await expect.poll(small.closed, patient).toBeGreaterThanOrEqual(4 * maxConnections)
   })
 
-  test('and a request in progress is not what is closed', async () => {
+  test('and the server does not close a connection with a request in progress', async () => {
     await using small = await startSmall()
-    const { wire } = small
-    const agentId = await wire.agent()
-    await using stream = await wire.stream(agentId)
-    const running = wire.exec(agentId, 'bash', '# theazo:delay=1500 theazo:stdout=on')
+    const { caller } = small
+    const agentId = await caller.agent()
+    await using stream = await caller.stream(agentId)
+    const running = caller.exec(agentId, 'bash', '# theazo:delay=1500 theazo:stdout=on')
     for (let count = 0; count < 5 * maxConnections; count += 1) await small.hold('')
     expect((await running).body.stdout).toBe('on')
-    await wire.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/pause`)
     expect((await stream.next())?.data).toEqual({ status: 'paused' })
   })
 
-  test('while all have requests in progress a new one is closed, and taken when one has ended', async () => {
+  test('a new connection is closed while all others have requests in progress, and accepted when one has ended', async () => {
     await using small = await startSmall()
-    const agentId = await small.wire.agent()
+    const agentId = await small.caller.agent()
     const request = `GET /v1/agents/${agentId}/stream HTTP/1.1\r\nhost: x\r\n${small.authorization}\r\n`
     const streams: Socket[] = []
     for (let count = 0; count < maxConnections; count += 1) {
       const socket = await small.hold(request)
-      await once(socket, 'data') // it is a stream by now
+      await once(socket, 'data') // the stream is open
       streams.push(socket)
     }
     const refused = await small.hold('')
@@ -90,7 +93,7 @@ describe('one client that holds connections does not shut out others', () => {
   })
 })
 
-describe('a connection is kept for the next request', () => {
+describe('an idle connection stays open for the next request', () => {
   const request = 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n'
 
   test('for 75 s: longer than load balancers keep theirs', async () => {
@@ -108,7 +111,7 @@ describe('a connection is kept for the next request', () => {
     agent.destroy()
   })
 
-  test('for as long as the operator says, and then the server closes it', async () => {
+  test('for the time that the operator configures; then the server closes it', async () => {
     await using server = await listenTheazo({ port: 0, keepAliveTimeoutMs: 1000 })
     const socket = connect({ port: Number(new URL(server.url).port), host: '127.0.0.1' })
     for (let count = 0; count < 2; count += 1) {

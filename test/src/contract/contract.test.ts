@@ -1,6 +1,7 @@
-// The wire as a caller in any language sees it: plain fetch over a real port, not our client.
+// The HTTP API as a program in any language sees it: plain fetch over a real port, without our client.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Answer, ApiCaller, answerOf } from '../support/api-caller.ts'
 
 let server: ListeningTheazo
 let sessionId: string
@@ -13,20 +14,10 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-interface Answer {
-  status: number
-  headers: Headers
-  // Each test says what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  body: any
+const send = async (path: string, init: RequestInit = {}): Promise<Answer> => {
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey })
+  return await answerOf(await caller.open(path, init))
 }
-
-async function send(path: string, init: RequestInit = {}): Promise<Answer> {
-  const headers = { authorization: `Bearer ${server.apiKey}`, ...init.headers }
-  const response = await fetch(server.url + path, { ...init, headers })
-  return { status: response.status, headers: response.headers, body: await response.json() }
-}
-
 const post = (path: string, body: unknown) => send(path, { method: 'POST', body: JSON.stringify(body) })
 const exec = (body: unknown) => post(`/agents/${agentId}/exec`, body)
 
@@ -48,7 +39,7 @@ function expectFields(answer: Answer, ...fields: string[]): void {
 }
 
 describe('every answer', () => {
-  test('carries a request id of its own and the features', async () => {
+  test('has its own request id and the list of extensions', async () => {
     const [a, b] = [await send(`/agents/${agentId}`), await send('/nowhere')]
     expect(a.headers.get('x-request-id')).toMatch(/^req_[0-9A-HJKMNP-TV-Z]{26}$/)
     expect(b.headers.get('x-request-id')).not.toBe(a.headers.get('x-request-id'))
@@ -57,17 +48,16 @@ describe('every answer', () => {
   })
 
   test.each([undefined, '', 'Bearer', 'Bearer th_live_wrong', 'Basic dTpw', 'th_live_x', 'Bearer \u00e9'])(
-    'without a valid key is 401: %j',
+    'is 401 without a valid key: %j',
     async (authorization) => {
       const response = await fetch(`${server.url}/agents/${agentId}`, {
         headers: authorization ? { authorization } : {},
       })
-      const { status, headers } = response
-      expectEnvelope({ status, headers, body: await response.json() }, { status: 401, code: 'unauthorized' })
+      expectEnvelope(await answerOf(response), { status: 401, code: 'unauthorized' })
     },
   )
 
-  test('to an unknown path is 404, to another method 405 with the methods there are', async () => {
+  test('is 404 for an unknown path, and 405 for an unsupported method, with the allowed methods', async () => {
     expectEnvelope(await send('/nowhere'), { status: 404, code: 'not_found' })
     const answer = await send(`/agents/${agentId}/exec`)
     expectEnvelope(answer, { status: 405, code: 'not_found' })
@@ -76,27 +66,27 @@ describe('every answer', () => {
     expect([outside.status, (await outside.json()).error.code]).toEqual([404, 'not_found'])
   })
 
-  test('to a body that is no JSON object names it, and is never a 500', async () => {
+  test('is 422 and names the body if the body is not a JSON object; it is never a 500', async () => {
     for (const body of ['{', 'nope', '[]', 'null', '"text"', '\u0000', '{"userId":']) {
       expectFields(await send('/sessions', { method: 'POST', body }), body === '{}' ? 'userId' : 'body')
     }
   })
 
-  test('to a body over 10 MiB names it, whether its size is told before or not', async () => {
+  test('is 422 and names the body if the body is over 10 MiB, with or without a Content-Length', async () => {
     const code = 'x'.repeat(11 * 1024 * 1024)
     expectFields(await exec({ lang: 'bash', code }), 'body')
     const stream = new Blob([JSON.stringify({ lang: 'bash', code })]).stream()
     // `duplex` is what fetch asks for with a streamed body; lib.dom does not know it.
     const init = { method: 'POST', body: stream, duplex: 'half' } as RequestInit
     expectFields(await send(`/agents/${agentId}/exec`, init), 'body')
-    // The next call is not given the connection whose body was left unread.
+    // The next request must not reuse the connection that has an unread body.
     for (const _ of [1, 2, 3, 4, 5]) {
       expectFields(await exec({ lang: 'bash', code }), 'body')
       expect((await send(`/agents/${agentId}`)).status).toBe(200)
     }
   })
 
-  test('to a body that is nested too deeply names it', async () => {
+  test('is 422 and names the body if the body is nested too deeply', async () => {
     const nested = (levels: number): string =>
       `{"userId":"deep","metadata":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`
     expect((await send('/sessions', { method: 'POST', body: nested(98) })).status).toBe(201)
@@ -105,7 +95,7 @@ describe('every answer', () => {
     }
   })
 
-  test('is the same whatever content type the body claims: the reference sends none', async () => {
+  test('does not depend on the content type of the body: the reference sends none', async () => {
     for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
       const headers = { 'content-type': type }
       const answer = await send('/sessions', { method: 'POST', headers, body: '{"userId":"typed"}' })
@@ -115,7 +105,7 @@ describe('every answer', () => {
 })
 
 describe('sessions', () => {
-  test('are created with what was given', async () => {
+  test('are created with the given fields', async () => {
     const limits = { maxCost: { amount: 500, currency: 'usd', period: 'day' }, maxAgents: 3 }
     const metadata = { plan: 'pro', nested: { a: [1, null] } }
     const { status, body } = await post('/sessions', { userId: 'user_123', limits, metadata, unknown: 1 })
@@ -132,7 +122,7 @@ describe('sessions', () => {
     expect((await send(`/sessions/${body.id}`)).body).toEqual(body)
   })
 
-  test('by user: a hundred concurrent calls give one session, and options count only at its creation', async () => {
+  test('by user: a hundred concurrent calls create one session, and options apply only at its creation', async () => {
     const path = '/sessions/by-user/a%2Fb%20c%3F'
     const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => post(path, { metadata: { n } })))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
@@ -142,7 +132,7 @@ describe('sessions', () => {
     expect(again.body).toEqual(answers[0]?.body)
   })
 
-  test('by user: the newest one of the user is found', async () => {
+  test("by user: the user's newest session is returned", async () => {
     await post('/sessions', { userId: 'twice' })
     const { body } = await post('/sessions', { userId: 'twice' })
     expect((await post('/sessions/by-user/twice', {})).body.id).toBe(body.id)
@@ -158,18 +148,18 @@ describe('sessions', () => {
     [{ userId: 'u', limits: { maxCost: { amount: 1.5, currency: 'usd', period: 'day' } } }, 'limits.maxCost.amount'],
     [{ userId: 'u', limits: { maxCost: { amount: 1, currency: 'eur', period: 'day' } } }, 'limits.maxCost.currency'],
     [{ userId: 'u', limits: { maxCost: { amount: 1, currency: 'usd', period: 'week' } } }, 'limits.maxCost.period'],
-  ])('bad input names the field: %j', async (body, field) => {
+  ])('invalid input is 422 and names the field: %j', async (body, field) => {
     expectFields(await post('/sessions', body), field)
   })
 
-  test('that are not there are 404', async () => {
+  test('that do not exist are 404', async () => {
     expectEnvelope(await send('/sessions/ses_nope'), { status: 404, code: 'not_found' })
     expectEnvelope(await post('/sessions/ses_nope/agents', {}), { status: 404, code: 'not_found' })
   })
 })
 
 describe('agents', () => {
-  test('are ready when they are answered', async () => {
+  test('are ready when the create call returns', async () => {
     const { status, body } = await post(`/sessions/${sessionId}/agents`, { instructions: 'Be brief.', timeout: 120 })
     expect(status).toBe(201)
     expect(body).toEqual({
@@ -196,13 +186,16 @@ describe('agents', () => {
     [{ tools: ['web_search'] }, 'tools', "it has 'run_code'"],
     [{ timeout: 0 }, 'timeout', 'at least 1'],
     [{ timeout: '5' }, 'timeout', 'number'],
-  ])('what this server cannot give is 422 that names what it can: %j', async (body, field, says) => {
-    const answer = await post(`/sessions/${sessionId}/agents`, body)
-    expectFields(answer, field)
-    expect(answer.body.error.message).toContain(says)
-  })
+  ])(
+    'an option that this server does not support is 422 and lists the supported values: %j',
+    async (body, field, says) => {
+      const answer = await post(`/sessions/${sessionId}/agents`, body)
+      expectFields(answer, field)
+      expect(answer.body.error.message).toContain(says)
+    },
+  )
 
-  test('exec answers what the reference shows', async () => {
+  test('exec returns the result that the reference shows', async () => {
     const { status, body } = await exec({ lang: 'python', code: 'print(2 + 2)' })
     expect(status).toBe(200)
     expect(body).toEqual({ stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) })
@@ -214,11 +207,11 @@ describe('agents', () => {
     [{ lang: 'python' }, ['code']],
     [{ lang: 'python', code: 1 }, ['code']],
     [{ lang: 'constructor', code: '' }, ['lang']],
-  ])('exec of bad input names the fields: %j', async (body, fields) => {
+  ])('exec with invalid input is 422 and names the fields: %j', async (body, fields) => {
     expectFields(await exec(body), ...fields)
   })
 
-  test('that are not there are 404, after the body was found good', async () => {
+  test('that do not exist are 404, after the body has been validated', async () => {
     const path = '/agents/agt_nope/exec'
     expectEnvelope(await post(path, { lang: 'bash', code: '' }), { status: 404, code: 'not_found' })
     expectFields(await post(path, { lang: 'bash' }), 'code')
@@ -226,7 +219,7 @@ describe('agents', () => {
     expectEnvelope(await post('/agents/agt_nope/terminate', {}), { status: 404, code: 'not_found' })
   })
 
-  test('terminated: again is fine, GET still answers, exec is 409', async () => {
+  test('that are terminated can be terminated again and read; exec is 409', async () => {
     const { body } = await post(`/sessions/${sessionId}/agents`, {})
     for (const _ of [1, 2]) expect((await post(`/agents/${body.id}/terminate`, {})).body).toEqual({ ok: true })
     expect((await send(`/agents/${body.id}`)).body.status).toBe('terminated')
@@ -236,7 +229,7 @@ describe('agents', () => {
 })
 
 describe('lists', () => {
-  test('come newest first, in pages whose cursor stays valid while rows are added', async () => {
+  test('are sorted newest first, in pages whose cursor stays valid while rows are added', async () => {
     const ids: string[] = []
     for (let n = 0; n < 5; n += 1) ids.unshift((await post('/sessions', { userId: 'pages' })).body.id)
     const first = await send('/sessions?limit=2&userId=pages')
@@ -249,21 +242,21 @@ describe('lists', () => {
     expect(last.body.data[0]).toEqual((await send(`/sessions/${ids[4]}`)).body)
   })
 
-  test('have 25 items a page by default', async () => {
+  test('have 25 items per page by default', async () => {
     await Promise.all(Array.from({ length: 26 }, () => post('/sessions', { userId: 'many' })))
     expect((await send('/sessions?userId=many')).body).toMatchObject({ data: { length: 25 }, hasMore: true })
     expect((await send('/sessions?userId=many&limit=100')).body).toMatchObject({ data: { length: 26 }, hasMore: false })
   })
 
   test.each(['limit=0', 'limit=101', 'limit=', 'limit=1.5', 'limit=x', 'cursor=', 'cursor=cur_x', 'status=asleep'])(
-    'bad input names the parameter: %s',
+    'an invalid parameter is 422 and is named: %s',
     async (query) => {
       expectFields(await send(`/sessions?${query}`), query.split('=')[0] ?? '')
       expectFields(await send(`/sessions/${sessionId}/agents?${query}`), query.split('=')[0] ?? '')
     },
   )
 
-  test('of agents are of one session, and of a status or a name', async () => {
+  test('of agents contain one session, and can be filtered by status or name', async () => {
     const { body: session } = await post('/sessions', { userId: 'agents' })
     const path = `/sessions/${session.id}/agents`
     const { body: a } = await post(path, { name: 'a' })
@@ -279,10 +272,10 @@ describe('lists', () => {
   })
 })
 
-describe('sessions that change', () => {
+describe('sessions that are changed', () => {
   const patch = (id: string, body: unknown) => send(`/sessions/${id}`, { method: 'PATCH', body: JSON.stringify(body) })
 
-  test('merge limits and metadata, and null removes', async () => {
+  test('merge limits and metadata; null removes a field', async () => {
     const limits = { maxAgents: 3, maxComputeMinutes: 10 }
     const { body } = await post('/sessions', { userId: 'patched', limits, metadata: { a: 1, b: { c: 2 } } })
     const change = { limits: { maxAgents: null, maxComputeMinutes: 20 }, metadata: { a: null, d: 3 } }
@@ -298,14 +291,14 @@ describe('sessions that change', () => {
     expect((await patch(body.id, {})).body.metadata).toEqual({ b: { c: 2 }, d: 3 })
   })
 
-  test('refuse bad input by its field, and an unknown id', async () => {
+  test('refuse invalid input with the name of the field, and an unknown id', async () => {
     const { body } = await post('/sessions', { userId: 'patched' })
     expectFields(await patch(body.id, { limits: { maxAgents: -1 } }), 'limits.maxAgents')
     expectFields(await patch(body.id, { metadata: [] }), 'metadata')
     expectEnvelope(await patch('ses_none', {}), { status: 404, code: 'not_found' })
   })
 
-  test('end with their agents: again is fine, no agent can be added, and the user gets a new one', async () => {
+  test('end with their agents: a second call succeeds, no agent can be added, and the user gets a new session', async () => {
     const { body: session } = await post('/sessions/by-user/ending', {})
     const { body: agent } = await post(`/sessions/${session.id}/agents`, {})
     const running = post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'echo x > started; sleep 300' })
@@ -324,7 +317,7 @@ describe('sessions that change', () => {
 })
 
 describe('agents with a name', () => {
-  test('are made once by any number of concurrent calls, and found again until they end', async () => {
+  test('are created once by any number of concurrent calls, and returned again until they end', async () => {
     const { body: session } = await post('/sessions', { userId: 'names' })
     const path = `/sessions/${session.id}/agents`
     const body = { name: 'main', metadata: { thread: 1 } }

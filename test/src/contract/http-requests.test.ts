@@ -1,17 +1,17 @@
-// What HTTP leaves open in how a request is written: slashes, encodings of a body, and what a client accepts.
+// Variants of an HTTP request: a slash at the end of the path, the encoding of the body, the Accept header.
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, mocked } = await openWires())
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** Sends bytes that are encoded, or claim to be. */
+/** Sends bytes with this Content-Encoding, which they may or may not have. */
 async function sendEncoded(path: string, encoding: string, bytes: Uint8Array) {
   const response = await fetch(mocked.url + path, {
     method: 'POST',
@@ -21,8 +21,8 @@ async function sendEncoded(path: string, encoding: string, bytes: Uint8Array) {
   return { status: response.status, headers: response.headers, body: JSON.parse(await response.text()) }
 }
 
-describe('a slash at the end of a path says nothing', () => {
-  test('on every kind of request', async () => {
+describe('a slash at the end of a path is ignored', () => {
+  test('for every kind of request', async () => {
     const made = await mocked.post('/sessions/', { userId: 'slash' })
     expect(made.status).toBe(201)
     const { id } = made.body
@@ -38,13 +38,13 @@ describe('a slash at the end of a path says nothing', () => {
     expect((await fetch(new URL('/openapi.json/', server.url))).status).toBe(200)
   })
 
-  test('and what is not there, or has other methods, is as without it', async () => {
+  test('also for unknown paths and unsupported methods', async () => {
     expectError(await mocked.get('/nowhere/'), 404, 'not_found')
     expectError(await mocked.get('/sessions//'), 404, 'not_found')
     expectError(await mocked.send('DELETE', '/sessions/'), 405, 'not_found')
   })
 
-  test('and needs the same scope', async () => {
+  test('and the request needs the same scope', async () => {
     const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise', scopes: ['exec'] })
     const id = await mocked.session()
     expectError(await mocked.with(key).post(`/sessions/${id}/terminate/`), 403, 'forbidden')
@@ -66,7 +66,7 @@ describe('a body with a Content-Encoding', () => {
     expect([status, body.userId]).toEqual([201, 'packed'])
   })
 
-  test('may be as large as any other, and no larger when it is decoded', async () => {
+  test('has the usual size limit, which applies to the decoded body', async () => {
     const agentId = await mocked.agent()
     const exec = (sizeBytes: number) =>
       gzipSync(JSON.stringify({ lang: 'bash', code: '', stdin: 'x'.repeat(sizeBytes) }))
@@ -81,7 +81,7 @@ describe('a body with a Content-Encoding', () => {
     expectFields(await sendEncoded('/sessions', 'gzip', metadata), 'body')
   })
 
-  test('that is none, is cut, or is one that this server cannot read is 422', async () => {
+  test('that is invalid, cut off or in an unsupported encoding is 422', async () => {
     expectFields(await sendEncoded('/sessions', 'gzip', bytes), 'body')
     expectFields(await sendEncoded('/sessions', 'gzip', gzipSync(bytes).subarray(0, -12)), 'body')
     for (const encoding of ['zstd', 'gzip, gzip', 'constructor', 'utf-8']) {
@@ -92,7 +92,7 @@ describe('a body with a Content-Encoding', () => {
   })
 })
 
-describe('exec answers what the client prefers', () => {
+describe('exec returns the media type that the client prefers', () => {
   test.each([
     ['text/event-stream', 'text/event-stream'],
     ['text/event-stream, application/json', 'text/event-stream'],

@@ -1,29 +1,29 @@
-// The contract, Basics: what `Idempotency-Key` does.
+// The `Idempotency-Key` header (contract, Basics).
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { expectError, expectFields, openWires, Wire } from '../support/wire.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** Headers with a key that nobody has used, or this one. */
+/** Headers with a new key, or with this key. */
 const keyed = (key: string = crypto.randomUUID()) => ({ 'idempotency-key': key })
 
 function expectReason(answer: { status: number; body: { error: { details?: unknown } } }, reason: string): void {
   expect([answer.status, answer.body.error.details]).toEqual([409, { reason }])
 }
 
-describe('the same key with the same body', () => {
+describe('a second request with the same key and the same body', () => {
   test.each<[string, (ids: { sessionId: string; agentId: string }) => [path: string, body: unknown, status: number]]>([
     ['a session', () => ['/sessions', { userId: 'u', metadata: { a: 1 } }, 201]],
     ['a session by user', () => ['/sessions/by-user/keyed', {}, 200]],
@@ -33,7 +33,7 @@ describe('the same key with the same body', () => {
     ['a pause', ({ agentId }) => [`/agents/${agentId}/pause`, undefined, 200]],
     ['an end', ({ agentId }) => [`/agents/${agentId}/terminate`, {}, 200]],
     ['an end of a session', ({ sessionId }) => [`/sessions/${sessionId}/terminate`, {}, 200]],
-  ])('is one request: %s', async (_what, call) => {
+  ])('returns the first answer: %s', async (_what, call) => {
     const sessionId = await mocked.session()
     const [path, body, status] = call({ sessionId, agentId: await mocked.agent({}, sessionId) })
     const headers = keyed()
@@ -46,7 +46,7 @@ describe('the same key with the same body', () => {
     }
   })
 
-  test('makes one thing, and runs code once; without a key it is done each time', async () => {
+  test('creates nothing and runs no code again; without a key it does', async () => {
     const own = live.with((await server.keys.create({ mode: 'live', plan: 'enterprise', project: 'once' })).key)
     const sessions = async (): Promise<number> => (await own.get('/sessions')).body.data.length
     const headers = keyed()
@@ -63,7 +63,7 @@ describe('the same key with the same body', () => {
     expect([await count({}), await count({})]).toEqual(['2\n', '3\n'])
   })
 
-  test('that is in flight is waited for', async () => {
+  test('waits while the first is in progress', async () => {
     const agentId = await live.agent()
     const code = 'touch started; until [[ -e go ]]; do sleep 0.02; done; echo x >> runs; wc -l < runs'
     const headers = keyed()
@@ -74,25 +74,25 @@ describe('the same key with the same body', () => {
     expect(second?.body).toEqual(first?.body)
   })
 
-  test('from a hundred callers at once makes one session', async () => {
+  test('creates one session if a hundred callers send it at the same time', async () => {
     const headers = keyed()
     const calls = Array.from({ length: 100 }, () => mocked.post('/sessions', { userId: 'many' }, headers))
     expect(new Set((await Promise.all(calls)).map(({ body }) => body.id)).size).toBe(1)
   })
 
-  test('of another API key is another request', async () => {
+  test('is a different request if the API key is different', async () => {
     const other = mocked.with((await server.keys.create({ mode: 'test', plan: 'free' })).key)
     const headers = keyed()
-    const [a, b] = [mocked, other].map((wire) => wire.post('/sessions', { userId: 'u' }, headers))
+    const [a, b] = [mocked, other].map((caller) => caller.post('/sessions', { userId: 'u' }, headers))
     expect((await a)?.body.id).not.toBe((await b)?.body.id)
   })
 
-  test('is kept for a day', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+  test('returns the first answer for a day', async () => {
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'enterprise' })).key)
     const headers = keyed()
-    const create = async (): Promise<string> => (await wire.post('/sessions', { userId: 'u' }, headers)).body.id
+    const create = async (): Promise<string> => (await caller.post('/sessions', { userId: 'u' }, headers)).body.id
     const first = await create()
     await clock.advance(24 * 3_600_000)
     expect(await create()).toBe(first)
@@ -104,26 +104,26 @@ describe('the same key with the same body', () => {
 })
 
 describe('the same key with another request is 409', () => {
-  test('with another body, or to another path', async () => {
+  test('with a different body or path', async () => {
     const headers = keyed()
     const { body } = await mocked.post('/sessions', { userId: 'a' }, headers)
     expectError(await mocked.post('/sessions', { userId: 'b' }, headers), 409, 'conflict')
     expectError(await mocked.post('/sessions/by-user/a', { userId: 'a' }, headers), 409, 'conflict')
-    expect((await mocked.post('/sessions', { userId: 'a' }, headers)).body).toEqual(body) // the first still stands
+    expect((await mocked.post('/sessions', { userId: 'a' }, headers)).body).toEqual(body) // the first answer is still stored
   })
 
-  test('also while the first is in flight: it waits for that one', async () => {
+  test('also while the first is in progress: the second waits for it', async () => {
     const agentId = await mocked.agent()
     const headers = keyed()
     const first = mocked.exec(agentId, 'bash', 'echo a # theazo:delay=300 theazo:stdout=a', headers)
     const second = mocked.exec(agentId, 'bash', 'echo b', headers)
     const statuses = (await Promise.all([first, second])).map(({ status }) => status)
-    expect(statuses.toSorted()).toEqual([200, 409]) // whichever came first
+    expect(statuses.toSorted()).toEqual([200, 409]) // either may come first
   })
 })
 
-describe('an answer that is an error', () => {
-  test('4xx is kept: 409, whatever has changed since', async () => {
+describe('an error answer', () => {
+  test('4xx is stored: 409, whatever has changed since', async () => {
     const agentId = await mocked.agent()
     await mocked.post(`/agents/${agentId}/pause`)
     const headers = keyed()
@@ -137,7 +137,7 @@ describe('an answer that is an error', () => {
     expect((await exec(keyed())).status).toBe(200)
   })
 
-  test('4xx is kept: 404 and 422 too, and the same key does not serve a mended body', async () => {
+  test('4xx is stored: also 404 and 422, and the same key with a corrected body is a conflict', async () => {
     const [unknown, invalid] = [keyed(), keyed()]
     for (const _ of [1, 2]) {
       expectError(await mocked.post('/agents/agt_none/pause', {}, unknown), 404, 'not_found')
@@ -146,13 +146,13 @@ describe('an answer that is an error', () => {
     expectError(await mocked.post('/sessions', { userId: 'u' }, invalid), 409, 'conflict')
   })
 
-  test('401 is not kept', async () => {
+  test('401 is not stored', async () => {
     const headers = keyed()
     expectError(await mocked.with('th_test_none').post('/sessions', { userId: 'u' }, headers), 401, 'unauthorized')
     expect((await mocked.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
   })
 
-  test('402 is not kept: with a higher limit the same request is done', async () => {
+  test('402 is not stored: the same request succeeds with a higher limit', async () => {
     const sessionId = await mocked.session({ limits: { maxAgents: 0 } })
     const [path, headers] = [`/sessions/${sessionId}/agents`, keyed()]
     expectError(await mocked.post(path, {}, headers), 402, 'session_limit_exceeded')
@@ -162,25 +162,25 @@ describe('an answer that is an error', () => {
     expect((await mocked.post(path, {}, headers)).body).toEqual(body)
   })
 
-  test('429 is not kept: after the wait the same request is done', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+  test('429 is not stored: the same request succeeds after the wait', async () => {
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
-    await wire.get('/sessions')
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'free', rpm: 1 })).key)
+    await caller.get('/sessions')
     const headers = keyed()
-    expectError(await wire.post('/sessions', { userId: 'u' }, headers), 429, 'rate_limited')
+    expectError(await caller.post('/sessions', { userId: 'u' }, headers), 429, 'rate_limited')
     await clock.advance(60_000)
-    expect((await wire.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
+    expect((await caller.post('/sessions', { userId: 'u' }, headers)).status).toBe(201)
   })
 
-  test('5xx is never kept: the same request is done again', async () => {
+  test('5xx is never stored: the same request is executed again', async () => {
     await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
-    const wire = await Wire.to(short, short.apiKey)
-    const agentId = await wire.agent()
+    const caller = await CheckedCaller.to(short, short.apiKey)
+    const agentId = await caller.agent()
     const headers = keyed()
     const code = 'if [[ -e tried ]]; then echo again; else touch tried; sleep 60; fi'
-    expectError(await wire.exec(agentId, 'bash', code, headers), 504, 'timeout')
-    expect((await wire.exec(agentId, 'bash', code, headers)).body.stdout).toBe('again\n')
+    expectError(await caller.exec(agentId, 'bash', code, headers), 504, 'timeout')
+    expect((await caller.exec(agentId, 'bash', code, headers)).body.stdout).toBe('again\n')
   })
 
   test.each(['internal_error', 'provider_error'])('%s leaves the key free for another body', async (code) => {
@@ -191,8 +191,8 @@ describe('an answer that is an error', () => {
   })
 })
 
-describe('an exec that was cut', () => {
-  test('by a disconnect is never run again', async () => {
+describe('an interrupted exec', () => {
+  test('is never run again after a disconnect', async () => {
     const agentId = await live.agent()
     const code = 'echo x >> runs; touch started; sleep 300'
     const headers = keyed()
@@ -207,7 +207,7 @@ describe('an exec that was cut', () => {
     expect((await live.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })
 
-  test('on a test key too', async () => {
+  test('is never run again with a test key either', async () => {
     const agentId = await mocked.agent()
     const headers = keyed()
     const abort = new AbortController()
@@ -229,7 +229,7 @@ async function execsInFlight(): Promise<number> {
 describe('an answer over 1 MiB', () => {
   const print = (sizeBytes: number) => `echo x >> runs; head -c ${sizeBytes} /dev/zero | tr '\\0' x`
 
-  test('is given, and not kept: the code is not run again', async () => {
+  test('is returned but not stored: the code is not run again', async () => {
     const agentId = await live.agent()
     const headers = keyed()
     const { status, body } = await live.exec(agentId, 'bash', print(1024 * 1024), headers)
@@ -240,7 +240,7 @@ describe('an answer over 1 MiB', () => {
     expect((await live.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })
 
-  test('begins above a mebibyte: one just below is kept', async () => {
+  test('is stored if it is just below the limit', async () => {
     const agentId = await live.agent()
     const headers = keyed()
     const code = print(1024 * 1024 - 200)
@@ -253,11 +253,11 @@ describe('an answer over 1 MiB', () => {
 })
 
 describe('the key', () => {
-  test.each(['x'.repeat(256), 'with space', 'é'])('%j is refused by its field', async (key) => {
+  test.each(['x'.repeat(256), 'with space', 'é'])('%j is refused with the name of the header', async (key) => {
     expectFields(await mocked.post('/sessions', { userId: 'u' }, keyed(key)), 'idempotency-key')
   })
 
-  test('of 255 characters is fine, and means nothing on a GET or PATCH', async () => {
+  test('may have 255 characters, and is ignored on GET and PATCH', async () => {
     const headers = keyed('x'.repeat(255))
     const { body } = await mocked.post('/sessions', { userId: 'u' }, headers)
     expect((await mocked.get(`/sessions/${body.id}`, headers)).body).toEqual(body)
@@ -269,36 +269,36 @@ describe('the key', () => {
   })
 })
 
-describe('over a restart', () => {
+describe('after a restart', () => {
   let dataDir: string
   beforeEach(() => {
     dataDir = mkdtempSync(join(tmpdir(), 'theazo-idempotency-'))
   })
   afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
 
-  test('answers are kept, those that are errors or too large too', async () => {
+  test('answers are still stored, also errors and answers that were too large', async () => {
     const [created, refused, large] = [keyed(), keyed(), keyed()]
     const code = `echo x >> runs; head -c 1100000 /dev/zero | tr '\\0' x`
     let [key, agentId, sessionId] = ['', '', '']
     {
       await using first = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(first, first.apiKey)
-      key = wire.key
-      agentId = await wire.agent()
-      sessionId = (await wire.post('/sessions', { userId: 'u' }, created)).body.id
-      expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
-      expect((await wire.exec(agentId, 'bash', code, large)).status).toBe(200)
+      const caller = await CheckedCaller.to(first, first.apiKey)
+      key = caller.key
+      agentId = await caller.agent()
+      sessionId = (await caller.post('/sessions', { userId: 'u' }, created)).body.id
+      expectError(await caller.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+      expect((await caller.exec(agentId, 'bash', code, large)).status).toBe(200)
     }
     await using second = await listenTheazo({ port: 0, dataDir })
-    const wire = await Wire.to(second, key)
-    expect((await wire.post('/sessions', { userId: 'u' }, created)).body.id).toBe(sessionId)
-    expectError(await wire.post('/sessions', { userId: 'v' }, created), 409, 'conflict')
-    expectError(await wire.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
-    expectReason(await wire.exec(agentId, 'bash', code, large), 'not_kept')
-    expect((await wire.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
+    const caller = await CheckedCaller.to(second, key)
+    expect((await caller.post('/sessions', { userId: 'u' }, created)).body.id).toBe(sessionId)
+    expectError(await caller.post('/sessions', { userId: 'v' }, created), 409, 'conflict')
+    expectError(await caller.post('/agents/agt_none/pause', {}, refused), 404, 'not_found')
+    expectReason(await caller.exec(agentId, 'bash', code, large), 'not_kept')
+    expect((await caller.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })
 
-  test.each(['SIGTERM', 'SIGKILL'] as const)('an exec that a %s cut is never run again', async (signal) => {
+  test.each(['SIGTERM', 'SIGKILL'] as const)('an exec that %s interrupted is never run again', async (signal) => {
     const bin = join(root, 'packages/server/dist/bin.js')
     const start = () =>
       startServer(process.execPath, [
@@ -315,19 +315,19 @@ describe('over a restart', () => {
     const code = 'echo x >> runs; touch started; sleep 300'
     const headers = keyed()
     const first = await start()
-    const wire = await Wire.to(first, first.apiKey)
-    const agentId = await wire.agent()
-    const cut = wire.exec(agentId, 'bash', code, headers).then(
+    const caller = await CheckedCaller.to(first, first.apiKey)
+    const agentId = await caller.agent()
+    const cut = caller.exec(agentId, 'bash', code, headers).then(
       ({ status }) => status,
       () => 'lost',
     )
-    await wire.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
+    await caller.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
     first.child.kill(signal)
     await first.ended
     expect([502, 'lost']).toContain(await cut)
 
     await using second = await start()
-    const next = await Wire.to(second, second.apiKey)
+    const next = await CheckedCaller.to(second, second.apiKey)
     for (const _ of [1, 2]) expectReason(await next.exec(agentId, 'bash', code, headers), 'interrupted')
     expect((await next.exec(agentId, 'bash', 'cat runs')).body.stdout).toBe('x\n')
   })

@@ -1,4 +1,4 @@
-// Agents that end by themselves when nobody uses them (contract, Agents: `idleTimeout`).
+// Agents that end automatically if nobody uses them (contract, Agents: `idleTimeout`).
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
@@ -10,7 +10,7 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AgentStream } from '../support/agent-stream.ts'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const secondMs = 1_000
 const minuteMs = 60_000
@@ -18,18 +18,18 @@ const start = Date.UTC(2030, 5, 15, 12)
 const toTerminate = { seconds: 60, action: 'terminate' }
 const toPause = { seconds: 60, action: 'pause' }
 
-let clock: ManualClock
+let clock: ServerTestClock
 let dataDir = ''
 let local: LocalTheazo
 let log = ''
-/** With a test key: agents of a mock. */
+/** With a test key: mocked agents. */
 let mocked: ApiCaller
 let testKey = ''
 /** With the embedded key: real sandboxes. */
 let live: ApiCaller
 
 beforeEach(async () => {
-  clock = new ManualClock(start)
+  clock = new ServerTestClock(start)
   dataDir = mkdtempSync(join(tmpdir(), 'theazo-idle-'))
   log = ''
   testKey = ''
@@ -40,7 +40,7 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true })
 })
 
-/** Starts the server on the data folder, after the one before it has ended. */
+/** Starts the server on the data folder. The previous server must have ended. */
 async function open(idleTimeout?: IdleTimeout): Promise<void> {
   local = await createLocalTheazo({
     dataDir,
@@ -70,7 +70,7 @@ const agentOf = async (api: ApiCaller, id: string) => (await api.get(`/agents/${
 const statusOf = async (api: ApiCaller, id: string) => (await agentOf(api, id)).status
 const exec = (api: ApiCaller, id: string, code: string) => api.post(`/agents/${id}/exec`, { lang: 'bash', code })
 
-/** Lets time pass; at its end nobody is working on a timeout any more, which an agent without any use shows. */
+/** Lets time pass until the server has handled every idle timeout: an unused control agent is then terminated. */
 async function pass(ms: number): Promise<void> {
   if (ms < minuteMs) return await clock.advance(ms)
   const controlId = await newAgent(mocked, { idleTimeout: toTerminate })
@@ -79,7 +79,7 @@ async function pass(ms: number): Promise<void> {
   await clock.advance(0)
 }
 
-/** The agent is as it is for a minute less a millisecond, and then ended. */
+/** The agent does not change for a minute less a millisecond, and then ends. */
 async function expectEndAfterAMinute(api: ApiCaller, id: string, end = 'terminated', before = 'idle'): Promise<void> {
   await clock.advance(minuteMs - 1)
   expect(await statusOf(api, id)).toBe(before)
@@ -87,8 +87,8 @@ async function expectEndAfterAMinute(api: ApiCaller, id: string, end = 'terminat
   await expect.poll(() => statusOf(api, id)).toBe(end)
 }
 
-describe('an agent that nobody uses', () => {
-  test('is terminated after its idleTimeout, and everything says why', async () => {
+describe('an unused agent', () => {
+  test('is terminated after its idleTimeout, and the agent and every refused call give the reason', async () => {
     const id = await newAgent(mocked, { idleTimeout: { seconds: 900, action: 'terminate' } })
     await using stream = await AgentStream.open(mocked, await newAgent(mocked, {}))
     await clock.advance(900 * secondMs - 1)
@@ -98,7 +98,7 @@ describe('an agent that nobody uses', () => {
     await expect.poll(() => statusOf(mocked, id)).toBe('terminated')
     expect((await agentOf(mocked, id)).reason).toBe('It was idle for 900 s (idleTimeout).')
 
-    const because = `Agent ${id} is terminated: it was idle for 900 s (idleTimeout). Create another one.`
+    const because = `Agent ${id} is terminated: it was idle for 900 s (idleTimeout). Create another agent.`
     for (const answer of [
       await exec(mocked, id, 'true'),
       await mocked.post(`/agents/${id}/run`, { task: 'x' }),
@@ -113,13 +113,13 @@ describe('an agent that nobody uses', () => {
       ['status', { status: 'idle' }],
       ['status', { status: 'terminated' }],
     ])
-    // Again by a caller: it stays as it ended.
+    // A later terminate by a caller does not change the reason.
     expect((await mocked.post(`/agents/${id}/terminate`)).body).toEqual({ ok: true })
     expect((await agentOf(mocked, id)).reason).toBe('It was idle for 900 s (idleTimeout).')
     expect(stream.events).toEqual([])
   })
 
-  test('loses its sandbox and its files, and costs nothing from then on', async () => {
+  test('loses its sandbox and its files, and then costs nothing', async () => {
     const id = await newAgent(live, { idleTimeout: toTerminate })
     expect((await exec(live, id, 'echo text > file')).status).toBe(200)
     const places = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
@@ -131,7 +131,7 @@ describe('an agent that nobody uses', () => {
     expect((await live.get('/usage/summary')).body.compute.minutes).toBeCloseTo(1, 4)
   })
 
-  test('is paused where that is its action: files are kept, time costs nothing, and a resume restarts the clock', async () => {
+  test('is paused if its action is pause: files stay, time costs nothing, and a resume restarts the idle time', async () => {
     const id = await newAgent(live, { idleTimeout: toPause })
     expect((await exec(live, id, 'echo kept > file')).status).toBe(200)
     await expectEndAfterAMinute(live, id, 'paused')
@@ -151,14 +151,14 @@ describe('an agent that nobody uses', () => {
     expect((await live.get('/usage/summary')).body.compute.minutes).toBeCloseTo(2.5, 4)
   })
 
-  test('stays without an idleTimeout', async () => {
+  test('does not end without an idleTimeout', async () => {
     const id = await newAgent(mocked, {})
     await pass(86_400 * secondMs)
     expect(await agentOf(mocked, id)).not.toHaveProperty('idleTimeout')
     expect(await statusOf(mocked, id)).toBe('idle')
   })
 
-  test('leaves its place and its name in the session to the next one', async () => {
+  test('frees its slot and its name in the session', async () => {
     const path = `/sessions/${await newSession(mocked, { maxAgents: 1 })}/agents`
     const options = { name: 'main', idleTimeout: toTerminate }
     const first = await mocked.post(path, options)
@@ -168,7 +168,7 @@ describe('an agent that nobody uses', () => {
     expect([next.status, next.body.id === first.body.id]).toEqual([201, false])
   })
 
-  test('is one of many: all that are due at once are ended', async () => {
+  test('ends together with all others that are due at the same time', async () => {
     const path = `/sessions/${await newSession(mocked)}/agents`
     await Promise.all(Array.from({ length: 300 }, () => mocked.post(path, { idleTimeout: toTerminate })))
     await clock.advance(minuteMs)
@@ -177,7 +177,7 @@ describe('an agent that nobody uses', () => {
   })
 })
 
-describe('the idle clock', () => {
+describe('the idle time', () => {
   test('starts again at the end of each exec', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
     for (let count = 0; count < 5; count += 1) {
@@ -187,7 +187,7 @@ describe('the idle clock', () => {
     await expectEndAfterAMinute(mocked, id)
   })
 
-  test('stands still during an exec, and counts from its end and not from its start', async () => {
+  test('does not run during an exec: it counts from the end of the exec', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
     const running = exec(mocked, id, '# theazo:delay=600000')
     await expect.poll(() => clock.dueIn(120 * secondMs)).toBe(1)
@@ -198,7 +198,7 @@ describe('the idle clock', () => {
     await expectEndAfterAMinute(mocked, id)
   })
 
-  test('stands still while an event stream is open', async () => {
+  test('does not run while an event stream is open', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
     const stream = await AgentStream.open(mocked, id)
     await pass(60 * minuteMs)
@@ -209,7 +209,7 @@ describe('the idle clock', () => {
     await expectEndAfterAMinute(mocked, id)
   })
 
-  test('stands still during a run', async () => {
+  test('does not run during a run', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate, timeout: 86_400 })
     const { taskId } = (await mocked.post(`/agents/${id}/run`, { task: 'theazo:hang' })).body
     await pass(60 * minuteMs)
@@ -218,7 +218,7 @@ describe('the idle clock', () => {
     await expectEndAfterAMinute(mocked, id)
   })
 
-  test('is not delayed by requests that are refused, nor by reads', async () => {
+  test('is not restarted by refused requests or by reads', async () => {
     const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise', project: 'other' })
     const stranger = new ApiCaller({ ...local, apiKey: key })
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
@@ -232,7 +232,7 @@ describe('the idle clock', () => {
     await expect.poll(() => statusOf(mocked, id)).toBe('terminated')
   })
 
-  test('goes on while a caller has paused the agent, from the pause on: a forgotten one is terminated', async () => {
+  test('counts from the pause if a caller pauses the agent: a forgotten agent is terminated', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
     await clock.advance(30 * secondMs)
     const { taskId } = (await mocked.post(`/agents/${id}/run`, { task: 'theazo:delay=50 theazo:steps=1000' })).body
@@ -241,7 +241,7 @@ describe('the idle clock', () => {
     expect((await agentOf(mocked, id)).task).toMatchObject({ id: taskId, status: 'cancelled' })
   })
 
-  test('does nothing to a paused agent that it would pause, until it is resumed', async () => {
+  test('has no effect on a paused agent whose action is pause, until it is resumed', async () => {
     const id = await newAgent(mocked, { idleTimeout: toPause })
     expect((await mocked.post(`/agents/${id}/pause`)).body.status).toBe('paused')
     await pass(60 * minuteMs)
@@ -250,7 +250,7 @@ describe('the idle clock', () => {
     await expectEndAfterAMinute(mocked, id, 'paused')
   })
 
-  test('starts again with the server: time that it was down for does not count', async () => {
+  test('restarts with the server: downtime does not count', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
     const pausedId = await newAgent(mocked, { idleTimeout: toTerminate })
     await mocked.post(`/agents/${pausedId}/pause`)
@@ -269,19 +269,19 @@ describe('the idle clock', () => {
     expect(await statusOf(mocked, plainId)).toBe('idle')
   })
 
-  test('does not heed the clock of the machine, which may be set', async () => {
+  test('does not depend on the wall clock, which may be set', async () => {
     const id = await newAgent(mocked, { idleTimeout: toTerminate })
-    clock.set(5 * 60 * minuteMs)
+    clock.shift(5 * 60 * minuteMs)
     await clock.advance(30 * secondMs)
     expect(await statusOf(mocked, id)).toBe('idle')
-    clock.set(-10 * 60 * minuteMs)
+    clock.shift(-10 * 60 * minuteMs)
     await clock.advance(30 * secondMs)
     await expect.poll(() => statusOf(mocked, id)).toBe('terminated')
   })
 })
 
 describe('at the moment of expiry', () => {
-  /** Makes the request so many microtasks after the timer has fired; with a negative offset that much before. */
+  /** Sends the request this number of microtasks after the timer fires; a negative offset sends it before. */
   async function meet(offset: number, ask: () => Promise<Answer>): Promise<Answer> {
     await clock.advance(minuteMs - 1)
     const early = offset < 0 ? ask() : undefined
@@ -290,12 +290,12 @@ describe('at the moment of expiry', () => {
     for (let count = 0; count < offset; count += 1) await Promise.resolve()
     const answer = await (early ?? ask())
     await expiry
-    for (let count = 0; count < 5; count += 1) await turn() // a timeout that does more would have done it
+    for (let count = 0; count < 5; count += 1) await turn() // time for further work of the idle timeout
     return answer
   }
   const offsets = Array.from({ length: 120 }, (_, index) => index - 40)
 
-  test('an exec is done, and the agent stays; or it is refused, and the agent is terminated', async () => {
+  test('an exec runs and the agent stays, or it is refused and the agent is terminated', async () => {
     const seen = { done: 0, refused: 0 }
     for (const offset of offsets) {
       const id = await newAgent(mocked, { idleTimeout: toTerminate })
@@ -304,12 +304,12 @@ describe('at the moment of expiry', () => {
       const expected = status === 200 ? [200, 'idle', 'on'] : [409, 'terminated', undefined]
       expect([status, await statusOf(mocked, id), body.stdout], `offset ${offset}`).toEqual(expected)
       if (status === 200) await mocked.post(`/agents/${id}/terminate`)
-      else expect(body.error.message).toContain('is terminated: it was idle for 60 s') // not killed while it ran
+      else expect(body.error.message).toContain('is terminated: it was idle for 60 s') // the exec was not killed while it ran
     }
     expect(Math.min(seen.done, seen.refused)).toBeGreaterThan(3)
   })
 
-  test('an exec is done, and the agent stays; or it is refused, and the agent is paused', async () => {
+  test('an exec runs and the agent stays, or it is refused and the agent is paused', async () => {
     const seen = { done: 0, refused: 0 }
     for (const offset of offsets) {
       const id = await newAgent(mocked, { idleTimeout: toPause })
@@ -322,7 +322,7 @@ describe('at the moment of expiry', () => {
     expect(Math.min(seen.done, seen.refused)).toBeGreaterThan(3)
   })
 
-  test('a run is begun, and goes on to its end; or it is refused, and there is none', async () => {
+  test('a run starts and runs to its end, or it is refused and there is no task', async () => {
     const seen = { done: 0, refused: 0 }
     for (const offset of offsets) {
       const id = await newAgent(mocked, { idleTimeout: toTerminate })
@@ -340,7 +340,7 @@ describe('at the moment of expiry', () => {
     expect(Math.min(seen.done, seen.refused)).toBeGreaterThan(3)
   })
 
-  test('a resume takes the agent back, or finds it terminated', async () => {
+  test('a resume succeeds, or finds the agent terminated', async () => {
     const seen = { done: 0, refused: 0 }
     for (const offset of offsets) {
       const id = await newAgent(mocked, { idleTimeout: toTerminate })
@@ -370,7 +370,7 @@ test.each([
     await expect.poll(failures).toBeGreaterThan(0)
     expect((await exec(mocked, id, 'echo on')).body.stdout).toBe('on\n')
     const before = failures()
-    await clock.advance(minuteMs - 1) // that was a use
+    await clock.advance(minuteMs - 1) // the call above restarted the idle time
     expect(failures()).toBe(before)
     await clock.advance(1)
     await expect.poll(failures).toBeGreaterThan(before)
@@ -383,7 +383,7 @@ test.each([
 )
 
 describe('idleTimeout', () => {
-  test('is shown by every answer with the agent, where it is set', async () => {
+  test('is in every answer that contains the agent, if it is set', async () => {
     const path = `/sessions/${await newSession(mocked)}/agents`
     const idleTimeout = { seconds: 604_800, action: 'pause' }
     const { body: agent } = await mocked.post(path, { idleTimeout })
@@ -394,7 +394,7 @@ describe('idleTimeout', () => {
     expect(data.map((listed: typeof agent) => listed.idleTimeout)).toEqual([undefined, idleTimeout])
   })
 
-  test('of an agent that is found by its name stays its own', async () => {
+  test('does not change if the agent is returned by its name', async () => {
     const path = `/sessions/${await newSession(mocked)}/agents`
     await mocked.post(path, { name: 'main', idleTimeout: toTerminate })
     const found = await mocked.post(path, { name: 'main', idleTimeout: { seconds: 600, action: 'pause' } })
@@ -412,12 +412,12 @@ describe('idleTimeout', () => {
     [{ action: 'pause' }, 'idleTimeout.seconds', wholeSeconds],
     [{ seconds: 60, action: 'stop' }, 'idleTimeout.action', "must be 'terminate' or 'pause'"],
     [{ seconds: 60 }, 'idleTimeout.action', "must be 'terminate' or 'pause'"],
-    [{ second: 60, action: 'pause' }, 'idleTimeout', "must have no field 'second'; did you mean 'seconds'?"],
-    [{ seconds: 60, actoin: 'pause' }, 'idleTimeout', "must have no field 'actoin'; did you mean 'action'?"],
+    [{ second: 60, action: 'pause' }, 'idleTimeout', "has an unknown field 'second'; did you mean 'seconds'?"],
+    [{ seconds: 60, actoin: 'pause' }, 'idleTimeout', "has an unknown field 'actoin'; did you mean 'action'?"],
     [
       { ...toPause, actions: 1, x: 1 },
       'idleTimeout',
-      "must have no field 'actions' (and 1 more); did you mean 'action'?",
+      "has an unknown field 'actions' (and 1 more); did you mean 'action'?",
     ],
   ])('%j is refused', async (idleTimeout, field, message) => {
     const path = `/sessions/${await newSession(mocked)}/agents`
@@ -433,8 +433,8 @@ describe('idleTimeout', () => {
   })
 })
 
-describe("the server's own idle timeout", () => {
-  test('is that of agents that are created without one; one of their own wins', async () => {
+describe("the server's default idle timeout", () => {
+  test("applies to agents that are created without one; an agent's own value takes precedence", async () => {
     await local[Symbol.asyncDispose]()
     await open({ seconds: 60, action: 'terminate' })
     const id = await newAgent(mocked, {})
@@ -444,12 +444,12 @@ describe("the server's own idle timeout", () => {
     expect(await statusOf(mocked, own)).toBe('idle')
   })
 
-  test('that is out of bounds keeps the server from starting', async () => {
+  test('prevents the server from starting if it is out of range', async () => {
     const made = createLocalTheazo({ idleTimeout: { seconds: 5, action: 'pause' } })
     await expect(made).rejects.toMatchObject({ name: 'SetupError', message: expect.stringContaining('60 to 604,800') })
   })
 
-  test('/metrics counts idle agents without one, of live keys', async () => {
+  test('is optional: /metrics counts the idle agents of live keys without an idle timeout', async () => {
     const count = async () => {
       const text = await (await local.fetch(new URL('/metrics', local.baseUrl))).text()
       return Number(/^theazo_agents_idle_without_timeout (\d+)$/m.exec(text)?.[1])

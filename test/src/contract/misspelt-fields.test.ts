@@ -1,20 +1,21 @@
-// A cap that is misspelt must not be no cap: unknown fields are refused where they would be settings that do nothing.
+// A misspelt cap must not be ignored: unknown fields are refused in objects in which they would be settings without effect.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Answer, expectFields, openWires, type Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { type CheckedCaller, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 let sessionId: string
 beforeAll(async () => {
-  ;({ server, mocked } = await openWires())
+  ;({ server, mocked } = await listenWithCallers())
   sessionId = await mocked.session()
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
 const cost = { amount: 1, currency: 'usd', period: 'day' }
 
-/** Each way in which limits come to the server. */
+/** Every route that accepts limits. */
 const limitRoutes: [string, (limits: unknown) => Promise<Answer>][] = [
   ['POST /sessions', (limits) => mocked.post('/sessions', { userId: 'u', limits })],
   ['POST /sessions/by-user', (limits) => mocked.post('/sessions/by-user/u', { limits })],
@@ -32,17 +33,17 @@ describe.each(limitRoutes)('limits of %s', (_, send) => {
   ])('refuse %j', async (limits, field, unknown, nearest) => {
     const answer = await send(limits)
     expectFields(answer, field)
-    const says = `must have no field '${unknown}'; did you mean '${nearest}'?`
+    const says = `has an unknown field '${unknown}'; did you mean '${nearest}'?`
     expect(answer.body.error.details.fields[field]).toEqual([says])
   })
 
-  test('are taken when all their names are known', async () => {
+  test('are accepted if all names are known', async () => {
     const limits = { maxCost: cost, maxAgents: 2, maxComputeMinutes: 3 }
     expect((await send(limits)).status).toBeLessThan(300)
   })
 })
 
-test('a misspelt field is named before the one that it leaves out', async () => {
+test('a misspelt field is reported before the required field that is missing', async () => {
   const { amount, ...rest } = cost
   const answer = await mocked.post('/sessions', { userId: 'u', limits: { maxCost: { ...rest, amout: amount } } })
   expect(answer.status).toBe(422)
@@ -50,15 +51,15 @@ test('a misspelt field is named before the one that it leaves out', async () => 
 })
 
 test.each([
-  [{ network: { alow: ['example.com'] } }, 'network', "no field 'alow'; did you mean 'allow'?"],
-  [{ network: { allow: [], deny: ['example.com'] } }, 'network', "no field 'deny'; did you mean 'allow'?"],
-  [{ idleTimeout: { seconds: 60, action: 'pause', idle: 1 } }, 'idleTimeout', "no field 'idle'"],
+  [{ network: { alow: ['example.com'] } }, 'network', "unknown field 'alow'; did you mean 'allow'?"],
+  [{ network: { allow: [], deny: ['example.com'] } }, 'network', "unknown field 'deny'; did you mean 'allow'?"],
+  [{ idleTimeout: { seconds: 60, action: 'pause', idle: 1 } }, 'idleTimeout', "unknown field 'idle'"],
 ])('an agent is not made with %j', async (body, field, says) => {
   const answer = await mocked.post(`/sessions/${sessionId}/agents`, body)
   expect([answer.status, answer.body.error.details.fields[field]?.[0]]).toEqual([422, expect.stringContaining(says)])
 })
 
-test('elsewhere unknown fields are ignored', async () => {
+test('unknown fields are ignored in all other objects', async () => {
   expect((await mocked.post('/sessions', { userId: 'u', limit: {}, metadata: { maxAgent: 1 } })).status).toBe(201)
   const path = `/sessions/${sessionId}/agents`
   const agent = await mocked.post(path, {

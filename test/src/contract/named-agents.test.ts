@@ -1,13 +1,13 @@
-// A name finds an agent again, and never one that is something else than was asked for (contract, `agents`).
+// A name returns the existing agent, but never one that differs from the requested options (contract, `agents`).
 import { Theazo } from '@theazo/core'
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, openWires, type Wire } from '../support/wire.ts'
+import { type CheckedCaller, expectError, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, mocked } = await openWires())
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -20,7 +20,7 @@ const whole = {
   network: { allow: ['example.com', '*.example.org:8080'] },
 }
 
-/** Makes an agent, and asks for its name again. */
+/** Creates an agent, and then requests its name again. */
 async function madeThenAsked(made: object, asked: object) {
   const path = `/sessions/${await mocked.session()}/agents`
   const first = await mocked.post(path, made)
@@ -28,7 +28,7 @@ async function madeThenAsked(made: object, asked: object) {
   return { path, first, again: await mocked.post(path, asked) }
 }
 
-describe('a name that is there already answers its agent', () => {
+describe('a create call with an existing name returns that agent', () => {
   test.each<[string, object, object]>([
     ['the same is asked for', whole, whole],
     ['nothing but the name is asked for', whole, named],
@@ -51,7 +51,7 @@ describe('a name that is there already answers its agent', () => {
   })
 })
 
-describe('a difference is 409, and names the field', () => {
+describe('a create call with different options is 409 and names the field', () => {
   test.each<[object, object, string[]]>([
     [named, { network: { allow: ['example.com'] } }, ['network']],
     [whole, { network: { allow: ['example.com'] } }, ['network']],
@@ -69,19 +69,19 @@ describe('a difference is 409, and names the field', () => {
     expectError(again, 409, 'conflict')
     expect(Object.keys(again.body.error.details.fields)).toEqual(fields)
     for (const field of fields) expect(again.body.error.message).toContain(field)
-    expect((await mocked.get(`/agents/${first.body.id}`)).body).toEqual(first.body) // it is left as it was
+    expect((await mocked.get(`/agents/${first.body.id}`)).body).toEqual(first.body) // it has not changed
     expect((await mocked.get(path)).body.data).toHaveLength(1)
   })
 })
 
-test('what has ended no longer stands in the way', async () => {
+test('the name of a terminated agent is free', async () => {
   const { path, first, again } = await madeThenAsked(named, { ...named, browser: true })
   expect(again.status).toBe(409)
   await mocked.post(`/agents/${first.body.id}/terminate`)
   expect((await mocked.post(path, { ...named, browser: true })).status).toBe(201)
 })
 
-test('of calls that race with different networks one is made, and the others are told', async () => {
+test('concurrent calls with different networks create one agent, and the others are 409', async () => {
   const path = `/sessions/${await mocked.session()}/agents`
   const hosts = ['a.example.com', 'b.example.com']
   const bodies = Array.from({ length: 20 }, (_, n) => ({ ...named, network: { allow: [hosts[n % 2]] } }))
@@ -93,7 +93,7 @@ test('of calls that race with different networks one is made, and the others are
   }
 })
 
-test('the client rejects with ConflictError, whose details name the field', async () => {
+test('the client rejects with a ConflictError whose details name the field', async () => {
   const theazo = new Theazo({ baseUrl: mocked.url, apiKey: mocked.key })
   const session = await theazo.sessions.create({ userId: 'u' })
   const agent = await session.agents.create({ name: 'main' })
@@ -101,6 +101,6 @@ test('the client rejects with ConflictError, whose details name the field', asyn
   const asked = session.agents.create({ name: 'main', network: { allow: ['example.com'] } })
   await expect(asked).rejects.toMatchObject({
     name: 'ConflictError',
-    details: { agentId: agent.id, fields: { network: ["differs from the agent's own: it reaches nothing"] } },
+    details: { agentId: agent.id, fields: { network: ['differs from the existing agent: it reaches nothing'] } },
   })
 })

@@ -1,4 +1,4 @@
-// The SDK of the hosted service, as it is (test/fixture/official-sdk), against `theazo-server` as a program.
+// The unchanged SDK of the hosted service (test/fixture/official-sdk) against a `theazo-server` process.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -26,14 +26,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** The SDK is TypeScript that Node alone does not run, so a bundler makes JavaScript of it and says what `theazo` is. */
+/** Node cannot run the SDK's TypeScript, so a bundler compiles it and resolves the import `theazo`. */
 async function bundled(source: string, name: string): Promise<string> {
   const outfile = join(folder, name)
   await build({ entryPoints: [source], outfile, bundle: true, platform: 'node', format: 'esm', alias: { theazo: sdk } })
   return outfile
 }
 
-test('the example infra-only prints what it is there to print', async () => {
+test('the example infra-only prints the expected output', async () => {
   const program = await bundled(join(fixture, 'examples/infra-only/index.ts'), 'infra-only.mjs')
   const redirect = pathToFileURL(join(fixture, 'local-server.mjs')).href
   const child = spawn(process.execPath, ['--import', redirect, program], {
@@ -45,7 +45,7 @@ test('the example infra-only prints what it is there to print', async () => {
   child.stderr.on('data', (chunk) => (output.err += chunk))
   const [code] = await once(child, 'close')
 
-  // The example ends with 0 also where it has failed, and prints the error.
+  // The example exits with 0 even if it fails, and prints the error.
   expect([code, output.err]).toEqual([0, ''])
   const primes = '2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97'
   expect(output.out.replace(/computeMinutes: [\d.e-]+/, 'computeMinutes: N').replace(/amount: \d/, 'amount: N')).toBe(
@@ -67,7 +67,7 @@ test('the example infra-only prints what it is there to print', async () => {
 })
 
 describe('the SDK', () => {
-  // Its own types are not checked here.
+  // This test does not check the SDK's types.
   // oxlint-disable-next-line typescript/no-explicit-any
   let session: any
   beforeAll(async () => {
@@ -75,7 +75,7 @@ describe('the SDK', () => {
     session = await new Theazo({ apiKey: server.apiKey, baseUrl: origin }).sessions.forUser('sdk_user')
   })
 
-  test('writes files that code reads, and reads files that code writes', async () => {
+  test('writes files that code can read, and reads files that code has written', async () => {
     const agent = await session.agents.create({ compute: 'python' })
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, n) => n))
     await agent.files.write('/in/text.txt', 'Grüße 🙂\n')
@@ -94,20 +94,20 @@ describe('the SDK', () => {
     ])
   })
 
-  test('gets no folder that is not there, and no runtime that a sandbox does not have', async () => {
+  test('gets an error for a missing folder and for a runtime that a sandbox does not have', async () => {
     const agent = await session.agents.create({ compute: 'node' })
     expect(await agent.exec('typescript', 'console.log(2 + 2)')).toMatchObject({ stdout: '4\n' })
-    await expect(agent.files.list()).rejects.toMatchObject({ status: 404, code: 'not_found' }) // it asks for /data
+    await expect(agent.files.list()).rejects.toMatchObject({ status: 404, code: 'not_found' }) // the SDK lists /data by default
     await expect(agent.files.read('none.txt')).rejects.toMatchObject({ status: 404, code: 'not_found' })
     await agent.files.write('/data/made.txt', '')
     expect((await agent.files.list()).map(({ name }: { name: string }) => name)).toEqual(['made.txt'])
     await expect(session.agents.create({ compute: 'go' })).rejects.toMatchObject({
       status: 422,
-      message: "compute: must be an object, or 'python' or 'node': a sandbox here has both, and no Go",
+      message: "compute: must be an object, 'python' or 'node': every sandbox has both; Go is not available",
     })
   })
 
-  test('reads what a session has used, whatever has become of its agents', async () => {
+  test("reads a session's usage, whatever the status of its agents", async () => {
     const { totalAgentsCreated, activeAgents } = await session.usage()
     const agent = await session.agents.create({})
     await agent.terminate()

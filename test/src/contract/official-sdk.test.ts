@@ -1,28 +1,29 @@
-// What the SDK of the hosted service (theazo/theazo-node, version 0.1.6) sends, and what it reads of the answers, as its
-// source makes them; the SDK itself runs in official-sdk-example.test.ts.
+// The requests of the hosted service's SDK (theazo/theazo-node, version 0.1.6) and the fields that it reads from the
+// answers, taken from its source. The SDK itself runs in official-sdk-example.test.ts.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Answer, expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
+import type { Answer } from '../support/api-caller.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
 const sdkHeaders = { 'content-type': 'application/json', 'x-sdk-version': '0.1.0' }
 
-const exec = (wire: Wire, agentId: string, body: object): Promise<Answer> =>
-  wire.post(`/agents/${agentId}/exec`, body, sdkHeaders)
+const exec = (caller: CheckedCaller, agentId: string, body: object): Promise<Answer> =>
+  caller.post(`/agents/${agentId}/exec`, body, sdkHeaders)
 
-test('is advertised', async () => {
+test('the extension is advertised', async () => {
   expect((await mocked.get('/sessions')).headers.get('theazo-features')).toContain('official-sdk')
 })
 
 describe('exec', () => {
-  test('takes language for lang', async () => {
+  test('accepts language in place of lang', async () => {
     const agentId = await live.agent()
     for (const [language, code] of [
       ['python', 'print(2 + 2)'],
@@ -34,20 +35,23 @@ describe('exec', () => {
     }
   })
 
-  test('takes both where they are the same, and refuses two languages', async () => {
+  test('accepts both fields if they are equal, and refuses different values', async () => {
     const agentId = await mocked.agent()
     expect((await exec(mocked, agentId, { lang: 'bash', language: 'bash', code: '' })).status).toBe(200)
     expectFields(await exec(mocked, agentId, { lang: 'bash', language: 'python', code: '' }), 'language')
     expectFields(await exec(mocked, agentId, { lang: 'bash', language: null, code: '' }), 'language')
   })
 
-  test.each(['ruby', '', 7, null, {}, 'Python'])('names the field that was sent: language %j', async (language) => {
-    const answer = await exec(mocked, 'agt_none', { language, code: '' })
-    expectFields(answer, 'language')
-    expect(answer.body.error.message).toContain("must be 'python', 'typescript' or 'bash'")
-  })
+  test.each(['ruby', '', 7, null, {}, 'Python'])(
+    'an error names the field that was sent: language %j',
+    async (language) => {
+      const answer = await exec(mocked, 'agt_none', { language, code: '' })
+      expectFields(answer, 'language')
+      expect(answer.body.error.message).toContain("must be 'python', 'typescript' or 'bash'")
+    },
+  )
 
-  test('streams with language too', async () => {
+  test('streams with language, too', async () => {
     const agentId = await live.agent()
     const response = await fetch(`${live.url}/agents/${agentId}/exec`, {
       method: 'POST',
@@ -59,9 +63,10 @@ describe('exec', () => {
 })
 
 describe('GET /agents/:id/status', () => {
-  const statusOf = async (wire: Wire, agentId: string) => (await wire.get(`/agents/${agentId}/status`)).body
+  const statusOf = async (caller: CheckedCaller, agentId: string) =>
+    (await caller.get(`/agents/${agentId}/status`)).body
 
-  test('has every field that the SDK has a type for, in its words', async () => {
+  test("has every field of the SDK's type, with the SDK's names", async () => {
     const agentId = await live.agent()
     expect(await statusOf(live, agentId)).toEqual({
       status: 'ready',
@@ -76,16 +81,16 @@ describe('GET /agents/:id/status', () => {
     await live.post(`/agents/${agentId}/terminate`)
     const ended = await statusOf(live, agentId)
     expect(ended.status).toBe('completed')
-    expect(await statusOf(live, agentId)).toEqual(ended) // its time stands still
+    expect(await statusOf(live, agentId)).toEqual(ended) // the runtime of an ended agent does not grow
   })
 
-  test('tells of the task at work, and what tasks have cost', async () => {
+  test('returns the current task and the cost of all tasks', async () => {
     const agentId = await mocked.agent({ compute: { provider: 'e2b' } })
     await mocked.run(agentId, 'theazo:hang')
     expect(await statusOf(mocked, agentId)).toMatchObject({ status: 'running', task: 'theazo:hang', provider: 'e2b' })
   })
 
-  test('is 404 for an agent of somebody else, and for none', async () => {
+  test("is 404 for another project's agent and for an unknown id", async () => {
     const agentId = await live.agent()
     expectError(await mocked.get(`/agents/${agentId}/status`), 404, 'not_found')
     expectError(await live.get('/agents/agt_none/status'), 404, 'not_found')
@@ -93,22 +98,26 @@ describe('GET /agents/:id/status', () => {
 })
 
 describe('compute', () => {
-  const create = async (wire: Wire, body: object) => await wire.post(`/sessions/${await wire.session()}/agents`, body)
+  const create = async (caller: CheckedCaller, body: object) =>
+    await caller.post(`/sessions/${await caller.session()}/agents`, body)
 
-  test.each(['python', 'node'])('may be the runtime %s, which every sandbox has', async (compute) => {
+  test.each(['python', 'node'])('accepts the runtime %s, which every sandbox has', async (compute) => {
     const { status, body } = await create(live, { compute })
     expect([status, body.compute]).toEqual([201, { provider: 'local' }])
   })
 
-  test.each(['go', 'ruby', '', 'Python', 'local'])('may not be %j, which is no runtime here', async (compute) => {
-    for (const wire of [live, mocked]) {
-      const answer = await create(wire, { compute })
-      expectFields(answer, 'compute')
-      expect(answer.body.error.message).toContain("'python' or 'node'")
-    }
-  })
+  test.each(['go', 'ruby', '', 'Python', 'local'])(
+    'refuses %j, which is not a runtime of this server',
+    async (compute) => {
+      for (const caller of [live, mocked]) {
+        const answer = await create(caller, { compute })
+        expectFields(answer, 'compute')
+        expect(answer.body.error.message).toContain("'python' or 'node'")
+      }
+    },
+  )
 
-  test('that names a runtime asks for no other agent than the one that has the name', async () => {
+  test('with a runtime does not make a named agent a different agent', async () => {
     const sessionId = await live.session()
     const named = { name: 'main', network: { allow: [] } }
     const first = await live.post(`/sessions/${sessionId}/agents`, named)
@@ -123,10 +132,10 @@ describe('files', () => {
     expect([status, dir]).toEqual([200, dir])
     return body.map(({ name }: { name: string }) => name)
   }
-  const write = (wire: Wire, agentId: string, path: string, data: string, encoding?: string) =>
-    wire.post(`/agents/${agentId}/files`, { path, data, encoding }, sdkHeaders)
+  const write = (caller: CheckedCaller, agentId: string, path: string, data: string, encoding?: string) =>
+    caller.post(`/agents/${agentId}/files`, { path, data, encoding }, sdkHeaders)
 
-  test('are from the folder that code starts in; what names a lasting folder is that very path', async () => {
+  test("have paths that start in the code's working folder, except paths to a persistent folder", async () => {
     const agentId = await live.agent()
     for (const path of ['a.txt', '/b.txt', '/workspace/c.txt', '../../d.txt', '/home/agent/e.txt', '/tmp/f.txt']) {
       expect((await write(live, agentId, path, path)).body).toEqual({ ok: true })
@@ -143,7 +152,7 @@ describe('files', () => {
       expect((await live.get(`/agents/${agentId}/files/${path}`)).body).toEqual({ data: 'a.txt', encoding: 'utf-8' })
   })
 
-  test('that are no UTF-8 come as base64; a byte order mark stays', async () => {
+  test('that are not UTF-8 are returned as base64; a byte order mark stays', async () => {
     const agentId = await live.agent()
     for (const [bytes, encoding] of [
       [Buffer.from('\ufeffé'), 'utf-8'],
@@ -155,7 +164,7 @@ describe('files', () => {
     }
   })
 
-  test('may have 7 MB; what has more than 10 MiB is not read', async () => {
+  test('may have 7 MB; files over 10 MiB are refused', async () => {
     const agentId = await live.agent()
     const text = 'é🙂\n'.repeat(1_000_000)
     expect((await write(live, agentId, 'big.txt', text)).status).toBe(200)
@@ -171,7 +180,7 @@ describe('files', () => {
     expectFields(await live.get(`/agents/${agentId}/files/huge`), 'path')
   })
 
-  test('that are not there, or no files, are told as what they are', async () => {
+  test('that are missing or are not regular files are reported as such', async () => {
     const agentId = await live.agent()
     await live.exec(agentId, 'bash', 'mkdir folder; echo > file; mkfifo pipe; touch closed; chmod 0 closed')
     const files = `/agents/${agentId}/files`
@@ -182,7 +191,7 @@ describe('files', () => {
     for (const path of ['/', 'folder', 'new/', 'file/x']) expectFields(await write(live, agentId, path, ''), 'path')
   })
 
-  test('are refused with the fields that are wrong', async () => {
+  test('are refused with the names of the invalid fields', async () => {
     const wrong = async (body: object) => await mocked.post('/agents/agt_none/files', body)
     expectFields(await wrong({}), 'path', 'data')
     expectFields(await wrong({ path: '', data: '' }), 'path')
@@ -191,16 +200,17 @@ describe('files', () => {
     expectFields(await mocked.send('POST', '/agents/agt_none/files', '{"path":"x","data":"\\ud800"}'), 'data')
   })
 
-  test('are refused where an exec is, and are not those of somebody else', async () => {
+  test("are refused if an exec would be refused, and another project's files are not found", async () => {
     const agentId = await live.agent()
     await write(live, agentId, 'x', 'mine')
-    const asked = (wire: Wire) => [
-      wire.get(`/agents/${agentId}/files?dir=/`),
-      wire.get(`/agents/${agentId}/files/x`),
-      write(wire, agentId, 'x', 'theirs'),
+    const asked = (caller: CheckedCaller) => [
+      caller.get(`/agents/${agentId}/files?dir=/`),
+      caller.get(`/agents/${agentId}/files/x`),
+      write(caller, agentId, 'x', 'theirs'),
     ]
     const other = live.with((await server.keys.create({ mode: 'live', plan: 'enterprise', project: 'other' })).key)
-    for (const wire of [mocked, other]) for (const answer of asked(wire)) expectError(await answer, 404, 'not_found')
+    for (const caller of [mocked, other])
+      for (const answer of asked(caller)) expectError(await answer, 404, 'not_found')
     await live.post(`/agents/${agentId}/pause`)
     for (const answer of asked(live)) expectError(await answer, 409, 'conflict')
     await live.post(`/agents/${agentId}/resume`)
@@ -209,7 +219,7 @@ describe('files', () => {
     for (const answer of asked(live)) expectError(await answer, 409, 'conflict')
   })
 
-  test('of a test key are empty, whatever is written', async () => {
+  test('are always empty with a test key', async () => {
     const agentId = await mocked.agent()
     expect((await write(mocked, agentId, 'x', 'text')).body).toEqual({ ok: true })
     expect((await mocked.get(`/agents/${agentId}/files`)).body).toEqual([])
@@ -230,10 +240,10 @@ describe('GET /sessions/:id/usage', () => {
     })
   })
 
-  test('tells the minutes that the summary of the session tells', async () => {
+  test("returns the same minutes as the session's summary", async () => {
     const sessionId = await live.session()
     const agentId = await live.agent({}, sessionId)
-    await live.agent() // of another session
+    await live.agent() // in another session
     await live.exec(agentId, 'bash', 'sleep 0.2')
     await live.post(`/agents/${agentId}/terminate`)
     const { minutes } = (await live.get(`/usage/summary?sessionId=${sessionId}&from=2020-01-01`)).body.compute
@@ -242,7 +252,7 @@ describe('GET /sessions/:id/usage', () => {
     expect(body).toMatchObject({ computeMinutes: minutes, activeAgents: 0, totalAgentsCreated: 1 })
   })
 
-  test('is 404 for a session of somebody else', async () => {
+  test("is 404 for another project's session", async () => {
     expectError(await mocked.get(`/sessions/${await live.session()}/usage`), 404, 'not_found')
   })
 })

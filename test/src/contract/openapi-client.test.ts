@@ -1,4 +1,4 @@
-// A client that is generated from the server's own document, by the tools that most TypeScript users take.
+// A client that is generated from the server's OpenAPI document, with the tools that most TypeScript users choose.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ let server: ListeningTheazo
 let folder: string
 beforeAll(async () => {
   server = await listenTheazo({ port: 0 })
-  // Below test/, so that the program finds openapi-fetch; not in node_modules/, where Node strips no types.
+  // Below test/, so that the program finds openapi-fetch; not in node_modules/, in which Node does not strip types.
   await mkdir(join(root, 'test/dist'), { recursive: true })
   folder = await mkdtemp(join(root, 'test/dist/openapi-client-'))
   const document = new URL('/openapi.json', server.url)
@@ -36,7 +36,7 @@ const { THEAZO_BASE_URL: baseUrl = '', THEAZO_API_KEY: key = '' } = process.env
 export const client = createClient<paths, 'application/json'>({ baseUrl, headers: { authorization: \`Bearer \${key}\` } })
 `
 
-/** Compiles a program that uses the client, and then runs it. */
+/** Compiles a program that uses the client and runs it. */
 async function compileAndRun(name: string, program: string): Promise<unknown> {
   const path = join(folder, name)
   await writeFile(path, program)
@@ -50,7 +50,7 @@ async function compileAndRun(name: string, program: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
-test('a generated client compiles, and does what the API does', { timeout: 60_000 }, async () => {
+test('a generated client compiles and can use the API', { timeout: 60_000 }, async () => {
   const done = await compileAndRun(
     'program.ts',
     `
@@ -100,7 +100,7 @@ console.log(
   })
 })
 
-test('what the API would refuse does not compile', { timeout: 60_000 }, async () => {
+test('requests that the API would refuse do not compile', { timeout: 60_000 }, async () => {
   const refused = await compileAndRun(
     'refused.ts',
     `
@@ -108,7 +108,7 @@ import { client } from './client.ts'
 
 const params = { path: { id: 'agt_none' } }
 const answers = await Promise.all([
-  // @ts-expect-error a language that there is not
+  // @ts-expect-error unknown language
   client.POST('/agents/{id}/exec', { params, body: { lang: 'ruby', code: '' } }),
   // @ts-expect-error no code
   client.POST('/agents/{id}/exec', { params, body: { lang: 'bash' } }),

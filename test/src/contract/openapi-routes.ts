@@ -14,18 +14,18 @@ export interface JsonSchema {
   pattern?: string
 }
 
-/** A method of a path, as the server's own document tells it. */
+/** A method of a path, from the server's OpenAPI document. */
 export interface Route {
-  /** In capitals. */
+  /** In upper case. */
   method: string
   /** Under `/v1`, e.g. `/agents/{id}`. */
   path: string
-  /** `GET /agents/{id}`: for the names of tests. */
+  /** `GET /agents/{id}`, for test names. */
   name: string
-  /** Names of its query parameters, with what they may be. */
+  /** The schemas of its query parameters, by name. */
   query: Record<string, JsonSchema>
   body: JsonSchema | undefined
-  /** Of its good answers. */
+  /** Of its success answers. */
   statuses: number[]
 }
 
@@ -35,10 +35,10 @@ interface Operation {
   responses: Record<string, unknown>
 }
 
-/** Every route that `GET /openapi.json` tells: a new one is there by itself. */
+/** Every route of `GET /openapi.json`, so that new routes are included automatically. */
 export async function openapiRoutes(baseUrl: string, fetch: typeof globalThis.fetch): Promise<Route[]> {
   const response = await fetch(new URL('/openapi.json', baseUrl))
-  // The server's own document; a wrong shape fails the tests that read it.
+  // From the server itself; a wrong shape fails the tests that read it.
   const { paths } = (await response.json()) as { paths: Record<string, Record<string, Operation>> }
   return Object.entries(paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([verb, { parameters = [], requestBody, responses }]) => {
@@ -56,7 +56,7 @@ export async function openapiRoutes(baseUrl: string, fetch: typeof globalThis.fe
   )
 }
 
-/** The smallest value that the schema takes: what is required, and no more. */
+/** The smallest value that the schema accepts: only required fields. */
 export function sampleOf(schema: JsonSchema): unknown {
   const { type, properties = {}, required = [], anyOf } = schema
   if (schema.const !== undefined) return schema.const

@@ -1,19 +1,17 @@
-// The document that the server gives of itself: valid, complete, and true of its routes.
+// The server's OpenAPI document is valid, complete, and matches the routes.
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { type ListeningTheazo, listenTheazo } from '@theazo/server'
+import type { ListeningTheazo } from '@theazo/server'
 import { createParser } from 'eventsource-parser'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiSchema, type OpenApiDocument } from '../support/api-schema.ts'
-import { expectError, Wire } from '../support/wire.ts'
+import { type CheckedCaller, expectError, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 let document: OpenApiDocument
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with((await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, live, mocked } = await listenWithCallers())
   document = mocked.schema.document
 })
 afterAll(() => server[Symbol.asyncDispose]())
@@ -22,7 +20,7 @@ const operations = () => Object.values(document.paths).flatMap((item) => Object.
 
 const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
 
-/** What the contract has, in its order. */
+/** The routes of the contract, in its order. */
 const routes = [
   'POST /sessions',
   'POST /sessions/by-user/{userId}',
@@ -49,11 +47,11 @@ const routes = [
   'GET /usage/summary',
 ]
 
-/** The path of a template, with ids of things that are there. */
-async function pathOf(template: string, wire = mocked): Promise<string> {
-  const sessionId = await wire.session()
-  const agentId = await wire.agent({}, sessionId)
-  const taskId = template.includes('{taskId}') ? await wire.run(agentId, 'theazo:hang') : ''
+/** The path of a template, with ids that exist. */
+async function pathOf(template: string, caller = mocked): Promise<string> {
+  const sessionId = await caller.session()
+  const agentId = await caller.agent({}, sessionId)
+  const taskId = template.includes('{taskId}') ? await caller.run(agentId, 'theazo:hang') : ''
   return template
     .replace('{userId}', 'user_1')
     .replace('{taskId}', taskId)
@@ -64,15 +62,15 @@ async function pathOf(template: string, wire = mocked): Promise<string> {
 describe('the OpenAPI document', () => {
   test('is valid OpenAPI 3.1', async () => {
     expect(document.openapi).toMatch(/^3\.1\./)
-    // A copy, as the validator resolves references in place.
+    // A copy, because the validator resolves references in place.
     const copy = structuredClone(document)
     expect(await new Validator().validate({ ...copy })).toEqual({ valid: true })
-    // The control: it finds what is wrong.
+    // Control: the validator finds an error.
     const broken = { ...structuredClone(document), paths: { '/x': { get: { responses: 1 } } } }
     expect(await new Validator().validate(broken)).toMatchObject({ valid: false })
   })
 
-  test('needs no key, and tells the base URL and how keys are sent', async () => {
+  test('needs no key, and states the base URL and how keys are sent', async () => {
     const response = await fetch(new URL('/openapi.json', server.url))
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/json'])
     expect(await response.json()).toMatchObject({
@@ -99,13 +97,13 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  test('names each operation once, as a function of a generated client', () => {
+  test('has a unique operationId for each operation, usable as a function name', () => {
     const ids = operations().map(({ operationId }) => operationId ?? '')
     expect(ids.filter((id) => !/^[a-z][A-Za-z]+$/.test(id))).toEqual([])
     expect(new Set(ids).size).toBe(routes.length)
   })
 
-  test('takes numbers as numbers in queries and headers', () => {
+  test('declares numbers in queries and headers as numbers', () => {
     const parameters = operations().flatMap((operation) => operation.parameters ?? [])
     for (const name of ['limit', 'lastEventId', 'last-event-id']) {
       const types = parameters.filter((parameter) => parameter.name === name).map(({ schema }) => schema['type'])
@@ -113,7 +111,7 @@ describe('the OpenAPI document', () => {
     }
   })
 
-  test('has a schema for each stream, and every event of a stream is as it says', async () => {
+  test('has a schema for each stream, which every event matches', async () => {
     const events = async (body: object): Promise<unknown[]> => {
       const agentId = await live.agent()
       const response = await fetch(`${live.url}/agents/${agentId}/exec`, {
@@ -131,12 +129,12 @@ describe('the OpenAPI document', () => {
     const names = [...good, ...bad].map((event) => (event as { event: string }).event)
     expect(new Set(names)).toEqual(new Set(['stdout', 'stderr', 'exit', 'error']))
     for (const event of [...good, ...bad]) mocked.schema.assertIs('ExecEvent', event)
-    // The controls; the events of agents are held against theirs wherever a test reads them.
+    // Controls. CheckedEventReader checks the events of agents against their schema in every test.
     expect(() => mocked.schema.assertIs('ExecEvent', { event: 'stdout', data: { txt: 'on' } })).toThrow('as documented')
     expect(() => mocked.schema.assertIs('AgentEvent', { event: 'output', data: {} })).toThrow('as documented')
   })
 
-  test('has closed answers: each object says whether it may hold more', () => {
+  test('has closed answers: each object states whether it may have more fields', () => {
     const open: string[] = []
     const walk = (schema: unknown, path: string): void => {
       if (typeof schema !== 'object' || schema === null) return
@@ -148,7 +146,7 @@ describe('the OpenAPI document', () => {
     expect(Object.keys(document.components.schemas).length).toBeGreaterThan(7)
   })
 
-  test('that is held against an answer refuses an unknown field, a missing one and an undocumented status', () => {
+  test('rejects an answer with an unknown field, a missing field or an undocumented status', () => {
     const schema = new ApiSchema(document)
     const answer = { method: 'POST', path: '/agents/agt_1/terminate', status: 200, mediaType: 'application/json' }
     schema.assertAllows({ ...answer, body: { ok: true } })
@@ -164,14 +162,14 @@ describe('the OpenAPI document', () => {
 describe.each(routes)('%s', (route) => {
   const [method = '', template = ''] = route.split(' ')
 
-  test('has an example for its body, which the server takes as it is', async () => {
+  test('has an example body that the server accepts unchanged', async () => {
     const { requestBody } = document.paths[template]?.[method.toLowerCase()] ?? {}
     if (!requestBody) return
     const { example } = requestBody.content['application/json'] ?? {}
     expect(example).toBeTypeOf('object')
-    // As a page fills them in; of paths it knows no more than that an id is wanted. A model is not there on live keys.
-    const wire = template.endsWith('/run') ? mocked : live
-    const { status, body } = await wire.send(method, await pathOf(template, wire), JSON.stringify(example))
+    // A documentation page fills in the example body; for a path it only knows that an id is needed. Live keys have no model.
+    const caller = template.endsWith('/run') ? mocked : live
+    const { status, body } = await caller.send(method, await pathOf(template, caller), JSON.stringify(example))
     expect([status < 300, body]).toEqual([true, expect.any(Object)])
   })
 
@@ -187,7 +185,7 @@ describe.each(routes)('%s', (route) => {
   test('has no other method', async () => {
     const path = await pathOf(template)
     const documented = Object.keys(document.paths[template] ?? {})
-    // fetch sends no TRACE; HEAD is GET without the body, which has no envelope then.
+    // fetch cannot send TRACE; HEAD is GET without the body, so it has no envelope.
     for (const other of methods.filter((name) => !['head', 'trace', ...documented].includes(name))) {
       const answer = await mocked.send(other.toUpperCase(), path)
       expectError(answer, 405, 'not_found')

@@ -1,4 +1,4 @@
-// What one project may store: the disk belongs to all.
+// The limit on a project's stored data: all projects share the disk.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const kib = 1024
 let dataDir: string
@@ -27,7 +27,7 @@ const full = {
 }
 const large = { text: 'x'.repeat(40 * kib) }
 
-test('a project that has stored as much as it may stores nothing new; reads, execs and other projects go on', async () => {
+test('a project that has reached its storage limit stores nothing new; reads, execs and other projects continue', async () => {
   await using local = await createLocalTheazo({ dataDir, maxProjectBytes: 100 * kib })
   const [api, other] = [await callerOf(local, 'full'), await callerOf(local, 'other')]
   const { body: session } = await api.post('/sessions', { userId: 'u', metadata: large })
@@ -50,7 +50,7 @@ test('a project that has stored as much as it may stores nothing new; reads, exe
   expect((await api.post('/sessions', { userId: 'x' })).status).toBe(201)
 })
 
-test('answers are not kept for a full project; its retries are not run again all the same', async () => {
+test('answers are not stored for a full project, but its retries are still not run again', async () => {
   await using local = await createLocalTheazo({ dataDir, maxProjectBytes: 100 * kib })
   const api = await callerOf(local, 'full')
   const { body: session } = await api.post('/sessions', { userId: 'u', metadata: large })
@@ -59,14 +59,14 @@ test('answers are not kept for a full project; its retries are not run again all
     return api.post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'echo on' }, { 'idempotency-key': key })
   }
   expect((await exec('first')).status).toBe(200)
-  expect((await exec('first')).body.stdout).toBe('on\n') // kept: there is room
+  expect((await exec('first')).body.stdout).toBe('on\n') // stored: there is space
   for (const userId of ['v', 'w']) await api.post('/sessions', { userId, metadata: large })
   expect((await exec('second')).body.stdout).toBe('on\n')
   expect(await exec('second')).toMatchObject({ status: 409, body: { error: { details: { reason: 'not_kept' } } } })
 })
 
-test('the count is that of the rows, whatever made, changed or deleted them; /metrics shows it', async () => {
-  const clock = new StepClock()
+test('the stored size always matches the rows, and /metrics shows it', async () => {
+  const clock = new ServerTestClock()
   {
     await using local = await createLocalTheazo({ dataDir, clock })
     for (const project of ['a', 'b']) await useEverything(await callerOf(local, project))
@@ -74,7 +74,7 @@ test('the count is that of the rows, whatever made, changed or deleted them; /me
   expect(Object.keys(counts())).toEqual(['a', 'b'])
   expect(counts()).toEqual(recounted())
 
-  clock.advance(8 * 24 * 3_600_000) // events and kept answers expire
+  clock.jump(8 * 24 * 3_600_000) // events and stored answers expire
   const before = counts()
   {
     await using server = await listenTheazo({ port: 0, dataDir, clock })
@@ -85,7 +85,7 @@ test('the count is that of the rows, whatever made, changed or deleted them; /me
   expect(counts()).toEqual(recounted())
 })
 
-test('a store of an earlier version is counted when it is opened', async () => {
+test('a store of an earlier version is measured when it is opened', async () => {
   {
     await using local = await createLocalTheazo({ dataDir })
     for (const project of ['a', 'b']) await useEverything(await callerOf(local, project))
@@ -132,7 +132,7 @@ function counts(): Record<string, number> {
   return Object.fromEntries(rows.map(({ project, bytes }) => [String(project), Number(bytes)]))
 }
 
-/** By the rows themselves: 200 bytes each, and their texts. */
+/** Computed from the rows: 200 bytes for each row, plus its texts. */
 function recounted(): Record<string, number> {
   const ofAgent = 'join agents on agents.id = row.agent_id join sessions on sessions.id = agents.session_id'
   const tables: [string, string, string[]][] = [

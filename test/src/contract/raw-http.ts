@@ -1,21 +1,21 @@
 import { connect } from 'node:net'
 
-/** What came back on a connection. */
+/** The answer on one connection. */
 export interface RawAnswer {
-  /** Undefined where the server only closed the connection. */
+  /** Undefined if the server closed the connection without an answer. */
   status: number | undefined
-  /** Names in small letters; of a repeated one the last. */
+  /** Names in lower case; the last value of a repeated header. */
   headers: Record<string, string>
   body: string
-  /** All of it. */
+  /** Everything that was received. */
   text: string
 }
 
 /**
- * Sends bytes as they are and reads until the server closes, or until the head of a stream of events.
+ * Sends bytes as they are and reads until the server closes the connection, or until the head of an event stream.
  *
- * @param timeoutMs a server that neither answers nor closes by then rejects.
- * @param isCut the connection is destroyed as soon as the bytes are sent.
+ * @param timeoutMs rejects if the server neither answers nor closes the connection by then.
+ * @param isCut destroys the connection as soon as the bytes are sent.
  */
 export async function sendRaw(
   port: number,
@@ -27,7 +27,7 @@ export async function sendRaw(
   const chunks: Buffer[] = []
   const text = (): string => Buffer.concat(chunks).toString('utf8')
   const timer = setTimeout(() => {
-    reject(new Error(`no end of the answer within ${timeoutMs} ms; so far: ${text().slice(0, 500)}`))
+    reject(new Error(`the answer did not end within ${timeoutMs} ms; received: ${text().slice(0, 500)}`))
     socket.destroy()
   }, timeoutMs)
   socket.on('data', (chunk) => {
@@ -35,7 +35,7 @@ export async function sendRaw(
     if (chunks.length <= 4 && /content-type: text\/event-stream[^]*\r\n\r\n/i.test(text())) socket.destroy()
   })
   socket.on('end', () => socket.destroy())
-  // A refused request may be reset while it is still being sent; what was read before counts.
+  // The server may reset a refused request while it is still being sent; the bytes read before are the answer.
   socket.on('error', () => socket.destroy())
   socket.on('close', () => resolve(parse(text())))
   socket.write(bytes, () => {
@@ -65,7 +65,7 @@ function parse(text: string): RawAnswer {
   return { status: status === undefined ? undefined : Number(status), headers, body, text }
 }
 
-/** Good enough for answers whose chunks were cut between characters: ours are JSON in one piece. */
+/** Sufficient for chunks that end between characters; the server sends JSON in one chunk. */
 function unchunked(text: string): string {
   const bytes = Buffer.from(text)
   const parts: Buffer[] = []

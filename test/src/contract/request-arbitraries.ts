@@ -1,20 +1,20 @@
 import * as fc from 'fast-check'
 import type { JsonSchema, Route } from './openapi-routes.ts'
 
-/** A request, before its ids are put in: `own session` and the like stand for what is there when it is sent. */
+/** A request with placeholders: `own session` etc. stand for ids that exist when it is sent. */
 export interface FuzzRequest {
   method: string
-  /** Under the origin, query included. */
+  /** Relative to the origin, with the query. */
   target: string
   headers: [name: string, value: string][]
   body: Uint8Array
-  /** What is known of the answer before it comes. */
+  /** Facts about the request that determine its answer. */
   expected: { isKnownKey: boolean; route: Route | undefined; isKnownPath: boolean }
 }
 
-/** Where in a target an id of what is there is put in. */
+/** The placeholder of an existing id in a target. */
 const placeholders = ['OWN-SESSION', 'OWN-AGENT', 'OWN-TASK', 'OWN-CURSOR', 'FOREIGN-SESSION', 'FOREIGN-AGENT']
-/** Where in a header the API key is put in. */
+/** The placeholder of the API key in a header. */
 export const keyPlaceholder = 'OWN-KEY'
 
 const prototypeNames = [
@@ -49,7 +49,7 @@ const oddNumber = fc.oneof(
   fc.constantFrom(0, -0, 1e308, -1e308, 5e-324, 2 ** 31, 2 ** 32, 2 ** 53, -(2 ** 53), 1.5, 86_401),
 )
 
-/** Any JSON value, and the names that are special to JavaScript as its keys. */
+/** Any JSON value, with keys that include the special property names of JavaScript. */
 const oddValue: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   value: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
@@ -63,7 +63,7 @@ const oddValue: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   ),
 })).value
 
-/** What the schema takes, or nearly: any part of it may be something else. */
+/** A value that matches the schema or nearly does: any part of it may be something else. */
 function nearly(schema: JsonSchema): fc.Arbitrary<unknown> {
   const wrong = { weight: 1, arbitrary: oddValue }
   return fc.oneof({ weight: 12, arbitrary: fitting(schema) }, wrong)
@@ -93,7 +93,7 @@ function fitting(schema: JsonSchema): fc.Arbitrary<unknown> {
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
 
-/** As text of a body; a few of them are no JSON, or no text at all. */
+/** The value as the text of a body; a few are not JSON, or not text. */
 function bodyOf(schema: JsonSchema): fc.Arbitrary<Uint8Array> {
   const json = nearly(schema).map((value) => JSON.stringify(value) ?? '')
   return fc.oneof(
@@ -106,7 +106,7 @@ function bodyOf(schema: JsonSchema): fc.Arbitrary<Uint8Array> {
     },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }) },
     {
-      weight: 2, // bytes that are no UTF-8, within what is otherwise JSON
+      weight: 2, // bytes that are not UTF-8 in JSON
       arbitrary: fc
         .tuple(json, fc.nat(), fc.constantFrom([0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0x00], [0x80]))
         .map(([text, at, odd]) => {
@@ -159,7 +159,7 @@ const oddId = fc.oneof(
 const ownId = (path: string, name: string): string =>
   name === 'taskId' ? 'OWN-TASK' : path.startsWith('/sessions/') ? 'OWN-SESSION' : 'OWN-AGENT'
 
-/** The path with ids; most are good, so that the fuzz gets past the look for them. */
+/** The path with ids; most are valid, so that the fuzz gets past the lookup. */
 function pathOf(path: string): fc.Arbitrary<string> {
   const names = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name = '']) => name)
   const ids = names.map((name) =>
@@ -198,7 +198,7 @@ function queryOf(query: Record<string, JsonSchema>): fc.Arbitrary<string> {
   )
 }
 
-/** What a header may hold: Latin-1 but for control characters; a tab is fine. */
+/** A valid header value: Latin-1 without control characters except tab. */
 const headerText = fc.oneof(
   fc.string({ unit: fc.constantFrom(...'abcXYZ 0129-_.,;=*/\t\u00e9\u00ff"'), maxLength: 60 }),
   fc.constantFrom('', '*', ',', 'text/event-stream', 'application/json', 'x'.repeat(1500)),
@@ -271,7 +271,7 @@ const methods = [
 ]
 const hosts = fc.constantFrom('127.0.0.1', 'theazo.local:80', 'evil.example', '[::1]:4020', 'UPPER', '127.0.0.1.')
 
-/** Requests of a route, most of them nearly right. */
+/** Requests of a route, most of them nearly valid. */
 export function requestsOf(route: Route, isKnownPath = true): fc.Arbitrary<FuzzRequest> {
   return fc
     .record({

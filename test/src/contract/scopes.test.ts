@@ -1,5 +1,5 @@
-// What a key may do, which of several faults a request is told, and keys made and revoked while a server runs.
-// Which of the generated routes it was is told as the message.
+// The scopes of a key, the order in which errors are reported, and keys created and revoked while a server runs.
+// The message of each assertion names the generated route.
 /* oxlint-disable vitest/valid-expect */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { root, startServer } from '../support/server-process.ts'
 
 interface Answer {
   status: number
-  // Each test says what it expects of the body.
+  // Each test states what it expects of the body.
   // oxlint-disable-next-line typescript/no-explicit-any
   body: any
 }
@@ -42,9 +42,9 @@ async function send(key: string, method: string, path: string, init: RequestInit
 }
 
 const post = (path: string, body: unknown = {}, key = all) => send(key, 'POST', path, { body: JSON.stringify(body) })
-const told = ({ status, body }: Answer) => ({ status, code: body?.error?.code })
+const statusAndCode = ({ status, body }: Answer) => ({ status, code: body?.error?.code })
 
-/** Rows that a request of any route finds, in the state in which it does something. */
+/** Rows for a request of any route, in a state in which the request succeeds. */
 async function pathFor({ path }: Route): Promise<string> {
   const { body: session } = await post('/sessions', { userId: 'scopes' })
   const { body: agent } = await post(`/sessions/${session.id}/agents`)
@@ -62,7 +62,7 @@ async function pathFor({ path }: Route): Promise<string> {
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? expect.fail(`what is {${name}}?`))
 }
 
-/** The rule: read is every GET; exec also makes sessions and POSTs on agents; admin also changes and ends sessions. */
+/** The rule: read allows every GET; exec also creates sessions and POSTs to agents; admin also changes and ends sessions. */
 function neededFor({ method, path }: Route): Scope {
   if (method === 'GET') return 'read'
   return method === 'POST' && path !== '/sessions/{id}/terminate' ? 'exec' : 'admin'
@@ -70,13 +70,16 @@ function neededFor({ method, path }: Route): Scope {
 
 const bodyOf = ({ body }: Route): RequestInit => (body ? { body: JSON.stringify(sampleOf(body)) } : {})
 
-test('a user may be called as a route is, and needs no other scope for it', async () => {
+test('a user id may equal the name of a route, and does not change the required scope', async () => {
   const key = await keyWith('exec')
   for (const user of ['terminate', 'agents', 'exec', 'plain']) {
     expect((await post(`/sessions/by-user/${user}`, {}, key)).status).toBe(200)
   }
   const { body } = await post('/sessions/by-user/plain')
-  expect(told(await post(`/sessions/${body.id}/terminate`, {}, key))).toEqual({ status: 403, code: 'forbidden' })
+  expect(statusAndCode(await post(`/sessions/${body.id}/terminate`, {}, key))).toEqual({
+    status: 403,
+    code: 'forbidden',
+  })
 })
 
 describe('every route', () => {
@@ -92,7 +95,7 @@ describe('every route', () => {
       ['read', 'admin'],
       ['read', 'exec', 'admin'],
     ],
-  ])('lets a key with %j do what %j covers, and answers 403 to the rest', async (scopes, covered) => {
+  ])('allows a key with %j exactly the requests of %j, and answers 403 to the rest', async (scopes, covered) => {
     const key = await keyWith(...scopes)
     const passed = new Set<number>()
     expect(routes.length).toBeGreaterThan(17)
@@ -105,10 +108,10 @@ describe('every route', () => {
         passed.add(answer.status)
         continue
       }
-      expect(told(answer), route.name).toEqual({ status: 403, code: 'forbidden' })
+      expect(statusAndCode(answer), route.name).toEqual({ status: 403, code: 'forbidden' })
       expect(answer.body.error.message).toContain(needed)
       expect(answer.body.error.details).toEqual({ scope: needed })
-      // The control: with the scope, the same request finds what it is about, untouched.
+      // Control: with the scope, the same request finds its row unchanged.
       expect(route.statuses, route.name).toContain((await send(all, route.method, path, bodyOf(route))).status)
     }
     expect(passed.size).toBeGreaterThan(0)
@@ -130,33 +133,37 @@ describe('every route', () => {
       ]
       for (const wrong of wrongs) {
         const what = `${name} ${JSON.stringify(wrong.headers)} ${String(wrong.body).slice(0, 20)}`
-        expect(told(await send(reader, method, path, wrong)), what).toEqual({ status: 403, code: 'forbidden' })
+        expect(statusAndCode(await send(reader, method, path, wrong)), what).toEqual({ status: 403, code: 'forbidden' })
       }
-      // The control: with the scope, it is told one of the other faults.
+      // Control: with the scope, one of the other errors is reported.
       expect([200, 404, 422]).toContain((await send(all, method, path)).status)
     }
   })
 
-  test('without a key of this server is 401 whatever else is wrong with the request', async () => {
+  test('without a valid key is 401 whatever else is wrong with the request', async () => {
     for (const { method, path } of routes) {
       for (const key of ['th_test_wrong', 'x']) {
         const init = method === 'GET' ? {} : { body: '{', headers: { 'idempotency-key': 'a b' } }
         const answer = await send(key, method, path.replaceAll(/[{}]/g, ''), init)
-        expect(told(answer)).toEqual({ status: 401, code: 'unauthorized' })
+        expect(statusAndCode(answer)).toEqual({ status: 401, code: 'unauthorized' })
       }
     }
   })
 
-  test('that takes a body names its fault before it looks for the id', async () => {
+  test('with a body reports an invalid body before an unknown id', async () => {
     for (const route of routes.filter(({ body, path }) => body && path.includes('{id}'))) {
       const path = route.path.replaceAll(/\{\w+\}/g, 'none')
-      expect(told(await send(all, route.method, path, { body: '[]' })), route.name).toMatchObject({ status: 422 })
-      expect(told(await send(all, route.method, path, bodyOf(route))), route.name).toMatchObject({ status: 404 })
+      expect(statusAndCode(await send(all, route.method, path, { body: '[]' })), route.name).toMatchObject({
+        status: 422,
+      })
+      expect(statusAndCode(await send(all, route.method, path, bodyOf(route))), route.name).toMatchObject({
+        status: 404,
+      })
     }
   })
 })
 
-describe('of several faults', () => {
+describe('if a request has several errors', () => {
   const unpayable = { limits: { maxComputeMinutes: 0 } }
 
   async function agentIn(metadata: object = {}) {
@@ -170,50 +177,50 @@ describe('of several faults', () => {
     ['exec', { lang: 'bash', code: '' }],
     ['run', { task: 'x' }],
     ['resume', {}],
-  ])('%s tells that the agent is terminated before that the limit is reached', async (verb, body) => {
+  ])('%s reports a terminated agent before a reached limit', async (verb, body) => {
     const { agentId, reach } = await agentIn()
     await post(`/agents/${agentId}/terminate`)
     await reach()
-    expect(told(await post(`/agents/${agentId}/${verb}`, body))).toEqual({ status: 409, code: 'conflict' })
+    expect(statusAndCode(await post(`/agents/${agentId}/${verb}`, body))).toEqual({ status: 409, code: 'conflict' })
   })
 
   test.each([
     ['exec', { lang: 'bash', code: '' }, { lang: 'bash' }],
     ['run', { task: 'x' }, { task: '' }],
-  ])('%s tells the body, then that the limit is reached, then that the agent is paused', async (verb, body, bad) => {
+  ])('%s reports an invalid body, then a reached limit, then a paused agent', async (verb, body, bad) => {
     const { agentId, sessionId, reach } = await agentIn()
     await post(`/agents/${agentId}/pause`)
     await reach()
-    expect(told(await post(`/agents/${agentId}/${verb}`, bad))).toMatchObject({ status: 422 })
+    expect(statusAndCode(await post(`/agents/${agentId}/${verb}`, bad))).toMatchObject({ status: 422 })
     const answer = await post(`/agents/${agentId}/${verb}`, body)
-    expect(told(answer)).toEqual({ status: 402, code: 'session_limit_exceeded' })
+    expect(statusAndCode(answer)).toEqual({ status: 402, code: 'session_limit_exceeded' })
     await send(all, 'PATCH', `/sessions/${sessionId}`, { body: '{"limits":null}' })
-    expect(told(await post(`/agents/${agentId}/${verb}`, body))).toEqual({ status: 409, code: 'conflict' })
+    expect(statusAndCode(await post(`/agents/${agentId}/${verb}`, body))).toEqual({ status: 409, code: 'conflict' })
   })
 
   test('resume of an agent that is not paused is 402 while the limit is reached', async () => {
     const { agentId, sessionId, reach } = await agentIn()
-    expect(told(await post(`/agents/${agentId}/resume`))).toMatchObject({ status: 409 })
+    expect(statusAndCode(await post(`/agents/${agentId}/resume`))).toMatchObject({ status: 409 })
     await reach()
-    expect(told(await post(`/agents/${agentId}/resume`))).toMatchObject({ status: 402 })
+    expect(statusAndCode(await post(`/agents/${agentId}/resume`))).toMatchObject({ status: 402 })
     await send(all, 'PATCH', `/sessions/${sessionId}`, { body: '{"limits":null}' })
-    expect((await post(`/agents/${agentId}/resume`)).status).toBe(200) // the limit had paused it
+    expect((await post(`/agents/${agentId}/resume`)).status).toBe(200) // the limit had paused the agent
   })
 
-  test('an agent in a session that is terminated is 409 before its limit', async () => {
+  test('creating an agent reports a terminated session before a reached limit', async () => {
     const { body: session } = await post('/sessions', { userId: 'order', ...unpayable })
     const path = `/sessions/${session.id}/agents`
-    expect(told(await post(path))).toMatchObject({ status: 402 })
+    expect(statusAndCode(await post(path))).toMatchObject({ status: 402 })
     await post(`/sessions/${session.id}/terminate`)
-    expect(told(await post(path))).toMatchObject({ status: 409 })
-    expect(told(await post(path, { timeout: 0 }))).toMatchObject({ status: 422 })
+    expect(statusAndCode(await post(path))).toMatchObject({ status: 409 })
+    expect(statusAndCode(await post(path, { timeout: 0 }))).toMatchObject({ status: 422 })
   })
 })
 
 describe('theazo-server keys', () => {
   const bin = join(root, 'packages/server/dist/bin.js')
   let dataDir: string
-  /** Of a server that has ended: for what changes nothing. */
+  /** The data folder of a server that has ended, for tests that change nothing. */
   let served: string
   beforeAll(async () => {
     served = mkdtempSync(join(tmpdir(), 'theazo-served-'))
@@ -227,7 +234,7 @@ describe('theazo-server keys', () => {
 
   const serve = () => startServer(process.execPath, [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
 
-  /** Not the synchronous form: what a server of this process writes meanwhile must be read. */
+  /** Asynchronous, because a server in this process must continue to run. */
   function cli(...args: string[]): Promise<{ code: number; out: string; err: string }> {
     return new Promise((resolve) => {
       execFile(process.execPath, [bin, ...args], { timeout: 30_000 }, (error, out, err) => {
@@ -240,7 +247,7 @@ describe('theazo-server keys', () => {
   const statusOf = async (url: string, key: string, method = 'GET') =>
     (await fetch(`${url}/sessions`, { method, headers: { authorization: `Bearer ${key}` } })).status
 
-  test('makes a key that a running server takes at once, tells it once, and keeps no more than its hash', async () => {
+  test('creates a key that a running server accepts immediately, prints it once and stores only its hash', async () => {
     await using server = await serve()
     const made = await keys('create', '--test', '--plan', 'team', '--json')
     expect([made.code, made.err]).toEqual([0, ''])
@@ -256,7 +263,7 @@ describe('theazo-server keys', () => {
     expect(text.out).toContain(info.keyId)
     for (const { out } of [listed, text]) expect(out).not.toContain(key.slice(8))
     expect(filesWith(key.slice(8))).toEqual([])
-    // The control: the search sees what is in those files.
+    // Control: the search finds other text of those files.
     expect(filesWith(info.keyId)).toContain('theazo.db-wal')
     expect(filesWith(server.apiKey)).toEqual(['api-key'])
     expect(server.output.err).not.toContain(key)
@@ -269,7 +276,7 @@ describe('theazo-server keys', () => {
       .toSorted()
   }
 
-  test('makes keys with what was asked for', async () => {
+  test('creates keys with the given options', async () => {
     await using server = await serve()
     const made = await keys(
       'create',
@@ -292,7 +299,7 @@ describe('theazo-server keys', () => {
     expect(await statusOf(server.url, key)).toBe(429)
   })
 
-  test('revokes a key at once, also for the one who is calling, and again is fine', async () => {
+  test('revokes a key immediately, also a key in use, and can be repeated', async () => {
     await using server = await serve()
     const [a, b] = await Promise.all(
       [1, 2].map(async () => JSON.parse((await keys('create', '--test', '--plan', 'team', '--json')).out)),
@@ -300,7 +307,7 @@ describe('theazo-server keys', () => {
     for (const { apiKey } of [a, b]) expect(await statusOf(server.url, apiKey)).toBe(200)
     const revoked = await keys('revoke', a.keyId)
     expect(revoked).toMatchObject({ code: 0, err: '' })
-    expect(revoked.out).toContain(`${a.keyId} is accepted no more`)
+    expect(revoked.out).toContain(`${a.keyId} is no longer accepted`)
     expect([await statusOf(server.url, a.apiKey), await statusOf(server.url, b.apiKey)]).toEqual([401, 200])
     const listed = async () => JSON.parse((await keys('list', '--json')).out)
     const first = await listed()
@@ -327,9 +334,9 @@ describe('theazo-server keys', () => {
     const metrics = await fetch(new URL('/metrics', server.url))
     expect(metrics.status).toBe(200)
     const texts = await Promise.all([...answers, metrics].map((answer) => answer.text()))
-    const told = texts.concat(answers.map(({ headers }) => JSON.stringify([...headers])))
-    const random = key.slice('th_test_'.length, -1) // of the wrong one too
-    for (const text of told) expect(text).not.toContain(random)
+    const allTexts = texts.concat(answers.map(({ headers }) => JSON.stringify([...headers])))
+    const random = key.slice('th_test_'.length, -1) // of the invalid key, too
+    for (const text of allTexts) expect(text).not.toContain(random)
     for (const run of [await keys('revoke', key), await keys('list', key), await keys(key)]) {
       expect(run.code).toBe(1)
       expect(run.out).toBe('')
@@ -341,7 +348,7 @@ describe('theazo-server keys', () => {
     expect(server.output.err).not.toContain(server.apiKey)
   })
 
-  test('keys of a folder are there after a restart, and a revoked one stays revoked', async () => {
+  test('keys are valid after a restart, and a revoked key stays revoked', async () => {
     let [kept, gone] = [
       { apiKey: '', keyId: '' },
       { apiKey: '', keyId: '' },
@@ -357,7 +364,7 @@ describe('theazo-server keys', () => {
     expect([await statusOf(server.url, kept.apiKey), await statusOf(server.url, gone.apiKey)]).toEqual([200, 401])
   })
 
-  test('the embedded key is not revoked: the answer says what to do instead', async () => {
+  test('the embedded key cannot be revoked: the message states what to do instead', async () => {
     await using server = await serve()
     const [embedded] = JSON.parse((await keys('list', '--json')).out)
     expect(embedded).toMatchObject({ isEmbedded: true })
@@ -371,45 +378,48 @@ describe('theazo-server keys', () => {
     [['create', '--plan', 'team'], /--live or --test/],
     [['create', '--live', '--test', '--plan', 'team'], /--live or --test/],
     [['create', '--test'], /--plan: free, cloud, team, enterprise/],
-    [['create', '--test', '--plan', 'gold'], /--plan is one of .*, not gold/],
-    [['create', '--test', '--plan', 'team', '--rpm', '0'], /--rpm is a number from 1 to \d+, not 0/],
-    [['create', '--test', '--plan', 'team', '--rpm', '1e3'], /--rpm is a number .* not 1e3/],
+    [['create', '--test', '--plan', 'gold'], /--plan must be one of .*, not gold/],
+    [['create', '--test', '--plan', 'team', '--rpm', '0'], /--rpm must be a number from 1 to \d+, not 0/],
+    [['create', '--test', '--plan', 'team', '--rpm', '1e3'], /--rpm must be a number .* not 1e3/],
     [['create', '--test', '--plan', 'team', '--rpm', '-1'], /--rpm/],
     [['create', '--test', '--plan', 'team', '--rpm', '99999999999'], /--rpm/],
-    [['create', '--test', '--plan', 'team', '--scopes', 'write'], /--scopes is one of read, exec, admin, not write/],
+    [
+      ['create', '--test', '--plan', 'team', '--scopes', 'write'],
+      /--scopes must be one of read, exec, admin, not write/,
+    ],
     [['create', '--test', '--plan', 'team', '--scopes', ''], /--scopes/],
     [['create', '--test', '--plan', 'team', '--scopes', 'read,,exec'], /--scopes/],
-    [['create', '--test', '--plan', 'team', '--project', ''], /--project is 1 to 64/],
-    [['create', '--test', '--plan', 'team', '--project', '../x y'], /--project is 1 to 64 .* not \.\.\/x y/],
+    [['create', '--test', '--plan', 'team', '--project', ''], /--project must be 1 to 64/],
+    [['create', '--test', '--plan', 'team', '--project', '../x y'], /--project must be 1 to 64 .* not \.\.\/x y/],
     [['create', '--test', '--plan', 'team', '--project', 'x'.repeat(65)], /--project/],
     [['create', '--test', '--plan', 'team', '--nope'], /--nope/],
     [['create', '--test=yes', '--plan', 'team'], /--test/],
     [['create', '--test', '--plan'], /--plan/],
-    [['create', 'more', '--test', '--plan', 'team'], /keys takes create, list, or revoke ID, not create more/],
-    [['revoke'], /keys takes create, list, or revoke ID, not revoke/],
+    [['create', 'more', '--test', '--plan', 'team'], /keys needs create, list or revoke ID, not create more/],
+    [['revoke'], /keys needs create, list or revoke ID, not revoke/],
     [['revoke', 'key_none'], /There is no key key_none; "keys list" shows/],
-    [['revoke', 'a', 'b'], /keys takes/],
-    [['list', 'more'], /keys takes/],
-    [['toString'], /keys takes/],
-    [[], /keys takes create, list, or revoke ID, not nothing/],
-  ])('bad arguments are told by their name, change nothing and end with 1: %j', async (args, says) => {
+    [['revoke', 'a', 'b'], /keys needs/],
+    [['list', 'more'], /keys needs/],
+    [['toString'], /keys needs/],
+    [[], /keys needs create, list or revoke ID, not nothing/],
+  ])('invalid arguments are named, change nothing and exit with 1: %j', async (args, says) => {
     const { code, out, err } = await cli('keys', ...args, '--data-dir', served)
     expect([code, out]).toEqual([1, ''])
     expect(err).toMatch(says)
     expect(err).not.toMatch(/\bat .*:\d+/)
-    // Nothing was made or revoked: there is the embedded key, which the server had made.
+    // No key was created or revoked: only the server's embedded key exists.
     const { out: listed } = await cli('keys', 'list', '--json', '--data-dir', served)
     expect(JSON.parse(listed)).toEqual([expect.objectContaining({ isEmbedded: true })])
   })
 
-  test('a folder that no server has made is told, and is not made', async () => {
+  test('a folder that no server has created is reported, and is not created', async () => {
     for (const folder of [join(dataDir, 'none'), dataDir]) {
       const { code, err } = await cli('keys', 'list', '--data-dir', folder)
       expect(code).toBe(1)
       expect(err).toMatch(/is not the data folder of a server/)
     }
     expect(readdirSync(dataDir)).toEqual([])
-    expect((await cli('keys', 'list', '--data-dir', '')).err).toMatch(/--data-dir is a folder/)
+    expect((await cli('keys', 'list', '--data-dir', '')).err).toMatch(/--data-dir must be a folder/)
     expect((await cli('keys', 'list')).err).toMatch(/--data-dir DIR/)
   })
 })

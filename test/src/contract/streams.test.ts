@@ -1,4 +1,4 @@
-// Streams of events (contract, Events) over real connections, on a clock that the test moves.
+// Event streams (contract, Events) over real connections, on a clock that the test moves.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -9,18 +9,18 @@ import { array, asyncProperty, assert, nat } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { AgentStream, type StreamedEvent } from '../support/agent-stream.ts'
 import { ApiCaller } from '../support/api-caller.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { root } from '../support/server-process.ts'
 
 const hourMs = 3_600_000
-/** What a server keeps for one reader. */
+/** The bytes that a server buffers for one reader. */
 const maxBufferedBytes = 1024 * 1024
 
-let clock: StepClock
+let clock: ServerTestClock
 let server: ListeningTheazo
 let api: ApiCaller
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   server = await listenTheazo({ port: 0, clock })
   api = await callerOf(server)
 })
@@ -31,7 +31,7 @@ async function callerOf({ keys, url }: ListeningTheazo): Promise<ApiCaller> {
   return new ApiCaller({ baseUrl: url, apiKey: key })
 }
 
-/** An agent without tools: its task is its answer. */
+/** An agent without tools: its answer is the task. */
 async function newAgent(by = api, tools?: string[]): Promise<string> {
   const { body: session } = await by.post('/sessions', { userId: 'streams' })
   return (await by.post(`/sessions/${session.id}/agents`, { tools })).body.id
@@ -56,7 +56,7 @@ const isEndOf =
   ({ event, data }: { event: string; data: { status?: string; taskId?: string } }): boolean =>
     event === 'status' && data.status === 'idle' && data.taskId === taskId
 
-test('a thousand readers of a hundred agents each get every event of theirs once, in order', async () => {
+test('each of a thousand readers of a hundred agents gets every event of its agent once, in order', async () => {
   const agents = await Promise.all(Array.from({ length: 100 }, () => newAgent()))
   const readers = await Promise.all(
     agents.map((id) => Promise.all(Array.from({ length: 10 }, () => AgentStream.open(api, id)))),
@@ -66,7 +66,7 @@ test('a thousand readers of a hundred agents each get every event of theirs once
   for (const [n, streams] of readers.entries()) {
     await Promise.all(streams.map((stream) => stream.first(isEndOf(tasks[n] ?? ''))))
     for (const stream of streams) {
-      // 1 told that it was idle, before anybody listened; then come 9 of the tools, a piece, the answer, and 2 statuses.
+      // Event 1, idle, came before anybody listened. Then come 9 events of tools, a delta, the answer and 2 status events.
       expect(idsOf(stream)).toEqual(upTo(14, 2))
       expect(stream.events.map(({ event }) => event)).toEqual([
         'status',
@@ -89,13 +89,13 @@ test('a thousand readers of a hundred agents each get every event of theirs once
 }, 120_000)
 
 describe('replay', () => {
-  test('after any disconnect goes on where the reader was, while more is written: nothing is lost or doubled', async () => {
+  test('continues after any disconnect while events are written: none is lost or repeated', async () => {
     const property = asyncProperty(
       array(array(nat(40), { maxLength: 8 }), { minLength: 2, maxLength: 6 }),
       async (readers) => {
         const id = await newAgent(api)
         const isLast = ({ data }: StreamedEvent): boolean => data.status === 'terminated'
-        // Each reader goes away after so many events, and takes up where it was; in the end it reads on.
+        // Each reader disconnects after this number of events and resumes at its last event; at the end it reads all.
         const read = async (cuts: number[]): Promise<number[]> => {
           const seen: number[] = []
           for (const cut of [...cuts, Number.POSITIVE_INFINITY]) {
@@ -121,7 +121,7 @@ describe('replay', () => {
     await assert(property, { numRuns: 8, endOnFailure: true })
   }, 120_000)
 
-  test('of an agent that has ended is all that is kept, from the start or any event, and ends', async () => {
+  test('of an ended agent sends all stored events, from the start or after any event, and ends', async () => {
     const id = await newAgent()
     const live = await AgentStream.open(api, id, 0)
     await live.first(isEndOf(await run(id, 'theazo:output=done')))
@@ -138,7 +138,7 @@ describe('replay', () => {
     expect(await response.text()).toBe(`retry: 1000\n\nid: ${last}\nevent: status\ndata: {"status":"terminated"}\n\n`)
   })
 
-  test('from what is no event is 422; without a place to go on from a stream starts now', async () => {
+  test('from an invalid event number is 422; a stream without a number starts with new events', async () => {
     const id = await newAgent()
     for (const lastEventId of ['x', '-1', '1.5', '']) {
       expect((await api.open(`/agents/${id}/stream`, { headers: { 'last-event-id': lastEventId } })).status).toBe(422)
@@ -149,14 +149,14 @@ describe('replay', () => {
     expect(stream.events[0]).toMatchObject({ id: 2, event: 'status', data: { status: 'running' } })
   })
 
-  test('has what is young enough; numbers go on from where they were', async () => {
-    const own = new StepClock()
+  test('sends events within the retention time; event numbers continue', async () => {
+    const own = new ServerTestClock()
     await using other = await listenTheazo({ port: 0, clock: own, eventRetentionMs: 2 * hourMs })
     const by = await callerOf(other)
     const id = await newAgent(by, [])
     const advance = async (ms: number): Promise<void> => {
-      own.advance(ms)
-      await by.get(`/agents/${id}`) // the store works in order: what was pruned is gone when this is answered
+      own.jump(ms)
+      await by.get(`/agents/${id}`) // the store works in order: pruned events are gone when this is answered
     }
     const read = async (lastEventId: number): Promise<number[]> => {
       await using live = await AgentStream.open(by, id, lastEventId)
@@ -177,22 +177,22 @@ describe('replay', () => {
   })
 })
 
-test('a quiet stream carries a comment every 15 s, and no event', async () => {
+test('a stream without events sends a comment every 15 s', async () => {
   const id = await newAgent()
   await using stream = await AgentStream.open(api, id)
-  clock.advance(15_000 - (clock.monotonic() % 15_000) - 1)
+  clock.jump(15_000 - (clock.monotonic() % 15_000) - 1)
   for (let n = 1; n <= 3; n += 1) {
-    const beaten = clock.asked(15_000)
-    clock.advance(1)
+    const beaten = clock.timerStarted(15_000)
+    clock.jump(1)
     await beaten
     await eventually(() => stream.comments.length).toBe(n)
-    clock.advance(14_999)
+    clock.jump(14_999)
   }
   expect([stream.comments, stream.events]).toEqual([['', '', ''], []])
 })
 
-describe('a stream that is left', () => {
-  test('is forgotten, however many there were and whatever its agent does', async () => {
+describe('a stream whose reader disconnects', () => {
+  test('is released, however many there were and whatever its agent does', async () => {
     const ids = await Promise.all(Array.from({ length: 5 }, () => newAgent()))
     const streams = await Promise.all(upTo(50).map((n) => AgentStream.open(api, ids[n % 5] ?? '')))
     expect(await streamsOpen()).toBe(50)
@@ -203,12 +203,12 @@ describe('a stream that is left', () => {
     await eventually(() => streamsOpen()).toBe(0)
   })
 
-  test('never began where it was refused', async () => {
+  test('is never opened if it was refused', async () => {
     expect((await api.open('/agents/agt_none/stream')).status).toBe(404)
     expect(await streamsOpen()).toBe(0)
   })
 
-  test('is forgotten in a server without a port too', async () => {
+  test('is released in a server without a port, too', async () => {
     await using local = await createLocalTheazo()
     const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
     const by = new ApiCaller({ ...local, apiKey: key })
@@ -221,7 +221,7 @@ describe('a stream that is left', () => {
   })
 })
 
-test('events of any size arrive, live or replayed, at a reader that comes back where it is sent away', async () => {
+test('events of any size arrive, live or replayed, at a reader that reconnects when the server disconnects it', async () => {
   const id = await newAgent(api, [])
   const sizeBytes = 3 * maxBufferedBytes
   const first = await AgentStream.open(api, id)
@@ -246,22 +246,22 @@ test('events of any size arrive, live or replayed, at a reader that comes back w
   }
 })
 
-test('a reader that was behind while events were pruned goes on with those that come', () => {
+test('a reader that was behind while events were pruned continues with new events', () => {
   const program = join(root, 'test/fixture/pruned-stream.ts')
   const { status, stdout } = spawnSync(process.execPath, [program], { encoding: 'utf8', timeout: 30_000 })
   expect(status).toBe(0)
-  // What it was sent before and after; what it was to be sent in between is kept no more.
+  // The events sent before and after; the events between them were pruned.
   const numbers: number[] = JSON.parse(stdout)
   expect(numbers).toEqual([...upTo(9), ...upTo(17, 14)])
 })
 
 describe('a reader that does not read', () => {
-  /** What one task writes: its answer once in one piece, and once whole. */
+  /** The bytes of one task: its answer once as a delta, and once as a whole. */
   const answer = 'output_bytes=300000'
   const answerBytes = 300_000
   const tasks = 40
 
-  /** A connection whose other end takes nothing until it is told to. */
+  /** A connection whose other end reads nothing until the test calls `readAll`. */
   async function openUnread(agentId: string): Promise<Socket> {
     const { hostname, port } = new URL(server.url)
     const socket = connect({ host: hostname, port: Number(port) })
@@ -278,7 +278,7 @@ describe('a reader that does not read', () => {
     return socket
   }
 
-  /** Lets it read at last: all that there was for it. */
+  /** Reads everything that was sent. */
   async function readAll(socket: Socket): Promise<string> {
     const chunks: Buffer[] = []
     socket.on('data', (chunk: Buffer) => void chunks.push(chunk)).on('error', () => {})
@@ -287,7 +287,7 @@ describe('a reader that does not read', () => {
     return Buffer.concat(chunks).toString()
   }
 
-  test('is let go, told so, and misses nothing when it comes back; others are not held up', async () => {
+  test('is disconnected with a comment and misses nothing when it reconnects; other readers are not delayed', async () => {
     const id = await newAgent(api, [])
     const open = await streamsOpen()
     await using reader = await AgentStream.open(api, id)
@@ -300,7 +300,7 @@ describe('a reader that does not read', () => {
 
     const text = await readAll(socket)
     expect(text.slice(-200)).toContain(': too slow: connect again with Last-Event-ID\n\n')
-    // Beside the two sockets' own buffers (at most 6 and 4 MiB on Linux) there was no more than its share for it.
+    // Besides the buffers of the two sockets (at most 6 and 4 MiB on Linux) the server buffered no more than the reader's share.
     expect(text.length).toBeLessThan(10 * 1024 * 1024 + 2 * maxBufferedBytes)
     expect(text.length).toBeLessThan(answerBytes * 2 * tasks * 0.6)
     const seen = Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))
@@ -311,7 +311,7 @@ describe('a reader that does not read', () => {
     expect([...seen, ...idsOf(back)]).toEqual(upTo(last, 2))
   })
 
-  test('is cut off when it does not come for the rest within 30 s', async () => {
+  test('is cut off if it does not read the rest within 30 s', async () => {
     const id = await newAgent(api, [])
     const open = await streamsOpen()
     await using reader = await AgentStream.open(api, id)
@@ -319,15 +319,15 @@ describe('a reader that does not read', () => {
     await eventually(() => streamsOpen()).toBe(open + 2)
     for (let n = 0; n < tasks; n += 1) await reader.first(isEndOf(await run(id, `theazo:${answer}`)))
     expect(await streamsOpen()).toBe(open + 1)
-    clock.advance(30_000)
-    // The other end is gone before anything is read here.
+    clock.jump(30_000)
+    // The server has closed its end before this end reads anything.
     const text = await readAll(socket)
     expect(text).not.toContain('too slow')
     expect(text.endsWith('0\r\n\r\n')).toBe(false)
   })
 
-  test('of what is kept is waited for while it takes something now and then, and let go after 30 s of nothing', async () => {
-    const own = new StepClock()
+  test('during a replay is waited for while it reads slowly, and disconnected after 30 s without a read', async () => {
+    const own = new ServerTestClock()
     await using local = await createLocalTheazo({ clock: own })
     const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
     const by = new ApiCaller({ ...local, apiKey: key })
@@ -340,16 +340,16 @@ describe('a reader that does not read', () => {
     let text = ''
     while (!text.slice(-200).includes('\nid: 41\n')) {
       text += Buffer.from((await patient?.read())?.value ?? []).toString()
-      own.advance(29_000)
+      own.jump(29_000)
     }
     expect(Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))).toEqual(upTo(41))
     await patient?.cancel()
 
-    const waited = own.asked(30_000)
+    const waited = own.timerStarted(30_000)
     const gone = await replay()
     await waited
-    await setImmediate() // it has been sent what there is room for
-    own.advance(30_000)
+    await setImmediate() // the server has filled the buffers
+    own.jump(30_000)
     let rest = ''
     for (let chunk = await gone?.read(); chunk?.value; chunk = await gone?.read())
       rest += Buffer.from(chunk.value).toString()

@@ -1,6 +1,6 @@
-// Data of another project, or of the other mode, does not exist for a key. The routes are those that the server's own
-// document tells, so that a new one is held to this by itself.
-// Which of the generated routes it was is told as the message.
+// Data of another project, or of the other mode, does not exist for a key. The routes come from the server's OpenAPI
+// document, so that these rules apply to new routes automatically.
+// The message of each assertion names the generated route.
 /* oxlint-disable vitest/valid-expect */
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
 interface Answer {
   status: number
   headers: Headers
-  // Each test says what it expects of the body.
+  // Each test states what it expects of the body.
   // oxlint-disable-next-line typescript/no-explicit-any
   body: any
 }
@@ -19,20 +19,20 @@ interface Key {
   keyId: string
 }
 
-/** What a key owns. */
+/** The rows of a key. */
 interface World {
   owner: Key
   userId: string
   sessionId: string
   agentId: string
-  /** Undefined on live keys: a task needs a model, which this server has none of. */
+  /** Undefined for live keys: a task needs a model, and this server has none. */
   taskId: string | undefined
 }
 
 let server: LocalTheazo
 let routes: Route[]
 let keys: Record<'test' | 'live' | 'otherTest' | 'otherLive' | 'sameProject', Key>
-/** Time stands still, so that what a session has used is the same however long a test takes. */
+/** Time stands still, so that usage does not depend on the duration of the test. */
 const now = Date.now()
 
 beforeAll(async () => {
@@ -94,7 +94,7 @@ async function makeWorld(owner: Key, task = 'Say hello.'): Promise<World> {
   return { ...world, taskId: run.taskId }
 }
 
-/** All that the owner can see of it. */
+/** Everything that the owner can read of its rows. */
 async function viewOf({ owner, sessionId, agentId, taskId }: World): Promise<unknown> {
   const paths = [
     '/sessions?limit=100',
@@ -114,7 +114,7 @@ async function eventsKept(): Promise<number> {
   return Number(/^theazo_events_total (\d+)$/m.exec(text)?.[1])
 }
 
-/** The route's address in that world. @throws for a parameter that this test does not know: teach it. */
+/** The route's path with these ids. @throws for an unknown parameter: add it here. */
 function pathIn({ sessionId, agentId, taskId }: World, { path }: Route): string {
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     if (name === 'id' && path.startsWith('/sessions/')) return sessionId
@@ -125,11 +125,11 @@ function pathIn({ sessionId, agentId, taskId }: World, { path }: Route): string 
   })
 }
 
-/** `by-user` makes what it does not find: it has a test of its own. */
+/** `by-user` creates a session if it finds none, so it has its own test. */
 const takesIds = ({ path }: Route): boolean => path.includes('{') && !path.includes('{userId}')
 const isOfTask = ({ path }: Route): boolean => path.includes('{taskId}')
 
-/** The state in which the owner's request does something. */
+/** Brings the rows into a state in which the owner's request succeeds. */
 async function worldFor(route: Route, owner: Key): Promise<World> {
   const world = await makeWorld(owner, route.path.endsWith('/cancel') ? 'theazo:hang' : undefined)
   if (route.path.endsWith('/resume')) await send(owner, 'POST', `/agents/${world.agentId}/pause`)
@@ -138,7 +138,7 @@ async function worldFor(route: Route, owner: Key): Promise<World> {
   return world
 }
 
-/** The owner's own request: a probe that is refused proves nothing where this is too. */
+/** The owner's request. If it is refused, a refused probe proves nothing. */
 async function expectOwnerPasses(world: World, route: Route, path: string, body: unknown): Promise<void> {
   const { status } = await send(world.owner, route.method, path, body)
   const isNoModel = world.owner === keys.live && route.path.endsWith('/run')
@@ -150,15 +150,15 @@ function expectNotFound({ status, body }: Answer, why: string): void {
   expect(JSON.stringify(body)).not.toContain('secret')
 }
 
-test('the document tells the routes that this is about', () => {
+test('the OpenAPI document lists the routes of these tests', () => {
   expect(routes.filter(takesIds).length).toBeGreaterThan(11)
   const filters = routes.flatMap(({ query }) => Object.keys(query)).filter((name) => name.endsWith('Id'))
-  // Filters that are ids are tested below; a new one must be too.
+  // Filters by id are tested below; a new filter must be tested, too.
   expect([...new Set(filters)].toSorted()).toEqual(['keyId', 'lastEventId', 'sessionId', 'userId'])
 })
 
-describe.each(['test', 'live'] as const)('what a %s key owns', (mode) => {
-  test('is 404 for keys of another project and of the other mode on every route, and is not changed', async () => {
+describe.each(['test', 'live'] as const)('data of a %s key', (mode) => {
+  test('is 404 for keys of another project and of the other mode on every route, and does not change', async () => {
     const strangers = (['otherTest', 'otherLive', mode === 'test' ? 'live' : 'test'] as const).map((name) => keys[name])
     const ids = routes.filter((route) => takesIds(route) && !(mode === 'live' && isOfTask(route)))
     for (const route of ids) {
@@ -177,7 +177,7 @@ describe.each(['test', 'live'] as const)('what a %s key owns', (mode) => {
     }
   })
 
-  test('is told from what does not exist by nothing: the same answer but for the id', async () => {
+  test('cannot be distinguished from data that does not exist: the answers are equal except for the id', async () => {
     const none = { sessionId: 'ses_01HX3K2M4N5P6Q7R8S9T0V1W2X', agentId: 'agt_01HX3K2M4N5P6Q7R8S9T0V1W2X' }
     const world = await makeWorld(keys[mode])
     const nowhere: World = { ...world, ...none, taskId: undefined }
@@ -188,13 +188,13 @@ describe.each(['test', 'live'] as const)('what a %s key owns', (mode) => {
       expectNotFound(absent, `${route.name} of nothing`)
       expect(await viewOf(world), route.name).toEqual(before)
       const foreign = await send(keys.otherTest, route.method, pathIn(world, route), body)
-      const told = (answer: Answer): string =>
+      const withoutId = (answer: Answer): string =>
         JSON.stringify([answer.status, { ...answer.body.error, requestId: '' }]).replaceAll(/[a-z]+_\w{26}/g, 'ID')
-      expect(told(foreign), route.name).toBe(told(absent))
+      expect(withoutId(foreign), route.name).toBe(withoutId(absent))
     }
   })
 
-  test('is not counted for others: filters of usage are 404 for a foreign session or key, and empty for a user', async () => {
+  test('does not count for others: usage filters are 404 for a foreign session or key, and empty for a user', async () => {
     const world = await makeWorld(keys[mode])
     const filters = { sessionId: world.sessionId, keyId: keys[mode].keyId }
     const filtered = routes.filter(({ query }) => Object.keys(filters).some((name) => name in query))
@@ -215,7 +215,7 @@ describe.each(['test', 'live'] as const)('what a %s key owns', (mode) => {
   })
 })
 
-test('a key of the same project and mode sees all of it: the control of all the above', async () => {
+test('control: a key of the same project and mode can read all of it', async () => {
   expect(keys.sameProject.keyId).not.toBe(keys.test.keyId)
   for (const route of routes.filter(takesIds)) {
     const world = await worldFor(route, keys.test)
@@ -228,7 +228,7 @@ test('a key of the same project and mode sees all of it: the control of all the 
   }
 })
 
-test("a task is one of its agent: another agent's id before it is 404, own or not", async () => {
+test("a task belongs to its agent: with another agent's id in the path it is 404", async () => {
   const [a, b] = [await makeWorld(keys.test, 'theazo:hang'), await makeWorld(keys.test)]
   const stranger = await makeWorld(keys.otherTest)
   for (const route of routes.filter(isOfTask)) {
@@ -243,7 +243,7 @@ test("a task is one of its agent: another agent's id before it is 404, own or no
   }
 })
 
-test('lists show what is of the project and mode, and nothing else', async () => {
+test('lists contain only rows of the project and mode', async () => {
   const made = {
     test: await makeWorld(keys.test),
     live: await makeWorld(keys.live),
@@ -262,7 +262,7 @@ test('lists show what is of the project and mode, and nothing else', async () =>
   }
 })
 
-test("a cursor of another project's list is a place in time, and shows the caller's own rows alone", async () => {
+test("a cursor of another project's list is only a position in time, and lists only the caller's own rows", async () => {
   const mine = (await makeWorld(keys.otherTest)).sessionId
   for (let n = 0; n < 3; n += 1) await makeWorld(keys.test)
   const { body: theirs } = await send(keys.test, 'GET', '/sessions?limit=1')
@@ -274,7 +274,7 @@ test("a cursor of another project's list is a place in time, and shows the calle
   expect(owned).toEqual(expect.arrayContaining(ids))
 })
 
-test('by user, each project and each mode has a session of its own, whatever it was made with', async () => {
+test('by user, each project and each mode has its own session, whatever its options', async () => {
   const owners = [keys.test, keys.live, keys.otherTest, keys.otherLive]
   const ask = (key: Key, n: number) => send(key, 'POST', '/sessions/by-user/shared-name', { metadata: { n } })
   const first = await Promise.all(owners.map(ask))
@@ -283,11 +283,11 @@ test('by user, each project and each mode has a session of its own, whatever it 
   expect(first.map(({ body }) => body.metadata.n)).toEqual([0, 1, 2, 3])
   const again = await Promise.all(owners.map((key) => ask(key, 9)))
   expect(again.map(({ body }) => body)).toEqual(first.map(({ body }) => body))
-  // Two keys of one project are one tenant.
+  // Two keys of one project belong to one tenant.
   expect((await ask(keys.sameProject, 9)).body).toEqual(first[0]?.body)
 })
 
-test('an idempotency key is of the API key that sent it, also within a project', async () => {
+test('an idempotency key belongs to the API key that sent it, also within a project', async () => {
   const headers = { 'idempotency-key': 'the-same-for-all' }
   const senders = [keys.test, keys.sameProject, keys.otherTest, keys.live]
   const post = (key: Key) => send(key, 'POST', '/sessions', { userId: 'idempotent' }, headers)
@@ -298,20 +298,20 @@ test('an idempotency key is of the API key that sent it, also within a project',
     const again = await post(sender)
     expect([again.body, again.headers.get('idempotent-replayed')]).toEqual([first[n]?.body, 'true'])
   }
-  // Another body is a conflict for the key that sent it, and no matter for one that did not.
+  // A different body is a conflict only for the API key that sent the first one.
   const other = { userId: 'another' }
   expect((await send(keys.test, 'POST', '/sessions', other, headers)).status).toBe(409)
   expect((await send(keys.otherLive, 'POST', '/sessions', other, headers)).status).toBe(201)
 })
 
-test("an agent's name is looked for in its session alone", async () => {
+test("an agent's name is looked up only in its session", async () => {
   const [a, b] = [await makeWorld(keys.test), await makeWorld(keys.otherTest)]
   const { status, body } = await send(b.owner, 'POST', `/sessions/${b.sessionId}/agents`, { name: 'main' })
   expect([status, body.id]).toEqual([200, b.agentId])
   expect(body.id).not.toBe(a.agentId)
 })
 
-test('a terminated agent, whose stream is a replay, is no less its own', async () => {
+test('a terminated agent, whose stream is a replay, still belongs to its owner only', async () => {
   const world = await makeWorld(keys.test)
   await send(world.owner, 'POST', `/agents/${world.agentId}/terminate`)
   const path = `/agents/${world.agentId}/stream?lastEventId=0`

@@ -1,10 +1,10 @@
-// What is billed (contract, Usage), against the test's own notes of what it did and when: never the server's.
+// Billed usage (contract, Usage), compared with the test's own log of its actions, never with the server's.
 import { createLocalTheazo, type KeyInfo, type LocalTheazo } from '@theazo/server'
 import { array, asyncProperty, assert, constantFrom, integer, nat, oneof, record, type Arbitrary } from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { canMount } from '../support/can-mount.ts'
-import { StepClock } from '../support/step-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
@@ -13,16 +13,16 @@ const dayMs = 24 * hourMs
 const storageMonthMs = 730 * hourMs
 const measureMs = 10_000
 
-let clock: StepClock
+let clock: ServerTestClock
 let local: LocalTheazo
 beforeAll(async () => {
-  clock = new StepClock()
+  clock = new ServerTestClock()
   local = await createLocalTheazo({ clock })
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
 let projects = 0
-/** A live key, of a project that nobody has used. */
+/** A live key of a new project. */
 async function newKey(project = `project ${(projects += 1)}`, mode: 'live' | 'test' = 'live') {
   const key: KeyInfo & { key: string } = await local.keys.create({ mode, plan: 'enterprise', project })
   return { ...key, api: new ApiCaller({ ...local, apiKey: key.key }) }
@@ -45,15 +45,15 @@ async function usage(api: ApiCaller, { from, until, ...filters }: Used = {}) {
   return body
 }
 
-/** Moves the clock, and waits for the heartbeat that this sets off: what has changed is then measured. */
+/** Moves the clock and waits for the heartbeat that this triggers: changes are then measured. */
 async function advance(ms: number): Promise<void> {
-  const beaten = clock.asked(measureMs)
-  clock.advance(Math.max(ms, measureMs))
+  const beaten = clock.timerStarted(measureMs)
+  clock.jump(Math.max(ms, measureMs))
   await beaten
 }
 
 describe('compute minutes', () => {
-  /** What the test knows of a time in which an agent was ready. */
+  /** A time in which an agent was ready, as the test recorded it. */
   interface Ready {
     agentId: string
     sessionId: string
@@ -79,7 +79,7 @@ describe('compute minutes', () => {
     ms: oneof(nat(90_000), nat(3 * hourMs), integer({ min: dayMs, max: 40 * dayMs })),
   })
 
-  test('are the time from ready to paused or ended, by any session, user, key and period', async () => {
+  test('are the time from ready to paused or ended, for any session, user, key and period', async () => {
     let created = 0
     const property = asyncProperty(
       array(act, { minLength: 8, maxLength: 30 }),
@@ -108,7 +108,7 @@ describe('compute minutes', () => {
           const session = sessions[sessionIndex]
           const agent = agents[agentIndex % Math.max(1, agents.length)]
           if (!session) continue
-          if (what === 'wait') clock.advance(ms)
+          if (what === 'wait') clock.jump(ms)
           if (what === 'create' && agents.length < 5) {
             const { status, body } = await key.api.post(`/sessions/${session.id}/agents`)
             expect(status).toBe(201)
@@ -135,7 +135,7 @@ describe('compute minutes', () => {
             expect(open(agent.id)).toBeUndefined()
             begin(agent, key.keyId)
           }
-          clock.advance(ms)
+          clock.jump(ms)
         }
 
         const countedMs = (from: number, until: number, isOf: (ready: Ready) => boolean): number =>
@@ -187,32 +187,32 @@ describe('compute minutes', () => {
     const from = clock.now()
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     for (let n = 0; n < 2; n += 1) await api.post(`/sessions/${session.id}/agents`)
-    clock.advance(3 * minuteMs)
+    clock.jump(3 * minuteMs)
     await api.post(`/sessions/${session.id}/terminate`)
-    clock.advance(hourMs)
+    clock.jump(hourMs)
     expect((await usage(api, { from })).compute).toEqual({ minutes: 6, cost: { amount: 30, currency: 'usd' } })
   })
 
-  test('of 142 cost 710 cents, as in the reference', async () => {
+  test('cost 710 cents for 142 minutes, as in the reference', async () => {
     const { api } = await newKey()
     const from = clock.now()
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
-    clock.advance(142 * minuteMs)
+    clock.jump(142 * minuteMs)
     await api.post(`/agents/${agent.id}/terminate`)
     expect((await usage(api, { from })).compute).toEqual({ minutes: 142, cost: { amount: 710, currency: 'usd' } })
   })
 
-  test('are rounded to cents once, not each time: parts of a cent add up', async () => {
+  test('are rounded to cents only once: parts of a cent add up', async () => {
     const { api } = await newKey()
     const from = clock.now()
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
-    // Ten times five seconds are 4.17 cents; each alone is 0.42.
+    // Ten times five seconds cost 4.17 cents; each five seconds cost 0.42.
     for (let n = 0; n < 10; n += 1) {
-      clock.advance(5_000)
+      clock.jump(5_000)
       await api.post(`/agents/${agent.id}/pause`)
-      clock.advance(hourMs)
+      clock.jump(hourMs)
       await api.post(`/agents/${agent.id}/resume`)
     }
     await api.post(`/agents/${agent.id}/terminate`)
@@ -222,7 +222,7 @@ describe('compute minutes', () => {
 })
 
 describe('storage', () => {
-  /** What an agent's folders take without any file: not more than this. */
+  /** Upper limit of the size of an agent's folders without files. */
   const foldersBytes = 64 * 1024
   const gbMonths = (bytes: number, ms: number): number => ((bytes / 1e9) * ms) / storageMonthMs
 
@@ -271,7 +271,7 @@ describe('storage', () => {
           if (isPausedBetween) await api.post(`/agents/${agent.id}/pause`)
           await advance(ms)
           if (isPausedBetween) await api.post(`/agents/${agent.id}/resume`)
-          // What is written next is seen at the heartbeat after it; until then this counts.
+          // The next write is measured at the heartbeat after it; until then this size counts.
           counted += gbMonths(sizeBytes, ms + (index < steps.length - 1 ? measureMs : 0))
         }
         await api.post(`/agents/${agent.id}/terminate`)
@@ -288,7 +288,7 @@ describe('storage', () => {
     await assert(property, { numRuns: 5, endOnFailure: true })
   })
 
-  /** Bytes that are billed now, by what a month of them is. */
+  /** The bytes that are billed now, computed from a month of them. */
   async function billedBytes(api: ApiCaller): Promise<number> {
     await advance(measureMs)
     const from = clock.now()
@@ -308,7 +308,7 @@ describe('storage', () => {
     await api.post(`/agents/${agent.id}/terminate`)
   })
 
-  test.runIf(canMount)('counts deleted files that a process still holds', async () => {
+  test.runIf(canMount)('counts deleted files that a process still has open', async () => {
     const { api, agent } = await newAgent()
     const hold = 'exec 9>held; head -c 30000000 /dev/zero >&9; rm held; touch ready; sleep 1000'
     const code = `setsid sh -c '${hold}' >/dev/null 2>&1 &\nuntil [ -e ready ]; do sleep 0.05; done; ls`
@@ -323,7 +323,7 @@ describe('storage', () => {
     await api.post(`/agents/${agent.id}/terminate`)
   })
 
-  test('is that of the period alone', async () => {
+  test('counts only within the period', async () => {
     const { api, agent, write } = await newAgent()
     await write('file', 50_000_000)
     const from = clock.now()
@@ -336,7 +336,7 @@ describe('storage', () => {
     await api.post(`/agents/${agent.id}/terminate`)
   })
 
-  test('of whoever resumes an agent is theirs from then on, as its compute is', async () => {
+  test('is billed to the key that resumes an agent, as its compute is', async () => {
     const first = await newKey()
     const second = await newKey(first.project)
     const { body: session } = await first.api.post('/sessions', { userId: 'u' })
@@ -359,14 +359,14 @@ describe('storage', () => {
 })
 
 describe('the period', () => {
-  test('is the calendar month, UTC, to now where none is given', async () => {
-    const own = new StepClock('2028-02-29T23:59:59.500Z')
+  test('defaults to the current calendar month (UTC) until now', async () => {
+    const own = new ServerTestClock('2028-02-29T23:59:59.500Z')
     await using server = await createLocalTheazo({ clock: own })
     const api = new ApiCaller(server)
     const { body: session } = await api.post('/sessions', { userId: 'u' })
     const { body: agent } = await api.post(`/sessions/${session.id}/agents`)
     expect((await usage(api)).period).toEqual({ from: '2028-02-01T00:00:00.000Z', until: '2028-02-29T23:59:59.500Z' })
-    own.advance(30_500)
+    own.jump(30_500)
     const { period, compute } = await usage(api)
     expect(period).toEqual({ from: '2028-03-01T00:00:00.000Z', until: '2028-03-01T00:00:30.000Z' })
     expect(compute.minutes).toBe(0.5)
@@ -375,7 +375,7 @@ describe('the period', () => {
     await api.post(`/agents/${agent.id}/terminate`)
   })
 
-  test('takes dates and date-times of any zone, and a date is its first moment', async () => {
+  test('accepts dates and date-times of any time zone; a date means its first moment', async () => {
     const { api } = await newKey()
     const period = async (query: string) => (await api.get(`/usage/summary?${query}`)).body.period
     expect(await period('from=2025-05-01&until=2025-05-06T14:00:00Z')).toEqual({
@@ -399,7 +399,7 @@ describe('the period', () => {
     ['until=2025-02-29', 'until'],
     ['from=2025-05-01T00:00:00', 'from'],
     ['from=1746057600', 'from'],
-  ])('that is none is 422 and names the parameter: %s', async (query, field) => {
+  ])('is 422 and names the parameter if it is invalid: %s', async (query, field) => {
     const { api } = await newKey()
     const { status, body } = await api.get(`/usage/summary?${query}`)
     expect([status, body.error.code, Object.keys(body.error.details?.fields ?? {})]).toEqual([
@@ -410,7 +410,7 @@ describe('the period', () => {
   })
 })
 
-test('what another project or a test key asks for is not told, and a test key uses nothing', async () => {
+test('another project or a test key cannot read the usage, and a test key uses nothing', async () => {
   const [own, other] = [await newKey(), await newKey()]
   const tester = await newKey(own.project, 'test')
   const from = clock.now()
@@ -421,7 +421,7 @@ test('what another project or a test key asks for is not told, and a test key us
   const { body: run } = await tester.api.post(`/agents/${mockedAgent.id}/run`, { task: 'theazo:cost=50' })
   const task = async () => (await tester.api.get(`/agents/${mockedAgent.id}/tasks/${run.taskId}`)).body
   await expect.poll(task).toMatchObject({ status: 'completed', cost: { amount: 51 } })
-  clock.advance(10 * minuteMs)
+  clock.jump(10 * minuteMs)
   expect((await usage(own.api, { from })).total.amount).toBe(50)
   expect((await usage(other.api, { from, userId: 'u' })).total.amount).toBe(0)
   expect((await usage(tester.api, { from })).total.amount).toBe(0)

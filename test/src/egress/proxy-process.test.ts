@@ -1,4 +1,4 @@
-// The process of the egress proxy may end, stop or say anything: it costs the requests under way, and nothing else.
+// The process of the egress proxy may end or stop: this ends the requests under way, and affects nothing else.
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -7,23 +7,30 @@ import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
 import { say } from '../support/each-server.ts'
+import { isSoak } from '../support/soak.ts'
 import { proxyPidOf, proxyPids } from './proxy-pids.ts'
 import { rawClients } from './raw-clients.ts'
-import { canMakeWorlds, createWorld, type Seen, type World, type WorldServer } from './world.ts'
+import {
+  canCreateTestInternet,
+  createTestInternet,
+  type ReceivedRequest,
+  type TestInternet,
+  type TestInternetServer,
+} from './test-internet.ts'
 
-let world: World
+let internet: TestInternet
 beforeAll(async () => {
   process.env['THEAZO_TEST_SECRET'] = secret // every server inherits it
-  if (canMakeWorlds) world = await createWorld()
+  if (canCreateTestInternet) internet = await createTestInternet()
 })
-afterAll(async () => await world?.[Symbol.asyncDispose]())
+afterAll(async () => await internet?.[Symbol.asyncDispose]())
 
 const secret = 'secret-in-the-environment-of-the-server'
 const hello = /^hello one\.example\.org at/
 const get = 'curl -sS -m 20 http://one.example.org/'
 const lossLine = 'the process of the egress proxy has ended'
 
-/** Counts the texts that a process has in its memory; pages that it has never touched are left out (proc_pid_pagemap). */
+/** Counts the occurrences of texts in a process's memory. It skips pages that were never touched (proc_pid_pagemap). */
 const findInMemory = `
 import itertools, re, sys
 PAGE = 4096
@@ -45,20 +52,20 @@ with open(f'/proc/{pid}/mem', 'rb', 0) as memory, open(f'/proc/{pid}/pagemap', '
             found |= {text for text, each in forms.items() if any(form in data for form in each)}
 print(len(found), size > 1_000_000)`
 
-/** A server of a plain user too in `pnpm soak`: these tests take minutes. */
-const kinds = process.env['THEAZO_SOAK'] === '1' ? [true, false] : [true]
+/** Only `pnpm soak` also tests a server of a plain user: these tests take minutes. */
+const kinds = isSoak ? [true, false] : [true]
 
-describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoot) => {
-  let server: WorldServer
+describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, with a root server: %s', (isRoot) => {
+  let server: TestInternetServer
   let agent: Agent
   let bystander: Agent
   beforeAll(async () => {
-    server = await world.startServer(isRoot)
+    server = await internet.startServer(isRoot)
     agent = await server.newAgent(['one.example.org', 'one.example.org:22', 'one.example.org:23'])
     bystander = await server.newAgent()
   })
   afterAll(async () => await server[Symbol.asyncDispose]())
-  beforeEach(async () => await world.act('forget'))
+  beforeEach(async () => await internet.act('forget'))
 
   const serverPid = (): number => Number(server.process.child.pid)
   const losses = (): number => server.process.output.err.split(lossLine).length - 1
@@ -67,8 +74,8 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
     return Number(/^theazo_egress_proxy_losses_total (\d+)$/m.exec(metrics)?.[1])
   }
 
-  test('is one for all agents, and started for the first that has a network', async () => {
-    await using otherWorld = await createWorld()
+  test('serves all agents, and starts for the first agent with network access', async () => {
+    await using otherWorld = await createTestInternet()
     await using other = await otherWorld.startServer(isRoot)
     await other.newAgent()
     expect(proxyPids(other.process.child.pid)).toEqual([])
@@ -76,7 +83,7 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
     await expect.poll(() => proxyPids(other.process.child.pid)).toHaveLength(1)
   })
 
-  test('has neither the keys nor the environment nor the files of the server, nor the rights of root', async () => {
+  test('has no keys, environment, files or root rights of the server', async () => {
     expect(await say(agent, 'bash', get)).toMatch(hello)
     const pid = proxyPidOf(serverPid())
     const environ = (of: number): string => readFileSync(`/proc/${of}/environ`, 'utf8')
@@ -98,16 +105,16 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
     expect(status).toMatch(/^CapPrm:\t0+$/m)
   })
 
-  test('is killed: requests under way fail, and the next ones work, with the same agent', async () => {
+  test('if killed: requests under way fail, and the next ones of the same agent work', async () => {
     const pid = proxyPidOf(serverPid())
     const [lossesBefore, metricBefore] = [losses(), await lossMetric()]
-    const tunnels = async (): Promise<number> => (await world.act<Record<string, number>>('open'))['23'] ?? 0
+    const tunnels = async (): Promise<number> => (await internet.act<Record<string, number>>('open'))['23'] ?? 0
     const tunnelsBefore = await tunnels()
     const underWay = rawClients(agent, [
       ['GET http://one.example.org/silent HTTP/1.1\r\nHost: x\r\n\r\n'],
       ['CONNECT one.example.org:23 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ])
-    await expect.poll(async () => (await world.act<Seen[]>('seen')).length).toBe(1)
+    await expect.poll(async () => (await internet.act<ReceivedRequest[]>('seen')).length).toBe(1)
     await expect.poll(tunnels).toBe(tunnelsBefore + 1)
     process.kill(pid, 'SIGKILL')
     expect(await underWay).toMatchObject([
@@ -122,14 +129,14 @@ describe.runIf(canMakeWorlds).each(kinds)('where the server is root: %s', (isRoo
     expect((await server.newAgent(['one.example.org'])).data.status).toBe('idle')
   })
 
-  test('stops answering: it is killed, and another one started', async () => {
+  test('is killed and replaced if it stops answering', async () => {
     const pid = proxyPidOf(serverPid())
     process.kill(pid, 'SIGSTOP')
     await expect.poll(() => proxyPids(serverPid()), { timeout: 40_000 }).not.toContain(pid)
     expect(await say(agent, 'bash', get)).toMatch(hello)
   })
 
-  test('has as many connections of an agent as before', async () => {
+  test('limits the connections of each agent, also after a replacement', async () => {
     const connect = 'CONNECT one.example.org:23 HTTP/1.1\r\nHost: x\r\n\r\n'
     const code = `
 import socket
@@ -141,7 +148,7 @@ print(answers.count('200'), answers.count('503'))`
     await expect.poll(async () => await say(agent, 'bash', get)).toMatch(hello)
   })
 
-  test('keeps the memory of a slow client bounded', async () => {
+  test('bounds the memory that a slow client uses', async () => {
     const pid = proxyPidOf(serverPid())
     const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(`${pid}`))?.[1]) * 1024
     const request = 'GET http://one.example.org/big?bytes=200000000 HTTP/1.1\r\nHost: x\r\n\r\n'
@@ -160,9 +167,9 @@ time.sleep(2)`
   })
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
-    'ends with the server, by %s, and leaves no socket',
+    'ends with a server that %s ends, and leaves no socket',
     async (signal) => {
-      await using otherWorld = await createWorld()
+      await using otherWorld = await createTestInternet()
       const other = await otherWorld.startServer(isRoot)
       const one = await other.newAgent(['one.example.org'])
       expect(await say(one, 'bash', get)).toMatch(hello)
@@ -172,7 +179,7 @@ time.sleep(2)`
       other.process.child.kill(signal)
       await other[Symbol.asyncDispose]()
       await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false)
-      // What a server leaves that was killed, the next one removes.
+      // The next server removes the files of a killed one.
       if (signal === 'SIGKILL') await (await otherWorld.startServer(isRoot))[Symbol.asyncDispose]()
       expect(existsSync(folder)).toBe(false)
     },

@@ -1,24 +1,31 @@
-// The proxy alone, in a namespace that stands for the internet; the test connects to its socket as a sandbox would.
+// The egress proxy alone. A network namespace stands in for the internet; the test connects to its socket as a sandbox
+// would.
 import { request, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { canMakeWorlds, createWorld, type Seen, type Told, type World } from './world.ts'
+import {
+  canCreateTestInternet,
+  createTestInternet,
+  type ReceivedRequest,
+  type ConnectionRecord,
+  type TestInternet,
+} from './test-internet.ts'
 
-let world: World
+let internet: TestInternet
 let count = 0
 beforeAll(async () => {
-  if (canMakeWorlds) world = await createWorld()
+  if (canCreateTestInternet) internet = await createTestInternet()
 })
-afterAll(async () => await world?.[Symbol.asyncDispose]())
-beforeEach(async () => await world?.act('forget'))
+afterAll(async () => await internet?.[Symbol.asyncDispose]())
+beforeEach(async () => await internet?.act('forget'))
 
-/** Opens one; one address of the world where a test does not say which. */
+/** Opens a proxy. By default the allowed host has one public address. */
 async function proxied(options: object = {}) {
   const name = `proxy-${(count += 1)}`
   const answers = { 'one.example.org': [['93.184.1.1']] }
-  const path = await world.act<string>('openProxy', {
+  const path = await internet.act<string>('openProxy', {
     name,
     allow: ['one.example.org', '*:22', '*:23'],
     answers,
@@ -26,12 +33,12 @@ async function proxied(options: object = {}) {
   })
   return {
     path,
-    told: async () => await world.act<{ asked: string[]; ended: Told[] }>('proxy', { name }),
-    close: async () => await world.act('closeProxy', { name }),
+    report: async () => await internet.act<{ asked: string[]; ended: ConnectionRecord[] }>('proxy', { name }),
+    close: async () => await internet.act('closeProxy', { name }),
   }
 }
 
-/** Sends bytes as they are; the whole answer. */
+/** Sends bytes unchanged, and returns the whole response. */
 async function raw(path: string, bytes: string): Promise<string> {
   const socket = connect({ path, allowHalfOpen: true })
   socket.write(bytes)
@@ -52,7 +59,7 @@ async function get(
   return { status: answer.statusCode ?? 0, body: await text(answer), answer }
 }
 
-/** A tunnel, or the refusal. */
+/** Requests a tunnel, and returns its socket and the head of the response. */
 async function tunnelTo(path: string, authority: string): Promise<{ socket: Socket; head: string }> {
   const socket = connect({ path, allowHalfOpen: true })
   socket.on('error', () => {})
@@ -61,10 +68,10 @@ async function tunnelTo(path: string, authority: string): Promise<{ socket: Sock
   return { socket, head }
 }
 
-const seen = async (): Promise<Seen[]> => await world.act('seen')
+const seen = async (): Promise<ReceivedRequest[]> => await internet.act('seen')
 
-describe.runIf(canMakeWorlds)('the egress proxy', () => {
-  describe('what may be reached', () => {
+describe.runIf(canCreateTestInternet)('the egress proxy', () => {
+  describe('hosts', () => {
     const answers = {
       'private.test': [['10.13.13.13']],
       'mixed.test': [['93.184.1.1', '10.13.13.13']],
@@ -75,16 +82,22 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       'six.test': [['2606:2800::1']],
     }
 
-    test.each(['public.test', 'six.test', '93.184.1.9', '[2606:2800::9]'])('%s is reached', async (host) => {
-      const { path } = await proxied({ allow: ['*'], answers })
-      const { status, body } = await get(path, `http://${host}/`)
-      expect([status, body]).toEqual([200, expect.stringMatching(/^hello .* at (93\.184\.1\.[19]|2606:2800::[19])\n$/)])
-      expect((await tunnelTo(path, `${host}:443`)).head).toMatch(/^HTTP\/1.1 200 /)
-    })
+    test.each(['public.test', 'six.test', '93.184.1.9', '[2606:2800::9]'])(
+      '%s is public and can be reached',
+      async (host) => {
+        const { path } = await proxied({ allow: ['*'], answers })
+        const { status, body } = await get(path, `http://${host}/`)
+        expect([status, body]).toEqual([
+          200,
+          expect.stringMatching(/^hello .* at (93\.184\.1\.[19]|2606:2800::[19])\n$/),
+        ])
+        expect((await tunnelTo(path, `${host}:443`)).head).toMatch(/^HTTP\/1.1 200 /)
+      },
+    )
 
-    test('what is refused below would answer', async () => {
+    test('the hosts of the refusals below would answer without the proxy', async () => {
       for (const host of ['10.13.13.13', '169.254.169.254', '127.0.0.1', '[::1]', '93.185.1.1']) {
-        expect([host, await world.act('control', { url: `http://${host}/` })]).toEqual([host, 200])
+        expect([host, await internet.act('control', { url: `http://${host}/` })]).toEqual([host, 200])
       }
     })
 
@@ -100,7 +113,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       ['127.1', '127.0.0.1 is'],
       ['[::1]', '::1 is'],
       ['[::ffff:10.13.13.13]', '::ffff:a0d:d0d is'],
-    ])('%s is refused, though it would answer', async (host, what) => {
+    ])('%s is refused because its address is not public', async (host, what) => {
       const { path } = await proxied({ allow: ['*'], answers })
       const { status, body } = await get(path, `http://${host}/`)
       expect([status, body]).toEqual([403, `theazo: ${what} an address that is not public\n`])
@@ -108,15 +121,15 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       expect(await seen()).toEqual([])
     })
 
-    test('an address is connected to that was looked at, whatever the name resolves to a moment later', async () => {
-      const { path, told } = await proxied({ answers: { 'one.example.org': [['93.184.1.1'], ['169.254.169.254']] } })
+    test('connects to the address that was checked, even if the name resolves to another one later', async () => {
+      const { path, report } = await proxied({ answers: { 'one.example.org': [['93.184.1.1'], ['169.254.169.254']] } })
       expect((await get(path, 'http://one.example.org/')).body).toBe('hello one.example.org at 93.184.1.1\n')
-      expect((await told()).asked).toEqual(['one.example.org'])
+      expect((await report()).asked).toEqual(['one.example.org'])
       expect((await get(path, 'http://one.example.org/')).status).toBe(403)
       expect((await seen()).map(({ to }) => to)).toEqual(['::ffff:93.184.1.1'])
     })
 
-    test('each request of a connection is looked at', async () => {
+    test('checks each request of a connection', async () => {
       const { path } = await proxied()
       const one = 'GET http://one.example.org/ HTTP/1.1\r\nHost: x\r\n\r\n'
       const socket = connect(path)
@@ -132,13 +145,13 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       expect(await seen()).toHaveLength(2)
     })
 
-    test('a name that is not allowed is not even resolved', async () => {
-      const { path, told } = await proxied()
+    test('does not resolve a name that is not allowed', async () => {
+      const { path, report } = await proxied()
       expect((await get(path, 'http://secret.attacker.test/')).status).toBe(403)
-      expect((await told()).asked).toEqual([])
+      expect((await report()).asked).toEqual([])
     })
 
-    test('what the operator does not let agents reach is refused, whatever the agent has', async () => {
+    test('refuses hosts that the operator does not allow, whatever the policy of the agent is', async () => {
       const { path } = await proxied({ operator: ['*.example.org:443'] })
       expect((await get(path, 'http://one.example.org/')).body).toContain(
         'not among the hosts that this server lets agents reach',
@@ -148,7 +161,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
   })
 
   describe('requests', () => {
-    test('what is of one hop, or for the proxy, is not passed on', async () => {
+    test('hop-by-hop and proxy headers are not passed on', async () => {
       const { path } = await proxied()
       const headers = {
         'Proxy-Authorization': 'Basic secret',
@@ -181,12 +194,12 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
     test.each([
       ['two lengths', 'Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello'],
       ['a length and chunks', 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
-      ['a coding that hides the chunks', 'Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n'],
-      ['a coding before the chunks', 'Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+      ['a coding after chunked', 'Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n'],
+      ['a coding before chunked', 'Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
       ['a space before the colon', 'Content-Length : 5\r\n\r\nhello'],
-      ['a line that is folded', 'X-A: b\r\n Content-Length: 5\r\n\r\nhello'],
+      ['a folded line', 'X-A: b\r\n Content-Length: 5\r\n\r\nhello'],
       ['a bare line feed', 'X-A: b\nContent-Length: 5\r\n\r\nhello'],
-    ])('one with %s reaches nobody', async (_what, rest) => {
+    ])('a request with %s reaches no host', async (_what, rest) => {
       const { path } = await proxied()
       expect(
         await raw(path, `POST http://one.example.org/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${rest}`),
@@ -194,7 +207,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       expect(await seen()).toEqual([])
     })
 
-    test('a body is one request, however it is written', async () => {
+    test('a request inside a body is not sent as a second request', async () => {
       const { path } = await proxied()
       const inner = 'GET http://one.example.org/smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
       for (const method of ['POST', 'GET', 'DELETE']) {
@@ -202,7 +215,7 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
           [`Content-Length: ${inner.length}`, inner],
           ['Transfer-Encoding: chunked', `${inner.length.toString(16)}\r\n${inner}\r\n0\r\n\r\n`],
         ]) {
-          await world.act('forget')
+          await internet.act('forget')
           const head = `${method} http://one.example.org/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${framing}\r\n\r\n`
           expect(await raw(path, head + body)).toContain('hello one.example.org')
           expect(await seen()).toMatchObject([{ method, url: '/', bytes: inner.length }])
@@ -215,23 +228,23 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       ['another scheme', 'GET ftp://one.example.org/', 'it accepts CONNECT'],
       ['a path alone', 'GET /', 'it accepts CONNECT'],
       ['a user in the URL', 'GET http://me@one.example.org/', 'no valid host'],
-      ['an impossible port', 'GET http://one.example.org:99999/', 'no valid host'],
+      ['an invalid port', 'GET http://one.example.org:99999/', 'no valid host'],
       ['CONNECT without a port', 'CONNECT one.example.org', 'a host and a port'],
-    ])('%s is 400', async (_what, line, says) => {
+    ])('%s is refused with 400', async (_what, line, says) => {
       const { path } = await proxied()
       const answer = await raw(path, `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
       expect(answer).toMatch(/^HTTP\/1.1 400 /)
       expect(answer.split('\r\n\r\n')[1]).toContain(says)
     })
 
-    test('an answer that is cut is not passed on as if it were whole', async () => {
+    test('a truncated response is not passed on as a complete one', async () => {
       const { path } = await proxied()
       await expect(get(path, 'http://one.example.org/cut')).rejects.toThrow(/aborted|hang up|ECONNRESET/)
     })
   })
 
   describe('connections', () => {
-    test('one that nobody accepts is 502, and one that nobody answers 504', async () => {
+    test('a refused connection is 502, and one without an answer 504', async () => {
       const { path } = await proxied({ allow: ['*:80', '*:81', '*:24'] })
       expect((await get(path, 'http://one.example.org:81/')).body).toBe(
         'theazo: cannot connect to one.example.org:81 (ECONNREFUSED)\n',
@@ -244,8 +257,8 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       )
     })
 
-    test('those beyond the most at a time are 503, and there is room again later', async () => {
-      const { path, told } = await proxied({ maxConnections: 2 })
+    test('connections above the maximum are refused with 503 until others end', async () => {
+      const { path, report } = await proxied({ maxConnections: 2 })
       const two = await Promise.all([tunnelTo(path, '93.184.1.1:23'), tunnelTo(path, '93.184.1.1:23')])
       expect(two.map(({ head }) => head.slice(0, 12))).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200'])
       expect((await get(path, 'http://one.example.org/')).status).toBe(503)
@@ -253,75 +266,75 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       two[0]?.socket.destroy()
       await expect.poll(async () => (await get(path, 'http://one.example.org/')).status).toBe(200)
       two[1]?.socket.destroy()
-      await expect.poll(async () => (await told()).ended.map(({ outcome }) => outcome)).toContain('busy')
+      await expect.poll(async () => (await report()).ended.map(({ outcome }) => outcome)).toContain('busy')
     })
 
-    test('a client that ends its half hears the other', async () => {
+    test('a client that closes its sending half still receives the rest', async () => {
       const { path } = await proxied()
       const { socket } = await tunnelTo(path, '93.184.1.1:22')
       socket.end(Buffer.alloc(3_000_000))
       expect(await text(socket)).toBe('3000000 bytes')
     })
 
-    test('a client that is gone takes its connection with it, though the other side says nothing', async () => {
-      const { path, told } = await proxied()
+    test('a client that disconnects ends its connection, even to a silent host', async () => {
+      const { path, report } = await proxied()
       const { socket } = await tunnelTo(path, '93.184.1.1:23')
       socket.end()
       await sleep(500)
-      expect((await told()).ended).toEqual([]) // it hears still
+      expect((await report()).ended).toEqual([]) // the client can still receive
       socket.destroy()
       const target = { host: '93.184.1.1', port: 23 }
-      await expect.poll(async () => (await told()).ended).toMatchObject([{ target, outcome: 'passed' }])
+      await expect.poll(async () => (await report()).ended).toMatchObject([{ target, outcome: 'passed' }])
     })
 
-    test('what moves nothing for too long is ended, on either side', async () => {
-      const { path, told } = await proxied({ idleMs: 300 })
+    test('idle connections are ended, on either side', async () => {
+      const { path, report } = await proxied({ idleMs: 300 })
       const { socket } = await tunnelTo(path, '93.184.1.1:23')
       const half = await tunnelTo(path, '93.184.1.1:23')
       half.socket.end()
       expect(await Promise.all([text(socket), text(half.socket)])).toEqual(['', ''])
-      await expect.poll(async () => (await told()).ended).toHaveLength(2)
+      await expect.poll(async () => (await report()).ended).toHaveLength(2)
       await expect(get(path, 'http://one.example.org/silent')).rejects.toThrow(/hang up|ECONNRESET/)
     })
 
-    test('who sends no whole request is dropped', async () => {
+    test('a client that sends an incomplete request is disconnected', async () => {
       const { path } = await proxied({ headersTimeoutMs: 300 })
       const answer = await raw(path, 'GET http://one.example.org/ HTTP/1.1\r\nHost')
       expect(answer === '' || answer.startsWith('HTTP/1.1 400')).toBe(true)
     }, 10_000)
 
-    test('the end of the proxy is the end of all its connections', async () => {
-      const { path, close, told } = await proxied()
+    test('closing the proxy ends all its connections', async () => {
+      const { path, close, report } = await proxied()
       const [one, two] = await Promise.all([tunnelTo(path, '93.184.1.1:23'), tunnelTo(path, '93.184.1.1:23')])
       two.socket.end()
       const cut = get(path, 'http://one.example.org/silent').catch(() => 'cut')
       await expect.poll(async () => (await seen()).length).toBe(1)
       await close()
       expect(await cut).toBe('cut')
-      await expect.poll(async () => (await told()).ended).toHaveLength(3)
+      await expect.poll(async () => (await report()).ended).toHaveLength(3)
       await expect(get(path, 'http://one.example.org/')).rejects.toThrow(/ENOENT|ECONNREFUSED/)
       one.socket.destroy()
     })
 
-    test('a slow reader of an answer holds up who sends, and nothing is kept for it', async () => {
+    test('a slow reader of a response slows the sender, and the proxy buffers little', async () => {
       const { path } = await proxied()
       await get(path, 'http://one.example.org/big?bytes=30000000')
-      const before = await world.act<number>('memory')
+      const before = await internet.act<number>('memory')
       const call = request({ socketPath: path, path: `http://one.example.org/big?bytes=${bytes}` }).end()
       const answer = await new Promise<IncomingMessage>((resolve) => call.on('response', resolve))
       await sleep(1_000)
-      expect((await world.act<number>('memory')) - before).toBeLessThan(60_000_000)
+      expect((await internet.act<number>('memory')) - before).toBeLessThan(60_000_000)
       expect(await lengthOf(answer)).toBe(bytes)
     })
 
-    test('a slow reader of a tunnel, too', async () => {
+    test('a slow reader of a tunnel slows the sender, and the proxy buffers little', async () => {
       const { path } = await proxied()
       const { socket } = await tunnelTo(path, 'one.example.org:80')
-      const before = await world.act<number>('memory')
+      const before = await internet.act<number>('memory')
       socket.pause()
       socket.write(`GET /big?bytes=${bytes} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
       await sleep(1_000)
-      expect((await world.act<number>('memory')) - before).toBeLessThan(60_000_000)
+      expect((await internet.act<number>('memory')) - before).toBeLessThan(60_000_000)
       expect(await lengthOf(socket)).toBeGreaterThan(bytes)
     })
 
@@ -332,13 +345,13 @@ describe.runIf(canMakeWorlds)('the egress proxy', () => {
       return length
     }
 
-    test('bytes are counted both ways', async () => {
-      const { path, told } = await proxied()
+    test('counts bytes in both directions', async () => {
+      const { path, report } = await proxied()
       const { socket } = await tunnelTo(path, '93.184.1.1:22')
       socket.end(Buffer.alloc(1_000))
       await text(socket)
       await expect
-        .poll(async () => (await told()).ended)
+        .poll(async () => (await report()).ended)
         .toMatchObject([{ outcome: 'passed', bytesUp: 1_000, bytesDown: 10 }])
     })
   })

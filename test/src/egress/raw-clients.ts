@@ -1,14 +1,14 @@
 import type { Agent } from '@theazo/core'
-import type { Step } from './hostile-answers.ts'
+import type { Step } from './invalid-http-responses.ts'
 
-/** What came back to one connection, one byte a character, and how long it took until its end. */
+/** The bytes that one connection received, one character per byte, and the time until its end. */
 export interface RawAnswer {
   answer: string
   isClosed: boolean
   seconds: number
 }
 
-/** Runs inside the sandbox. Every connection is bounded in time, whatever the other side does. */
+/** Runs in the sandbox. Every connection has a deadline, whatever the other side does. */
 const program = `
 import concurrent.futures, json, socket, struct, sys, threading, time
 DEADLINE_SECONDS, MOST_BYTES = 30, 20_000
@@ -49,7 +49,7 @@ with concurrent.futures.ThreadPoolExecutor(24) as pool:
     print(json.dumps(list(pool.map(connection, json.load(sys.stdin)))))
 `
 
-/** Makes connections from inside a sandbox to its proxy, some at a time, and sends bytes as they are. */
+/** Connects from a sandbox to its proxy, up to 24 connections at a time, and sends bytes unchanged. */
 export async function rawClients(agent: Agent, connections: readonly (readonly Step[])[]): Promise<RawAnswer[]> {
   const { stdout, stderr } = await agent.exec('python', program, { stdin: JSON.stringify(connections) })
   if (stdout === '') throw new Error(stderr)

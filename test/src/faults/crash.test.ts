@@ -1,4 +1,4 @@
-// The server killed in the middle of things.
+// The server is killed during execs and during the start of sandboxes.
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { Theazo } from '@theazo/core'
@@ -10,9 +10,9 @@ import { endSandbox, firstProcessesOf, slowBubblewrap } from '../support/slow-bu
 
 const bin = join(root, 'packages/server/dist/bin.js')
 
-// A plain user's sandboxes share the user of this very test, whose processes cannot be told apart by uid.
+// Needs root: a plain user's sandboxes have the uid of this test, so their processes cannot be identified by uid.
 test.runIf(process.getuid?.() === 0)(
-  'SIGKILL of the server in the middle of execs leaves no process of a sandbox',
+  'SIGKILL of the server during execs leaves no process of a sandbox',
   async () => {
     const killed: (number | undefined)[] = []
     for (let round = 0; round < 5; round += 1) {
@@ -31,14 +31,14 @@ test.runIf(process.getuid?.() === 0)(
         agent.exec(lang as keyof typeof code, text).catch((error: unknown) => error),
       )
       await agent.exec('bash', 'until [[ -e a && -e b && -e c ]]; do sleep 0.02; done')
-      expect(processesOf(uid).length).toBeGreaterThan(10) // the control: they are there, and this test sees them
+      expect(processesOf(uid).length).toBeGreaterThan(10) // the control: the processes exist, and this test sees them
 
       server.child.kill('SIGKILL')
       await server.ended
       for (const error of await Promise.all(running)) expect(error).toMatchObject({ name: 'ConnectionError' })
       await expect.poll(() => processesOf(uid), { timeout: 10_000 }).toEqual([])
     }
-    // What is mounted outlives a killed server; the next one unmounts it.
+    // Mounts outlive a killed server; the next server unmounts them.
     await using _next = await createLocalTheazo()
     const mounts = execFileSync('cat', ['/proc/mounts'], { encoding: 'utf8' })
     for (const pid of killed) expect(mounts).not.toContain(`/temporary/${pid}-`)
@@ -47,17 +47,17 @@ test.runIf(process.getuid?.() === 0)(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'an exec leaves no process but those of its sandbox, and a sandbox no zombie to an init that may reap nothing',
+  'an exec leaves only the own processes of its sandbox, and a sandbox leaves no zombie for init',
   async () => {
     await using local = await createLocalTheazo({ execTimeoutMs: 3000 })
     const session = await new Theazo(local).sessions.forUser('zombies')
     await using agent = await session.agents.create()
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
     const names = (): string[] => processesOf(uid, true).map((pid) => /^Name:\t(.*)$/m.exec(statusOf(pid))?.[1] ?? '')
-    // Bubblewrap, supervisor, and what waits for the next execs: a shell and a Python, each below a reaper.
+    // Bubblewrap, the supervisor, and the warm interpreters: a shell and a Python, each below a reaper.
     const own = ['bwrap', 'theazo-init', 'theazo-reaper', 'theazo-reaper', 'theazo-waiting', 'theazo-waiting']
     for (const code of ['true', 'sleep 100 & sleep 100 & true', 'kill -9 $$', 'setsid sleep 100 & sleep 100']) {
-      await agent.exec('bash', code).catch((error: unknown) => error) // the last one runs into its deadline
+      await agent.exec('bash', code).catch((error: unknown) => error) // the last one reaches its deadline
       await expect.poll(() => names().toSorted()).toEqual(own)
     }
     await agent.terminate()
@@ -66,7 +66,7 @@ test.runIf(process.getuid?.() === 0)(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'an exec that is aborted while its sandbox is being made ends, and terminate leaves no process of it',
+  'an exec that is aborted during the start of its sandbox ends, and terminate leaves no process',
   async () => {
     using bubblewrap = slowBubblewrap()
     await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--pool', '0', '--json'], {
@@ -92,7 +92,7 @@ test.runIf(process.getuid?.() === 0)(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'SIGKILL of the server while a sandbox is being made leaves no process of it',
+  'SIGKILL of the server during the start of a sandbox leaves no process of it',
   async () => {
     using bubblewrap = slowBubblewrap()
     const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--pool', '0', '--json'], {

@@ -7,13 +7,13 @@ import { ApiCaller } from '../support/api-caller.ts'
 import type { Chance } from '../support/chance.ts'
 import { sandboxRoles, type SandboxRoles, signal } from '../support/sandbox-processes.ts'
 
-/** What an exec came to, and how many failed after it before one ran again. */
+/** The outcome of an exec under a fault, and the number of execs that failed after it before one ran again. */
 export interface Faulted {
   outcome: 'ok' | 'killed' | 'lied' | 'lost' | 'timeout' | 'aborted'
   tries: number
 }
 
-/** From the host. What is stopped goes on again only where that is what ends the fault. */
+/** Faults caused from the host. A stopped process stays stopped; the server must handle it. */
 const hostFaults = {
   'supervisor killed': ({ supervisor }: SandboxRoles) => signal(supervisor, 'SIGKILL'),
   'supervisor stopped': ({ supervisor }: SandboxRoles) => signal(supervisor, 'SIGSTOP'),
@@ -23,8 +23,9 @@ const hostFaults = {
   'nodes killed': ({ all }: SandboxRoles) => nodesOf(all).forEach((node) => signal(node, 'SIGKILL')),
   'nodes stopped': ({ all }: SandboxRoles) => nodesOf(all).forEach((node) => signal(node, 'SIGSTOP')),
 } as const
+/** Faults of the wrapper around bubblewrap, which falsifies the supervisor protocol (test/fixture/lying-bwrap.py). */
 const lies = ['garbage', 'gone', 'exit', 'twice', 'late', 'half', 'silent', 'other', 'end'] as const
-/** By code, in bash, beside the exec. */
+/** Faults caused by Bash code in a second exec at the same time. */
 const codeFaults = {
   'code kills all': 'kill -KILL -1',
   'code stops all': 'kill -STOP -1',
@@ -47,16 +48,16 @@ const printing: Record<Language, (text: string) => string> = {
   typescript: (text) => `console.log("a"); await new Promise((go) => setTimeout(go, 200)); console.log("${text}")`,
   bash: (text) => `echo a; setsid sleep 0.5 & sleep 0.2; echo ${text}`,
 }
-/** Of an end that the lying bubblewrap made up. */
+/** Exit code of a result that the lying bubblewrap invented. */
 const lyingCode = 42
-/** A deadline for what nothing else ends: code whose reaper is stopped. */
+/** Deadline of execs with a fault. For some, such as code with a stopped reaper, nothing else ends them. */
 const faultedTimeoutMs = 8000
-/** For code that nothing befalls, however busy the machine is. */
+/** Deadline of execs without a fault, long enough for a busy machine. */
 const timeoutMs = 60_000
-/** Only a hang takes this long: the deadline, and what a supervisor is given to answer. */
+/** An exec that takes longer hangs: longer than its deadline and the supervisor's time to answer. */
 const hangMs = 120_000
 
-/** One agent, and what befalls it. */
+/** One agent, and the faults to cause in it. */
 export class FaultedAgent {
   readonly #api: ApiCaller
   readonly #id: string
@@ -69,7 +70,7 @@ export class FaultedAgent {
     this.#folder = folder
   }
 
-  /** @param folder of the lying bubblewrap. */
+  /** @param folder Folder of the lying bubblewrap. */
   static async create({ url, apiKey }: { url: string; apiKey: string }, folder: string): Promise<FaultedAgent> {
     const api = new ApiCaller({ baseUrl: url, apiKey })
     const session = await api.post('/sessions', { userId: 'faults' })
@@ -80,7 +81,7 @@ export class FaultedAgent {
     return agent
   }
 
-  /** What is left of an agent that has ended. */
+  /** Processes of an agent, as `pid name`; none must remain after its end. */
   static processesOf(uid: number): string[] {
     return sandboxRoles(uid).all.map(({ pid, name }) => `${pid} ${name}`)
   }
@@ -93,13 +94,13 @@ export class FaultedAgent {
     assert.equal((await this.#api.post(`/agents/${this.#id}/terminate`)).status, 200)
   }
 
-  /** Runs code to its end. */
+  /** Runs code and checks its output. */
   async exec(lang: Language, chance: Chance): Promise<void> {
     const text = `t${chance.between(0, 1e9)}`
     assert.equal((await this.#send(lang, printing[lang](text))).stdout, `a\n${text}\n`)
   }
 
-  /** Runs code, breaks the sandbox meanwhile, and sees it come back. */
+  /** Runs code, causes the fault meanwhile, and checks that the sandbox recovers. */
   async faultedExec(fault: FaultName | undefined, chance: Chance): Promise<Faulted> {
     const lang = languages[chance.between(0, 2)] ?? 'bash'
     const text = `t${chance.between(0, 1e9)}`
@@ -128,7 +129,7 @@ export class FaultedAgent {
     for (let tries = 0; ; tries += 1) {
       const again = await this.#answer(lang, printing[lang](when))
       if (outcomeOf(again, when) === 'ok') return tries
-      assert(tries < 5, `it does not come back ${when}: ${JSON.stringify(again)}`)
+      assert(tries < 5, `the sandbox does not recover ${when}: ${JSON.stringify(again)}`)
     }
   }
 
@@ -151,7 +152,7 @@ export class FaultedAgent {
     return body
   }
 
-  /** The final answer, by whichever way. Status 0: aborted. */
+  /** The final response, streamed or not. Status 0 means aborted. */
   async #answer(lang: Language, code: string, options: AnswerOptions = {}) {
     const { isStream = false, signal } = options
     const hang = AbortSignal.timeout(hangMs)
@@ -172,7 +173,7 @@ export class FaultedAgent {
       return { status: body.code === 'timeout' ? 504 : 502, body: { error: body } }
     } catch (error) {
       if (signal?.aborted && !hang.aborted) return { status: 0, body: {} }
-      throw new Error(`no answer to ${lang} ${JSON.stringify(code)} within its time`, { cause: error })
+      throw new Error(`no answer to ${lang} ${JSON.stringify(code)} within ${hangMs} ms`, { cause: error })
     }
   }
 }
@@ -187,7 +188,7 @@ function nodesOf(all: SandboxRoles['all']): SandboxRoles['all'] {
   return all.filter(({ name }) => /^(node|MainThread)$/.test(name))
 }
 
-// The body is that of whichever answer.
+// The body has a different shape for each status.
 // oxlint-disable-next-line typescript/no-explicit-any
 function outcomeOf({ status, body }: { status: number; body: any }, text: string): Faulted['outcome'] | undefined {
   if (status === 0) return 'aborted'

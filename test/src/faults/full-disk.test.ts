@@ -1,4 +1,4 @@
-// The disk of the data folder full, and with room again: a small tmpfs that each test mounts and unmounts itself.
+// The disk of the data folder is full, then has space again. Each test mounts and unmounts a small tmpfs.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmdirSync, rmSync, statfsSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,13 +33,13 @@ afterEach(async () => {
 
 const start = () => startServer(process.execPath, [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
 
-/** Takes all that is left, down to the last page. */
+/** Fills the disk to the last page. */
 function fill(): void {
   const { bavail, bsize } = statfsSync(disk)
   try {
     writeFileSync(filler, Buffer.alloc(bavail * bsize))
   } catch (error) {
-    expect(error).toMatchObject({ code: 'ENOSPC' }) // the server wrote meanwhile
+    expect(error).toMatchObject({ code: 'ENOSPC' }) // the server wrote at the same time
   }
   expect(statfsSync(disk).bavail).toBe(0)
 }
@@ -60,7 +60,7 @@ async function send(method: string, path: string, body?: object, headers: Record
   return { status: response.status, body: (await response.json()) as any }
 }
 
-/** Writes until one is refused: what SQLite has reserved before is used up then. */
+/** Writes until a write is refused. Until then SQLite uses space that it reserved before. */
 async function untilRefused(): Promise<string[]> {
   const made: string[] = []
   for (let n = 0; n < 5000; n += 1) {
@@ -75,7 +75,7 @@ async function untilRefused(): Promise<string[]> {
   throw new Error('the disk was never full')
 }
 
-/** What the log says of a request that failed. */
+/** The logged error of a failed request. */
 function faultOf(requestId: string): string | undefined {
   const lines = server.output.err.split('\n').filter((line) => line.includes(requestId) && line.endsWith('}'))
   return lines.map((line) => JSON.parse(line)).find(({ level }) => level === 50)?.err.message
@@ -99,7 +99,7 @@ async function events(agentId: string, isEnd: (type: string) => boolean) {
 }
 
 describe.runIf(canMount)('while the disk is full', () => {
-  test('writes are 500 with a line in the log, reads go on, and with room again all works without a restart', async () => {
+  test('writes fail with 500 and a log line, reads work, and with space again everything works without a restart', async () => {
     const { sessionId, agentId } = await agentOf('before')
     fill()
     const made = await untilRefused()
@@ -135,7 +135,7 @@ describe.runIf(canMount)('while the disk is full', () => {
     expect((await send('GET', `/agents/${agentId}`)).body.task).toMatchObject({ status: 'completed', output: 'on' })
   })
 
-  test('what was acknowledged survives a kill', async () => {
+  test('acknowledged data survives a kill of the server', async () => {
     const { sessionId } = await agentOf('before')
     fill()
     const made = await untilRefused()
@@ -146,7 +146,7 @@ describe.runIf(canMount)('while the disk is full', () => {
     for (const id of [sessionId, ...made]) expect((await send('GET', `/sessions/${id}`)).body.id).toBe(id)
   })
 
-  test('a task under way waits, and goes on by itself when there is room', async () => {
+  test('a running task waits, and continues by itself when there is space', async () => {
     const { agentId } = await agentOf('task')
     const run = await send('POST', `/agents/${agentId}/run`, {
       task: 'theazo:steps=40 theazo:delay=20 theazo:output=on',
@@ -168,7 +168,7 @@ describe.runIf(canMount)('while the disk is full', () => {
     expect((await send('GET', `/agents/${agentId}`)).body.status).toBe('idle')
   })
 
-  test('a pause waits with its task, and is answered when there is room', async () => {
+  test('a pause waits for its task, and is answered when there is space', async () => {
     const { agentId } = await agentOf('pause')
     await send('POST', `/agents/${agentId}/run`, { task: 'theazo:steps=3 theazo:delay=500 theazo:output=on' })
     fill()
@@ -182,11 +182,11 @@ describe.runIf(canMount)('while the disk is full', () => {
     expect(all.at(-1)).toMatchObject({ type: 'output', data: expect.stringContaining('"text":"on"') })
   })
 
-  test('an agent whose making was refused half-way does not boot for ever', async () => {
+  test('an agent whose creation failed half-way does not stay booting', async () => {
     const { sessionId } = await agentOf('booting')
     fill()
     await untilRefused()
-    // Room for a page more each time: in the end for the agent's row, and not for the news that it is ready.
+    // One more free page in each round: at some point the agent's row fits, and the update to ready does not.
     for (let pages = 1; pages <= 24; pages += 1) {
       const { bsize } = statfsSync(disk)
       truncateSync(filler, statSync(filler).size - bsize)
@@ -198,7 +198,7 @@ describe.runIf(canMount)('while the disk is full', () => {
     await expect.poll(booting, { timeout: 10_000 }).toEqual([])
   })
 
-  test('a request that was refused can be made again with the same Idempotency-Key', async () => {
+  test('a refused request can be retried with the same Idempotency-Key', async () => {
     const { agentId } = await agentOf('again')
     fill()
     await untilRefused()

@@ -3,7 +3,7 @@ import { readEvents, type ReadEvent } from '../support/event-reader.ts'
 import { type Answer, type Call, type KillWire, type KnownAgent, type Mode, type Stage } from './kill-ledger.ts'
 import { counterOwner, endingOf, expectStatus, expectToAgree, follow, untilEnded } from './kill-load.ts'
 
-/** After a restart: everything that was acknowledged is there, and nothing is half made. */
+/** After a restart: checks that all acknowledged data is there, and that nothing is incomplete. */
 export async function checkAfterRestart(wire: KillWire): Promise<void> {
   const { ledger } = wire
   expect(await wire.text('/metrics')).not.toMatch(/^theazo_agents\{status="booting"\} [1-9]/m)
@@ -26,7 +26,7 @@ export async function checkAfterRestart(wire: KillWire): Promise<void> {
   expect(ledger.faults).toEqual([])
 }
 
-/** At the very end: every task comes to its end, and every log of events is whole. */
+/** After the last restart: checks that every task ends, and that every event log is complete. */
 export async function checkAtTheEnd(wire: KillWire): Promise<void> {
   const { ledger } = wire
   for (const id of ledger.sessions.keys()) await checkSession(wire, id)
@@ -42,7 +42,7 @@ export async function checkAtTheEnd(wire: KillWire): Promise<void> {
       expect(endingOf(agent, task.id), `the end of ${task.id}`).toBeDefined()
       const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
       if (!task.isCancelSent && agent.stage !== 'terminated') expect(body.status).toBe('completed')
-      // The last turn is the answer. One turn more than that is one that was done twice.
+      // The last turn is the answer. An additional turn means that a turn ran twice.
       if (body.status === 'completed') expect(body.usage.inputTokens).toBe((task.steps + 1) * 100)
     }
   }
@@ -56,23 +56,23 @@ export async function checkAtTheEnd(wire: KillWire): Promise<void> {
 
 async function checkSession(wire: KillWire, id: string): Promise<void> {
   const session = wire.ledger.sessions.get(id)
-  if (!session) throw new Error(`${id} is not known`)
+  if (!session) throw new Error(`the ledger does not contain ${id}`)
   const { body } = expectStatus(await wire.get(session.mode, `/sessions/${id}`), 200)
   if (session.maybe && body.metadata.n === session.maybe.n) {
-    expect(body).toEqual({ ...session.told, metadata: session.maybe, updatedAt: body.updatedAt })
+    expect(body).toEqual({ ...session.reported, metadata: session.maybe, updatedAt: body.updatedAt })
   } else {
-    expect(body).toEqual(session.told)
+    expect(body).toEqual(session.reported)
   }
-  session.told = body
+  session.reported = body
   delete session.maybe
 }
 
-/** An error tells the request that it answers. */
+/** Errors contain the id of their request, which differs for a retry. */
 function withoutRequestId({ status, body }: Answer): Answer {
   return { status, body: body.error ? { ...body.error, requestId: '' } : body }
 }
 
-/** A client that had no answer asks again with the same key. */
+/** Sends a request again that had no response, with the same idempotency key. */
 async function checkRetry(wire: KillWire, call: Call): Promise<void> {
   if (call.method !== 'POST') return
   const { mode, path } = call
@@ -87,7 +87,7 @@ async function checkRetry(wire: KillWire, call: Call): Promise<void> {
     expect(await listed(wire, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
   } else if (path.endsWith('/agents')) await checkAgentMadeOnce(wire, call, answer)
   else if (/\/(exec|run)$/.test(path)) checkOnce(answer)
-  else expectStatus(answer, 200, 409) // a move that was made already, or is made now
+  else expectStatus(answer, 200, 409) // 409 if the first request took effect before the kill
 }
 
 async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answer): Promise<void> {
@@ -100,7 +100,10 @@ async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answe
   }
 }
 
-/** Each session of the load has one agent. Whether it has a sandbox depends on the moment; it never boots on. */
+/**
+ * Each session of the load has one agent. Whether it has a sandbox depends on the time of the kill; it never stays
+ * booting.
+ */
 async function checkAgentMadeOnce(wire: KillWire, { mode, path, body }: Call, answer: Answer): Promise<void> {
   expectStatus(answer, 200, 201)
   expect(['idle', 'failed']).toContain(answer.body.status)
@@ -110,7 +113,7 @@ async function checkAgentMadeOnce(wire: KillWire, { mode, path, body }: Call, an
   wire.ledger.addAgent(mode, metadata.owner, answer.body)
 }
 
-/** Code that was cut is not run again; what was done before the end was told is told now. */
+/** Interrupted code does not run again; a result that was stored before the kill is returned. */
 function checkOnce(answer: Answer): void {
   expectStatus(answer, 200, 202, 409)
   if (answer.status === 409) expect(answer.body.error.details).toEqual({ reason: 'interrupted' })
@@ -147,7 +150,7 @@ async function checkTasks(wire: KillWire, agent: KnownAgent): Promise<void> {
   expect(runs.size).toBeLessThanOrEqual(agent.sentRuns)
 }
 
-/** The whole log, from its first event: none is missing or there twice, and each is what was received before. */
+/** Reads the whole event log: no event is missing or doubled, and each equals the event received before the kill. */
 async function checkEvents(wire: KillWire, agent: KnownAgent): Promise<void> {
   const most = Math.max(0, ...agent.events.keys())
   const isOver = agent.stage === 'terminated'
@@ -164,7 +167,7 @@ async function checkEvents(wire: KillWire, agent: KnownAgent): Promise<void> {
   for (const event of replayed) wire.ledger.addEvent(agent, event)
   for (const type of ['tool_call', 'tool_result']) {
     const ids = replayed.filter((event) => event.type === type).map(({ data }) => JSON.parse(data).id)
-    expect(ids, `each ${type} is told once`).toEqual([...new Set(ids)])
+    expect(ids, `each ${type} appears once`).toEqual([...new Set(ids)])
   }
 }
 
@@ -184,7 +187,7 @@ async function checkFiles(wire: KillWire, agent: KnownAgent): Promise<void> {
   for (const [name, text] of there) if (name.startsWith('count-')) expect([name, text]).toEqual([name, 'x\n'])
 }
 
-/** Every session once, newest first. */
+/** Lists contain every session once, newest first. */
 async function checkSessionLists(wire: KillWire): Promise<void> {
   for (const mode of ['live', 'test'] as const) {
     const ids = await listed(wire, mode, '/sessions?limit=100')
@@ -192,7 +195,7 @@ async function checkSessionLists(wire: KillWire): Promise<void> {
     expect(ids).toEqual(ids.toSorted().toReversed())
     const known = [...wire.ledger.sessions.values()].filter((session) => session.mode === mode)
     const all = new Set(ids)
-    expect(known.map(({ told }) => told.id).filter((id) => !all.has(id))).toEqual([])
+    expect(known.map(({ reported }) => reported.id).filter((id) => !all.has(id))).toEqual([])
   }
 }
 

@@ -3,7 +3,7 @@ import type { ReadEvent } from '../support/event-reader.ts'
 
 export type Mode = 'live' | 'test'
 
-/** A request as it is sent; sent again it is the same one. */
+/** A request. A retry sends exactly the same. */
 export interface Call {
   mode: Mode
   method: 'GET' | 'POST' | 'PATCH'
@@ -20,38 +20,38 @@ export interface Answer {
   body: any
 }
 
-/** What is known of a session. */
+/** A session as its clients know it. */
 export interface KnownSession {
   mode: Mode
-  told: WireSession
-  /** A change that was sent and not answered. */
+  reported: WireSession
+  /** Metadata of an update that was sent and not answered. */
   maybe?: { n: number }
 }
 
-/** Where an agent stands, as far as its callers moved it. */
+/** State of an agent, as far as its clients changed it. */
 export type Stage = 'alive' | 'paused' | 'terminated' | 'failed'
 
-/** What is known of an agent. */
+/** An agent as its clients know it. */
 export interface KnownAgent {
   id: string
   mode: Mode
   sessionId: string
-  /** Whose it is: one client at a time acts on it. */
+  /** The client that uses it: only one client changes an agent. */
   owner: string
   stage: Stage
-  /** A change that was sent and not answered. */
+  /** State after a change that was sent and not answered. */
   maybe?: Stage | undefined
-  /** Host user of its sandbox. */
+  /** Uid of its sandbox on the host. */
   uid?: number
-  /** What was written and acknowledged, by path. */
+  /** Acknowledged content of files, by path. */
   files: Map<string, string>
   events: Map<number, ReadEvent>
-  /** Number of the event up to which a stream has read without a gap. */
+  /** Number of the last event that a stream received without a gap. */
   readTo: number
   /** Runs that were sent, answered or not. */
   sentRuns: number
   tasks: Map<string, KnownTask>
-  /** Called when another event has come, or none will. */
+  /** Called for each event, and at the end of the stream. */
   onEvent: () => void
   isFollowed: boolean
 }
@@ -60,42 +60,42 @@ export interface KnownTask {
   id: string
   steps: number
   isCancelSent: boolean
-  /** As it was answered once it had ended. */
+  /** The response for the task after its end. */
   final?: Task
 }
 
-/** The server died before it answered. */
+/** The server was killed before it answered. */
 export class CutError extends Error {
   override readonly name = 'CutError'
 }
 
-/** Everything that was acknowledged, over all lives of the server. */
+/** Everything that the server acknowledged, over all its restarts. */
 export class KillLedger {
   readonly sessions = new Map<string, KnownSession>()
   readonly agents = new Map<string, KnownAgent>()
-  /** What was used by sessions that use nothing any more, as it was told. */
+  /** Reported usage of terminated sessions, which must not change. */
   readonly closedUsage = new Map<string, unknown>()
-  /** Not answered in the present life of the server. */
+  /** Requests without a response since the last restart. */
   cut: Call[] = []
-  /** Answered in the present life of the server. */
+  /** Requests with a response since the last restart. */
   answered: { call: Call; answer: Answer }[] = []
-  /** Ids of what was spoken of in the present life. */
+  /** Ids of sessions and agents that were used since the last restart. */
   readonly touched = new Set<string>()
-  /** What may never be; the test fails on the first. */
+  /** Violated rules; the test fails on the first. */
   readonly faults: string[] = []
   #count = 0
 
-  /** Another number each time. */
+  /** A new number for each call. */
   next(): number {
     return (this.#count += 1)
   }
 
-  addSession(mode: Mode, told: WireSession): KnownSession {
-    this.touched.add(told.id)
-    const known = this.sessions.get(told.id)
+  addSession(mode: Mode, reported: WireSession): KnownSession {
+    this.touched.add(reported.id)
+    const known = this.sessions.get(reported.id)
     if (known) return known
-    const session = { mode, told }
-    this.sessions.set(told.id, session)
+    const session = { mode, reported }
+    this.sessions.set(reported.id, session)
     return session
   }
 
@@ -119,14 +119,14 @@ export class KillLedger {
     return agent
   }
 
-  /** Those that have not ended. */
+  /** Agents that have not ended. */
   agentsOf(owner: string): KnownAgent[] {
     return [...this.agents.values()].filter(
       (agent) => agent.owner === owner && (agent.stage === 'alive' || agent.stage === 'paused'),
     )
   }
 
-  /** An event that was received: the same number is the same event, in every life. */
+  /** Adds a received event: the same number is the same event, also after a restart. */
   addEvent(agent: KnownAgent, event: ReadEvent): void {
     const known = agent.events.get(event.id)
     if (known && (known.type !== event.type || known.data !== event.data)) {
@@ -136,10 +136,10 @@ export class KillLedger {
   }
 }
 
-/** One life of the server, as its callers see it. */
+/** The API of the server between two kills. */
 export class KillWire {
   readonly ledger: KillLedger
-  /** Streams that were opened; each resolves when it has ended, however. */
+  /** Streams that were opened; each resolves when it has ended for any reason. */
   readonly streams: Promise<void>[] = []
   readonly #url: string
   readonly #keys: Record<Mode, string>
@@ -154,7 +154,7 @@ export class KillWire {
     return await this.#fetch({ mode, method: 'GET', path, body: {}, key: '' })
   }
 
-  /** What comes to no answer is kept, to be sent again. @throws {CutError} */
+  /** Sends a request, and records it for a retry if no response comes. @throws {CutError} */
   async send(mode: Mode, method: 'POST' | 'PATCH', path: string, body: object = {}): Promise<Answer> {
     const call: Call = { mode, method, path, body, key: `kill-${process.pid}-${this.ledger.next()}` }
     try {
@@ -167,7 +167,7 @@ export class KillWire {
     }
   }
 
-  /** The same request, as a client sends it that has had no answer. */
+  /** Sends the same request again, like a client that had no response. */
   async again(call: Call): Promise<Answer> {
     return await this.#fetch(call)
   }
@@ -192,7 +192,7 @@ export class KillWire {
   }
 }
 
-/** A connection that breaks is a server that died: nothing else breaks one here. */
+/** A broken connection means that the server was killed: nothing else breaks one here. */
 async function cutOr<Value>(promise: Promise<Value>): Promise<Value> {
   return await promise.catch((cause: unknown) => {
     throw new CutError('the server is gone', { cause })

@@ -11,10 +11,10 @@ import {
   type Stage,
 } from './kill-ledger.ts'
 
-/** One client: it goes on until the server dies under it. */
+/** One client, which sends requests until the server is killed. */
 export type KillClient = (wire: KillWire, chance: Chance) => Promise<void>
 
-/** Who asks what, at the same time. */
+/** The clients, which run at the same time. */
 export const killClients: Record<string, KillClient> = {
   liveSessions: (wire, chance) => useSessions('live', wire, chance),
   testSessions: (wire, chance) => useSessions('test', wire, chance),
@@ -30,17 +30,17 @@ async function useSessions(mode: Mode, wire: KillWire, chance: Chance): Promise<
   for (;;) {
     const n = ledger.next()
     const known = [...ledger.sessions.values()].filter(
-      (session) => session.mode === mode && 'n' in session.told.metadata,
+      (session) => session.mode === mode && 'n' in session.reported.metadata,
     )
     const session = known[chance.between(0, known.length - 1)]
     if (session && chance.percent(40)) {
       session.maybe = { n }
-      ledger.touched.add(session.told.id)
+      ledger.touched.add(session.reported.id)
       const { body } = expectStatus(
-        await wire.send(mode, 'PATCH', `/sessions/${session.told.id}`, { metadata: { n } }),
+        await wire.send(mode, 'PATCH', `/sessions/${session.reported.id}`, { metadata: { n } }),
         200,
       )
-      session.told = body
+      session.reported = body
       delete session.maybe
     } else if (chance.percent(50)) {
       const { body } = expectStatus(
@@ -56,7 +56,7 @@ async function useSessions(mode: Mode, wire: KillWire, chance: Chance): Promise<
   }
 }
 
-/** Owner of the one agent that lives through all of it: what runs twice in it is seen in its files. */
+/** Owner of the one agent that lives until the end. Its files show if code ran twice. */
 export const counterOwner = 'counter'
 
 async function countRuns(wire: KillWire, chance: Chance): Promise<never> {
@@ -85,7 +85,7 @@ async function useLiveAgents(wire: KillWire, chance: Chance): Promise<never> {
     agent.files.set(`kept-${n}`, `${n}\n`)
     if (chance.percent(50)) {
       await move(wire, agent, 'pause', 'paused')
-      if (chance.percent(30)) continue // left as it is
+      if (chance.percent(30)) continue // leaves the agent alive
       await move(wire, agent, 'resume', 'alive')
     }
     if (chance.percent(30)) continue
@@ -107,7 +107,7 @@ async function useRuns(owner: string, wire: KillWire, chance: Chance): Promise<n
     const task = openTask(agent) ?? (await run(wire, chance, agent))
     if (chance.percent(30)) {
       await move(wire, agent, 'pause', 'paused')
-      if (chance.percent(30)) continue // left as it is
+      if (chance.percent(30)) continue // leaves the agent alive
       await move(wire, agent, 'resume', 'alive')
     }
     if (chance.percent(15)) {
@@ -115,13 +115,13 @@ async function useRuns(owner: string, wire: KillWire, chance: Chance): Promise<n
       ledger.touched.add(agent.id)
       expectStatus(await wire.send('test', 'POST', `/agents/${agent.id}/tasks/${task.id}/cancel`), 200, 409)
     }
-    if (chance.percent(20)) continue // another one runs beside it
+    if (chance.percent(20)) continue // the next run starts beside this one
     await untilEnded(agent, task)
     task.final = expectStatus(await wire.get('test', `/agents/${agent.id}/tasks/${task.id}`), 200).body
   }
 }
 
-/** Looks at agents all the time: at no moment may one contradict its task. */
+/** Reads agents all the time: the status of an agent must always agree with its task. */
 async function watchAgents(wire: KillWire, chance: Chance): Promise<never> {
   const { ledger } = wire
   for (;;) {
@@ -132,7 +132,7 @@ async function watchAgents(wire: KillWire, chance: Chance): Promise<never> {
   }
 }
 
-/** A running agent has a running task, and no other has one. */
+/** Only a running agent has a running task. */
 export function expectToAgree(agent: { status: string; task: { status: string } | null }): void {
   const task = agent.task?.status ?? 'none'
   const legal = agent.status === 'running' ? ['running'] : ['none', 'completed', 'failed', 'cancelled', 'paused']
@@ -140,7 +140,7 @@ export function expectToAgree(agent: { status: string; task: { status: string } 
   if (task === 'paused') expect(agent.status).toBe('paused')
 }
 
-/** Reads the agent's events from where they are known, until the server dies or the agent ends. */
+/** Reads the agent's events from the last known one, until the server is killed or the agent ends. */
 export function follow(wire: KillWire, agent: KnownAgent): void {
   if (agent.isFollowed) return
   agent.isFollowed = true
@@ -163,7 +163,7 @@ export function follow(wire: KillWire, agent: KnownAgent): void {
   wire.streams.push(read().then(ended, ended))
 }
 
-/** Resolves once an event tells the task's end. @throws {CutError} where the stream ends before. */
+/** Resolves when an event ends the task. @throws {CutError} if the stream ends before. */
 export async function untilEnded(agent: KnownAgent, task: KnownTask): Promise<void> {
   for (;;) {
     const woken = Promise.withResolvers<void>()
@@ -194,10 +194,10 @@ function openTask(agent: KnownAgent): KnownTask | undefined {
 
 async function makeAgent(wire: KillWire, mode: Mode, owner: string): Promise<KnownAgent> {
   const { ledger } = wire
-  const told = expectStatus(await wire.send(mode, 'POST', '/sessions', { userId: owner }), 201).body
-  ledger.addSession(mode, told)
+  const wireSession = expectStatus(await wire.send(mode, 'POST', '/sessions', { userId: owner }), 201).body
+  ledger.addSession(mode, wireSession)
   const { body } = expectStatus(
-    await wire.send(mode, 'POST', `/sessions/${told.id}/agents`, { metadata: { owner } }),
+    await wire.send(mode, 'POST', `/sessions/${wireSession.id}/agents`, { metadata: { owner } }),
     201,
   )
   return ledger.addAgent(mode, owner, body)

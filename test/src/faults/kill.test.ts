@@ -1,4 +1,4 @@
-// The server killed at any moment under load: what it has acknowledged is there when it is back.
+// The server is killed at random times under load: all acknowledged data is there after the restart.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,20 +11,19 @@ import { checkAfterRestart, checkAtTheEnd } from './kill-checks.ts'
 import { CutError, KillLedger, KillWire, type Mode } from './kill-ledger.ts'
 import { counterOwner, expectStatus, killClients } from './kill-load.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const kills = isSoak ? 100 : 8
-/** Some lives are longer than a heartbeat of the meter: what was used in them is not lost with them. */
+/** Some kills come later than a heartbeat of the metering: usage before the heartbeat must not be lost. */
 const longLifeEvery = isSoak ? 20 : 6
 const longLifeMs = 7000
 const heartbeatMs = 5000
-/** By how much a busy machine may be late. */
+/** Tolerated delay on a busy machine. */
 const slackMs = 3000
 
 const bin = join(root, 'packages/server/dist/bin.js')
 
-/** One life of the server. Times are of this process. */
+/** The server between two kills. Times are those of this process. */
 interface Life {
   server: ServerProcess
   wire: KillWire
@@ -37,7 +36,7 @@ test(
   { timeout: isSoak ? 1_800_000 : 120_000 },
   async () => {
     const chance = new Chance()
-    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- it reproduces a failure
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-kill-'))
     const ledger = new KillLedger()
     const keys = { live: '', test: '' }
@@ -99,7 +98,7 @@ test(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'a first start that was killed before it had written the name of its folder does not keep the next from starting',
+  'a server starts in a data folder whose first start was killed before it wrote the instance id',
   async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-kill-'))
     writeFileSync(join(dataDir, 'instance-id'), '')
@@ -126,7 +125,7 @@ async function makeTestKey(dataDir: string, keys: Record<Mode, string>): Promise
   keys.test = JSON.parse(execFileSync(process.execPath, [bin, ...args], { encoding: 'utf8' })).apiKey
 }
 
-/** All clients at once, until the server is gone. Each starts anew in the next life. */
+/** Runs all clients until the server is killed. Each starts again after the restart. */
 async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: number): Promise<void> {
   const failures: unknown[] = []
   const clients = Object.values(killClients).map(async (client) => {
@@ -140,7 +139,7 @@ async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: numb
   await Promise.all([...clients, ...wire.streams])
   expect(failures).toEqual([])
   expect(server.output.err).not.toMatch(/"level":50/)
-  if (process.getuid?.() !== 0) return // a plain user's sandboxes cannot be told from this test
+  if (process.getuid?.() !== 0) return // a plain user's sandboxes have the uid of this test
   for (const { uid, id } of wire.ledger.agents.values()) {
     if (uid !== undefined && wire.ledger.touched.has(id)) {
       await expect.poll(() => processesOf(uid), { timeout: 10_000 }).toEqual([])
@@ -148,32 +147,32 @@ async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: numb
   }
 }
 
-/** What is spoken of from here on belongs to the next life. */
+/** Clears the records of the server's run before the restart. */
 function forget(ledger: KillLedger): void {
   ledger.cut = []
   ledger.answered = []
   ledger.touched.clear()
 }
 
-/** Compute time of the agent that lives through all of it, in milliseconds. */
+/** Compute time of the agent that lives until the end, in milliseconds. */
 class Used {
-  /** What a kill took back at most. */
+  /** The largest loss by one kill. */
   mostLostMs = 0
-  /** It cannot be more than the time that the server was there. */
+  /** Upper limit: the time during which the server ran. */
   #mostMs = 0
-  /** What it must be, had the kill taken nothing back. */
+  /** Expected time if the kill loses nothing. */
   #dueMs = 0
-  #told = { ms: 0, at: 0 }
+  #reported = { ms: 0, at: 0 }
 
-  /** The life is over. */
+  /** Call after each kill. */
   ended({ wire, spawnedAt }: Life): void {
     if (wire.ledger.agentsOf(counterOwner).length === 0) return
     const now = performance.now()
     this.#mostMs += now - spawnedAt
-    this.#dueMs = this.#told.at === 0 ? 0 : this.#told.ms + now - this.#told.at
+    this.#dueMs = this.#reported.at === 0 ? 0 : this.#reported.ms + now - this.#reported.at
   }
 
-  /** A new life has begun: no more is lost than what no heartbeat had seen. */
+  /** Call after each restart: checks that only the time since the last heartbeat is lost. */
   async check({ wire, spawnedAt, readyAt }: Life): Promise<void> {
     const agent = wire.ledger.agentsOf(counterOwner)[0]
     if (!agent) return
@@ -185,7 +184,7 @@ class Used {
     this.mostLostMs = Math.max(this.mostLostMs, lostMs)
     expect(lostMs).toBeLessThan(heartbeatMs + slackMs)
     const at = performance.now()
-    this.#told = { ms: await ask(), at }
-    expect(this.#told.ms).toBeGreaterThanOrEqual(ms)
+    this.#reported = { ms: await ask(), at }
+    expect(this.#reported.ms).toBeGreaterThanOrEqual(ms)
   }
 }

@@ -1,4 +1,5 @@
-// The parts of a running sandbox killed, stopped and lying at random: each exec is answered, and nothing stays behind.
+// Parts of a running sandbox are killed, stopped or send false frames at random: each exec is answered, and nothing
+// remains.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,24 +9,23 @@ import { createLocalTheazo } from '@theazo/server'
 import { expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { Chance } from '../support/chance.ts'
-import { ExecStreams } from '../sandbox/exec-streams.ts'
+import { ExecStreamClient } from '../sandbox/exec-stream-client.ts'
 import { FaultedAgent, faultNames } from './faulted-agent.ts'
 import { holdingsOf, sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const execs = isSoak ? 1000 : 60
 const agents = 6
 
 test.runIf(process.getuid?.() === 0)(
-  `${execs} execs while their supervisors are killed, stopped and lie: each is answered, and nothing is left`,
+  `${execs} execs while supervisors are killed, stopped or send false frames: each is answered, and nothing remains`,
   { timeout: isSoak ? 3_600_000 : 240_000 },
   async () => {
     const chance = new Chance()
-    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- it reproduces a failure
     const folder = lyingBubblewrap()
-    // Its connections are counted among what is left: they end soon.
+    // The test counts open connections as well, so idle ones must end soon.
     const args = [
       join(root, 'packages/server/dist/bin.js'),
       'serve',
@@ -40,7 +40,7 @@ test.runIf(process.getuid?.() === 0)(
     const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
     try {
       const { pid = 0 } = server.child
-      // Once through everything, so that what the first of its kind opens for good does not count as left behind.
+      // Uses everything once, so that resources which the first use opens permanently are not counted as leaks.
       const first = await FaultedAgent.create(server, folder)
       for (const lang of ['python', 'typescript', 'bash'] as const) await first.exec(lang, chance)
       await first.terminate()
@@ -69,11 +69,11 @@ test.runIf(process.getuid?.() === 0)(
       await settled(pid)
       const after = holdingsOf(pid)
       expect([after.groups.length, after.scratch]).toEqual([before.groups.length, before.scratch])
-      // Connections of this test are kept open for a while.
+      // Connections of this test stay open for a while.
       await expect
         .poll(() => holdingsOf(pid).descriptors, { timeout: 30_000 })
         .toBeLessThanOrEqual(before.descriptors + 2)
-      // A sandbox that failed is told to the operator; any other fault of the server is one of ours.
+      // The server logs a failed sandbox as an error; any other error is a bug.
       const faults = server.output.err.split('\n').filter((line) => line.includes('"level":50'))
       expect(faults.filter((line) => !line.includes('"a sandbox failed"'))).toEqual([])
     } finally {
@@ -81,12 +81,12 @@ test.runIf(process.getuid?.() === 0)(
       expect(await server.ended).toBe(0)
       rmSync(folder, { recursive: true })
     }
-    const told = [...counts].toSorted().map(([what, times]): [string, string] => [what, String(times)])
-    reportSoak('supervisor', [['execs', String(execs)], ['seed', String(chance.seed)], ...told])
+    const rows = [...counts].toSorted().map(([what, times]): [string, string] => [what, String(times)])
+    reportSoak('supervisor', [['execs', String(execs)], ['seed', String(chance.seed)], ...rows])
   },
 )
 
-/** The pool is full again, and connections that were aborted are closed. */
+/** Waits until the sandbox pool is full again and aborted connections are closed. */
 async function settled(pid: number): Promise<void> {
   const look = (): string => JSON.stringify(holdingsOf(pid))
   await expect
@@ -101,7 +101,10 @@ async function settled(pid: number): Promise<void> {
     .toBe(true)
 }
 
-/** A folder for the front of the PATH, which all users may write to: the wrapper takes its orders there. */
+/**
+ * Makes a folder with a wrapper around bubblewrap, for the front of PATH. All users may write there: files control the
+ * wrapper.
+ */
 function lyingBubblewrap(): string {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-lying-'))
   chmodSync(folder, 0o777)
@@ -113,7 +116,7 @@ function lyingBubblewrap(): string {
 }
 
 test.runIf(process.getuid?.() === 0)(
-  'code that comes after a process that waited for it was killed either runs, or is told that it never began',
+  'code for a killed or stopped warm interpreter runs, or fails with an error that it never started',
   async () => {
     await using local = await createLocalTheazo()
     const api = new ApiCaller(local)
@@ -130,7 +133,7 @@ test.runIf(process.getuid?.() === 0)(
     for (let round = 0; round < 5; round += 1) {
       for (const [lang, code] of Object.entries(codes)) {
         await check('typescript', codes.typescript)
-        // What waits: the children of reapers.
+        // The warm interpreters are children of reapers.
         const waiting = () => {
           const { all, reapers } = sandboxRoles(uid)
           return all.filter(({ parent }) => reapers.some(({ pid }) => pid === parent))
@@ -144,7 +147,7 @@ test.runIf(process.getuid?.() === 0)(
 )
 
 test.runIf(process.getuid?.() === 0)(
-  'what starts sandboxes ends: each exec is told, nothing stays behind, and the next exec has a sandbox again',
+  'if the launcher ends, each exec fails, nothing remains, and the next exec has a new sandbox',
   async () => {
     const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json']
     await using server = await startServer(process.execPath, args)
@@ -162,7 +165,7 @@ test.runIf(process.getuid?.() === 0)(
       await Promise.all(agents.map(({ exec }) => exec(`until [[ -e ${round} ]]; do sleep 0.02; done`)))
       const before = agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid))
       expect(before.length).toBeGreaterThan(20)
-      const { parent } = sandboxRoles(agents[0]?.uid ?? 0).bubblewrap ?? expect.fail('it is not there')
+      const { parent } = sandboxRoles(agents[0]?.uid ?? 0).bubblewrap ?? expect.fail('bubblewrap is not running')
       expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8')).toContain('launcher.py')
       expect(signal({ pid: parent }, 'SIGKILL')).toBe(true)
       for (const { status, body } of await Promise.all(cut)) {
@@ -176,9 +179,9 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
-test('code that interrupts everything, pid 1 too, ends itself alone, and does not run again under its key', async () => {
+test('code that interrupts all processes and pid 1 ends only itself, and does not run again for the same idempotency key', async () => {
   await using local = await createLocalTheazo()
-  const own = await ExecStreams.open(local)
+  const own = await ExecStreamClient.open(local)
   const key = { 'idempotency-key': 'interrupts', accept: 'application/json' }
   const code = 'echo x >> runs; kill -INT 1; kill -INT -1; kill -INT $$; sleep 60'
   for (const _ of [1, 2]) {
@@ -188,10 +191,10 @@ test('code that interrupts everything, pid 1 too, ends itself alone, and does no
   expect(await own.runs()).toBe(1)
 })
 
-test('code that takes all processes costs its sandbox nothing but the processes', async () => {
+test('code that uses all processes of its sandbox does not end the sandbox', async () => {
   await using local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
-  const own = await ExecStreams.open(local)
-  await own.exec('echo kept > /tmp/kept') // in memory: it is lost with the sandbox
+  const own = await ExecStreamClient.open(local)
+  await own.exec('echo kept > /tmp/kept') // /tmp is in memory, so the file is lost if the sandbox ends
   const code = 'for i in $(seq 100); do setsid sleep 3 & done'
   const filled = await own.post(code, { accept: 'application/json' })
   const { stderr } = await filled.json()

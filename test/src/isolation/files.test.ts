@@ -1,4 +1,4 @@
-// The host's files, the server's, and other agents': neither to read nor to write, by whatever name.
+// Code can neither read nor write files of the host, the server or other agents, under any path.
 import { existsSync, linkSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -52,12 +52,12 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     try: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)); print('open')
     except OSError: print('refused')`
     const said = await say(server.agent, 'python', code)
-    // /home is there, with the agent's own folder alone.
+    // /home exists, and contains only the agent's own folder.
     if (path === '/home') expect(await say(server.agent, 'bash', 'ls /home')).toBe('agent')
     else expect(said).toBe('open\nrefused')
   })
 
-  test("the server's data folder, its key and its database are not there", async () => {
+  test("the server's data folder, key and database do not exist in the sandbox", async () => {
     for (const name of ['api-key', 'lock', 'instance-id', 'theazo.db', '.'].filter((file) =>
       existsSync(join(server.dataDir, file)),
     )) {
@@ -74,7 +74,7 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     expect(readFileSync(join(server.dataDir, 'api-key'), 'utf8').trim()).toBe(server.apiKey)
   })
 
-  test("the key is in no file that can be read, /proc's included", async () => {
+  test('no readable file contains the API key, including /proc', async () => {
     await using agent = await server.newAgent()
     await agent.files.write('control', `x${server.apiKey}x`)
     const code = `grep -rIlsF ${server.apiKey.slice(0, 30)} /workspace /home /tmp /etc /run /opt/theazo /dev/shm /proc/[0-9]*/{environ,cmdline,maps,mountinfo,comm,status}; true`
@@ -84,7 +84,7 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     expect(found).toEqual(['/workspace/control'])
   })
 
-  test("another agent's files are not there, by no path and no link", async () => {
+  test("another agent's files cannot be reached by any path or link", async () => {
     await using other = await server.newAgent()
     await other.files.write('secret', 'theirs')
     const theirs = join(server.filesOf(other), 'workspace/secret')
@@ -94,12 +94,12 @@ ln -sfn ${theirs} link; ln -sfn ${join(theirs, '..')} folder
 cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find / -name secret 2>/dev/null; ln ${theirs} hard; cp -rL folder copied`
     const said = await say(server.agent, 'bash', tries)
     expect(said).not.toContain('theirs')
-    expect(said).toContain('workspace') // it ran
+    expect(said).toContain('workspace') // the control: the search ran
     await server.agent.exec('bash', 'rm -rf link folder hard copied')
   })
 
   describe('links', () => {
-    test('the client reads and writes through a link only what the sandbox could', async () => {
+    test('through links, the client reaches only files that the sandbox can reach', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'theazo-linked-'))
       try {
         const outside = join(folder, 'precious')
@@ -127,7 +127,7 @@ cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find 
       }
     })
 
-    test('terminating an agent follows none of its links', async () => {
+    test('terminating an agent does not follow its links', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'theazo-linked-'))
       try {
         writeFileSync(join(folder, 'precious'), 'kept')
@@ -146,10 +146,10 @@ cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find 
       }
     })
 
-    test('a hard link to what the host has cannot be made', async () => {
+    test('code cannot make a hard link to a host file', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'theazo-hard-'))
       writeFileSync(join(folder, 'a'), '')
-      linkSync(join(folder, 'a'), join(folder, 'b')) // the host can
+      linkSync(join(folder, 'a'), join(folder, 'b')) // the control: the host can make one
       rmSync(folder, { recursive: true })
       const code =
         'touch a && ln a b && echo linked; for f in /usr/bin/bash /etc/passwd /opt/theazo/wire.pyc /opt/node/bin/node; do ln $f c; done; ls c'
@@ -159,7 +159,7 @@ cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find 
   })
 
   describe('archives', () => {
-    // Both made inside: a zip and a tar with names that lead out, and a link that what follows is to be written through.
+    // A zip and a tar with names that lead out of the folder, and a link that the next entry is written through.
     const pack = (target: string): string => `
 import io, os, tarfile, zipfile
 names = ['/proc/1/root${target}', '${target}', '../../..${target}', '../../../../../..${target}']
@@ -178,21 +178,21 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
         'import shutil, tarfile, zipfile\nzipfile.ZipFile("slip.zip").extractall(".")\nt = tarfile.open("slip.tar")\nfor m in t:\n  try: t.extract(m, ".")\n  except Exception as e: print(e)',
       ],
       ['bash', 'tar -xPf slip.tar; tar -xf slip.tar; python3 -m zipfile -e slip.zip .'],
-    ] as const)('what is unpacked by %s lands in the sandbox or nowhere', async (lang, unpack) => {
+    ] as const)('unpacking with %s writes only inside the sandbox', async (lang, unpack) => {
       const folder = mkdtempSync(join(tmpdir(), 'theazo-slip-'))
       try {
         const target = join(folder, 'slipped')
         await using agent = await server.newAgent()
         await agent.exec('python', pack(target))
         await agent.exec(lang, unpack)
-        expect(await agent.files.exists('fine.txt')).toBe(true) // it was unpacked
+        expect(await agent.files.exists('fine.txt')).toBe(true) // the control: the archive was unpacked
         expect(existsSync(target)).toBe(false)
       } finally {
         rmSync(folder, { recursive: true })
       }
     })
 
-    test('a name that the client writes to stays inside, whatever the name', async () => {
+    test('the client cannot write outside the sandbox with any path', async () => {
       const folder = mkdtempSync(join(tmpdir(), 'theazo-slip-'))
       try {
         const { agent } = server
@@ -222,10 +222,10 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
     ['/opt', '/opt/x', '/tmp/x'],
     ['the supervisor', '/opt/theazo/x', '/tmp/x'],
     ['/run', '/run/x', '/tmp/x'],
-    ['where code waits to be run', '/run/theazo/x', '/tmp/x'],
+    ['the folder of execs', '/run/theazo/x', '/tmp/x'],
     ['/home', '/home/x', '/home/agent/x'],
     ['/proc', '/proc/x', '/tmp/x'],
-  ])('nothing can be made in %s', async (_what, refused, control) => {
+  ])('code cannot create a file in %s', async (_what, refused, control) => {
     expect((await server.agent.exec('bash', `touch ${control} && rm ${control}`)).exitCode).toBe(0)
     expect(await say(server.agent, 'bash', `touch ${refused}`)).toMatch(/Read-only|denied|No such/)
   })
@@ -244,8 +244,8 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
       '/etc/passwd',
       '/etc/ld.so.cache',
     ].filter((path) => path.startsWith('/opt') || existsSync(path)),
-  )('%s is not for writing', async (path) => {
-    // Never by a write: should it be possible, it would hit the host.
+  )('%s is not writable', async (path) => {
+    // Does not really write: if that succeeded, it would damage the host.
     expect(
       await say(
         server.agent,
@@ -255,7 +255,7 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
     ).toBe('there\ncontrol')
   })
 
-  test('device files can be neither made nor brought along', async () => {
+  test('code can neither make nor unpack device files', async () => {
     const code = `mknod pipe p && echo control; mknod null c 1 3; mknod disk b 254 0; cp -a /dev/null copied; ls -l`
     const said = await say(server.agent, 'bash', `mkdir dev; cd dev; ${code}`)
     expect(said).toContain('control')

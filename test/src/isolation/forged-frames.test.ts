@@ -1,10 +1,11 @@
-// Code that speaks the supervisor's own protocol (packages/server/src/compute/local/inside/wire.py) changes no exec.
+// Code that writes frames of the supervisor protocol (packages/server/src/compute/local/inside/wire.py) cannot change
+// an exec.
 import { expect, test } from 'vitest'
 import { onEachServer, say } from '../support/each-server.ts'
 
 /**
- * Opens every descriptor of every process it can see, until told to stop, and writes whole, valid frames to what is a
- * pipe: output, files, ends and refusals of all execs of this sandbox so far and to come.
+ * Opens every descriptor of every visible process until it is stopped, and writes valid frames to each pipe: output,
+ * files, exits and refusals for all past and later execs of this sandbox.
  */
 const forger = `
 import os, struct, sys
@@ -36,7 +37,7 @@ while not os.path.exists('/tmp/stop'):
 print('stopped')`
 
 onEachServer((server) => {
-  test("the forger's way works on a process that lets it", async () => {
+  test('the forger can write to an unprotected process (control)', async () => {
     await using agent = await server.newAgent()
     const code = `
 import os, subprocess, sys
@@ -48,7 +49,7 @@ child.kill()`
     expect(await say(agent, 'python', code)).toBe('FORGED')
   })
 
-  test("frames with another exec's number change no result and no output of execs at the same time", async () => {
+  test("frames with another exec's number do not change results or output of concurrent execs", async () => {
     await using agent = await server.newAgent()
     const controller = new AbortController()
     const started = Promise.withResolvers<void>()
@@ -80,7 +81,7 @@ child.kill()`
     expect(await say(agent, 'bash', 'echo after')).toBe('after')
   })
 
-  test('what waits to be run cannot be changed by another exec, bash and TypeScript either', async () => {
+  test('code of an exec cannot be changed by another exec before it runs, also in Bash and TypeScript', async () => {
     await using agent = await server.newAgent()
     const changer = `
 cat > /tmp/changer.sh << 'END'
@@ -99,11 +100,11 @@ setsid bash /tmp/changer.sh > /dev/null 2>&1 & until [[ -e /tmp/changing ]]; do 
       expect(await say(agent, 'typescript', `console.log(${n})`)).toBe(`${n}`)
       expect(await say(agent, 'python', `print(${n})`)).toBe(`${n}`)
     }
-    // The control: it was there all the time, and saw what it could not change.
+    // The control: the attacker ran all the time, and saw the files that it could not change.
     expect(await say(agent, 'bash', 'head -n 1 /tmp/control; touch /tmp/stop')).toContain('FORGED')
   })
 
-  test("an exec cannot write to another's output, nor read its input", async () => {
+  test("an exec can neither write to another exec's output nor read its input", async () => {
     await using agent = await server.newAgent()
     const code = `
 import os, sys, time

@@ -1,23 +1,23 @@
-// What code leaves behind must not answer for programs that did not ask for it, nor for the tools that work on files.
+// Files that code leaves behind must not change the results of later programs or of the file tools.
 //
-// Names that our runtime, or an interpreter on our behalf, looks up where code can write:
+// Names that the runtime, or an interpreter that it starts, looks up in folders that code can write to:
 //
-// | name                                                  | held or accepted                                                 |
-// | ----------------------------------------------------- | ---------------------------------------------------------------- |
-// | /workspace/main.ts, main.ts.js, main.ts/index.js      | held: node's entry is below /opt/theazo, which is read-only      |
-// | the same for a worker or a fork of the program        | held: the entry is compared before links are followed            |
-// | package.json of /workspace and /                      | held: the program's format is given; / is read-only              |
-// | sitecustomize, usercustomize in /workspace and ~/.local | held: not imported, with any environment                       |
-// | lines of code in ~/.local/…/*.pth                     | held: only the folders they name are taken                       |
-// | encodings and other modules that Python starts with   | held: PYTHONPATH is set after the start                          |
-// | modules of the file program (json, stat, …)           | held: its path has Python's own folders alone                    |
-// | BASH_ENV, ENV, ~/.bashrc and the like                 | held: no such variable, and the shell is not interactive (planted.test.ts) |
-// | names below /tmp                                      | held: nothing of ours is looked up there                         |
-// | interpreters by their names in /workspace, ~, /tmp    | held: absolute paths below /usr and /opt (planted.test.ts)       |
-// | /run/theazo/N                                         | held: Landlock (kernel 5.19); code that is read is not opened twice |
-// | NODE_OPTIONS, PYTHON… of an exec's own `env`          | accepted: the caller asks for them                               |
-// | json.py beside the program, node_modules, imported    | accepted: as beside any program; code asks for its own modules   |
-// | python3, node or bash that code itself starts         | accepted: their start is as anywhere, PYTHONPATH included        |
+// | name | blocked or accepted |
+// | --- | --- |
+// | /workspace/main.ts, main.ts.js, main.ts/index.js | blocked: node's entry is below /opt/theazo, which is read-only |
+// | the same for a worker or a fork of the program | blocked: the entry is compared before links are followed |
+// | package.json of /workspace and / | blocked: the runtime sets the format of the program; / is read-only |
+// | sitecustomize, usercustomize in /workspace and ~/.local | blocked: not imported, with any environment |
+// | lines of code in ~/.local/…/*.pth | blocked: only the folders that they name are used |
+// | encodings and other modules that Python starts with | blocked: PYTHONPATH is set after the start |
+// | modules of the file program (json, stat, …) | blocked: its path contains only Python's own folders |
+// | BASH_ENV, ENV, ~/.bashrc and the like | blocked: no such variable, and the shell is not interactive (planted-files) |
+// | names below /tmp | blocked: the runtime looks up nothing there |
+// | interpreters by their names in /workspace, ~, /tmp | blocked: absolute paths below /usr and /opt (planted-files) |
+// | /run/theazo/N | blocked: Landlock (kernel 5.19); code that is read is not opened twice |
+// | NODE_OPTIONS, PYTHON… of an exec's own `env` | accepted: the caller requests them |
+// | json.py beside the program, node_modules, imported | accepted: as beside any program; code asks for its own modules |
+// | python3, node or bash that code itself starts | accepted: they start as usual, with PYTHONPATH |
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
 import { onEachServer, say } from '../support/each-server.ts'
@@ -26,11 +26,11 @@ const forged = 'console.log("FORGED")'
 
 const entries: Record<string, string> = {
   'a link': `echo '${forged}' > evil.ts; ln -s evil.ts main.ts`,
-  'a link to nowhere that is filled later': `ln -s later.ts main.ts; echo '${forged}' > later.ts`,
+  'a dangling link whose target is created later': `ln -s later.ts main.ts; echo '${forged}' > later.ts`,
   'a file with one more extension': `echo '${forged}' > main.ts.js; echo '${forged}' > main.ts.json`,
   'a folder with an index': `mkdir main.ts; echo '${forged}' > main.ts/index.js`,
   'a folder with a package': `mkdir main.ts; echo '{"main":"x.js"}' > main.ts/package.json; echo '${forged}' > main.ts/x.js`,
-  'names that are taken': `for n in main main-1 main-2 main-3; do echo '${forged}' > $n.ts; done`,
+  'files with the names that the runtime uses': `for n in main main-1 main-2 main-3; do echo '${forged}' > $n.ts; done`,
   'a package of another format': `echo '{"type":"commonjs","imports":{"node:fs":"./main.ts"}}' > package.json`,
 }
 
@@ -62,17 +62,18 @@ const answers = async (agent: Agent): Promise<string[]> => [
 ]
 
 onEachServer((server) => {
-  test.each(Object.keys(entries))('no TypeScript program is replaced by %s at the place of main.ts', async (name) => {
+  test.each(Object.keys(entries))('a TypeScript program is not replaced by %s at the path of main.ts', async (name) => {
     await using agent = await server.newAgent()
     await agent.exec('bash', `echo 'export const x: number = 5' > x.ts; ${entries[name]}`)
     expect(await answers(agent)).toEqual(['first', 'by a warm node'])
-    // Its own modules are as its package says: that is not the program's.
+    // The user's package.json sets the format of their own modules, and must not set that of the program.
     if (!name.includes('package of')) expect(await say(agent, 'typescript', where)).toBe('5 1 true')
-    // The control: what is there runs if a program asks for it.
-    if (/link|taken/.test(name)) expect(await say(agent, 'typescript', 'import "/workspace/main.ts"')).toBe('FORGED')
+    // The control: the planted file runs if a program imports it.
+    if (/link|runtime uses/.test(name))
+      expect(await say(agent, 'typescript', 'import "/workspace/main.ts"')).toBe('FORGED')
   })
 
-  test('a worker and a fork of a program are that program, whatever code puts at its place', async () => {
+  test('a worker and a fork of a program run that program, whatever file code puts at its path', async () => {
     await using agent = await server.newAgent()
     const code = `
 import { fork } from 'node:child_process'
@@ -89,23 +90,23 @@ else {
   })
 
   test.each([
-    ['as it is', {}],
+    ['without options', {}],
     ['with variables that an interpreter reads', { PYTHONHASHSEED: '1' }],
     ['with a PYTHONPATH', { PYTHONPATH: '/home/agent' }],
     ['with a safe path', { PYTHONSAFEPATH: '1' }],
-  ])('nothing that code has left runs before a Python program %s, and its modules are found', async (_how, env) => {
+  ])('no planted file runs before a Python program %s, and the modules of the user are found', async (_how, env) => {
     await using agent = await server.newAgent()
     await agent.exec('bash', plantPython)
     const { stdout, stderr, exitCode } = await agent.exec('python', kept, { env })
     expect([stdout, stderr, exitCode]).toEqual(['7 8 9\n', '', 0])
     const failing = await agent.exec('python', 'import sys; sys.exit(len(sys.argv) + 2)', { env })
     expect([failing.stdout, failing.exitCode]).toEqual(['', 3])
-    // The control: a Python of the code's own finds it.
+    // The control: a Python process that code starts itself runs it.
     await agent.exec('bash', 'rm -r encodings')
     expect(await say(agent, 'bash', 'python3 -c 1')).toContain('FORGED')
   })
 
-  test('the tools that work on files give no answer of code that was left behind', async () => {
+  test('planted files do not change the results of the file tools', async () => {
     await using agent = await server.newAgent()
     await agent.exec('bash', plantPython)
     const lie = 'import os, sys; os.listdir = os.lstat = os.open = None; sys.stdout = None'

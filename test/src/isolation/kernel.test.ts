@@ -1,10 +1,10 @@
-// What the kernel is not to do for code: each call is made as it would be made, and another of its kind works.
+// System calls that code must not use: each is really made, and a similar allowed call works as the control.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { onEachServer, say } from '../support/each-server.ts'
 
-/** Calls by number in Python, and prints the error's name or `ok`. */
+/** Python that makes a system call by number, and prints the name of its error or `ok`. */
 const syscall = (number: number, args: string): string => `
 import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -77,18 +77,18 @@ onEachServer((server) => {
       expect(await say(server.agent, 'python', syscall(number, args))).toBe('EPERM')
     })
 
-    test('clone3, whose flags no filter can read, is not there, and threads and processes are made all the same', async () => {
+    test('clone3, whose flags a seccomp filter cannot read, is not available, and threads and processes still work', async () => {
       expect(await say(server.agent, 'python', syscall(435, 'room, 88'))).toBe('ENOSYS')
       expect(await say(server.agent, 'python', syscall(57, ''))).toMatch(/^ok/) // fork
     })
 
-    test('a call by its x32 number is not there', async () => {
+    test('x32 system calls are not available', async () => {
       expect(await say(server.agent, 'python', syscall(39, ''))).toBe('ok')
       expect(await say(server.agent, 'python', syscall(0x40000000 + 39, ''))).toBe('ENOSYS')
       expect(await say(server.agent, 'python', syscall(0x40000000 + 521, ''))).toBe('ENOSYS') // ptrace
     })
 
-    test('a call by the 32-bit gate ends the process', async () => {
+    test('a system call through the 32-bit gate ends the process', async () => {
       // mov eax, 20 (getpid of i386, or 39 of x64); int 0x80 or syscall; ret
       const machine = (code: string): string => `
 import ctypes, mmap
@@ -97,7 +97,7 @@ page.write(bytes.fromhex('${code}'))
 print(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))() > 0)`
       expect(await say(server.agent, 'python', machine('b8270000000f05c3'))).toBe('True')
       const { exitCode, stdout } = await server.agent.exec('python', machine('b814000000cd80c3'))
-      // Where the kernel has no such gate, any program faults there.
+      // If the kernel has no 32-bit gate, every program gets SIGSEGV there.
       const bare = spawnSync('/usr/bin/python3', ['-c', machine('b814000000cd80c3')], { encoding: 'utf8' })
       const isGate = bare.stdout === 'True\n'
       expect(isGate || bare.signal === 'SIGSEGV').toBe(true)
@@ -105,13 +105,13 @@ print(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(
     })
   })
 
-  test('its own limits it may lower', async () => {
+  test('code may lower its own limits', async () => {
     expect(await say(server.agent, 'bash', 'ulimit -n 100; ulimit -n; prlimit --nofile=50 bash -c "ulimit -n"')).toBe(
       '100\n50',
     )
   })
 
-  test('only sockets of ordinary families are made', async () => {
+  test('code can make sockets of ordinary families only', async () => {
     const code = `
 import errno, socket
 def attempt(make, family):
@@ -135,7 +135,7 @@ print([attempt(raw, f) for f in (socket.AF_INET, socket.AF_INET6)])`
     ['mount a tmpfs', 'mount -t tmpfs none /tmp', 'ls /tmp'],
     ['bind a folder', 'mount --bind /workspace /tmp', 'ls /tmp'],
     ['make /usr writable', 'mount -o remount,rw /usr', 'ls /usr'],
-    ['uncover what is below /proc', 'umount /proc', 'ls /proc'],
+    ['uncover the folder below /proc', 'umount /proc', 'ls /proc'],
     ['enter the namespaces of pid 1', 'nsenter --target 1 --mount true', 'true'],
     ['read the kernel log', 'dmesg', 'true'],
     ['read the kernel log as a device', 'cat /dev/kmsg', 'cat /dev/null'],
@@ -150,7 +150,7 @@ print([attempt(raw, f) for f in (socket.AF_INET, socket.AF_INET6)])`
     expect((await server.agent.exec('bash', refused)).exitCode).not.toBe(0)
   })
 
-  test("the host's kernel shows no addresses, keys or modules' memory", async () => {
+  test("the host's kernel shows no addresses, keys or module memory", async () => {
     const code = `
 import os
 def read(path):
@@ -162,7 +162,7 @@ print(len(read('/proc/version')) > 0)`
     expect(await say(server.agent, 'python', code)).toBe('0\n0 0 0\nTrue')
   })
 
-  test("the sandbox's name, its clock and its namespaces are its own", async () => {
+  test('the sandbox has its own host name, clock and namespaces', async () => {
     const kinds = ['ipc', 'mnt', 'net', 'pid', 'user', 'uts', 'cgroup']
     const inside = (
       await say(server.agent, 'bash', `hostname; for n in ${kinds.join(' ')}; do readlink /proc/self/ns/$n; done`)

@@ -1,10 +1,10 @@
-// What one agent can take. What a server cannot hold for its user, `theazo-server doctor` says.
+// The limits of one agent. `theazo-server doctor` reports the limits that a server cannot enforce for its user.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
 
-/** Bash that fills a folder up, and fails where it is not full then. */
+/** Bash that fills a folder, and fails if the folder is not full afterwards. */
 const full = (folder: string): string =>
   `for i in $(seq 32); do head -c 16M /dev/zero > ${folder}/fill-$i || break; done 2> /dev/null; [ $i -gt 4 ] && ! head -c 16M /dev/zero > ${folder}/more`
 
@@ -17,7 +17,7 @@ onEachServer((server) => {
     expect(await say(server.agent, 'bash', raise)).toMatch(/^lowered(\n.*Operation not permitted){4}$/)
   })
 
-  test('a fork bomb ends at the limit, and the agent is usable beside what is left of it', async () => {
+  test('a fork bomb stops at the limit, and the agent is usable while its processes remain', async () => {
     await using agent = await server.newAgent()
     const bomb = `
 import os
@@ -33,7 +33,7 @@ while True:
     expect(await usable(agent)).toEqual(allUsable)
   })
 
-  test('a fork bomb of threads ends at the limit too', async () => {
+  test('a thread bomb stops at the limit too', async () => {
     await using agent = await server.newAgent()
     const code = `
 import threading, time
@@ -53,7 +53,7 @@ except RuntimeError as e: print(e, made < 512)`
       'bash',
       'for i in 1 2 3 4; do python3 -c "b = bytearray(300 << 20); b[::4096] = b\'x\' * len(b[::4096]); input()" < <(sleep 1000) & done; wait -n; kill -KILL $(jobs -p)',
     ],
-  ] as const)('memory beyond the limit ends the code (%s), and the agent stays usable', async (lang, bomb) => {
+  ] as const)('code that uses memory above the limit is ended (%s), and the agent stays usable', async (lang, bomb) => {
     expect(server.doctor('limit: memory')).toMatch(/by control groups|held by a watcher/)
     await using agent = await server.newAgent()
     const { stderr } = await agent.exec(lang, bomb)
@@ -64,7 +64,7 @@ except RuntimeError as e: print(e, made < 512)`
     ).toBe('50')
   })
 
-  test('files beyond the limit are refused or end the code, and the agent stays usable', async () => {
+  test('files above the limit are refused or end the code, and the agent stays usable', async () => {
     await using agent = await server.newAgent()
     const fill = `
 import os, time
@@ -87,14 +87,14 @@ except OSError as e: print(e.strerror)`
     await agent.files.write('again', 'fits')
   })
 
-  test('one file is no larger than the disk', async () => {
+  test('a file cannot be larger than the disk', async () => {
     const code = 'touch big; truncate -s 60M big && echo fits; truncate -s 70M big; stat -c %s big; rm big'
     expect(await say(server.agent, 'bash', code)).toMatch(
       /^fits\n62914560\n.*(File too large|File size limit exceeded)/,
     )
   })
 
-  test('names are limited where an agent has a disk of its own; where not, doctor says so', async () => {
+  test('the number of files is limited if an agent has its own disk; otherwise doctor reports it', async () => {
     await using agent = await server.newAgent()
     const code = `
 import os
@@ -111,43 +111,46 @@ except OSError as e: print(e.strerror, made > 1000)`
     expect(await say(agent, 'bash', 'touch ~/again && echo fits')).toBe('fits')
   })
 
-  test.each(['/tmp', '/dev/shm'])('%s is bounded', async (folder) => {
+  test.each(['/tmp', '/dev/shm'])('%s has a size limit', async (folder) => {
     await using agent = await server.newAgent()
     const look = `df --output=size -BM ${folder} | tail -1; head -c 1M /dev/zero > ${folder}/small && echo fits`
     const [size, control] = (await say(agent, 'bash', look)).split('\n')
     expect([Number.parseInt(size ?? '', 10) <= 256, control]).toEqual([true, 'fits'])
   })
 
-  describe('folders that code fills or closes', () => {
+  describe('folders that code fills or makes inaccessible', () => {
     test.each([
       ['full /run/theazo', full('/run/theazo')],
       ['full /tmp', full('/tmp')],
       ['full /dev/shm', full('/dev/shm')],
-      ['a closed /run/theazo', 'chmod 0 /run/theazo'],
+      ['an inaccessible /run/theazo', 'chmod 0 /run/theazo'],
       [
-        'closed folders in /run/theazo',
+        'inaccessible folders in /run/theazo',
         'mkdir -p /run/theazo/x/y; touch /run/theazo/x/y/z; chmod 0 /run/theazo/x/y /run/theazo/x $(dirname $0)',
       ],
-      ['a closed /tmp', 'chmod 0 /tmp'],
-      ['a closed /dev/shm', 'chmod 0 /dev/shm'],
-      ['a closed /workspace', 'chmod 0 /workspace'],
-      ['a closed home', 'chmod 0 /home/agent'],
-      ['all closed', 'chmod 0 /workspace /home/agent /tmp /dev/shm /run/theazo'],
+      ['an inaccessible /tmp', 'chmod 0 /tmp'],
+      ['an inaccessible /dev/shm', 'chmod 0 /dev/shm'],
+      ['an inaccessible /workspace', 'chmod 0 /workspace'],
+      ['an inaccessible home folder', 'chmod 0 /home/agent'],
+      ['only inaccessible folders', 'chmod 0 /workspace /home/agent /tmp /dev/shm /run/theazo'],
       [
-        'folders of coming execs',
+        'existing folders for later execs',
         'for i in $(seq 3 60); do mkdir -p /run/theazo/$i; touch /run/theazo/$i/main.{py,sh,ts}; done',
       ],
-      ['links of coming execs', 'for i in $(seq 3 60); do ln -sfn /workspace /run/theazo/$i; done; touch kept'],
-      ['its own files gone', 'rm -rf /run/theazo/* /tmp/* /dev/shm/* /workspace/* ~/*'],
-      ['a working directory that is gone', 'mkdir d; cd d; rmdir ../d'],
+      [
+        'links in place of the folders of later execs',
+        'for i in $(seq 3 60); do ln -sfn /workspace /run/theazo/$i; done; touch kept',
+      ],
+      ['the removal of all its own files', 'rm -rf /run/theazo/* /tmp/* /dev/shm/* /workspace/* ~/*'],
+      ['the removal of its working directory', 'mkdir d; cd d; rmdir ../d'],
     ])('an agent is usable after %s', async (_what, attack) => {
       await using agent = await server.newAgent()
-      // Where the kernel has Landlock, code cannot make anything in /run/theazo in the first place.
+      // If the kernel has Landlock, code cannot create files in /run/theazo at all.
       expect((await agent.exec('bash', `${attack}; true`)).exitCode).toBe(0)
       expect(await usable(agent)).toEqual(allUsable)
     })
 
-    test('a tree that is nested without end hinders no exec, and goes with its agent', async () => {
+    test('a deeply nested tree does not affect execs, and is removed with its agent', async () => {
       const agent = await server.newAgent()
       const path = server.filesOf(agent)
       const code = `

@@ -1,4 +1,5 @@
-// The network: everything listens in a network namespace that the test makes for itself, so no packet can leave it.
+// Code without network access reaches nothing. All targets listen in a network namespace of this test, so no packet can
+// leave it.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -8,7 +9,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { onEachServer, userOf, say } from '../support/each-server.ts'
 
-/** 169.254.169.254 is where clouds keep the machine's credentials; the others stand for a private network. */
+/** 169.254.169.254 is the address of the metadata service of clouds; the others stand for a private network. */
 const addresses = ['127.0.0.1', '169.254.169.254', '10.13.13.13', '192.168.77.1', '::1', 'fd00:ec2::254']
 const setUp = `
 set -e
@@ -20,7 +21,7 @@ ip link set lo up
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
 exec "$@"`
 
-/** Tries each target, and says what came of it: run by the host as the control, and by code inside. */
+/** Tries each target and prints the results. The host runs it as the control, and code runs it in the sandbox. */
 const probe = `
 import errno, json, socket, sys
 targets = json.loads(sys.stdin.read())
@@ -45,7 +46,7 @@ attempt('unix path', lambda: unix(targets['path']))
 attempt('unix abstract', lambda: unix('\\0' + targets['abstract']))
 print(json.dumps(found))`
 
-/** Opens a server and the targets, then probes from outside and from inside. */
+/** Opens a server and the targets, then probes from the host and from the sandbox. */
 const program = (packages: string, folder: string): string => `
 const { listenTheazo } = await import(${JSON.stringify(join(packages, 'server/dist/index.js'))})
 const { Theazo } = await import(${JSON.stringify(join(packages, 'core/dist/index.js'))})
@@ -99,13 +100,13 @@ const amRoot = process.getuid?.() === 0
 const makesNamespaces =
   spawnSync('/usr/bin/unshare', amRoot ? ['--net', 'true'] : ['--user', '--net', 'true']).status === 0
 
-describe.runIf(makesNamespaces)('what listens beside the server', () => {
+describe.runIf(makesNamespaces)('a service on the host of the server', () => {
   test.each(amRoot ? ['root', 'a plain user'] : ['a plain user'])(
-    'is reached by the host and not by code, where the server is %s',
+    'can be reached by the host and not by code, for a server that is %s',
     (user) => {
       const { outside, inside } = probed(user === 'root')
       const answers = Object.entries(outside).filter(([, what]) => what === 'answer')
-      // The server itself listens on 127.0.0.1 alone.
+      // The server listens on 127.0.0.1 only.
       expect(Object.keys(outside).filter((name) => outside[name] !== 'answer')).toEqual(
         addresses.slice(1).map((address) => `tcp ${address} server`),
       )
@@ -121,7 +122,7 @@ describe.runIf(makesNamespaces)('what listens beside the server', () => {
 })
 
 onEachServer((server) => {
-  test('there is a loopback of its own, and no other interface or route', async () => {
+  test('the sandbox has its own loopback, and no other interface or route', async () => {
     const outside = createServer()
     await once(outside.listen(`\0theazo-probe-${process.pid}`), 'listening')
     const code = `
@@ -134,13 +135,13 @@ print(open("/proc/net/route").read().count("\\n"), [l.split()[-1] for l in open(
 print([l.split()[7:] for l in open("/proc/net/unix").readlines()[1:]])`
     const [loopback, routes, sockets] = (await say(server.agent, 'python', code)).split('\n')
     expect([loopback, routes]).toEqual(["own loopback ['lo']", "1 ['lo']"])
-    // Those of the supervisor and its reapers are there; they have no name that anything could reach them by.
+    // The supervisor and its reapers have sockets; these have no names, so nothing can connect to them.
     expect(sockets).toMatch(/^\[(\[\](, )?)*\]$/)
     expect(readFileSync('/proc/net/unix', 'utf8')).toContain(`@theazo-probe-${process.pid}`)
     outside.close()
   })
 
-  test('names are resolved to nothing but itself', async () => {
+  test('only its own host name resolves', async () => {
     const code = `
 import socket
 print(socket.gethostbyname("localhost"), socket.gethostbyname("sandbox"))
@@ -160,7 +161,7 @@ for name in ("example.invalid", "metadata.google.internal"):
     expect(await say(server.agent, 'bash', refused)).toMatch(/not permitted/)
   })
 
-  test('two agents have no loopback in common, by port or by name', async () => {
+  test('two agents do not share a loopback, by port or by abstract name', async () => {
     await using other = await server.newAgent()
     const started = Promise.withResolvers<void>()
     const serve = `

@@ -1,4 +1,4 @@
-// Processes and what can be had through them: the host's, the server's, the supervisor's, and those of other execs.
+// Code cannot see, signal or read from processes of the host, the server, the supervisor and other agents.
 import { execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
@@ -7,7 +7,7 @@ import { hostProcess, leave, processesOfAgent } from './sandbox-processes.ts'
 
 onEachServer((server) => {
   describe('the host', () => {
-    test("the server's environment, key and arguments are nowhere inside", async () => {
+    test("the server's environment, key and arguments cannot be found in the sandbox", async () => {
       const { agent, dataDir, apiKey } = server
       const pid = server.child.pid ?? 0
       expect(hostProcess(pid).commandLine).toContain(dataDir)
@@ -18,7 +18,7 @@ onEachServer((server) => {
       for (const text of [serverSecret, apiKey, dataDir, 'THEAZO']) expect(all).not.toContain(text)
     })
 
-    test("code's environment is what it is told to be, in every language", async () => {
+    test('code has the documented environment variables, in every language', async () => {
       const names = 'HOME LANG PATH PIP_BREAK_SYSTEM_PACKAGES PYTHONPATH PYTHONUNBUFFERED TERM USER'.split(' ')
       const own = (text: string): string[] =>
         JSON.parse(text)
@@ -35,7 +35,7 @@ onEachServer((server) => {
       ).toEqual(names)
     })
 
-    test('a descriptor that the server has inherited is in no process of a sandbox', async () => {
+    test('no process of a sandbox has a descriptor that the server inherited', async () => {
       const serverFds = readdirSync(`/proc/${server.child.pid}/fd`)
       expect(serverFds).toContain('9')
       expect(readFileSync(`/proc/${server.child.pid}/fd/9`, 'utf8')).toBe(inheritedText)
@@ -55,7 +55,7 @@ print(found)`
           `import { fstatSync } from 'node:fs'\ntry { fstatSync(9); console.log('open') } catch { console.log('closed') }`,
         ),
       ).not.toBe(inheritedText)
-      if (process.getuid?.() !== 0) return // the supervisor's descriptors are closed to its own user
+      if (process.getuid?.() !== 0) return // its own user may not read the supervisor's descriptors
       for (const { pid, commandLine } of await processesOfAgent(server.agent)) {
         const targets = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => targetOf(`/proc/${pid}/fd/${fd}`))
         const strange = targets.filter(
@@ -68,7 +68,7 @@ print(found)`
       }
     })
 
-    test('host processes are not there to see', async () => {
+    test('code cannot see host processes', async () => {
       const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
       expect(pids).toContain(String(process.pid))
       const seen = (await say(server.agent, 'bash', 'ls /proc | grep -E "^[0-9]+$"')).split('\n')
@@ -78,7 +78,7 @@ print(found)`
       ).not.toMatch(/vitest|bin\.js/)
     })
 
-    test('host processes are not there to signal, by pid, by group or by all', async () => {
+    test('code cannot signal host processes, by pid, by group or with -1', async () => {
       const victim = spawn('sleep', ['1000'], server.isRoot ? {} : userOf(server.child.pid ?? 0))
       try {
         const { pid = 0 } = victim
@@ -94,7 +94,7 @@ print(found)`
     })
 
     test.each(['root', 'cwd', 'exe', 'fd/0', 'mem', 'environ', 'maps', 'io', 'ns/mnt', 'map_files', 'stack', 'auxv'])(
-      "pid 1's /proc/1/%s is closed to code",
+      'code cannot read /proc/1/%s',
       async (name) => {
         const code = `
 import os
@@ -114,12 +114,12 @@ for pid in ('self', '1'):
   describe('the supervisor', () => {
     const report = 'echo still here'
     test.each([
-      ['every signal there is', 'for s in $(seq 1 64); do kill -$s 1 2>/dev/null; done'],
+      ['every signal', 'for s in $(seq 1 64); do kill -$s 1 2>/dev/null; done'],
       ['SIGINT', 'for i in $(seq 20); do kill -INT 1; done'],
       ['lower limits', 'for l in nofile nproc fsize as cpu data stack; do prlimit --pid 1 --$l=1; done'],
-      ['a place behind all others', 'renice -n 19 1; chrt --idle --pid 0 1; ionice -c 3 -p 1; taskset -p 1 1'],
+      ['the lowest priority', 'renice -n 19 1; chrt --idle --pid 0 1; ionice -c 3 -p 1; taskset -p 1 1'],
       ['a worse out-of-memory score', 'echo 1000 > /proc/1/oom_score_adj'],
-    ])('goes on under %s', async (_what, attack) => {
+    ])('continues under %s', async (_what, attack) => {
       await using agent = await server.newAgent()
       const before = await processesOfAgent(agent)
       const { stdout } = await agent.exec('bash', `${attack}\n${report}`)
@@ -129,29 +129,29 @@ for pid in ('self', '1'):
     })
 
     test.each([
-      ['kills all it sees', 'kill -KILL -1'],
+      ['kills all processes', 'kill -KILL -1'],
       [
         'kills pid by pid',
         'for i in 1 2 3; do for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p != $$ ] && kill -KILL $p; done; done 2>/dev/null',
       ],
       ['kills interpreters by name', 'pkill -KILL python3; pkill -KILL node'],
-      ['stops all it sees', 'kill -STOP -1'],
+      ['stops all processes', 'kill -STOP -1'],
       [
         'stops pid by pid, over and over',
         'for i in $(seq 20); do for p in /proc/[0-9]*; do p=${p#/proc/}; [ $p != $$ ] && kill -STOP $p; done; done 2>/dev/null',
       ],
       ['stops interpreters by name', 'pkill -STOP python3; pkill -STOP node'],
-      ['interrupts all it sees', "trap '' INT; kill -INT -1"],
-      ['hangs up on all it sees', "trap '' HUP; kill -HUP -1"],
-      ['asks waiting nodes for their inspector', 'pkill -USR1 node; pkill -USR2 node'],
-    ])('is usable after code that %s', async (_what, attack) => {
+      ['interrupts all processes', "trap '' INT; kill -INT -1"],
+      ['sends SIGHUP to all processes', "trap '' HUP; kill -HUP -1"],
+      ['starts the inspector of warm nodes', 'pkill -USR1 node; pkill -USR2 node'],
+    ])('continues after code that %s', async (_what, attack) => {
       await using agent = await server.newAgent()
-      expect(await usable(agent)).toEqual(allUsable) // and a node waits from now on
+      expect(await usable(agent)).toEqual(allUsable) // from now on there is a warm node
       await agent.exec('bash', attack)
       expect(await usable(agent)).toEqual(allUsable)
     })
 
-    test('that is killed from outside takes nothing else along, and the next exec has a new one', async () => {
+    test('that the host kills does not end other sandboxes, and the next exec has a new one', async () => {
       await using other = await server.newAgent()
       await using agent = await server.newAgent()
       await agent.files.write('kept', 'kept')
@@ -179,7 +179,7 @@ for pid in ('self', '1'):
   })
 })
 
-/** Whose victim it is: code of a plain-user server has the same user as the server's own processes. */
+/** The user of the victim: code of a plain-user server has the same user as the server. */
 function userOf(pid: number): { uid?: number; gid?: number } {
   if (process.getuid?.() !== 0) return {}
   const id = Number(hostProcess(pid).status('Uid').split('\t')[0])
@@ -187,7 +187,7 @@ function userOf(pid: number): { uid?: number; gid?: number } {
   return { uid: id, gid: id }
 }
 
-/** None where it was closed since it was listed. */
+/** Empty if the descriptor was closed after the listing. */
 function targetOf(path: string): string[] {
   try {
     return [readlinkSync(path)]

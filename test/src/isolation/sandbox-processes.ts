@@ -7,14 +7,16 @@ import { statusOf } from '../support/host-processes.ts'
 export interface SandboxProcess {
   pid: number
   parent: number
-  /** Its pid inside. */
+  /** Its pid in the sandbox. */
   inside: number
   commandLine: string
-  /** A line of its /proc/PID/status. */
+  /** Value of a field of its /proc/PID/status; empty if the process is gone. */
   status: (name: string) => string
 }
 
-/** All of one agent's sandbox, its pid 1 first. It leaves a `sleep` there, which says which sandbox it is. */
+/**
+ * All processes of an agent's sandbox, its pid 1 first. Leaves a `sleep` process in it, which identifies the sandbox.
+ */
 export async function processesOfAgent(agent: Agent): Promise<SandboxProcess[]> {
   const mark = `1000.${randomInt(1_000_000_000)}`
   await agent.exec('bash', leave(`sleep ${mark}`))
@@ -31,7 +33,7 @@ export async function processesOfAgent(agent: Agent): Promise<SandboxProcess[]> 
   return below(first)
 }
 
-/** Bash that starts a program which outlives its exec, and waits until it does. */
+/** Bash that starts a program which outlives its exec, and waits until the program runs. */
 export function leave(command: string): string {
   return `setsid ${command} > /dev/null 2>&1 & until pgrep -fx '${command}' > /dev/null; do :; done`
 }
@@ -60,6 +62,6 @@ function commandLineOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
   } catch {
-    return '' // gone between the listing and the look
+    return '' // the process ended after the listing
   }
 }

@@ -1,4 +1,4 @@
-// A data folder that is copied, moved, backed up and restored: nothing of another server is touched.
+// A data folder is copied, moved, backed up and restored. Files of another server never change.
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -30,16 +30,16 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-/** A server on a data folder, and its agent of the name. */
+/** A server on a data folder, and its named agent. */
 async function open(dataDir: string) {
   const local = await createLocalTheazo({ dataDir })
   const agent = await agentOf(local)
   return {
     agent,
-    /** What its file holds. */
-    kept: async () => (await agent.exec('bash', 'cat file')).stdout,
+    /** The content of the agent's file. */
+    fileContent: async () => (await agent.exec('bash', 'cat file')).stdout,
     async [Symbol.asyncDispose]() {
-      await agent.terminate() // or its files would stay on the machine
+      await agent.terminate() // otherwise its files would stay on the machine
       await local[Symbol.asyncDispose]()
     },
     close: () => local[Symbol.asyncDispose](),
@@ -61,16 +61,16 @@ function server(command: string, ...args: string[]) {
   return { status, stdout, stderr }
 }
 
-test('a moved data folder keeps the files of its agents', async () => {
+test('a moved data folder still has the files of its agents', async () => {
   const id = await makeOriginal()
   const moved = join(folder, 'moved')
   renameSync(original, moved)
   await using there = await open(moved)
-  expect([there.agent.id, await there.kept()]).toEqual([id, 'precious\n'])
+  expect([there.agent.id, await there.fileContent()]).toEqual([id, 'precious\n'])
 })
 
 describe.runIf(isRoot)('a copy of a data folder, as root', () => {
-  test.each(['while the original runs', 'while it does not'])(
+  test.each(['while the original runs', 'while the original does not run'])(
     'has none of its files, and ends none of its agents (%s)',
     async (when) => {
       const id = await makeOriginal()
@@ -79,22 +79,22 @@ describe.runIf(isRoot)('a copy of a data folder, as root', () => {
       cpSync(original, copy, { recursive: true })
       {
         await using there = await open(copy)
-        expect(there.agent.id).not.toBe(id) // that one has failed: its files are not here
-        expect(await there.kept()).toBe('')
+        expect(there.agent.id).not.toBe(id) // the copied agent has failed, because its files are not in the copy
+        expect(await there.fileContent()).toBe('')
       }
       await running?.close()
       await using still = await open(original)
-      expect([still.agent.id, await still.kept()]).toEqual([id, 'precious\n'])
+      expect([still.agent.id, await still.fileContent()]).toEqual([id, 'precious\n'])
     },
   )
 
-  test('takes over the files once the original is gone', async () => {
+  test('takes over the files after the original has been removed', async () => {
     const id = await makeOriginal()
     const copy = join(folder, 'copy')
     cpSync(original, copy, { recursive: true })
     rmSync(original, { recursive: true })
     await using there = await open(copy)
-    expect([there.agent.id, await there.kept()]).toEqual([id, 'precious\n'])
+    expect([there.agent.id, await there.fileContent()]).toEqual([id, 'precious\n'])
   })
 })
 
@@ -109,11 +109,11 @@ test('backup and restore: database, key and files of agents, beside the original
     await using there = await open(dataDir)
     expect(there.agent.id).toBe(id)
     expect((await there.agent.exec('bash', look)).stdout).toBe('precious\n640\nfile\n52428800\nempty\n')
-  } // the first is terminated before the second is looked at
+  } // the first agent is terminated before the second is checked
 })
 
-describe('refused, with the reason and nothing left behind, is', () => {
-  test('a backup of a folder that a server uses, or that is none', async () => {
+describe('these are refused with the reason, and leave no files:', () => {
+  test('a backup of a folder that a server uses, or of a path that is not a data folder', async () => {
     const { close } = await open(original)
     const file = join(folder, 'theazo.tar')
     const inUse = server('backup', '--data-dir', original, '--to', file)
@@ -127,7 +127,7 @@ describe('refused, with the reason and nothing left behind, is', () => {
     await using _ = await open(original)
   })
 
-  test('a backup to where nothing can be written', async () => {
+  test('a backup to a path that cannot be written', async () => {
     await makeOriginal()
     writeFileSync(join(folder, 'file'), 'mine')
     for (const to of ['no/where.tar', 'file/below.tar', 'x'.repeat(300)].map((name) => join(folder, name))) {
@@ -140,7 +140,7 @@ describe('refused, with the reason and nothing left behind, is', () => {
     await using _ = await open(original)
   })
 
-  test('a backup of a damaged database, or over what is no file: the last archive stays', async () => {
+  test('a backup of a damaged database, or over something that is not a file: the previous archive stays', async () => {
     await makeOriginal()
     const [file, database] = [join(folder, 'theazo.tar'), join(original, 'theazo.db')]
     expect(server('backup', '--data-dir', original, '--to', file).status).toBe(0)
@@ -154,11 +154,11 @@ describe('refused, with the reason and nothing left behind, is', () => {
     expect([statSync(file).size, statSync(file).ino]).toEqual([before.size, before.ino])
     writeFileSync(database, whole)
     const device = server('backup', '--data-dir', original, '--to', folder)
-    expect(device).toMatchObject({ status: 1, stderr: expect.stringContaining('is there, and is not a file') })
+    expect(device).toMatchObject({ status: 1, stderr: expect.stringContaining('exists and is not a file') })
     await using _ = await open(original)
   })
 
-  test('a restore over something, or from something else', async () => {
+  test('a restore over an existing path, or from a file that is not a backup', async () => {
     const [full, file] = [join(folder, 'full'), join(folder, 'file')]
     mkdirSync(full)
     writeFileSync(join(full, 'mine'), 'mine')
@@ -170,7 +170,7 @@ describe('refused, with the reason and nothing left behind, is', () => {
       expect([status, stderr]).toEqual([
         1,
         expect.stringMatching(
-          /^theazo-server: (.* cannot be read as an archive of theazo-server backup: tar: .*|there is no .*)\n$/,
+          /^theazo-server: (.* cannot be read as an archive of theazo-server backup: tar: .*|--from .*: no such file)\n$/,
         ),
       ])
     }

@@ -1,4 +1,4 @@
-// What the program says of a data folder that it cannot use: one line, with the fix, and no stack trace.
+// The message for a data folder that the program cannot use: one line, with the fix, without a stack trace.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ const bin = join(root, 'packages/server/dist/bin.js')
 let folder: string
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'theazo-folder-'))
-  chmodSync(folder, 0o755) // a plain user is let to what is in it
+  chmodSync(folder, 0o755) // a plain user can reach its files
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
@@ -30,7 +30,7 @@ function run(args: readonly string[], user?: User) {
   return { status, stdout, stderr }
 }
 
-/** What each command that opens the folder says. */
+/** Checks the message of each command that opens the folder. */
 function expectRefusal(path: string, says: RegExp, user?: User): void {
   for (const command of [
     ['serve', '--port', '0'],
@@ -43,32 +43,32 @@ function expectRefusal(path: string, says: RegExp, user?: User): void {
   }
 }
 
-/** A data folder that a server could use, and what it has for a database. */
+/** A valid data folder, and its database. */
 function usedFolder(): { path: string; database: string } {
   const path = join(folder, 'used')
   expect(run(['keys', 'create', '--test', '--plan', 'team', '--data-dir', path]).status).toBe(0)
   return { path, database: join(path, 'theazo.db') }
 }
 
-describe('a database', () => {
-  test('that is no database', () => {
+describe('a database is refused if it', () => {
+  test('is not a database', () => {
     writeFileSync(join(folder, 'theazo.db'), 'not a database, '.repeat(1000))
     expectRefusal(folder, /theazo\.db cannot be used: .*restore it from a backup/)
   })
 
-  test('whose pages are damaged', () => {
+  test('has damaged pages', () => {
     const { path, database } = usedFolder()
     writeFileSync(database, Buffer.alloc(40_000, 'A'), { flag: 'r+' })
     expectRefusal(path, /theazo\.db cannot be used: .*restore it from a backup/)
   })
 
-  test('that was cut', () => {
+  test('is truncated', () => {
     const { path, database } = usedFolder()
     truncateSync(database, 9000)
     expectRefusal(path, /theazo\.db cannot be used: .*restore it from a backup/)
   })
 
-  test('of a newer version is left as it is', () => {
+  test('has a newer version; it does not change', () => {
     const { path, database } = usedFolder()
     const sqlite = new DatabaseSync(database)
     sqlite.exec("INSERT INTO kysely_migration VALUES ('9999_of_the_future', '2030-01-01')")
@@ -78,32 +78,32 @@ describe('a database', () => {
     expect(run(['keys', 'list', '--data-dir', path]).status).toBe(0)
   })
 
-  test('of another program', () => {
+  test('belongs to another program', () => {
     const sqlite = new DatabaseSync(join(folder, 'theazo.db'))
     sqlite.exec('CREATE TABLE sessions (cookie TEXT)')
     sqlite.close()
     expectRefusal(folder, /theazo\.db is a database of another program/)
   })
 
-  test('that is a folder', () => {
+  test('is a folder', () => {
     mkdirSync(join(folder, 'theazo.db'))
     expectRefusal(folder, /The data folder cannot be used: EISDIR/)
   })
 })
 
-describe('a folder', () => {
-  test('that is a file, or in one', () => {
+describe('a data folder is refused if it', () => {
+  test('is a file, or below a file', () => {
     const file = join(folder, 'file')
     writeFileSync(file, '')
     expectRefusal(file, /The data folder cannot be used: EEXIST/)
     expectRefusal(join(file, 'in'), /The data folder cannot be used: ENOTDIR/)
   })
 
-  test('that cannot be made, where a recursive mkdir would try for ever', () => {
+  test('cannot be created, also on a path on which a recursive mkdir never ends', () => {
     expectRefusal('/proc/theazo/data', /The data folder cannot be used: ENOENT/)
   })
 
-  test.runIf(process.getuid?.() === 0)('that the user may not write', () => {
+  test.runIf(process.getuid?.() === 0)('is not writable for the user', () => {
     const user = { uid: 61_235, gid: 61_235 }
     const own = join(folder, 'own')
     mkdirSync(own, { mode: 0o755 })
@@ -112,11 +112,11 @@ describe('a folder', () => {
   })
 })
 
-test('other files of it that are damaged', () => {
+test('other damaged files of a data folder are refused', () => {
   for (const name of ['api-key', 'lock', 'instance-id']) {
     const path = join(folder, name)
     mkdirSync(join(path, name), { recursive: true })
-    if (name === 'instance-id' && process.getuid?.() !== 0) continue // a plain user's folder has none
+    if (name === 'instance-id' && process.getuid?.() !== 0) continue // a plain user's folder has no such file
     const { status, stderr } = run(['serve', '--port', '0', '--data-dir', path])
     expect([name, status]).toEqual([name, 1])
     expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(/^theazo-server: .*cannot be used: .*\.$/)])

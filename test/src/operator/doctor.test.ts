@@ -1,4 +1,4 @@
-// What `theazo-server doctor` says of this machine; each line is also made false, and must then say so.
+// The report of `theazo-server doctor`. Each requirement is also broken on purpose, and the report must show it.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -25,7 +25,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-/** @param wrap a command that runs it where something is otherwise. */
+/** @param wrap a command that runs doctor in a changed environment. */
 function doctor(args: string[] = [], env: Record<string, string> = {}, wrap: string[] = []) {
   const [command = '', ...rest] = [...wrap, process.execPath, bin, 'doctor', '--json', ...args]
   const { status, stdout, stderr } = spawnSync(command, rest, { encoding: 'utf8', env: { ...process.env, ...env } })
@@ -33,13 +33,13 @@ function doctor(args: string[] = [], env: Record<string, string> = {}, wrap: str
   return { status, finding: (name: string) => findings.find((found) => found.name === name) }
 }
 
-/** A program of the given name, first in the PATH. */
+/** Puts a program of this name first in the PATH. */
 function fake(name: string, script: string): Record<string, string> {
   writeFileSync(join(folder, name), `#!/bin/bash\n${script}\n`, { mode: 0o755 })
   return { PATH: `${folder}:${process.env['PATH']}` }
 }
 
-/** Runs in a mount namespace of its own, where a path shows something else. */
+/** Runs in a separate mount namespace that hides this path. */
 const hiding = (path: string): string[] => [
   'unshare',
   '--mount',
@@ -51,7 +51,7 @@ const hiding = (path: string): string[] => [
   'bash',
 ]
 
-test('on this machine all is there that serve needs, and what it says is what a sandbox says', async () => {
+test('this machine meets all requirements of serve, and the reported versions match those in a sandbox', async () => {
   const { status, finding } = doctor(['--data-dir', folder])
   expect(status).toBe(0)
   await using local = await createLocalTheazo()
@@ -73,7 +73,7 @@ test('on this machine all is there that serve needs, and what it says is what a 
   expect(finding('storage metering')).toMatchObject({ state: 'ok' })
 })
 
-test('what it says of providers and models is what the API answers', async () => {
+test('the reported providers and models match the answers of the API', async () => {
   const { finding } = doctor()
   await using local = await createLocalTheazo()
   const { key } = await local.keys.create({ mode: 'test', plan: 'team' })
@@ -93,9 +93,9 @@ test('what it says of providers and models is what the API answers', async () =>
   expect((await mock.run('x').result()).output).toContain('x')
 })
 
-describe('made false', () => {
+describe('the report shows', () => {
   test('an old Node', () => {
-    // The machine's own Node, where it is older; else one that says it is.
+    // The machine's Node if it is older; otherwise a script that claims an old version.
     const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.1.0' } })`
     writeFileSync(join(folder, 'old.cjs'), pretend)
     const { status, finding } = doctor([], { NODE_OPTIONS: `--require ${join(folder, 'old.cjs')}` })
@@ -103,7 +103,7 @@ describe('made false', () => {
     expect(finding('node')).toMatchObject({ state: 'missing', fix: expect.stringContaining('22.18') })
   })
 
-  test('no bubblewrap, or one that does not run', () => {
+  test('no bubblewrap, or a bubblewrap that does not run', () => {
     const none = doctor([], { PATH: folder })
     expect([none.status, none.finding('bubblewrap')]).toMatchObject([
       1,
@@ -121,14 +121,14 @@ describe('made false', () => {
     expect(finding('isolation')?.says).toContain('no user namespaces')
   })
 
-  // Not everybody may hide a file of the system from a program.
+  // Only a user that may mount can hide a system file from a program.
   test.runIf(canMount)('no Python', () => {
     const { status, finding } = doctor([], {}, hiding('$(readlink -f /usr/bin/python3)'))
     expect([status, finding('bubblewrap')?.state]).toEqual([1, 'ok'])
     expect(finding('isolation')).toMatchObject({ state: 'missing', says: expect.stringContaining('python3') })
   })
 
-  test.runIf(canMount)('nothing to measure storage with', () => {
+  test.runIf(canMount)('no program to measure storage', () => {
     const { status, finding } = doctor([], {}, [
       ...hiding('/usr/bin/du').slice(0, -2),
       'mount --bind /dev/null /usr/bin/du && mount -o remount,bind,noexec /usr/bin/du && exec "$@"',
@@ -137,7 +137,7 @@ describe('made false', () => {
     expect([status, finding('storage metering')]).toMatchObject([0, { state: 'absent' }])
   })
 
-  test('a data folder that is not there, is none, or is not named', () => {
+  test('a data folder that does not exist, is not a data folder, or is not given', () => {
     const path = join(folder, 'data')
     expect(doctor(['--data-dir', path]).finding('data folder')).toMatchObject({
       state: 'absent',
@@ -149,27 +149,31 @@ describe('made false', () => {
     const below = doctor(['--data-dir', join(path, 'new/folder')])
     expect([below.status, below.finding('data folder')]).toMatchObject([1, { says: `${path} is not a folder` }])
     expect(doctor().finding('data folder')?.state).toBe('absent')
-    expect(readdirSync(folder)).toEqual(['data']) // it looks, and makes nothing
+    expect(readdirSync(folder)).toEqual(['data']) // doctor creates nothing
   })
 })
 
-test('a word that it does not take is refused', () => {
+test('an unknown argument is refused', () => {
   const { status, stderr } = spawnSync(process.execPath, [bin, 'doctor', folder], { encoding: 'utf8' })
-  expect([status, stderr]).toEqual([1, `theazo-server: doctor takes no ${folder}\n`])
+  expect([status, stderr]).toEqual([1, `theazo-server: doctor accepts no argument ${folder}\n`])
 })
 
-test('idle agents of a data folder are counted, with those that nothing ends', { timeout: 120_000 }, async () => {
-  const dataDir = join(folder, 'data')
-  const idle = () => doctor(['--data-dir', dataDir]).finding('idle agents')
-  {
-    await using local = await createLocalTheazo({ dataDir })
-    const session = await new Theazo(local).sessions.forUser('doctor')
-    await session.agents.create({ idleTimeout: { seconds: 600, action: 'pause' } })
-    const forgotten = await session.agents.create()
-    expect(idle()).toMatchObject({ state: 'absent', says: expect.stringMatching(/^2, of which 1 without/) }) // it runs
-    await forgotten.terminate()
-  }
-  expect(idle()).toMatchObject({ state: 'ok', says: '1, each with an idleTimeout' })
-  writeFileSync(join(dataDir, 'theazo.db'), 'no database')
-  expect(idle()).toMatchObject({ state: 'absent', says: expect.stringContaining('cannot be read') })
-})
+test(
+  'idle agents of a data folder are counted, with the number of those without an idle timeout',
+  { timeout: 120_000 },
+  async () => {
+    const dataDir = join(folder, 'data')
+    const idle = () => doctor(['--data-dir', dataDir]).finding('idle agents')
+    {
+      await using local = await createLocalTheazo({ dataDir })
+      const session = await new Theazo(local).sessions.forUser('doctor')
+      await session.agents.create({ idleTimeout: { seconds: 600, action: 'pause' } })
+      const forgotten = await session.agents.create()
+      expect(idle()).toMatchObject({ state: 'absent', says: expect.stringMatching(/^2, of which 1 without/) }) // it runs
+      await forgotten.terminate()
+    }
+    expect(idle()).toMatchObject({ state: 'ok', says: '1, each with an idleTimeout' })
+    writeFileSync(join(dataDir, 'theazo.db'), 'no database')
+    expect(idle()).toMatchObject({ state: 'absent', says: expect.stringContaining('cannot be read') })
+  },
+)

@@ -1,4 +1,4 @@
-// A server that is told to end: what runs may go on for a while.
+// A server that receives a signal to end: running work may continue for the drain time.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -37,7 +37,7 @@ async function send(key: string, method: string, path: string, body?: object, he
     headers: { authorization: `Bearer ${key}`, ...headers },
     ...(body && { body: JSON.stringify(body) }),
   })
-  // Each test says what it expects of the body.
+  // Each test states what it expects of the body.
   // oxlint-disable-next-line typescript/no-explicit-any
   return { status: response.status, body: (await response.json()) as any }
 }
@@ -49,12 +49,12 @@ async function makeAgent(key: string): Promise<string> {
 
 const bash = (code: string) => ({ lang: 'bash', code })
 
-/** Where the server stands, as a load balancer asks: each time on a connection of its own. */
+/** The readiness of the server, as a load balancer requests it: each time on a new connection. */
 async function readiness(): Promise<number> {
   return (await fetch(new URL('/readyz', server.url), { headers: { connection: 'close' } })).status
 }
 
-test('an exec under way ends and is answered, nothing new begins, reads and /readyz tell, and the exit code is 0', async () => {
+test('a running exec ends and is answered, new work is refused, reads and /readyz are answered, and the exit code is 0', async () => {
   await start(60)
   const key = server.apiKey
   const agentId = await makeAgent(key)
@@ -64,7 +64,7 @@ test('an exec under way ends and is answered, nothing new begins, reads and /rea
     `/agents/${agentId}/exec`,
     bash('touch begun; until [[ -e go ]]; do sleep 0.05; done; echo done'),
   )
-  // The control of what comes: this begins while the server is not closing, and lets the other one end in a while.
+  // Control: this exec starts while the server is not closing, and later lets the other exec end.
   expect(
     (await send(key, 'POST', `/agents/${agentId}/exec`, bash('until [[ -e begun ]]; do sleep 0.02; done'))).status,
   ).toBe(200)
@@ -91,7 +91,7 @@ test('an exec under way ends and is answered, nothing new begins, reads and /rea
   expect((await send(key, 'POST', `/agents/${agentId}/exec`, bash('ls'))).body.stdout).toBe('begun\ngo\n')
 })
 
-test('an exec that takes longer than the drain is killed and answered 502, and never runs again under its key', async () => {
+test('an exec that takes longer than the drain is killed and answered 502, and never runs again with its idempotency key', async () => {
   await start(1)
   const key = server.apiKey
   const agentId = await makeAgent(key)
@@ -109,7 +109,7 @@ test('an exec that takes longer than the drain is killed and answered 502, and n
   expect((await send(key, 'POST', `/agents/${agentId}/exec`, bash('cat count'))).body.stdout).toBe('x\n')
 })
 
-test('streams are ended with a comment, and a task goes on after the restart with no step done twice', async () => {
+test('streams end with a comment, and a task continues after the restart without repeating a step', async () => {
   await start(60)
   makeTestKey()
   const agentId = await makeAgent(testKey)
@@ -145,7 +145,7 @@ test('streams are ended with a comment, and a task goes on after the restart wit
   expect(ended.body).toMatchObject({ status: 'completed', output: 'on', usage: { inputTokens: 3100 } })
 })
 
-test('a task that hangs holds the server no longer than the drain, and is there after the restart', async () => {
+test('a hanging task delays the end of the server only for the drain time, and is still there after the restart', async () => {
   await start(1)
   makeTestKey()
   const agentId = await makeAgent(testKey)

@@ -1,4 +1,4 @@
-// What operators see, and others must not.
+// Pages and files that only operators may read.
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
@@ -40,19 +40,19 @@ test.each([
   [{ host: 'localhost', 'x-forwarded-proto': 'https' }],
   [{ host: 'localhost', via: '1.1 proxy' }],
   [{ host: 'localhost', 'cf-connecting-ip': '1.2.3.4' }],
-])('/metrics is not there for a request that came by another name or through a proxy: %j', async (headers) => {
+])('/metrics is 404 for a request with another host name or through a proxy: %j', async (headers) => {
   expect(await statusOf('/metrics', headers)).toBe(404)
   expect(await statusOf('/healthz', headers)).toBe(200)
 })
 
-test('a refused request leaves no more than a short line in the log, however long its path is', async () => {
+test('a refused request writes only a short line to the log, however long its path is', async () => {
   log = ''
   expect(await statusOf(`/v1/agents/${'x'.repeat(12_000)}`, { host: 'localhost' })).toBe(401)
   await expect.poll(() => log).toContain('"status":401')
   expect(log.length).toBeLessThan(1000)
 })
 
-test('the files of the data folder are for its owner alone', () => {
+test('only the owner can read the files of the data folder', () => {
   for (const name of ['lock', 'api-key', 'theazo.db']) {
     expect([name, (statSync(join(folder, name)).mode & 0o077).toString(8)]).toEqual([name, '0'])
   }

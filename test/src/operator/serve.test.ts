@@ -1,4 +1,4 @@
-// The server as a program: what scripts stand on.
+// The server as a program: the behaviour that scripts depend on.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -17,7 +17,7 @@ afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
 const serve = () => startServer('npm', ['run', '-s', 'serve', '--', '--port', '0', '--data-dir', dataDir, '--json'])
 const bin = join(root, 'packages/server/dist/bin.js')
 
-test('prints one line with url and key, serves, and ends cleanly on a SIGTERM to that process alone', async () => {
+test('prints one line with url and key, serves, and ends cleanly if only that process gets a SIGTERM', async () => {
   const server = await serve()
   expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/)
   expect(server.apiKey).toMatch(/^th_live_/)
@@ -30,7 +30,7 @@ test('prints one line with url and key, serves, and ends cleanly on a SIGTERM to
   server.child.kill('SIGTERM')
   expect(await server.ended).toBe(0)
   expect(server.output.out.trim().split('\n')).toHaveLength(1)
-  // Every line of the log is JSON, none holds the key, and a closed database leaves no journal behind.
+  // Every line of the log is JSON, none contains the key, and a closed database leaves no journal.
   const lines = server.output.err
     .trim()
     .split('\n')
@@ -41,7 +41,7 @@ test('prints one line with url and key, serves, and ends cleanly on a SIGTERM to
   await expect(fetch(`${server.url}/agents/x`)).rejects.toThrow('fetch failed')
 })
 
-test('a restart on the same data folder has the same key, reads the old session, and has the agent and its files', async () => {
+test('a restart on the same data folder has the same key, session, agent and files', async () => {
   let [sessionId, agentId, key] = ['', '', '']
   {
     await using server = await serve()
@@ -61,7 +61,7 @@ test('a restart on the same data folder has the same key, reads the old session,
   expect((await agent.exec('bash', 'cat file')).stdout).toBe('kept\n')
 })
 
-test('a second server on the same data folder is refused, and the first goes on', async () => {
+test('a second server on the same data folder is refused, and the first continues', async () => {
   await using first = await serve()
   const second = await serve().then(
     () => 'it started',
@@ -73,7 +73,7 @@ test('a second server on the same data folder is refused, and the first goes on'
   expect((await agent.exec('bash', 'echo on')).stdout).toBe('on\n')
 })
 
-test('deleting the key file makes a new key: the old one is refused, the sessions stay', async () => {
+test('a restart without the key file creates a new key: the old key is refused, the sessions stay', async () => {
   const path = join(dataDir, 'api-key')
   let [oldKey, sessionId] = ['', '']
   {
@@ -94,7 +94,7 @@ test('deleting the key file makes a new key: the old one is refused, the session
   })
 })
 
-test('a body that is too large is answered, also while it is still being sent', async () => {
+test('a body that is too large gets an answer, even while it is still being sent', async () => {
   await using server = await serve()
   const client = new Theazo({ baseUrl: server.url, apiKey: server.apiKey })
   const session = await client.sessions.forUser('u')
@@ -116,7 +116,7 @@ test('a body that is too large is answered, also while it is still being sent', 
   }
 })
 
-test('without a data folder nothing stays', async () => {
+test('a server without a data folder leaves no files', async () => {
   const temporary =
     process.getuid?.() === 0 ? '/var/lib/theazo/temporary' : join(tmpdir(), `theazo-${process.getuid?.()}/temporary`)
   const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'])
@@ -126,7 +126,7 @@ test('without a data folder nothing stays', async () => {
   expect(own()).toEqual([])
 })
 
-test('what a killed server left in its temporary folder is swept by the next one', async () => {
+test("the next server removes a killed server's temporary folder", async () => {
   const temporary =
     process.getuid?.() === 0 ? '/var/lib/theazo/temporary' : join(tmpdir(), `theazo-${process.getuid?.()}/temporary`)
   const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'])
@@ -139,39 +139,43 @@ test('what a killed server left in its temporary folder is swept by the next one
 })
 
 test.each([
-  [['serve', '--port', 'x'], '--port is a number from 0 to 65535, not x'],
-  [['serve', '--plan', 'gold'], '--plan is one of free, cloud, team, enterprise, not gold'],
+  [['serve', '--port', 'x'], '--port must be a number from 0 to 65535, not x'],
+  [['serve', '--plan', 'gold'], '--plan must be one of free, cloud, team, enterprise, not gold'],
   [['serve', '--nope'], '--nope'],
   [[], 'the commands are serve, keys, doctor, backup, restore'],
   [['nope'], 'the commands are serve, keys, doctor, backup, restore'],
   [['serve', '--drain-seconds', '-1'], '--drain-seconds'],
-  [['serve', '--idle-timeout', '59'], '--idle-timeout is a number from 60 to 604800, not 59'],
-  [['serve', '--idle-timeout', '60:stop'], '--idle-timeout is SECONDS or SECONDS:pause, not 60:stop'],
-  [['serve', '--project-mib', '0'], '--project-mib is a number from 1 to 1000000, not 0'],
+  [['serve', '--idle-timeout', '59'], '--idle-timeout must be a number from 60 to 604800, not 59'],
+  [['serve', '--idle-timeout', '60:stop'], '--idle-timeout must be SECONDS or SECONDS:pause, not 60:stop'],
+  [['serve', '--project-mib', '0'], '--project-mib must be a number from 1 to 1000000, not 0'],
   [['serve', '--host', '0.0.0.0', '--port', '0'], 'theazo-server keys create'],
   [['keys', 'list'], '--data-dir'],
   [['keys', 'list', '--data-dir', '/nowhere'], 'is not the data folder of a server'],
   [['serve', '--data-dir', '/dev/null/nope'], 'The data folder cannot be used'],
-  [['serve', '--data-dir', ''], '--data-dir is a folder'],
-])('bad arguments are told, with exit code 1: %j', (args, says) => {
+  [['serve', '--data-dir', ''], '--data-dir must be a folder'],
+])('invalid arguments are reported with exit code 1: %j', (args, says) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   expect([status, stdout]).toEqual([1, ''])
   expect(stderr).toContain(says)
 })
 
 test.each([
-  ['serve', { THEAZO_PORT: 'x' }, 'THEAZO_PORT is a number from 0 to 65535, not x'],
-  ['serve', { THEAZO_PLAN: 'gold' }, 'THEAZO_PLAN is one of free, cloud, team, enterprise, not gold'],
-  ['serve', { THEAZO_IDLE_TIMEOUT: '59' }, 'THEAZO_IDLE_TIMEOUT is a number from 60 to 604800, not 59'],
-  ['serve', { THEAZO_IDLE_TIMEOUT: '60:stop' }, 'THEAZO_IDLE_TIMEOUT is SECONDS or SECONDS:pause, not 60:stop'],
-  ['serve', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
-  ['serve', { THEAZO_CPU_PERCENT: '1' }, 'THEAZO_CPU_PERCENT is a number from 5 to 100000, not 1'],
-  ['serve', { THEAZO_MOUNT: '/opt/x' }, 'THEAZO_MOUNT is a list of INSIDE=DIR,…, not /opt/x'],
-  ['serve --no-network', { THEAZO_NETWORK_ALLOW: '*' }, 'THEAZO_NETWORK_ALLOW and --no-network exclude each other'],
-  ['serve --port y', { THEAZO_PORT: 'x' }, '--port is a number from 0 to 65535, not y'],
-  ['doctor', { THEAZO_MEMORY_MB: 'x' }, 'THEAZO_MEMORY_MB is a number from 64 to 1048576, not x'],
-  ['keys list', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR is a folder, not an empty text'],
-])('a bad value of a variable is told by its name: %s with %j', (command, variables, says) => {
+  ['serve', { THEAZO_PORT: 'x' }, 'THEAZO_PORT must be a number from 0 to 65535, not x'],
+  ['serve', { THEAZO_PLAN: 'gold' }, 'THEAZO_PLAN must be one of free, cloud, team, enterprise, not gold'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '59' }, 'THEAZO_IDLE_TIMEOUT must be a number from 60 to 604800, not 59'],
+  ['serve', { THEAZO_IDLE_TIMEOUT: '60:stop' }, 'THEAZO_IDLE_TIMEOUT must be SECONDS or SECONDS:pause, not 60:stop'],
+  ['serve', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR must be a folder, not an empty text'],
+  ['serve', { THEAZO_CPU_PERCENT: '1' }, 'THEAZO_CPU_PERCENT must be a number from 5 to 100000, not 1'],
+  ['serve', { THEAZO_MOUNT: '/opt/x' }, 'THEAZO_MOUNT must be a list of INSIDE=DIR,…, not /opt/x'],
+  [
+    'serve --no-network',
+    { THEAZO_NETWORK_ALLOW: '*' },
+    'THEAZO_NETWORK_ALLOW and --no-network exclude each other: give only one',
+  ],
+  ['serve --port y', { THEAZO_PORT: 'x' }, '--port must be a number from 0 to 65535, not y'],
+  ['doctor', { THEAZO_MEMORY_MB: 'x' }, 'THEAZO_MEMORY_MB must be a number from 64 to 1048576, not x'],
+  ['keys list', { THEAZO_DATA_DIR: '' }, 'THEAZO_DATA_DIR must be a folder, not an empty text'],
+])('an invalid environment variable is named: %s with %j', (command, variables, says) => {
   const env = { ...process.env, ...variables }
   const { status, stderr } = spawnSync(process.execPath, [bin, ...command.split(' ')], {
     encoding: 'utf8',
@@ -181,7 +185,7 @@ test.each([
   expect([status, stderr]).toEqual([1, `theazo-server: ${says}\n`])
 })
 
-test('--version tells the version of the package, and --help of a command its options alone', () => {
+test('--version prints the version of the package, and --help of a command prints only its options', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   const { version } = JSON.parse(readFileSync(join(root, 'packages/server/package.json'), 'utf8'))
   for (const args of [['--version'], ['serve', '--version']]) {
@@ -198,7 +202,7 @@ test('--version tells the version of the package, and --help of a command its op
   expect(of('keys')).toMatch(/--plan NAME +create, required: free, cloud/)
 })
 
-test('a key may be made before the first start, and others may connect only where there is one', async () => {
+test('a key can be created before the first start, and --host other than loopback requires one', async () => {
   const open = ['serve', '--host', '0.0.0.0', '--port', '0', '--data-dir', dataDir, '--json']
   const refused = spawnSync(process.execPath, [bin, ...open], { encoding: 'utf8', timeout: 30_000 })
   expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('theazo-server keys create')])
@@ -213,7 +217,7 @@ test('a key may be made before the first start, and others may connect only wher
   expect((await fetch(`${url}/sessions`, { headers: { authorization: `Bearer ${key}` } })).status).toBe(200)
 })
 
-test('a port that is taken is told, with exit code 1', async () => {
+test('a port that is in use is reported with exit code 1', async () => {
   await using server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--json'])
   const { port } = new URL(server.url)
   const { status, stderr } = spawnSync(process.execPath, [bin, 'serve', '--port', port], {
@@ -224,7 +228,7 @@ test('a port that is taken is told, with exit code 1', async () => {
   expect(stderr).toMatch(new RegExp(`Cannot listen on 127.0.0.1:${port}.*--port`))
 })
 
-test('without bubblewrap it does not start, and says how to get it', async () => {
+test('without bubblewrap the server does not start, and reports how to install it', async () => {
   const child = spawn(process.execPath, [bin, 'serve', '--port', '0', '--json'], { env: { PATH: '/nowhere' } })
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk) => (out += chunk))

@@ -1,4 +1,4 @@
-// Every package as npm would deliver it, used by a program outside the workspace, also as a plain user.
+// Every package as npm would install it, used by a program outside the workspace, also as a plain user.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -66,7 +66,7 @@ test('each has its licence, its repository, and the sources that its maps name',
   }
 })
 
-test('the packed packages are used together on the pinned Node and peers', async () => {
+test('the packed packages work together on the pinned Node version and peers', async () => {
   expect(JSON.parse(await run(['use-packages.mjs']))).toMatchObject(used)
 })
 
@@ -80,14 +80,14 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
-test('their types hold for a strict program', () => {
+test('their types compile in a strict program', () => {
   const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--target', 'es2024']
   const lib = ['--lib', 'es2024,esnext.disposable,dom', '--module', 'nodenext', '--types', 'node']
   execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'use-types.ts'], {
     cwd: folder,
     stdio: 'pipe',
   })
-  // The control: the same compiler does find a wrong type.
+  // Control: the same compiler finds a wrong type.
   const wrong =
     "import { Theazo } from '@theazo/core'\nconst theazo = new Theazo()\nawait theazo.sessions.forUser(42)\n"
   writeFileSync(join(folder, 'wrong.ts'), wrong)

@@ -1,4 +1,4 @@
-// What `npm start` shows, checked against what must come out.
+// The output of `npm start`, compared with the expected results.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -24,7 +24,7 @@ interface Ran {
   err: string
 }
 
-/** Runs the program to its end, without any key but those given. */
+/** Runs the program to its end, with no API keys except those given. */
 async function quickstart(args: string[], env: Record<string, string> = {}): Promise<Ran> {
   const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'], ...env } })
   const ran: Ran = { code: null, out: '', err: '' }
@@ -35,7 +35,7 @@ async function quickstart(args: string[], env: Record<string, string> = {}): Pro
 }
 
 const hex = (length: number) => new RegExp(`^\\s+([0-9a-f]{${length}})$`, 'gm')
-/** The line of a tool result below what the code printed. */
+/** The line of a tool result below the output of the code. */
 const filesNote = '[files made or changed: /workspace/digest.txt (64 bytes)]'
 const printedIn = (text: string): string => text.replace(filesNote, '').trim()
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -74,7 +74,7 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
     const [, inside, outside] = /^(\d+)\s+(\d+)\s+1$/.exec(bash ?? '') ?? []
     expect(inside).toBe(outside)
     expect(Number(outside)).toBeGreaterThan(0)
-    // The text of each tool result went into the model's next turn, and the last answer quotes it.
+    // The model's next turn received the text of each tool result, and the last answer quotes it.
     expect(received.map(printedIn)).toEqual([written, python, read, bash, typescript])
     expect(received[1]).toContain(filesNote)
     expect(answer).toBe(`The digest is ${digest}; reversed it is ${reversed}.`)
@@ -91,10 +91,10 @@ test('three frameworks, three sandboxes: fresh nonces, recomputed here, and mode
   expect(execs).toHaveLength(3 * 5)
 })
 
-test('a second run has other nonces, and says what to do next', async () => {
+test('a second run has different nonces, and prints the next step', async () => {
   const outputs = [await quickstart([]), await quickstart([])]
   const digests = outputs.flatMap(({ out }) => Array.from(out.matchAll(hex(64)), ([, digest]) => digest))
-  expect(new Set(digests).size).toBe(2 * 3 * 2) // a digest and its reverse, three times, twice
+  expect(new Set(digests).size).toBe(2 * 3 * 2) // a digest and its reverse, for three frameworks, in two runs
   for (const { out } of outputs) expect(out).toMatch(/mcpServers[^]*npm run -s serve/)
 })
 
@@ -136,14 +136,14 @@ test.each([
   },
 )
 
-test('without bubblewrap it fails with the fix and prints no result', async () => {
+test('fails without bubblewrap, prints the fix and prints no result', async () => {
   const { code, out, err } = await quickstart([], { PATH: '/nowhere' })
   expect(code).toBe(1)
   expect(err).toMatch(/bubblewrap is not installed.*\/nowhere.*apt-get install -y bubblewrap/)
   expect(out).not.toMatch(hex(64))
 })
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle leaves no process and no file', async (signal) => {
+test.each(['SIGINT', 'SIGTERM'] as const)('%s during a run leaves no process and no file', async (signal) => {
   const child = spawn(process.execPath, [main], { env: { PATH: process.env['PATH'] }, detached: true })
   let out = ''
   const reached = new Promise<void>((resolve) => {
@@ -157,6 +157,6 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s in the middle leaves no process an
   child.kill(signal)
   const [code] = await closed
   expect(code).toBe(signal === 'SIGINT' ? 130 : 143)
-  // Its process group (it leads one, being detached) has no member left: neither theazo-mcp nor a sandbox.
+  // The program leads its own process group, because it is detached. The group is empty: no theazo-mcp, no sandbox.
   expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH')
 })

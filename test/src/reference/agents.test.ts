@@ -1,14 +1,14 @@
-// The reference, Agents, but for the stream: one test for each sentence that states behaviour.
+// The reference, Agents, except the stream: one test for each sentence that states behaviour.
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { expectError, expectFields, openWires, type Wire } from '../support/wire.ts'
-import { isIdle, type WireEvent } from '../support/wire-events.ts'
+import { type CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
+import { isIdle, type CheckedEvent } from '../support/checked-event-reader.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires())
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -20,10 +20,10 @@ async function endedTask(agentId: string) {
   return await task()
 }
 
-const ofType = (events: WireEvent[], type: string): WireEvent[] => events.filter(({ event }) => event === type)
+const ofType = (events: CheckedEvent[], type: string): CheckedEvent[] => events.filter(({ event }) => event === type)
 
 describe('create an agent', () => {
-  test('provisions compute immediately: once it is idle it takes tasks', async () => {
+  test('provisions compute immediately: an idle agent accepts tasks', async () => {
     const { status, body } = await live.post(`/sessions/${await live.session()}/agents`)
     expect([status, body.status]).toEqual([201, 'idle'])
     expect((await live.exec(body.id, 'bash', 'pwd')).body.stdout).toBe('/workspace\n')
@@ -36,13 +36,13 @@ describe('create an agent', () => {
     expectFields(await mocked.post(path, { compute: {} }), 'compute.provider')
   })
 
-  test('compute defaults to what the platform has', async () => {
-    for (const wire of [live, mocked]) {
-      expect((await wire.get(`/agents/${await wire.agent()}`)).body.compute).toEqual({ provider: 'local' })
+  test('compute defaults to the provider of the platform', async () => {
+    for (const caller of [live, mocked]) {
+      expect((await caller.get(`/agents/${await caller.agent()}`)).body.compute).toEqual({ provider: 'local' })
     }
   })
 
-  test('model.id is told back, and null without one', async () => {
+  test('model.id is returned, and is null without a model', async () => {
     const model = { id: 'claude-3-5-sonnet-20241022' }
     const [withOne, without] = [await mocked.agent({ model }), await mocked.agent()]
     expect((await mocked.get(`/agents/${withOne}`)).body.model).toEqual(model)
@@ -55,13 +55,13 @@ describe('create an agent', () => {
     expect((await mocked.get(`/agents/${without}`)).body.browser).toBe(false)
   })
 
-  test('instructions are kept with the agent', async () => {
+  test('instructions are stored with the agent', async () => {
     const instructions = 'You are a research assistant. Be concise.'
     const agentId = await mocked.agent({ instructions })
     expect((await mocked.get(`/agents/${agentId}`)).body.instructions).toBe(instructions)
   })
 
-  test('tools are enabled by name, and those are what the agent calls', async () => {
+  test('tools are enabled by name, and the agent calls only those', async () => {
     const agentId = await mocked.agent({ tools: ['web_search', 'http_request', 'write_file'] })
     await using stream = await mocked.stream(agentId)
     await mocked.run(agentId, 'search')
@@ -71,7 +71,7 @@ describe('create an agent', () => {
     expectFields(await mocked.post(path, { tools: ['web_search', 'fly_to_the_moon'] }), 'tools')
   })
 
-  test('timeout ends a run that takes longer, and is 300 seconds by default', async () => {
+  test('timeout ends a longer run, and is 300 seconds by default', async () => {
     const agentId = await mocked.agent({ timeout: 1 })
     await mocked.run(agentId, 'theazo:hang')
     expect(await endedTask(agentId)).toMatchObject({ status: 'failed', error: { code: 'timeout' } })
@@ -95,7 +95,7 @@ describe('create an agent', () => {
 })
 
 describe('run', () => {
-  test('answers 202 with the ids at once, while the task goes on in the background', async () => {
+  test('answers 202 with the ids immediately, while the task continues in the background', async () => {
     const agentId = await mocked.agent()
     const { status, body } = await mocked.post(`/agents/${agentId}/run`, { task: 'theazo:hang' })
     expect([status, body]).toEqual([202, { taskId: expect.stringMatching(/^task_/), agentId }])
@@ -104,7 +104,7 @@ describe('run', () => {
     expect((await mocked.post(`/agents/${agentId}/tasks/${body.taskId}/cancel`)).body).toEqual({ ok: true })
   })
 
-  test('goes round from model to tool to model, and the agent can be polled for the end', async () => {
+  test('alternates between model and tool, and the agent can be polled for the end', async () => {
     const agentId = await mocked.agent()
     const prompt = 'Add. theazo:steps=2 theazo:output="It is 3." theazo:cost=12'
     const taskId = await mocked.run(agentId, prompt)
@@ -115,7 +115,7 @@ describe('run', () => {
       status: 'completed',
       prompt,
       output: 'It is 3.',
-      cost: { amount: 14, currency: 'usd' }, // a cent for each of the two turns that call a tool
+      cost: { amount: 14, currency: 'usd' }, // a cent for each of the two turns with a tool call
       usage: { inputTokens: 300, outputTokens: 60 },
       createdAt: expect.any(String),
       startedAt: expect.any(String),
@@ -124,20 +124,20 @@ describe('run', () => {
     expect((await mocked.get(`/agents/${agentId}/tasks/${taskId}`)).body).toEqual(task)
   })
 
-  test('needs a task', async () => {
+  test('requires a task', async () => {
     const agentId = await mocked.agent()
     for (const body of [{}, { task: '' }, { task: 1 }]) {
       expectFields(await mocked.post(`/agents/${agentId}/run`, body), 'task')
     }
   })
 
-  test('that fails tells why', async () => {
+  test('that fails returns the error', async () => {
     const agentId = await mocked.agent()
     await mocked.run(agentId, 'theazo:error=provider_error')
     expect(await endedTask(agentId)).toMatchObject({ status: 'failed', error: { code: 'provider_error' } })
   })
 
-  test('on a live key needs a model, which this server has not yet: 422 that says so', async () => {
+  test('with a live key needs a model, which this server does not have: 422 with that message', async () => {
     const answer = await live.post(`/agents/${await live.agent()}/run`, { task: 'x' })
     expectFields(answer, 'model')
     expect(answer.body.error.message).toContain('no model is configured on this server')
@@ -149,12 +149,12 @@ describe('exec', () => {
     ['python', 'print(2 + 2)'],
     ['typescript', 'const x: number = 2 + 2; console.log(x)'],
     ['bash', 'echo $((2 + 2))'],
-  ])('runs %s inside the sandbox, and answers once it has finished', async (lang, code) => {
+  ])('runs %s in the sandbox, and answers when it has finished', async (lang, code) => {
     const { status, body } = await live.exec(await live.agent(), lang, code)
     expect([status, body]).toEqual([200, { stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) }])
   })
 
-  test('needs a language it has, and code', async () => {
+  test('requires a supported language and code', async () => {
     const agentId = await live.agent()
     expectFields(await live.exec(agentId, 'ruby', '1'), 'lang')
     expectFields(await live.post(`/agents/${agentId}/exec`, { lang: 'bash' }), 'code')
@@ -171,20 +171,20 @@ describe('pause and resume', () => {
     const paused = await mocked.post(`/agents/${agentId}/pause`)
     expect([paused.status, paused.body]).toMatchObject([200, { status: 'paused', task: { status: 'paused' } }])
     before.push(...(await stream.until(({ data }) => data.status === 'paused')))
-    expect(ofType(before, 'tool_result').map(({ data }) => data.id)).toContain(before[2]?.data.id) // the current call
+    expect(ofType(before, 'tool_result').map(({ data }) => data.id)).toContain(before[2]?.data.id) // the call that was running
     expect(ofType(before, 'output')).toEqual([])
 
     const resumed = await mocked.post(`/agents/${agentId}/resume`)
     expect([resumed.status, resumed.body]).toMatchObject([200, { status: 'running', task: { id: taskId } }])
     const all = [...before, ...(await stream.until(isIdle))]
     const calls = ofType(all, 'tool_call').map(({ data }) => data.id)
-    expect([calls.length, new Set(calls).size]).toEqual([3, 3]) // each once, and none again after the pause
+    expect([calls.length, new Set(calls).size]).toEqual([3, 3]) // each call once, none is repeated after the pause
     expect(ofType(all, 'tool_result').map(({ data }) => data.id)).toEqual(calls)
     expect(ofType(all, 'output')).toHaveLength(1)
     expect((await mocked.get(`/agents/${agentId}`)).body.task).toMatchObject({ id: taskId, status: 'completed' })
   })
 
-  test('what the agent had is there again after it', async () => {
+  test("the agent's files are still there after a resume", async () => {
     const agentId = await live.agent()
     await live.exec(agentId, 'bash', 'echo kept > file')
     expect((await live.post(`/agents/${agentId}/pause`)).body.status).toBe('paused')
@@ -192,7 +192,7 @@ describe('pause and resume', () => {
     expect((await live.exec(agentId, 'bash', 'cat file')).body.stdout).toBe('kept\n')
   })
 
-  test('pause waits for an exec in flight, and lets no new one begin', async () => {
+  test('pause waits for a running exec, and refuses new execs', async () => {
     const agentId = await live.agent()
     const order: string[] = []
     const running = live.exec(agentId, 'bash', 'touch started; sleep 2; echo done').finally(() => order.push('exec'))
@@ -205,7 +205,7 @@ describe('pause and resume', () => {
     expect(order).toEqual(['exec', 'pause'])
   })
 
-  test('pause of a paused agent and resume of one that is not are conflicts', async () => {
+  test('pausing a paused agent and resuming an agent that is not paused are conflicts', async () => {
     const agentId = await mocked.agent()
     expectError(await mocked.post(`/agents/${agentId}/resume`), 409, 'conflict')
     await mocked.post(`/agents/${agentId}/pause`)
@@ -216,24 +216,24 @@ describe('pause and resume', () => {
 })
 
 describe('terminate', () => {
-  test('is permanent: the files are gone, and nothing but a look is left', async () => {
-    for (const wire of [live, mocked]) {
-      const agentId = await wire.agent()
+  test('is permanent: the files are removed, and the agent can only be read', async () => {
+    for (const caller of [live, mocked]) {
+      const agentId = await caller.agent()
       for (const _ of [1, 2]) {
-        const { status, body } = await wire.post(`/agents/${agentId}/terminate`)
+        const { status, body } = await caller.post(`/agents/${agentId}/terminate`)
         expect([status, body]).toEqual([200, { ok: true }])
       }
-      expect((await wire.get(`/agents/${agentId}`)).body.status).toBe('terminated')
-      expectError(await wire.exec(agentId, 'bash', 'true'), 409, 'conflict')
+      expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('terminated')
+      expectError(await caller.exec(agentId, 'bash', 'true'), 409, 'conflict')
       for (const verb of ['pause', 'resume'])
-        expectError(await wire.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
+        expectError(await caller.post(`/agents/${agentId}/${verb}`), 409, 'conflict')
     }
     const agentId = await mocked.agent()
     await mocked.post(`/agents/${agentId}/terminate`)
     expectError(await mocked.post(`/agents/${agentId}/run`, { task: 'x' }), 409, 'conflict')
   })
 
-  test('ends an exec and a task under way', async () => {
+  test('ends a running exec and a running task', async () => {
     const agentId = await live.agent()
     const running = live.exec(agentId, 'bash', 'touch started; sleep 300')
     await live.exec(agentId, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')

@@ -1,4 +1,4 @@
-// The reference's curl examples, run by a shell as they are written: only base URL, key and ids are put in.
+// The reference's curl examples, run unchanged by a shell: only the base URL, the key and ids are filled in.
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
@@ -6,82 +6,82 @@ import { promisify } from 'node:util'
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type CurlExample, curlExamples } from './curl.ts'
-import { openWires, type Wire } from '../support/wire.ts'
+import { type CheckedCaller, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  ;({ server, live, mocked } = await openWires('team'))
+  ;({ server, live, mocked } = await listenWithCallers('team'))
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** The example as a shell script, with what a reader puts in. */
-function scriptOf(name: CurlExample, wire: Wire, id = ''): string {
+/** The example as a shell script, with the values that a reader fills in. */
+function scriptOf(name: CurlExample, caller: CheckedCaller, id = ''): string {
   const script = curlExamples[name]
-    .replaceAll('https://api.theazo.com/v1', wire.url)
-    .replaceAll('th_live_...', wire.key)
+    .replaceAll('https://api.theazo.com/v1', caller.url)
+    .replaceAll('th_live_...', caller.key)
     .replaceAll(/(ses|agt)_01HX\.\.\.(?=\/)/g, id)
-  expect(script).toContain(wire.url)
-  expect(script).toContain(wire.key)
+  expect(script).toContain(caller.url)
+  expect(script).toContain(caller.key)
   return script
 }
 
-/** What the example prints, which is JSON. */
-async function curl(name: CurlExample, wire: Wire, id?: string) {
-  // Not the synchronous form: the server is in this process.
-  const { stdout } = await promisify(execFile)('bash', ['-c', scriptOf(name, wire, id)])
+/** Runs the example and parses the JSON that it prints. */
+async function curl(name: CurlExample, caller: CheckedCaller, id?: string) {
+  // Asynchronous, because the server is in this process.
+  const { stdout } = await promisify(execFile)('bash', ['-c', scriptOf(name, caller, id)])
   return JSON.parse(stdout)
 }
 
 describe.each([
   ['a test key', () => mocked],
   ['a live key', () => live],
-])('on %s', (_name, wireOf) => {
-  test('create a session, which is then listed', async () => {
-    const session = await curl('create a session', wireOf())
+])('with %s', (_name, callerOf) => {
+  test('create a session, which is then in the list', async () => {
+    const session = await curl('create a session', callerOf())
     const limits = { maxCost: { amount: 500, currency: 'usd', period: 'day' }, maxAgents: 3 }
     expect(session).toMatchObject({ userId: 'user_123', status: 'active', limits, metadata: { plan: 'pro' } })
-    const { data, hasMore } = await curl('list sessions', wireOf())
+    const { data, hasMore } = await curl('list sessions', callerOf())
     expect([data[0], hasMore]).toEqual([session, false])
   })
 
   test('get or create a session by user, any number of times', async () => {
-    const first = await curl('get or create a session by user', wireOf())
+    const first = await curl('get or create a session by user', callerOf())
     expect(first.userId).toBe('user_123')
-    expect(await curl('get or create a session by user', wireOf())).toEqual(first)
+    expect(await curl('get or create a session by user', callerOf())).toEqual(first)
   })
 
   test('exec', async () => {
-    const result = await curl('exec', wireOf(), await wireOf().agent())
+    const result = await curl('exec', callerOf(), await callerOf().agent())
     expect(result).toEqual({ stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) })
   })
 
   test('pause, resume, terminate', async () => {
-    const agentId = await wireOf().agent()
-    expect(await curl('pause', wireOf(), agentId)).toMatchObject({ id: agentId, status: 'paused' })
-    expect(await curl('resume', wireOf(), agentId)).toMatchObject({ id: agentId, status: 'idle' })
-    expect(await curl('terminate', wireOf(), agentId)).toEqual({ ok: true })
+    const agentId = await callerOf().agent()
+    expect(await curl('pause', callerOf(), agentId)).toMatchObject({ id: agentId, status: 'paused' })
+    expect(await curl('resume', callerOf(), agentId)).toMatchObject({ id: agentId, status: 'idle' })
+    expect(await curl('terminate', callerOf(), agentId)).toEqual({ ok: true })
   })
 
   test('stream', async () => {
-    const agentId = await wireOf().agent()
-    await using stream = startStream(scriptOf('stream', wireOf(), agentId))
+    const agentId = await callerOf().agent()
+    await using stream = startStream(scriptOf('stream', callerOf(), agentId))
     await stream.until('retry: 1000\n\n')
-    await wireOf().post(`/agents/${agentId}/terminate`)
-    await stream.ended // curl ends as the server ends the stream
+    await callerOf().post(`/agents/${agentId}/terminate`)
+    await stream.ended // curl ends when the server ends the stream
     expect(stream.text()).toMatch(/^id: \d+\nevent: status\ndata: \{"status":"terminated"\}\n\n/m)
   })
 
   test('usage summary', async () => {
-    const summary = await curl('usage summary', wireOf())
+    const summary = await curl('usage summary', callerOf())
     expect(summary.period.from).toBe('2025-05-01T00:00:00.000Z')
     expect(Object.keys(summary)).toEqual(['period', 'compute', 'models', 'storage', 'total'])
   })
 })
 
 describe('with a browser, web search and a model', () => {
-  test('create an agent, run and stream work on a test key', async () => {
+  test('create an agent, run and stream work with a test key', async () => {
     const agent = await curl('create an agent', mocked, await mocked.session())
     expect(agent).toMatchObject({
       status: 'idle',
@@ -101,12 +101,12 @@ describe('with a browser, web search and a model', () => {
     expect(text).toMatch(/^event: output\ndata: \{"text":".*","cost":\{"amount":\d+,"currency":"usd"\}/m)
   })
 
-  test('create an agent and run are refused on a live key, with what there is', async () => {
+  test('create an agent and run are refused with a live key, with a list of the supported values', async () => {
     const refused = await curl('create an agent', live, await live.session())
     expect(refused.error.code).toBe('unprocessable_entity')
     expect(refused.error.details.fields).toEqual({
-      browser: ['is not configured on this server; leave it out or give false'],
-      tools: ["'web_search', 'write_file' not configured on this server; it has 'run_code'"],
+      browser: ['is not configured on this server; omit it or send false'],
+      tools: ["'web_search', 'write_file' are not configured on this server; it has 'run_code'"],
     })
     const { error } = await curl('run', live, await live.agent())
     expect([error.code, Object.keys(error.details.fields)]).toEqual(['unprocessable_entity', ['model']])
@@ -119,13 +119,13 @@ test('every example of the reference is run here', () => {
 
 interface StreamingCurl extends AsyncDisposable {
   text(): string
-  /** Resolves when it has printed this. */
+  /** Resolves when curl has printed this. */
   until(text: string): Promise<void>
   ended: Promise<unknown>
 }
 
 function startStream(script: string): StreamingCurl {
-  // `exec`: the process that is ended at last is curl itself.
+  // `exec`, so that the process which is killed at the end is curl itself.
   const child: ChildProcessByStdio<null, Readable, null> = spawn('bash', ['-c', `exec ${script.trim()}`], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })

@@ -1,11 +1,11 @@
 /**
- * The reference's curl examples, as its page shows them; only what its scrape left in them (`class="cb-…">`, a query
- * written twice) is taken out.
+ * The reference's curl examples, as its page shows them, without the leftovers of the scrape (`class="cb-…">`, a
+ * repeated query).
  *
  * @module
  */
 
-/** By what they do, in the order of the page. */
+/** By action, in the order of the page. */
 export const curlExamples = {
   'list sessions': `
 curl https://api.theazo.com/v1/sessions \\

@@ -1,16 +1,14 @@
-// The reference from its top to Sessions, and Usage to its end: one test for each sentence that states behaviour.
+// The reference from its start to Sessions, and from Usage to its end: one test for each sentence that states behaviour.
 import { type CreateKeyOptions, type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
+import { ServerTestClock } from '../support/clock.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let live: Wire
-let mocked: Wire
+let live: CheckedCaller
+let mocked: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  live = await Wire.to(server, server.apiKey)
-  mocked = live.with(await keyOf({ mode: 'test', plan: 'enterprise' }))
+  ;({ server, live, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -19,7 +17,7 @@ async function keyOf(options: CreateKeyOptions): Promise<string> {
 }
 
 describe('base URL and authentication', () => {
-  test('the API lies under /v1, and nowhere else', async () => {
+  test('the API is under /v1 only', async () => {
     expect(server.url).toMatch(/\/v1$/)
     expect((await live.get('/sessions')).status).toBe(200)
     const headers = { authorization: `Bearer ${server.apiKey}` }
@@ -29,7 +27,7 @@ describe('base URL and authentication', () => {
     }
   })
 
-  test('a key is passed as a Bearer token, in every request', async () => {
+  test('a key is passed as a Bearer token in every request', async () => {
     const agentId = await live.agent()
     for (const [method, path] of [
       ['GET', '/sessions'],
@@ -43,7 +41,7 @@ describe('base URL and authentication', () => {
       const response = await fetch(server.url + path, { method })
       expect([path, response.status, (await response.json()).error.code]).toEqual([path, 401, 'unauthorized'])
     }
-    expect((await live.get(`/agents/${agentId}`)).body.status).toBe('idle') // nothing was done
+    expect((await live.get(`/agents/${agentId}`)).body.status).toBe('idle') // the refused requests changed nothing
   })
 
   test('live keys begin with th_live_, test keys with th_test_', async () => {
@@ -59,7 +57,7 @@ describe('base URL and authentication', () => {
     const agentId = await mocked.agent()
     const { status, body } = await mocked.exec(agentId, 'python', code)
     expect([status, body]).toEqual([200, { stdout: '', stderr: '', exitCode: 0, durationMs: 312 }])
-    expect((await live.exec(await live.agent(), 'python', code)).body.stdout).toBe('45\n') // the control
+    expect((await live.exec(await live.agent(), 'python', code)).body.stdout).toBe('45\n') // control: with a live key the code runs
   })
 
   test('a test key never provisions real compute, so it uses nothing', async () => {
@@ -69,7 +67,7 @@ describe('base URL and authentication', () => {
     const status = async () => (await mocked.get(`/agents/${agentId}/tasks/${taskId}`)).body.status
     await expect.poll(status, { timeout: 20_000 }).toBe('completed')
     const task = await mocked.get(`/agents/${agentId}/tasks/${taskId}`)
-    expect(task.body.cost.amount).toBeGreaterThan(0) // told, not billed
+    expect(task.body.cost.amount).toBeGreaterThan(0) // reported, not billed
     const { body } = await mocked.get('/usage/summary')
     const nothing = { amount: 0, currency: 'usd' }
     expect(body).toMatchObject({
@@ -82,7 +80,7 @@ describe('base URL and authentication', () => {
 })
 
 describe('errors', () => {
-  test('every error has the one envelope, with a request id of its own', async () => {
+  test('every error has the same envelope, with its own request id', async () => {
     const answers = [await live.get('/sessions/ses_none'), await live.post('/sessions', {}), await live.get('/nope')]
     for (const { headers, body } of answers) {
       expect(Object.keys(body)).toEqual(['error'])
@@ -117,7 +115,7 @@ describe('errors', () => {
       expectError(await mocked.post(`/agents/${agentId}/resume`), 409, 'conflict')
     })
 
-    test('unprocessable_entity, 422: details tell the fields', async () => {
+    test('unprocessable_entity, 422: details name the fields', async () => {
       const answer = await live.post('/sessions', { userId: 1, limits: { maxAgents: 'many' } })
       expectFields(answer, 'limits.maxAgents', 'userId')
       for (const messages of Object.values(answer.body.error.details.fields)) {
@@ -125,7 +123,7 @@ describe('errors', () => {
       }
     })
 
-    test('rate_limited, 429: details and header tell when to come again', async () => {
+    test('rate_limited, 429: details and header state when to retry', async () => {
       const limited = live.with(await keyOf({ mode: 'live', plan: 'free', rpm: 1 }))
       await limited.get('/sessions')
       const answer = await limited.get('/sessions')
@@ -147,12 +145,12 @@ describe('errors', () => {
       }
     })
 
-    test('timeout, 504: exec went over its time', async () => {
+    test('timeout, 504: exec exceeded its timeout', async () => {
       await using short = await listenTheazo({ port: 0, execTimeoutMs: 3000 })
-      const wire = await Wire.to(short, short.apiKey)
-      const agentId = await wire.agent()
-      expectError(await wire.exec(agentId, 'bash', 'echo kept > file; sleep 60'), 504, 'timeout')
-      expect((await wire.exec(agentId, 'bash', 'cat file')).body.stdout).toBe('kept\n') // the sandbox is kept
+      const caller = await CheckedCaller.to(short, short.apiKey)
+      const agentId = await caller.agent()
+      expectError(await caller.exec(agentId, 'bash', 'echo kept > file; sleep 60'), 504, 'timeout')
+      expect((await caller.exec(agentId, 'bash', 'cat file')).body.stdout).toBe('kept\n') // the sandbox stays
     })
 
     test.each([
@@ -166,7 +164,7 @@ describe('errors', () => {
       ['provider_error', 502],
       ['timeout', 504],
       ['internal_error', 500],
-    ])('%s can be had on a test key, with its %i', async (code, status) => {
+    ])('a test key can request the error %s, which has status %i', async (code, status) => {
       const agentId = await mocked.agent()
       const exec = await mocked.exec(agentId, 'bash', `# theazo:error=${code}`)
       const run = await mocked.post(`/agents/${agentId}/run`, { task: `theazo:refuse=${code}` })
@@ -177,7 +175,7 @@ describe('errors', () => {
       }
     })
 
-    test('a directive of a test key that is misspelt is 422 with the nearest, and text on a live key', async () => {
+    test('a misspelt directive is 422 with the nearest name for a test key, and plain text for a live key', async () => {
       const [agentId, liveId] = [await mocked.agent(), await live.agent()]
       const exec = await mocked.exec(agentId, 'bash', '# theazo:stdot=hi')
       expectFields(exec, 'code')
@@ -192,14 +190,14 @@ describe('errors', () => {
 
 describe('usage', () => {
   test("the summary of the reference's example: 142 minutes are 710 cents", async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
-    const agentId = await wire.agent()
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
+    const agentId = await caller.agent()
     await clock.advance(142 * 60_000)
-    await wire.post(`/agents/${agentId}/pause`)
+    await caller.post(`/agents/${agentId}/pause`)
     await clock.advance(60_000) // a pause costs no compute
-    const { body } = await wire.get('/usage/summary?from=2025-05-01')
+    const { body } = await caller.get('/usage/summary?from=2025-05-01')
     expect(body).toEqual({
       period: { from: '2025-05-01T00:00:00.000Z', until: '2025-05-01T02:23:00.000Z' },
       compute: { minutes: 142, cost: { amount: 710, currency: 'usd' } },
@@ -209,24 +207,24 @@ describe('usage', () => {
     })
   })
 
-  test('from is the start of the current billing period and until is now, where they are not given', async () => {
-    const clock = new ManualClock('2025-05-06T14:00:00Z')
+  test('from defaults to the start of the current billing period, and until to now', async () => {
+    const clock = new ServerTestClock('2025-05-06T14:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
     const period = { from: '2025-05-01T00:00:00.000Z', until: '2025-05-06T14:00:00.000Z' }
-    expect((await wire.get('/usage/summary')).body.period).toEqual(period)
-    const { body } = await wire.get('/usage/summary?until=2025-05-02')
+    expect((await caller.get('/usage/summary')).body.period).toEqual(period)
+    const { body } = await caller.get('/usage/summary?until=2025-05-02')
     expect(body.period).toEqual({ ...period, until: '2025-05-02T00:00:00.000Z' })
   })
 
   test('is filtered by the date range', async () => {
-    const clock = new ManualClock('2025-05-01T10:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T10:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
-    await wire.agent()
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
+    await caller.agent()
     await clock.advance(60 * 60_000)
     const minutes = async (query: string): Promise<number> =>
-      (await wire.get(`/usage/summary?${query}`)).body.compute.minutes
+      (await caller.get(`/usage/summary?${query}`)).body.compute.minutes
     expect(await minutes('from=2025-05-01&until=2025-05-02')).toBe(60)
     expect(await minutes('from=2025-05-01T10:15:00Z')).toBe(45)
     expect(await minutes('until=2025-05-01T12:15:00%2B02:00')).toBe(15)
@@ -237,31 +235,31 @@ describe('usage', () => {
     ['from=yesterday', 'from'],
     ['until=2025-13-01', 'until'],
     ['from=2025-05-02&until=2025-05-01', 'from'],
-  ])('%s is refused by its field', async (query, field) => {
+  ])('%s is refused with the name of the parameter', async (query, field) => {
     expectFields(await live.get(`/usage/summary?${query}`), field)
   })
 
-  test('is that of one session, one user or one key where that is asked for', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+  test('can be filtered by session, user or key', async () => {
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, fresh.apiKey)
+    const caller = await CheckedCaller.to(fresh, fresh.apiKey)
     const other = await fresh.keys.create({ mode: 'live', plan: 'team' })
-    const [a, b] = [await wire.session({ userId: 'a' }), await wire.session({ userId: 'b' })]
-    await wire.agent({}, a)
-    await wire.with(other.key).agent({}, b)
+    const [a, b] = [await caller.session({ userId: 'a' }), await caller.session({ userId: 'b' })]
+    await caller.agent({}, a)
+    await caller.with(other.key).agent({}, b)
     await clock.advance(10 * 60_000)
     const minutes = async (query: string): Promise<number> =>
-      (await wire.get(`/usage/summary?${query}`)).body.compute.minutes
+      (await caller.get(`/usage/summary?${query}`)).body.compute.minutes
     expect(await minutes('')).toBe(20)
     for (const query of [`sessionId=${a}`, 'userId=a', `keyId=${other.keyId}`]) expect(await minutes(query)).toBe(10)
     expect(await minutes('userId=nobody')).toBe(0)
-    expectError(await wire.get('/usage/summary?sessionId=ses_none'), 404, 'not_found')
-    expectError(await wire.get('/usage/summary?keyId=key_none'), 404, 'not_found')
+    expectError(await caller.get('/usage/summary?sessionId=ses_none'), 404, 'not_found')
+    expectError(await caller.get('/usage/summary?keyId=key_none'), 404, 'not_found')
   })
 })
 
 describe('pagination', () => {
-  test('the cursor of a page gives the next one, and the last has none', async () => {
+  test('the cursor of a page returns the next page; the last page has no cursor', async () => {
     const own = live.with(await keyOf({ mode: 'live', plan: 'enterprise', project: 'pages' }))
     const ids: string[] = []
     for (let n = 0; n < 60; n += 1) ids.unshift(await own.session())
@@ -276,7 +274,7 @@ describe('pagination', () => {
     expect(pages.flat()).toEqual(ids)
   })
 
-  test('metadata is returned on list', async () => {
+  test('metadata is included in lists', async () => {
     const own = live.with(await keyOf({ mode: 'live', plan: 'enterprise', project: 'metadata' }))
     await own.session({ metadata: { plan: 'pro' } })
     expect((await own.get('/sessions')).body.data).toMatchObject([{ metadata: { plan: 'pro' } }])
@@ -288,15 +286,15 @@ describe('rate limits', () => {
     ['free', 60],
     ['cloud', 300],
     ['team', 1000],
-  ] as const)('%s: %i requests a minute, in a window that slides', async (plan, limit) => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+  ] as const)('%s: %i requests per minute, in a sliding window', async (plan, limit) => {
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
     const { key } = await fresh.keys.create({ mode: 'live', plan })
-    const wire = await Wire.to(fresh, key)
+    const caller = await CheckedCaller.to(fresh, key)
     const statuses = async (count: number): Promise<number[]> => {
       const counts = new Map<number, number>()
       for (let left = count; left > 0; left -= 50) {
-        const calls = Array.from({ length: Math.min(50, left) }, () => wire.get('/sessions'))
+        const calls = Array.from({ length: Math.min(50, left) }, () => caller.get('/sessions'))
         for (const { status } of await Promise.all(calls)) counts.set(status, (counts.get(status) ?? 0) + 1)
       }
       return [counts.get(200) ?? 0, counts.get(429) ?? 0]
@@ -304,7 +302,7 @@ describe('rate limits', () => {
     expect(await statuses(limit / 2)).toEqual([limit / 2, 0])
     await clock.advance(20_000)
     expect(await statuses(limit / 2 + 5)).toEqual([limit / 2, 5])
-    const refused = await wire.get('/sessions')
+    const refused = await caller.get('/sessions')
     expect(refused.headers.get('retry-after')).toBe('40')
     expect(refused.headers.get('ratelimit-limit')).toBe(String(limit))
     await clock.advance(39_999)
@@ -313,7 +311,7 @@ describe('rate limits', () => {
     expect(await statuses(limit / 2 + 1)).toEqual([limit / 2, 1])
   })
 
-  test('enterprise: what was set for the key', async () => {
+  test('enterprise: the limit of the key', async () => {
     const limited = live.with(await keyOf({ mode: 'live', plan: 'enterprise', rpm: 7 }))
     for (let left = 6; left >= 0; left -= 1) {
       const { status, headers } = await limited.get('/sessions')
@@ -326,14 +324,14 @@ describe('rate limits', () => {
     expectError(await limited.get('/sessions'), 429, 'rate_limited')
   })
 
-  test('are of each key by itself', async () => {
+  test('apply to each key separately', async () => {
     const options = { mode: 'live', plan: 'free', rpm: 1 } as const
     const [a, b] = [live.with(await keyOf(options)), live.with(await keyOf(options))]
     await a.get('/sessions')
     expect([(await a.get('/sessions')).status, (await b.get('/sessions')).status]).toEqual([429, 200])
   })
 
-  test('count a request whatever it is answered, and a stream once', async () => {
+  test('count a request whatever its answer, and a stream once', async () => {
     const limited = live.with(await keyOf({ mode: 'test', plan: 'free', rpm: 6 }))
     const agentId = await limited.agent()
     await using _ = await limited.stream(agentId)

@@ -1,14 +1,13 @@
 // The reference, Sessions: one test for each sentence that states behaviour, then what the contract adds.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
+import { ServerTestClock } from '../support/clock.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
@@ -24,28 +23,28 @@ describe('sessions', () => {
     expect([await ids(a), await ids(b)]).toEqual([[agentId], []])
   })
 
-  test('create answers the session at once, and agents can be added right away', async () => {
+  test('create returns the session immediately, and agents can be added', async () => {
     const { status, body } = await mocked.post('/sessions', { userId: 'user_123' })
     expect([status, body]).toMatchObject([201, { userId: 'user_123', status: 'active', limits: {}, metadata: {} }])
     await mocked.agent({}, body.id)
   })
 
-  test('userId is required, and opaque', async () => {
+  test('userId is required and can be any text', async () => {
     expectFields(await mocked.post('/sessions', {}), 'userId')
     for (const userId of ['user_123', ' ', 'ses_1', '{"a":1}', 'ü/é?&#😀', 'x'.repeat(256)]) {
       expect((await mocked.post('/sessions', { userId })).body.userId).toBe(userId)
     }
   })
 
-  test.each(['session', 'day', 'month'])('limits.maxCost may be for the %s', async (period) => {
+  test.each(['session', 'day', 'month'])('limits.maxCost may have the period %s', async (period) => {
     const limits = { maxCost: { amount: 1, currency: 'usd', period } }
     expect((await mocked.post('/sessions', { userId: 'u', limits })).body.limits).toEqual(limits)
   })
 
-  test('limits.maxCost caps the cost of a day; the next one is free to spend again', async () => {
-    const clock = new ManualClock('2025-05-01T23:30:00Z')
+  test('limits.maxCost caps the cost of a day, and starts again the next day', async () => {
+    const clock = new ServerTestClock('2025-05-01T23:30:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const live = await Wire.to(fresh, fresh.apiKey)
+    const live = await CheckedCaller.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxCost: { ...maxCost, amount: 50 } } }) // ten minutes
     const agentId = await live.agent({}, sessionId)
     await clock.advance(9 * 60_000)
@@ -59,28 +58,28 @@ describe('sessions', () => {
     expect((await live.post(`/agents/${agentId}/resume`)).body.status).toBe('idle')
   })
 
-  test('limits.maxAgents is the most that may be there at once: an ended one makes room', async () => {
+  test('limits.maxAgents is the maximum number of agents at the same time: a terminated agent does not count', async () => {
     const sessionId = await mocked.session({ limits: { maxAgents: 2 } })
     const create = () => mocked.post(`/sessions/${sessionId}/agents`)
     const [first] = [await mocked.agent({}, sessionId), await mocked.agent({}, sessionId)]
     expectError(await create(), 402, 'session_limit_exceeded')
-    await mocked.post(`/agents/${first}/pause`) // a paused one is there
+    await mocked.post(`/agents/${first}/pause`) // a paused agent counts
     expectError(await create(), 402, 'session_limit_exceeded')
     await mocked.post(`/agents/${first}/terminate`)
     expect((await create()).status).toBe(201)
   })
 
-  test('limits.maxComputeMinutes auto-pauses the session; a higher limit lets it go on', async () => {
-    const clock = new ManualClock('2025-05-01T12:00:00Z')
+  test('limits.maxComputeMinutes auto-pauses the session; a higher limit lets it continue', async () => {
+    const clock = new ServerTestClock('2025-05-01T12:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const live = await Wire.to(fresh, fresh.apiKey)
+    const live = await CheckedCaller.to(fresh, fresh.apiKey)
     const sessionId = await live.session({ limits: { maxComputeMinutes: 10 } })
     const [a, b] = [await live.agent({}, sessionId), await live.agent({}, sessionId)]
     await clock.advance(4 * 60_000)
-    const running = live.exec(a, 'bash', 'touch started; sleep 300') // its own deadline is later than the limit
+    const running = live.exec(a, 'bash', 'touch started; sleep 300') // its deadline is after the limit
     await live.exec(a, 'bash', 'until [[ -e started ]]; do sleep 0.02; done')
-    await clock.advance(60_000) // summed over agents, idle time included
-    expectError(await running, 402, 'session_limit_exceeded') // killed where it was
+    await clock.advance(60_000) // the sum over agents, with idle time
+    expectError(await running, 402, 'session_limit_exceeded') // the exec was killed
     await expect.poll(async () => (await live.get(`/sessions/${sessionId}`)).body.status).toBe('paused')
     for (const id of [a, b]) {
       await expect.poll(async () => (await live.get(`/agents/${id}`)).body.status).toBe('paused')
@@ -104,13 +103,13 @@ describe('sessions', () => {
 })
 
 describe('a session by user', () => {
-  test('is created with the options where there is none', async () => {
+  test('is created with the options if there is none', async () => {
     const options = { limits: { maxCost }, metadata: { plan: 'pro' } }
     const { status, body } = await mocked.post('/sessions/by-user/fresh', options)
     expect([status, body]).toMatchObject([200, { userId: 'fresh', status: 'active', ...options }])
   })
 
-  test('is returned unchanged where there is one, and its options are ignored then', async () => {
+  test('is returned unchanged if there is one, and the options are ignored', async () => {
     const first = await mocked.post('/sessions/by-user/known', { metadata: { n: 1 } })
     const again = await mocked.post('/sessions/by-user/known', { limits: { maxAgents: 1 }, metadata: { n: 2 } })
     expect([again.status, again.body]).toEqual([200, first.body])
@@ -125,14 +124,14 @@ describe('a session by user', () => {
     },
   )
 
-  test('a user of more than 256 characters, or half a character, is refused by the field', async () => {
+  test('a user id of more than 256 characters, or with half a surrogate pair, is refused with the name of the field', async () => {
     expectFields(await mocked.post(`/sessions/by-user/${'x'.repeat(257)}`), 'userId')
     expectFields(await mocked.post('/sessions', { userId: '\ud800' }), 'userId')
   })
 })
 
-describe('keys see', () => {
-  test('what belongs to their project and their mode, and nothing else', async () => {
+describe('keys can read', () => {
+  test('only rows of their project and their mode', async () => {
     const others = [
       { mode: 'live', plan: 'team' },
       { mode: 'test', plan: 'team', project: 'another' },
@@ -163,6 +162,6 @@ describe('keys see', () => {
       expect((await other.post('/sessions/by-user/mine')).body.id).not.toBe(sessionId)
     }
     const same = mocked.with((await server.keys.create({ mode: 'test', plan: 'free' })).key)
-    expect((await same.get(`/agents/${agentId}`)).status).toBe(200) // the control: another key of the same project
+    expect((await same.get(`/agents/${agentId}`)).status).toBe(200) // control: another key of the same project
   })
 })

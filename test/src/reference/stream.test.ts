@@ -1,24 +1,23 @@
-// The reference's stream of events, and the contract's Events below it.
+// The event stream of the reference, and the contract's section Events.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ManualClock } from '../support/manual-clock.ts'
-import { expectError, expectFields, Wire } from '../support/wire.ts'
-import { isIdle, type WireEvent } from '../support/wire-events.ts'
+import { ServerTestClock } from '../support/clock.ts'
+import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
+import { isIdle, type CheckedEvent } from '../support/checked-event-reader.ts'
 
 let server: ListeningTheazo
-let mocked: Wire
+let mocked: CheckedCaller
 beforeAll(async () => {
-  server = await listenTheazo({ port: 0 })
-  mocked = await Wire.to(server, (await server.keys.create({ mode: 'test', plan: 'enterprise' })).key)
+  ;({ server, mocked } = await listenWithCallers())
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-const names = (events: WireEvent[]): string[] => events.map(({ event }) => event)
-const ids = (events: WireEvent[]): number[] => events.map(({ id }) => id)
+const names = (events: CheckedEvent[]): string[] => events.map(({ event }) => event)
+const ids = (events: CheckedEvent[]): number[] => events.map(({ id }) => id)
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
 
-/** All that is kept of an agent, up to its last idle status after a run. */
-async function keptOf(agentId: string): Promise<WireEvent[]> {
+/** All stored events of an agent, up to its last idle status after a run. */
+async function keptOf(agentId: string): Promise<CheckedEvent[]> {
   await using stream = await mocked.stream(agentId, { query: '?lastEventId=0' })
   await stream.until(({ data }) => data.status === 'running')
   await using again = await mocked.stream(agentId, { query: '?lastEventId=0' })
@@ -27,7 +26,7 @@ async function keptOf(agentId: string): Promise<WireEvent[]> {
 }
 
 describe('the stream of an agent', () => {
-  test('is server-sent events: whoever connects before run receives all of them', async () => {
+  test('is server-sent events: a reader that connects before run receives all of them', async () => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId, { headers: { accept: 'text/event-stream' } })
     expect(stream.headers.get('content-type')).toBe('text/event-stream')
@@ -56,7 +55,7 @@ describe('the stream of an agent', () => {
     ])
   })
 
-  test('tells an error in the place of the answer', async () => {
+  test('sends an error in place of the answer', async () => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId)
     const taskId = await mocked.run(agentId, 'theazo:error=provider_error')
@@ -66,7 +65,7 @@ describe('the stream of an agent', () => {
     expect(told).toMatchObject([{ data: { code: 'provider_error', message: expect.any(String), taskId } }])
   })
 
-  test('of a tool that failed says so, and the run goes on', async () => {
+  test('reports a failed tool, and the run continues', async () => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId)
     await mocked.run(agentId, 'theazo:tool_error')
@@ -78,7 +77,7 @@ describe('the stream of an agent', () => {
   test.each<[string, (agentId: string, taskId: string) => Promise<unknown>, string]>([
     ['cancelled', (id, task) => mocked.post(`/agents/${id}/tasks/${task}/cancel`), 'idle'],
     ['terminated', (id) => mocked.post(`/agents/${id}/terminate`), 'terminated'],
-  ])('of a run that was %s tells that code', async (code, end, status) => {
+  ])('reports the end of a run that was %s with that code', async (code, end, status) => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId)
     const taskId = await mocked.run(agentId, 'theazo:hang')
@@ -91,7 +90,7 @@ describe('the stream of an agent', () => {
     ])
   })
 
-  test('of a run that a limit pauses tells an error that is resumable; a higher limit lets it go on', async () => {
+  test('reports a resumable error if a limit pauses the run; a higher limit lets it continue', async () => {
     const sessionId = await mocked.session()
     const agentId = await mocked.agent({}, sessionId)
     await using stream = await mocked.stream(agentId)
@@ -110,7 +109,7 @@ describe('the stream of an agent', () => {
     expect(names(await stream.until(isIdle))).toContain('output')
   })
 
-  test('is not found for an agent that is none, and needs a number to go on from', async () => {
+  test('is 404 for an unknown agent, and 422 for an invalid event number', async () => {
     expectError(await mocked.get('/agents/agt_none/stream'), 404, 'not_found')
     const agentId = await mocked.agent()
     for (const value of ['x', '-1', '1.5', '1e3', '']) {
@@ -121,7 +120,7 @@ describe('the stream of an agent', () => {
 })
 
 describe('replay', () => {
-  test('each event has a number, which grows by one', async () => {
+  test('each event has a number, which increases by one', async () => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId, { query: '?lastEventId=0' })
     const events = [await stream.next()].filter((event) => event !== undefined)
@@ -130,10 +129,10 @@ describe('replay', () => {
       events.push(...(await stream.until(isIdle)))
     }
     expect(ids(events)).toEqual(upTo(events.length))
-    expect(events[0]).toMatchObject({ event: 'status', data: { status: 'idle' } }) // it was booting before
+    expect(events[0]).toMatchObject({ event: 'status', data: { status: 'idle' } }) // the status before is booting
   })
 
-  test('the client is told once to come again after a second', async () => {
+  test('the server sends a retry time of one second, once', async () => {
     const agentId = await mocked.agent()
     await using stream = await mocked.stream(agentId, { query: '?lastEventId=0' })
     await stream.next()
@@ -141,18 +140,18 @@ describe('replay', () => {
   })
 
   test('a comment comes every 15 seconds', async () => {
-    const clock = new ManualClock('2025-05-01T00:00:00Z')
+    const clock = new ServerTestClock('2025-05-01T00:00:00Z')
     await using fresh = await listenTheazo({ port: 0, clock })
-    const wire = await Wire.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'team' })).key)
-    const agentId = await wire.agent()
-    await using stream = await wire.stream(agentId)
+    const caller = await CheckedCaller.to(fresh, (await fresh.keys.create({ mode: 'test', plan: 'team' })).key)
+    const agentId = await caller.agent()
+    await using stream = await caller.stream(agentId)
     for (let n = 0; n < 3; n += 1) await clock.advance(15_000)
-    await wire.post(`/agents/${agentId}/terminate`)
+    await caller.post(`/agents/${agentId}/terminate`)
     await stream.toEnd()
     expect(stream.comments).toHaveLength(3)
   })
 
-  test.each(['Last-Event-ID', '?lastEventId='])('%s gives what came after it', async (way) => {
+  test.each(['Last-Event-ID', '?lastEventId='])('%s resumes after that event', async (way) => {
     const agentId = await mocked.agent()
     await mocked.run(agentId, 'hello')
     const all = await keptOf(agentId)
@@ -165,7 +164,7 @@ describe('replay', () => {
     }
   })
 
-  test('the header counts where both are given: a browser sends it when it comes again', async () => {
+  test('the header takes precedence if both are given, because a browser sends it when it reconnects', async () => {
     const agentId = await mocked.agent()
     await mocked.run(agentId, 'hello')
     const all = await keptOf(agentId)
@@ -175,7 +174,7 @@ describe('replay', () => {
     expect(all.length).toBeGreaterThan(4)
   })
 
-  test('without a number the stream starts now', async () => {
+  test('without a number the stream starts with new events', async () => {
     const agentId = await mocked.agent()
     await mocked.run(agentId, 'the first')
     const before = await keptOf(agentId)
@@ -186,7 +185,7 @@ describe('replay', () => {
     expect(events.every(({ data }) => data.taskId === taskId)).toBe(true)
   })
 
-  test('what is replayed and what comes live follow on without a gap or a repetition', async () => {
+  test('replayed and live events follow each other without a gap or a repetition', async () => {
     const agentId = await mocked.agent()
     const answer = 'word '.repeat(40_000)
     await mocked.run(agentId, `theazo:output="${answer}"`)
@@ -204,27 +203,27 @@ describe('replay', () => {
     for (const stream of streams) await stream[Symbol.asyncDispose]()
   })
 
-  test('numbers go on over a restart, and what was kept is replayed', async () => {
+  test('numbers continue after a restart, and stored events are replayed', async () => {
     const { mkdtemp, rm } = await import('node:fs/promises')
     const dataDir = await mkdtemp('/tmp/theazo-stream-')
     let [agentId, key] = ['', '']
-    let before: WireEvent[] = []
+    let before: CheckedEvent[] = []
     {
       await using first = await listenTheazo({ port: 0, dataDir })
       ;({ key } = await first.keys.create({ mode: 'test', plan: 'team' }))
-      const wire = await Wire.to(first, key)
-      agentId = await wire.agent()
-      await using stream = await wire.stream(agentId, { query: '?lastEventId=0' })
+      const caller = await CheckedCaller.to(first, key)
+      agentId = await caller.agent()
+      await using stream = await caller.stream(agentId, { query: '?lastEventId=0' })
       before = [await stream.next()].filter((event) => event !== undefined)
-      await wire.run(agentId, 'hello')
+      await caller.run(agentId, 'hello')
       before.push(...(await stream.until(isIdle)))
     }
     {
       await using second = await listenTheazo({ port: 0, dataDir })
-      const wire = await Wire.to(second, key)
-      await using stream = await wire.stream(agentId, { query: '?lastEventId=0' })
+      const caller = await CheckedCaller.to(second, key)
+      await using stream = await caller.stream(agentId, { query: '?lastEventId=0' })
       expect(await stream.until(({ id }) => id === before.length)).toEqual(before)
-      await wire.run(agentId, 'again')
+      await caller.run(agentId, 'again')
       const after = await stream.until(isIdle)
       expect(ids([...before, ...after])).toEqual(upTo(before.length + after.length))
     }
@@ -240,7 +239,7 @@ describe('the end of an agent', () => {
     expect(await stream.toEnd()).toMatchObject([{ event: 'status', data: { status: 'terminated' } }])
   })
 
-  test('leaves what is kept to be replayed, whole or from a number, and the stream then ends', async () => {
+  test('keeps the stored events, which can be replayed from the start or from a number; the stream then ends', async () => {
     const agentId = await mocked.agent()
     await mocked.run(agentId, 'hello')
     const kept = await keptOf(agentId)

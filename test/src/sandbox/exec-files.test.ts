@@ -1,4 +1,4 @@
-// Which files of /workspace an exec tells that it has made or changed.
+// The files of /workspace that an exec reports as new or changed.
 import { spawnSync } from 'node:child_process'
 import { Theazo, type Agent, type ExecFile } from '@theazo/core'
 import { runCode } from '@theazo/core/tools'
@@ -16,7 +16,7 @@ beforeEach(
 )
 afterAll(() => local[Symbol.asyncDispose]())
 
-/** What an exec of Bash tells. */
+/** The files that a Bash exec reports. */
 async function filesOf(code: string): Promise<ExecFile[] | undefined> {
   return (await agent.exec('bash', code)).files
 }
@@ -24,7 +24,7 @@ async function pathsOf(code: string): Promise<string[]> {
   return ((await filesOf(code)) ?? []).map(({ path }) => path.replace('/workspace/', ''))
 }
 
-test('new files are told with path, size and media type, in every language, the hidden ones too', async () => {
+test('reports new files with path, size and media type, in every language, also hidden ones', async () => {
   const expected = [
     { path: '/workspace/plot.PNG', sizeBytes: 5, mediaType: 'image/png' },
     { path: '/workspace/.hidden', sizeBytes: 0 },
@@ -49,7 +49,7 @@ test('new files are told with path, size and media type, in every language, the 
   }
 })
 
-test('changed and renamed files are told; read, deleted and untouched ones are not', async () => {
+test('reports changed and renamed files; not read, deleted or untouched ones', async () => {
   expect(await pathsOf('for name in appended moved read deleted untouched; do echo x > $name; done')).toHaveLength(5)
   expect(await pathsOf('echo y >> appended; mv moved renamed; cat read; rm deleted; ls')).toEqual([
     'appended',
@@ -58,21 +58,21 @@ test('changed and renamed files are told; read, deleted and untouched ones are n
   expect(await filesOf('cat read; ls')).toBeUndefined()
 })
 
-test('a date of long ago does not hide a file', async () => {
+test('reports a file with an old modification time', async () => {
   expect(await pathsOf('echo x > old; touch -d 1999-01-01 old')).toEqual(['old'])
 })
 
-test('links, folders, pipes and the bytecode of imports are no files; what a link leads to is not told through it', async () => {
+test('does not report links, folders, pipes, bytecode of imports, or files behind links', async () => {
   const code =
     'mkdir folder; ln -s /etc/passwd secret; ln -s /etc system; mkfifo pipe; echo "x = 1" > mod.py; python3 -c "import mod"; ls system/ > /dev/null'
   expect(await pathsOf(code)).toEqual(['mod.py'])
 })
 
-test('both names of a hard link are told', async () => {
+test('reports both names of a hard link', async () => {
   expect(await pathsOf('echo x > one; ln one two')).toEqual(['one', 'two'])
 })
 
-test('names may hold anything; one that is no text is left out, which the flag says', async () => {
+test('reports any valid text as a name; a name that is not UTF-8 is omitted and the flag is set', async () => {
   const odd = await agent.exec(
     'bash',
     String.raw`echo > $'new\nline'; echo > "q'\"uote"; echo > 'é😀'; echo > ' '; echo > '$x'`,
@@ -93,19 +93,19 @@ test('names may hold anything; one that is no text is left out, which the flag s
 test.each([
   [100, undefined],
   [101, true],
-])('of %i files at most 100 are told, and the flag says whether that is less', async (count, isCut) => {
+])('of %i files, reports at most 100, and the flag shows whether files are missing', async (count, isCut) => {
   const { files, filesTruncated } = await agent.exec('bash', `for n in {1..${count}}; do > $n; done`)
   expect([files?.length, filesTruncated]).toEqual([100, isCut])
 })
 
-test('of more than 20,000 files some are looked at, the nearest first, and the flag says so', async () => {
+test('of more than 20,000 files, examines those near the top first, and sets the flag', async () => {
   const code = 'mkdir -p a/b; for n in {1..20001}; do > a/b/$n; done; echo x > a/near; echo x > plot.png'
   const { files, filesTruncated } = await agent.exec('bash', code)
   expect(files?.slice(0, 2).map(({ path }) => path)).toEqual(['/workspace/plot.png', '/workspace/a/near'])
   expect(filesTruncated).toBe(true)
 })
 
-test('images come first, then files near the top', async () => {
+test('lists images first, then files near the top', async () => {
   const code =
     'mkdir -p a/b z; for n in {1..150}; do > a/b/$n.txt; done; > z/plot.svg; > a/b/photo.jpg; > z/near.txt; > top.py'
   const { files, filesTruncated } = await agent.exec('bash', code)
@@ -120,7 +120,7 @@ test('images come first, then files near the top', async () => {
 })
 
 test.each(['node_modules', '.git', '.venv', 'web/node_modules', 'lib/python3/site-packages', 'own-environment/lib'])(
-  'files in %s are not listed, which the flag says; what lies beside them is',
+  'omits files in %s and sets the flag; reports the files beside them',
   async (folder) => {
     const many = `mkdir -p ${folder}/x; for n in {1..150}; do > ${folder}/x/$n.js; > ${folder}/$n.png; done; true`
     const environment = '[[ -d own-environment ]] && > own-environment/pyvenv.cfg; true'
@@ -136,12 +136,12 @@ test.each(['node_modules', '.git', '.venv', 'web/node_modules', 'lib/python3/sit
   },
 )
 
-test('what is outside of /workspace is not told', async () => {
+test('does not report files outside of /workspace', async () => {
   expect(await filesOf('echo > /tmp/x; echo > ~/x; echo > /dev/shm/x; cd /tmp; echo > y')).toBeUndefined()
   expect(await pathsOf('cd /tmp; echo > /workspace/inside')).toEqual(['inside'])
 })
 
-test('files of code that fails or is killed are told too', async () => {
+test('reports files of code that fails or is killed', async () => {
   expect(await agent.exec('bash', 'echo > made; kill -KILL $$')).toMatchObject({
     exitCode: 137,
     files: [{ path: '/workspace/made' }],
@@ -152,21 +152,21 @@ test('files of code that fails or is killed are told too', async () => {
   })
 })
 
-test('what a process that lives on makes afterwards is not of the exec that started it', async () => {
+test('does not report files that a detached process makes after its exec', async () => {
   const code =
     'setsid bash -c "> /tmp/away; until [[ -e go ]]; do sleep 0.01; done; echo > late; echo > done" > /dev/null 2>&1 & until [[ -e /tmp/away ]]; do sleep 0.01; done; echo > now'
   expect(await pathsOf(code)).toEqual(['now'])
   expect(await pathsOf('echo > go; until [[ -e done ]]; do sleep 0.01; done')).toEqual(['done', 'go', 'late'])
 })
 
-test('a file of the exec just before is never told again, however quick the next one follows', async () => {
+test('never reports a file of the previous exec again, however soon the next exec follows', async () => {
   for (let n = 0; n < 50; n += 1) {
     expect(await pathsOf(`> first-${n}`)).toEqual([`first-${n}`])
     expect(await pathsOf(':')).toEqual([])
   }
 })
 
-test('a /workspace that code has closed tells the files again once it is open', async () => {
+test('reports files again after code has restored the permissions of /workspace', async () => {
   await agent.exec('bash', 'echo x > before; chmod 000 /workspace')
   expect(await pathsOf('echo y > after')).toEqual(['after'])
 })
@@ -179,7 +179,7 @@ picture = b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 4, 
 open('plot.png', 'wb').write(picture)
 open('fake.png', 'wb').write(b'no picture')`
 
-test('run_code shows the picture that code has saved, byte by byte, and takes no other file for one', async () => {
+test('run_code returns an image that code saved, unchanged, and no other file as an image', async () => {
   const result = await runCode.run({ language: 'python', code: png }, { sandbox: agent })
   if (result.isError) expect.fail(result.text)
   const { data, images } = result
@@ -190,7 +190,7 @@ test('run_code shows the picture that code has saved, byte by byte, and takes no
 })
 
 const hasMatplotlib = spawnSync('/usr/bin/python3', ['-c', 'import matplotlib']).status === 0
-test.skipIf(!hasMatplotlib)('run_code shows a plot of matplotlib', async () => {
+test.skipIf(!hasMatplotlib)('run_code returns a plot of matplotlib', async () => {
   const code =
     "import matplotlib; matplotlib.use('Agg')\nimport matplotlib.pyplot as plt\nplt.plot([1, 2, 4]); plt.savefig('plot.png')"
   const result = await runCode.run({ language: 'python', code }, { sandbox: agent })

@@ -1,13 +1,13 @@
-// What an exec may be given: standard input, environment, folder, time, and code of any size.
+// The options of an exec: standard input, environment, working folder, timeout, and code of any size.
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { settings } from './sandbox-settings.ts'
+import { interpreterSettings } from './warm-interpreter-settings.ts'
 
 const languages = ['python', 'typescript', 'bash'] as const
 const fiveMebi = 5 * 1024 * 1024
 
-describe.each(settings)('interpreters %s', (_when, sandbox) => {
+describe.each(interpreterSettings)('interpreters: %s', (_when, sandbox) => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     typescript: 'let n = 0\nfor await (const chunk of process.stdin) n += chunk.length\nconsole.log(n)',
     bash: 'wc -c',
   }
-  test.each(languages)('%s reads standard input to its end: text, bytes, nothing', async (lang) => {
+  test.each(languages)('%s reads standard input to its end: text, bytes or nothing', async (lang) => {
     const read = async (stdin?: string | Uint8Array): Promise<string> =>
       (await agent.exec(lang, countStdin[lang], { ...(stdin !== undefined && { stdin }) })).stdout
     expect(await read('é'.repeat(fiveMebi / 2))).toBe(`${fiveMebi}\n`)
@@ -31,12 +31,12 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     expect(await read()).toBe('0\n')
   })
 
-  test.each(languages)('%s need not read what it is given', async (lang) => {
+  test.each(languages)('%s may ignore its input', async (lang) => {
     const code = { python: 'print("x")', typescript: 'console.log("x")', bash: 'echo x' }[lang]
     expect(await agent.exec(lang, code, { stdin: 'y'.repeat(fiveMebi) })).toMatchObject({ stdout: 'x\n', exitCode: 0 })
   })
 
-  test('bytes come in as they are, and no exec reads those of another', async () => {
+  test('input bytes arrive unchanged, and no exec reads the input of another', async () => {
     const bytes = Uint8Array.from({ length: 512 }, (_, n) => n % 256)
     const { stdout } = await agent.exec('bash', 'base64 -w0', { stdin: bytes })
     expect(stdout).toBe(Buffer.from(bytes).toString('base64'))
@@ -52,11 +52,11 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     typescript: 'process.stdout.write(process.env["A"]!)',
     bash: 'printf %s "$A"',
   }
-  test.each(languages)('%s has the variables that it is given', async (lang) => {
+  test.each(languages)('%s has the variables of env', async (lang) => {
     for (const value of ['', 'é😀 "\'$\n\\', 'x'.repeat(100 * 1024)]) {
       expect((await agent.exec(lang, show[lang], { env: { A: value } })).stdout === value).toBe(true)
     }
-    const { exitCode } = await agent.exec(lang, show[lang]) // gone with the exec
+    const { exitCode } = await agent.exec(lang, show[lang]) // the variable exists only in its own exec
     expect(exitCode).toBe(lang === 'bash' ? 0 : 1)
   })
 
@@ -88,7 +88,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     ['typescript', 'TZ', 'Asia/Tokyo', 'console.log(new Date(0).getHours())', '9'],
     ['typescript', 'LC_ALL', 'de_DE.UTF-8', 'console.log((1234.5).toLocaleString())', '1.234,5'],
     ['bash', 'BASH_ENV', '/workspace/sub/env.sh', 'echo "$from_env"', 'read'],
-  ] as const)('what %s reads of %s when it starts holds', async (lang, name, value, code, expected) => {
+  ] as const)('%s applies %s, which it reads at its start', async (lang, name, value, code, expected) => {
     await agent.exec('bash', 'cp -L /lib/*-linux-gnu/libm.so.6 sub/libmine.so; echo from_env=read > sub/env.sh')
     expect((await agent.exec(lang, code)).stdout).not.toBe(`${expected}\n`)
     expect(await agent.exec(lang, code, { env: { [name]: value } })).toMatchObject({
@@ -98,7 +98,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     expect((await agent.exec(lang, code)).stdout).not.toBe(`${expected}\n`)
   })
 
-  test('another PYTHONPATH comes after /workspace, where the modules of the user are', async () => {
+  test('a PYTHONPATH of the caller comes after /workspace, which contains the modules of the user', async () => {
     await agent.exec('bash', 'mkdir -p more; echo "x = 1" > mine.py; echo "x = 2" > more/other.py')
     for (const env of [{}, { PYTHONPATH: '/workspace/more' }, { PYTHONPATH: '' }]) {
       expect((await agent.exec('python', 'import mine; print(mine.x)', { env })).stdout).toBe('1\n')
@@ -110,7 +110,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
   })
 
   const pwd = { python: 'import os; print(os.getcwd())', typescript: 'console.log(process.cwd())', bash: 'pwd' }
-  test.each(languages)('%s starts in the folder that is asked for', async (lang) => {
+  test.each(languages)('%s starts in the folder of cwd', async (lang) => {
     for (const [cwd, expected] of [
       ['/tmp', '/tmp'],
       ['sub', '/workspace/sub'],
@@ -126,7 +126,7 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
   })
 
   test.each(languages)(
-    '%s is refused a folder that is none, and ends at once in one that is closed to it',
+    '%s is refused an invalid folder, and ends immediately in one without permissions',
     async (lang) => {
       for (const cwd of ['/nope', 'afile']) {
         await expect(agent.exec(lang, pwd[lang], { cwd })).rejects.toMatchObject({ status: 422 })
@@ -137,13 +137,13 @@ describe.each(settings)('interpreters %s', (_when, sandbox) => {
     },
   )
 
-  test.each(languages)('%s still starts where code has closed /workspace', async (lang) => {
+  test.each(languages)('%s still starts if code removed the permissions of /workspace', async (lang) => {
     await agent.exec('bash', 'chmod 000 /workspace')
     expect(await agent.exec(lang, pwd[lang])).toMatchObject({ stdout: '/workspace\n', stderr: '', exitCode: 0 })
   })
 
   test.each(languages)(
-    '%s code that runs longer than its timeoutMs is killed, and the sandbox is kept',
+    '%s code that runs longer than its timeoutMs is killed, and its sandbox continues',
     async (lang) => {
       const code = {
         python: 'open("begun", "w").close()\nwhile True: pass',

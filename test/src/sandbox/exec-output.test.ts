@@ -1,7 +1,8 @@
-// What code prints, as it comes and in the end.
+// The output of code, streamed and in the result.
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { isSoak } from '../support/soak.ts'
 
 let local: LocalTheazo
 let agent: Agent
@@ -25,7 +26,7 @@ test.each([
     String.raw`for _ in 1 2 3; do for byte in c3 a9 f0 9f 98 80 e5 ad 97; do printf "\x$byte"; printf "\x$byte" >&2; done; done`,
   ],
 ] as const)(
-  'a character that %s writes byte by byte is told whole, and the pieces are the result',
+  'a character that %s writes byte by byte arrives in one chunk, and the chunks form the result',
   async (lang, code) => {
     const pieces = { stdout: [] as string[], stderr: [] as string[] }
     const result = await agent.exec(lang, code, {
@@ -39,16 +40,16 @@ test.each([
   },
 )
 
-test('output is told while the code still runs', async () => {
-  const told: string[] = []
-  const code = 'echo begun; until [[ -e told ]]; do sleep 0.01; done; echo ended'
+test('output is emitted while the code still runs', async () => {
+  const received: string[] = []
+  const code = 'echo begun; until [[ -e received ]]; do sleep 0.01; done; echo ended'
   const result = await agent.exec('bash', code, {
     onStdout: async (text) => {
-      told.push(text)
-      if (text.includes('begun')) await agent.exec('bash', 'touch told')
+      received.push(text)
+      if (text.includes('begun')) await agent.exec('bash', 'touch received')
     },
   })
-  expect(told.join('')).toBe('begun\nended\n')
+  expect(received.join('')).toBe('begun\nended\n')
   expect(result.stdout).toBe('begun\nended\n')
 })
 
@@ -56,7 +57,7 @@ test.each([
   ['python', 'for n in range(100_000): print(n, end=" ")'],
   ['typescript', 'for (let n = 0; n < 100_000; n++) process.stdout.write(`${n} `)'],
   ['bash', 'for ((n = 0; n < 100000; n += 1)); do printf "%d " $n; done'],
-] as const)('many short writes of %s come in few pieces', async (lang, code) => {
+] as const)('many short writes of %s arrive in few chunks', async (lang, code) => {
   let pieces = 0
   const { stdout } = await agent.exec(lang, code, { onStdout: () => void (pieces += 1) })
   expect(stdout).toBe(Array.from({ length: 100_000 }, (_, n) => `${n} `).join(''))
@@ -67,14 +68,14 @@ test.each([
   ['python', 'import sys\nfor n in range(300_000): print(n)'],
   ['typescript', 'for (let n = 0; n < 300_000; n++) console.log(n)\nprocess.exit(0)'],
   ['bash', 'seq 0 299999'],
-] as const)('all that %s prints comes in order, also just before its exit', async (lang, code) => {
+] as const)('all output of %s arrives in order, also from just before its exit', async (lang, code) => {
   const { stdout, exitCode } = await agent.exec(lang, code)
   const expected = Array.from({ length: 300_000 }, (_, n) => `${n}\n`).join('')
   expect(stdout === expected).toBe(true)
   expect(exitCode).toBe(0)
 })
 
-test('process.exit loses nothing of one large piece', async () => {
+test('process.exit loses nothing of one large write', async () => {
   const { stdout } = await agent.exec(
     'typescript',
     "process.stdout.write('x'.repeat(3_000_000) + 'end'); process.exit(0)",
@@ -85,14 +86,17 @@ test('process.exit loses nothing of one large piece', async () => {
 test.each([
   [capBytes, undefined],
   [capBytes + 1, true],
-])('of %i bytes in each stream 10 MiB are kept, and a flag says whether that is less', async (sizeBytes, isCut) => {
-  const code = `head -c ${sizeBytes} /dev/zero | tr '\\0' a; head -c ${sizeBytes} /dev/zero | tr '\\0' b >&2; exit 3`
-  const result = await agent.exec('bash', code)
-  expect([result.stdout.length, result.stderr.length, result.exitCode]).toEqual([capBytes, capBytes, 3])
-  expect([result.stdoutTruncated, result.stderrTruncated]).toEqual([isCut, isCut])
-})
+])(
+  'of %i bytes in each stream, at most 10 MiB are returned, and a flag shows whether output is missing',
+  async (sizeBytes, isCut) => {
+    const code = `head -c ${sizeBytes} /dev/zero | tr '\\0' a; head -c ${sizeBytes} /dev/zero | tr '\\0' b >&2; exit 3`
+    const result = await agent.exec('bash', code)
+    expect([result.stdout.length, result.stderr.length, result.exitCode]).toEqual([capBytes, capBytes, 3])
+    expect([result.stdoutTruncated, result.stderrTruncated]).toEqual([isCut, isCut])
+  },
+)
 
-test('the cap never cuts a character in two', async () => {
+test('the output limit never splits a character', async () => {
   const { stdout, stdoutTruncated } = await agent.exec(
     'bash',
     `printf x; yes 字 | tr -d '\\n' | head -c ${capBytes + 99}`,
@@ -103,7 +107,7 @@ test('the cap never cuts a character in two', async () => {
   expect(Buffer.byteLength(stdout)).toBeGreaterThan(capBytes - 4)
 })
 
-test('each byte that is not UTF-8 is replaced, in every language, also at the end', async () => {
+test('each byte that is not valid UTF-8 is replaced, in every language, also at the end', async () => {
   const programs = [
     ['python', 'import os; os.write(1, b"a\\xff\\xc3b\\xe2\\x82")'],
     ['typescript', 'process.stdout.write(Buffer.from([0x61, 0xff, 0xc3, 0x62, 0xe2, 0x82]))'],
@@ -112,8 +116,8 @@ test('each byte that is not UTF-8 is replaced, in every language, also at the en
   for (const [lang, code] of programs) expect((await agent.exec(lang, code)).stdout).toBe('a\ufffd\ufffdb\ufffd')
 })
 
-test('a flood fills no memory, and the server answers others meanwhile', async () => {
-  const floodBytes = process.env['THEAZO_SOAK'] === '1' ? 10 * 1024 * mebi : 1024 * mebi
+test('a flood of output uses little memory, and the server answers other requests meanwhile', async () => {
+  const floodBytes = isSoak ? 10 * 1024 * mebi : 1024 * mebi
   const before = process.memoryUsage.rss()
   let mostBytes = before
   const watching = setInterval(() => (mostBytes = Math.max(mostBytes, process.memoryUsage.rss())), 50)

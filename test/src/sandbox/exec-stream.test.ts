@@ -1,12 +1,13 @@
-// A streamed exec with an `Idempotency-Key`: whatever cuts it, its code never runs twice (contract, `exec-stream`).
+// A streamed exec with an `Idempotency-Key`: whatever interrupts it, its code never runs twice (contract,
+// `exec-stream`).
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLocalTheazo, type ListeningTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CallerOptions } from '../support/api-caller.ts'
-import { ExecStreams } from './exec-streams.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ExecStreamClient } from './exec-stream-client.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
 
@@ -31,13 +32,13 @@ const places: [name: string, options: () => CallerOptions][] = [
   ['over a port', () => ({ baseUrl: remote.url, apiKey: remote.apiKey })],
 ]
 const newKey = () => ({ 'idempotency-key': crypto.randomUUID() })
-/** Counts its runs, tells that it has begun, and goes on until it is let go. */
+/** Bash that counts its runs, prints `begun`, and runs until the file `go` exists. */
 const counted = 'echo x >> runs; echo begun; until [[ -e go ]]; do sleep 0.02; done; echo ended'
 
 describe.each(places)('%s', (place, options) => {
-  const streams = () => ExecStreams.open(options())
+  const streams = () => ExecStreamClient.open(options())
 
-  test('the same key again is answered with the final JSON, as a stream and as JSON, and runs nothing', async () => {
+  test('the same key again returns the final JSON, for a stream and for JSON, and runs nothing', async () => {
     const own = await streams()
     const key = newKey()
     const code = 'echo x >> runs; echo out; echo err >&2; exit 3'
@@ -54,14 +55,14 @@ describe.each(places)('%s', (place, options) => {
     expect(await own.runs()).toBe(1)
   })
 
-  test('the same key while it streams waits for the end', async () => {
+  test('the same key during the stream waits for its end', async () => {
     const own = await streams()
     const key = newKey()
     const first = await own.begin(counted, key)
     expect(await first.next()).toMatchObject({ event: 'stdout', data: { text: 'begun\n' } })
     let isAnswered = false
     const second = own.post(counted, key).finally(() => (isAnswered = true))
-    expect(await own.runs()).toBe(1) // a round trip, in which it could have been answered
+    expect(await own.runs()).toBe(1) // gives the second request time for a wrong early response
     expect(isAnswered).toBe(false)
     await own.letGo()
     const events = await first.rest()
@@ -70,7 +71,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test.each(['cancels the body', 'aborts the request', 'has read nothing yet'])(
-    'a reader that %s ends the code, 409 `interrupted` is the answer to its key, and no error is logged',
+    'a reader that %s ends the code; its key then returns 409 `interrupted`, and no error is logged',
     async (how) => {
       const own = await streams()
       const key = newKey()
@@ -84,12 +85,12 @@ describe.each(places)('%s', (place, options) => {
       expect(await own.reasonOf(counted, key)).toBe('interrupted')
       await own.letGo()
       expect(await own.runs()).toBe(1)
-      expect((await own.exec('ls /run/theazo | wc -l')).stdout).toBe('1\n') // that of this exec
+      expect((await own.exec('ls /run/theazo | wc -l')).stdout).toBe('1\n') // the folder of this exec
       expect(logs.filter((line) => line.includes('"level":50'))).toEqual([])
     },
   )
 
-  test('a caller that leaves before the first output has its key kept as interrupted', async () => {
+  test('a caller that disconnects before the first output leaves its key as interrupted', async () => {
     const own = await streams()
     const key = newKey()
     const abort = new AbortController()
@@ -102,7 +103,7 @@ describe.each(places)('%s', (place, options) => {
     expect(await own.runs()).toBe(1)
   })
 
-  test('an answer over 1 MiB is streamed whole, and not kept', async () => {
+  test('output over 1 MiB is streamed completely, and not stored', async () => {
     const own = await streams()
     const key = newKey()
     const code = 'echo x >> runs; head -c 1200000 /dev/zero | tr "\\0" y'
@@ -113,7 +114,7 @@ describe.each(places)('%s', (place, options) => {
     expect(await own.runs()).toBe(1)
   })
 
-  test('a reader that does not read for a while loses nothing, and does not hold the code', async () => {
+  test('a reader that pauses loses nothing, and does not delay the code', async () => {
     const own = await streams()
     const reader = await own.begin('head -c 9000000 /dev/zero | tr "\\0" y; touch written', newKey())
     await own.exec('until [[ -e written ]]; do sleep 0.02; done')
@@ -122,7 +123,7 @@ describe.each(places)('%s', (place, options) => {
     expect([text.length, events.at(-1)?.data.exitCode]).toEqual([9_000_000, 0])
   })
 
-  test('what fails before the first output is answered with its status, and after it by an `error` event', async () => {
+  test('a failure before the first output returns its status, and one after it an `error` event', async () => {
     const own = await streams()
     const plain = async (answer: Promise<Response>) => {
       const { status, headers } = await answer
@@ -145,9 +146,9 @@ describe.each(places)('%s', (place, options) => {
     expect(await plain(own.post('true'))).toEqual([409, json])
   })
 
-  test('a cap that is reached is an `error` event of a stream that has begun, and 402 afterwards', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
-    await using own = await ExecStreams.openNew(place === 'in-process', { clock })
+  test('a reached cap is an `error` event in a started stream, and 402 afterwards', async () => {
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
+    await using own = await ExecStreamClient.openNew(place === 'in-process', { clock })
     await own.limit({ maxComputeMinutes: 1 })
     const reader = await own.begin(counted, newKey())
     expect(await reader.next()).toMatchObject({ event: 'stdout' })
@@ -157,13 +158,13 @@ describe.each(places)('%s', (place, options) => {
     expect([after.status, after.headers.get('content-type')]).toEqual([402, 'application/json'])
   })
 
-  test('every 15 seconds of silence there is a comment, and none after the end', async () => {
-    const clock = new ManualClock('2026-03-10T12:00:00Z')
-    await using own = await ExecStreams.openNew(place === 'in-process', { clock })
+  test('a comment is sent after every 15 seconds of silence, and none after the end', async () => {
+    const clock = new ServerTestClock('2026-03-10T12:00:00Z')
+    await using own = await ExecStreamClient.openNew(place === 'in-process', { clock })
     const running = own.post(counted.replace('echo begun;', ''), newKey())
     await own.exec('until [[ -e runs ]]; do sleep 0.02; done')
     await clock.advance(15_000)
-    const response = await running // by its first byte, the comment
+    const response = await running // resolves with the first byte, the comment
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     await clock.advance(30_000)
     await own.letGo()
@@ -173,7 +174,7 @@ describe.each(places)('%s', (place, options) => {
   })
 
   test.runIf(isRoot)(
-    'a supervisor that is killed ends the stream with an `error`, and the key is interrupted',
+    'a killed supervisor ends the stream with an `error` event, and the key is interrupted',
     async () => {
       const own = await streams()
       const key = newKey()
@@ -191,20 +192,20 @@ describe.each(places)('%s', (place, options) => {
 describe.each<[NodeJS.Signals, string]>([
   ['SIGKILL', 'interrupted'],
   ['SIGTERM', 'interrupted'],
-])('a server that ends by %s while it streams', (name, reason) => {
-  test('never runs the code again, and its next life says so', async () => {
+])('a server that ends by %s during a stream', (name, reason) => {
+  test('never runs the code again, and returns 409 after its restart', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'theazo-stream-'))
     const args = [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--drain-seconds', '1', '--json']
     const key = newKey()
     try {
-      let own: ExecStreams
+      let own: ExecStreamClient
       {
         await using server = await startServer(process.execPath, args)
-        own = await ExecStreams.open({ baseUrl: server.url, apiKey: server.apiKey })
+        own = await ExecStreamClient.open({ baseUrl: server.url, apiKey: server.apiKey })
         const reader = await own.begin(counted, key)
         await reader.next()
         server.child.kill(name)
-        await reader.rest().catch(() => {}) // cut, or told
+        await reader.rest().catch(() => {}) // the stream breaks, or ends with an error event
         await server.ended
       }
       await using server = await startServer(process.execPath, args)
@@ -217,16 +218,16 @@ describe.each<[NodeJS.Signals, string]>([
   })
 })
 
-test('a stream that ends while the server drains is kept: its key is answered by the next life', async () => {
+test('the result of a stream that ends while the server drains is stored: its key returns it after a restart', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-stream-'))
   const args = [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--drain-seconds', '60', '--json']
   const key = newKey()
   try {
-    let own: ExecStreams
+    let own: ExecStreamClient
     let last: unknown
     {
       await using server = await startServer(process.execPath, args)
-      own = await ExecStreams.open({ baseUrl: server.url, apiKey: server.apiKey })
+      own = await ExecStreamClient.open({ baseUrl: server.url, apiKey: server.apiKey })
       const code = counted.replace('until [[ -e go ]]; do sleep 0.02; done', 'sleep 1')
       const reader = await own.begin(code, key)
       await reader.next()

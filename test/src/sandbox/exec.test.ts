@@ -1,4 +1,4 @@
-// What code in the sandbox can count on, through the client and the whole server.
+// The behaviour that code in the sandbox can rely on, through the client and the whole server.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Theazo, type Agent } from '@theazo/core'
@@ -29,7 +29,7 @@ test('print(2 + 2) is 4, in-process and over a real port', async () => {
 })
 
 describe('python', () => {
-  test('is a main program with real line numbers, and imports from /workspace', async () => {
+  test('runs as the main program with real line numbers, and imports from /workspace', async () => {
     await agent.exec('bash', 'echo "x = 40" > mod.py')
     const code = 'import mod, os\nprint(mod.x + 2, __name__, os.getcwd())\nraise ValueError("no")'
     const { stdout, stderr, exitCode } = await agent.exec('python', code)
@@ -52,7 +52,7 @@ if __name__ == "__main__":
 })
 
 describe('typescript', () => {
-  test('strips types, awaits at top level, imports built-ins, and knows enums and require', async () => {
+  test('supports types, top-level await, imports of built-ins, enums and require', async () => {
     const code = `
 import { basename } from 'node:path'
 import os from 'os'
@@ -67,7 +67,7 @@ console.log(point.x, Color.Red, basename('/a/b'), os.platform(), require('node:f
     })
   })
 
-  test('imports files of /workspace, and stack traces name the user lines', async () => {
+  test('imports files of /workspace, and stack traces show the lines of the user', async () => {
     await agent.exec('bash', 'echo "export const x: number = 40" > mod.ts')
     const code = `import { x } from './mod.ts'\n\nfunction fail(): never {\n  throw new Error('no ' + x)\n}\nfail()`
     const { stderr, exitCode } = await agent.exec('typescript', code)
@@ -93,7 +93,7 @@ describe('bash', () => {
     ['kill -KILL $$', 137],
     ['nonsense-command', 127],
     ['', 0],
-  ])('%j ends with %i and nothing of ours in its output', async (code, exitCode) => {
+  ])('%j ends with %i, and its output contains no text of the runtime', async (code, exitCode) => {
     const result = await agent.exec('bash', code)
     expect(result).toMatchObject({ exitCode, stdout: '' })
     const complaint = /^\/run\/theazo\/\d+\/main\.sh: line 1: nonsense-command: command not found\n$/
@@ -101,7 +101,7 @@ describe('bash', () => {
   })
 })
 
-test('bash runs a script whose lines end as on Windows as one with ends of Unix', async () => {
+test('bash runs a script with Windows line ends like one with Unix line ends', async () => {
   const script = `if [[ a == a ]]; then
   for n in 1 2; do echo "n $n"; done
 fi
@@ -126,27 +126,27 @@ test.each([
   expect(await agent.exec(lang, `\uFEFF${code}`)).toMatchObject({ stdout: 'hi\n', stderr: '', exitCode: 0 })
 })
 
-test('files last from exec to exec, shell state does not', async () => {
+test('files persist between execs, shell state does not', async () => {
   await agent.exec('bash', 'cd /tmp; export X=1; echo kept > /workspace/kept; echo home > ~/home')
   const { stdout } = await agent.exec('bash', 'pwd; echo "[$X]"; cat kept ~/home')
   expect(stdout).toBe('/workspace\n[]\nkept\nhome\n')
 })
 
-test('code may be as large as a body, and hold anything', async () => {
+test('code may be as large as a request body, and may contain any character', async () => {
   const text = `${'é😀\u0000'.repeat(1000)}"'\`$\\`
   const code = `import sys\nsys.stdout.write(${JSON.stringify(text).replaceAll('\\u0000', '\\x00')})\n#${'x'.repeat(5 * 1024 * 1024)}`
   const { stdout } = await agent.exec('python', code)
   expect(stdout === text).toBe(true)
 })
 
-test('output over 10 MiB is cut with a flag, and the code ends as it would have', async () => {
+test('output over 10 MiB is cut with a flag, and the code still ends normally', async () => {
   const code = 'head -c 11534336 /dev/zero | tr "\\0" x; head -c 100 /dev/zero | tr "\\0" y >&2; exit 5'
   const { stdout, stderr, exitCode, stdoutTruncated, stderrTruncated } = await agent.exec('bash', code)
   expect([stdout.length, stderr.length, exitCode]).toEqual([10 * 1024 * 1024, 100, 5])
   expect([stdoutTruncated, stderrTruncated]).toEqual([true, undefined])
 })
 
-test('output that is not UTF-8 is replaced, never an error', async () => {
+test('output that is not UTF-8 is replaced and is never an error', async () => {
   expect((await agent.exec('bash', String.raw`printf 'a\xffb'`)).stdout).toBe('a\ufffdb')
 })
 
@@ -155,7 +155,7 @@ test('code that closes its own working directory does not end the sandbox', asyn
   expect(await agent.exec('bash', 'cat file')).toMatchObject({ stdout: 'kept\n', exitCode: 0 })
 })
 
-test('what the code leaves running dies with the exec, but what has left its session lives', async () => {
+test('background processes of code end with the exec, but processes in their own session continue', async () => {
   const ticking = (name: string): string => `bash -c 'while true; do date +%s%N > ${name}; sleep 0.02; done' &`
   const code = `${ticking('stays')} set -m; ${ticking('own-group')} setsid ${ticking('leaves')}
     until [[ -e stays && -e own-group && -e leaves ]]; do sleep 0.01; done`
@@ -178,14 +178,14 @@ test.each([
     'typescript',
     `import { spawn } from 'node:child_process'\nfor (const n of ['1000', '1001']) spawn('sleep', [n], { stdio: 'ignore' }).unref()\nconsole.log('on')`,
   ],
-] as const)('code in %s that leaves processes in the background is told that they were ended', async (lang, code) => {
+] as const)('the output of %s code reports that its background processes were ended', async (lang, code) => {
   const { stdout, stderr, exitCode } = await agent.exec(lang, code)
   expect([stdout, exitCode]).toEqual(['on\n', 0])
   expect(stderr).toMatch(/^\nThe code has ended, so .* were ended: sleep 100[01], sleep 100[01]\. .*setsid.*\n$/)
   expect((await agent.exec('bash', 'pgrep -x sleep')).stdout).toBe('')
 })
 
-test('code that other code kills is told so, and not that it left processes in the background', async () => {
+test('the output of code that other code kills reports the signal', async () => {
   const killed = await agent.exec('bash', 'echo begun; sleep 1000; echo ended', {
     onStdout: async () => void (await agent.exec('python', 'import os; os.system("pkill -KILL -x bash")')),
   })
@@ -195,13 +195,13 @@ test('code that other code kills is told so, and not that it left processes in t
   )
 })
 
-test('many processes in the background are told in a short note', async () => {
+test('many background processes are reported in a short note', async () => {
   const { stderr } = await agent.exec('bash', 'for n in $(seq 50); do sleep 1000 & done')
   expect(stderr).toMatch(/ended: (sleep 1000, ){5}and 45 more\. /)
   expect(stderr.length).toBeLessThan(400)
 })
 
-test('what ends by itself when the code does is let end, and is not told of', async () => {
+test('processes that end by themselves with the code are not killed or reported', async () => {
   const code = 'exec 3> >(tr a b); for n in $(seq 5); do seq 20000 | sed s/^/a/ >&3; done'
   const result = await agent.exec('bash', code)
   expect(result).toMatchObject({ stderr: '', exitCode: 0 })
@@ -220,7 +220,7 @@ test.each([
     `import { spawn } from 'node:child_process'\nspawn('sleep', ['2000'], { detached: true, stdio: 'ignore' }).unref()`,
   ],
 ] as const)(
-  'what %s starts in a session of its own lives on, also as the last thing that it does: %s',
+  'processes that %s starts in their own session continue, also if started as its last action: %s',
   async (lang, code) => {
     await using own = await newAgent(local)
     for (let time = 1; time <= 10; time += 1) {
@@ -232,12 +232,12 @@ test.each([
   },
 )
 
-test('fifty execs of one agent run side by side', async () => {
+test('fifty execs of one agent run concurrently', async () => {
   const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => agent.exec('bash', `echo ${n}`)))
   expect(outputs.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 50 }, (_, n) => `${n}\n`))
 })
 
-test('at the deadline everything is killed, the answer is 504, and the sandbox and its files stay', async () => {
+test('at the deadline all processes are killed, the exec fails with 504, and the sandbox and its files stay', async () => {
   await using short = await createLocalTheazo({ execTimeoutMs: 5000 })
   const own = await newAgent(short)
   const code = 'setsid bash -c "while true; do date >> tick; sleep 0.02; done" & sleep 60'
@@ -247,12 +247,14 @@ test('at the deadline everything is killed, the answer is 504, and the sandbox a
   expect(stdout).toBe('dead\n')
 })
 
-/** Bash that leaves a process which writes the time again and again, or that ends when one does or does no more. */
+/**
+ * Bash that starts a process which repeatedly writes the time, waits until it writes, or waits until it has stopped.
+ */
 const ticks = 'setsid bash -c "while true; do date +%s%N > tick; sleep 0.02; done" &'
 const untilTicking = 'until [[ -e tick ]]; do sleep 0.02; done'
 const untilStill = 'last=; while [[ $(cat tick) != "$last" ]]; do last=$(cat tick); sleep 0.3; done; echo still'
 
-test('a client that goes away takes its code with it, over a port', async () => {
+test('a client that disconnects ends its code, over a port', async () => {
   await using server = await listenTheazo({ port: 0 })
   const remote = await newAgent({ baseUrl: server.url, apiKey: server.apiKey })
   const abort = new AbortController()
@@ -263,7 +265,7 @@ test('a client that goes away takes its code with it, over a port', async () => 
   expect((await remote.exec('bash', untilStill)).stdout).toBe('still\n')
 })
 
-test('an abort ends code that streams, in-process too, whatever memory was freed meanwhile', async () => {
+test('an abort ends code that streams, also in-process and after garbage collection', async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
@@ -280,7 +282,7 @@ test('an abort ends code that streams, in-process too, whatever memory was freed
   expect((await agent.exec('bash', untilStill)).stdout).toBe('still\n')
 })
 
-test('terminate ends what runs with 409, and removes the files, whatever the code has made of them', async () => {
+test('terminate ends running code with 409, and removes all files, also ones without permissions', async () => {
   const own = await newAgent(local)
   const deep = 'mkdir -p closed/in; echo x > closed/in/file; ln -s /etc etc; chmod 000 closed; touch ready; sleep 60'
   const ended = own.exec('bash', deep).catch((error: unknown) => error)
@@ -291,11 +293,11 @@ test('terminate ends what runs with 409, and removes the files, whatever the cod
 })
 
 test.each(['in-process', 'over a port'])(
-  'a server that is closed answers what runs, and takes no more: %s',
+  'a server that closes answers running execs, and accepts no new ones: %s',
   async (how) => {
     const server = how === 'in-process' ? await createLocalTheazo() : await listenTheazo({ port: 0 })
     const baseUrl = 'url' in server ? server.url : server.baseUrl
-    // A client that tries again finds nobody, and says that in the end.
+    // A client that retries finds no server, and finally reports that.
     const own = await newAgent({ ...server, baseUrl, maxRetries: 0 })
     const running = Array.from({ length: 10 }, (_, n) =>
       own.exec('bash', `touch ready-${n}; sleep 60`).catch((error: unknown) => error),

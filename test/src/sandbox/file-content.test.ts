@@ -1,4 +1,4 @@
-// What agent.files.write and stdin take, and lists of large folders, in a real sandbox.
+// The types that agent.files.write and stdin accept, and lists of large folders, in a real sandbox.
 import { createContext, runInContext } from 'node:vm'
 import { Readable } from 'node:stream'
 import { type Agent, type ByteContent, type StreamContent, Theazo } from '@theazo/core'
@@ -23,7 +23,7 @@ const inSharedMemory = (): SharedArrayBuffer => {
   new Uint8Array(shared).set(bytes)
   return shared
 }
-/** The same objects, made by another realm: instanceof does not know them. */
+/** The same objects from another realm, for which instanceof is false. */
 const foreign = (expression: string): ByteContent => {
   const context = createContext({ values: Array.from(bytes) })
   return runInContext(`const bytes = Uint8Array.from(values); ${expression}`, context) as ByteContent
@@ -52,7 +52,7 @@ const contents: [string, () => ByteContent | StreamContent][] = [
 ]
 
 describe('files.write', () => {
-  test.each(contents)('takes %s', async (_what, content) => {
+  test.each(contents)('accepts %s', async (_what, content) => {
     await agent.files.write('f', content())
     expect(await agent.files.read('f')).toEqual(bytes)
   })
@@ -64,8 +64,8 @@ describe('files.write', () => {
     ['undefined', undefined, 'Undefined'],
     ['an object', { a: 1 }, 'Object'],
     ['a promise', Promise.resolve('x'), 'Promise'],
-  ])('refuses %s with an error that names what is taken, and writes nothing', async (_what, content, tag) => {
-    const write = agent.files.write('f', content as never) // what JavaScript callers send
+  ])('refuses %s with an error that names the accepted types, and writes nothing', async (_what, content, tag) => {
+    const write = agent.files.write('f', content as never) // JavaScript callers may send this
     await expect(write).rejects.toMatchObject({
       code: 'configuration_error',
       message: expect.stringMatching(new RegExp(`The content of f must be a string, an ArrayBuffer.*, not ${tag}`)),
@@ -73,7 +73,7 @@ describe('files.write', () => {
     expect(await agent.files.exists('f')).toBe(false)
   })
 
-  test('writes a stream that is larger than one request as it comes', async () => {
+  test('writes a stream that is larger than one request in parts', async () => {
     const piece = new Uint8Array(1_500_000).fill(7)
     await agent.files.write('big', Readable.from([piece, piece, piece, new Uint8Array([1])]))
     expect((await agent.exec('bash', 'stat -c %s big; tail -c 2 big | od -An -tu1')).stdout).toBe('4500001\n   7   1\n')
@@ -102,15 +102,15 @@ describe('files.write', () => {
   })
 })
 
-test.each(contents.slice(0, 9))('stdin takes %s', async (_what, content) => {
+test.each(contents.slice(0, 9))('stdin accepts %s', async (_what, content) => {
   const { stdout } = await agent.exec('bash', 'sha256sum', { stdin: content() as ByteContent })
   const sum = (await agent.exec('bash', 'sha256sum', { stdin: bytes })).stdout
   expect(stdout).toBe(sum)
 })
 
 describe('files.list of a large folder', () => {
-  test('is read in pages that fit an answer, each entry once and in order', async () => {
-    // 5,000 names of 250 characters, each of which takes six in JSON, and more below a folder in their midst.
+  test('is read in pages that fit one exec output, each entry once and in order', async () => {
+    // 5,000 names of 250 characters that each take six bytes in JSON, and more names in a folder between them.
     await agent.exec(
       'python',
       `import os
@@ -130,13 +130,13 @@ for i in range(3): open(f'02500-folder/{i}', 'w').close()`,
     expect(few.map(({ name }) => name)).toEqual(names.slice(0, at + 2))
   })
 
-  test('a limit that is no whole number is refused', async () => {
+  test('a limit that is not a whole number is refused', async () => {
     for (const limit of [-1, 1.5, Number.NaN, Infinity]) {
       await expect(agent.files.list('.', { limit })).rejects.toMatchObject({ code: 'configuration_error' })
     }
   })
 
-  test('more than 10,000 entries need a limit, which may be higher than that', async () => {
+  test('more than 10,000 entries need a limit, which may be higher than 10,000', async () => {
     await agent.exec('python', "for i in range(10002): open(f'{i}', 'w').close()")
     await expect(agent.files.list()).rejects.toMatchObject({ code: 'file_too_large' })
     expect(await agent.files.list('.', { limit: 10_001 })).toHaveLength(10_001)

@@ -1,28 +1,31 @@
-// Every program of test/fixture ends in the sandbox as it does under the bare interpreter.
+// Every program of test/fixture has the same result in the sandbox and with an interpreter outside of it.
 import { Theazo, type Agent, type Language } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
-  alikeInSandbox,
-  type Ending,
+  normalizeSandboxResult,
+  type ProgramResult,
   type Program,
   programsOf,
-  runBare,
-  withoutFramesOfNode,
-} from './bare-interpreter.ts'
+  runUnsandboxed,
+  withoutNodeFrames,
+} from './unsandboxed-interpreter.ts'
 import { Chance } from '../support/chance.ts'
-import { settings } from './sandbox-settings.ts'
+import { isSoak } from '../support/soak.ts'
+import { interpreterSettings } from './warm-interpreter-settings.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const runs = isSoak ? 100 : 10
-/** Of the programs, in sandboxes that start what runs them when asked: that differs by little, and takes most of the time. */
+/**
+ * Without warm interpreters only every n-th program runs: the results differ little, and the runs take most of the
+ * time.
+ */
 const share = isSoak ? 1 : 4
 
-const bare = new Map<string, Ending>()
+const bare = new Map<string, ProgramResult>()
 
-describe.each(settings)('interpreters %s', (when, sandbox) => {
-  const isShort = when !== 'started ahead'
+describe.each(interpreterSettings)('interpreters: %s', (when, sandbox) => {
+  const isShort = when !== 'warm'
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -31,23 +34,29 @@ describe.each(settings)('interpreters %s', (when, sandbox) => {
   })
   afterAll(() => local[Symbol.asyncDispose]())
 
-  /** Both ends, the sandbox's first. */
-  async function endings(lang: Language, { code, stdin }: Pick<Program, 'code' | 'stdin'>): Promise<[Ending, Ending]> {
-    const shown = lang === 'typescript' ? withoutFramesOfNode : (ending: Ending): Ending => ending
+  /** Both results, first that of the sandbox. */
+  async function endings(
+    lang: Language,
+    { code, stdin }: Pick<Program, 'code' | 'stdin'>,
+  ): Promise<[ProgramResult, ProgramResult]> {
+    const shown = lang === 'typescript' ? withoutNodeFrames : (ending: ProgramResult): ProgramResult => ending
     const key = JSON.stringify([lang, code, stdin])
-    const expected = bare.get(key) ?? runBare(lang, code, stdin)
+    const expected = bare.get(key) ?? runUnsandboxed(lang, code, stdin)
     bare.set(key, expected)
     const result = await agent.exec(lang, code, { ...(stdin !== undefined && { stdin }) })
-    return [shown(alikeInSandbox(result)), shown(expected)]
+    return [shown(normalizeSandboxResult(result)), shown(expected)]
   }
 
-  describe.each(['python', 'typescript', 'bash'] as const)('%s ends as without a sandbox', (lang) => {
-    const programs = programsOf(lang).filter((_program, index) => !isShort || index % share === 0)
-    test.each(programs.map((program) => [program.title, program] as const))('%s', async (_title, program) => {
-      const [ours, expected] = await endings(lang, program)
-      expect(ours).toEqual(expected)
-    })
-  })
+  describe.each(['python', 'typescript', 'bash'] as const)(
+    '%s programs have the same result as without a sandbox',
+    (lang) => {
+      const programs = programsOf(lang).filter((_program, index) => !isShort || index % share === 0)
+      test.each(programs.map((program) => [program.title, program] as const))('%s', async (_title, program) => {
+        const [ours, expected] = await endings(lang, program)
+        expect(ours).toEqual(expected)
+      })
+    },
+  )
 
   const text = fc.string({
     unit: fc.constantFrom('a', ' ', "'", '"', '\\', '$', '`', '\n', 'é', '😀', '\t', '%', '{'),
@@ -63,7 +72,7 @@ describe.each(settings)('interpreters %s', (when, sandbox) => {
   type Step = typeof step extends fc.Arbitrary<infer Made> ? Made : never
 
   test.each(['python', 'typescript', 'bash'] as const)(
-    'small %s programs of any kind end as without a sandbox',
+    'random small %s programs have the same result as without a sandbox',
     async (lang) => {
       const { seed } = new Chance()
       const property = fc.asyncProperty(fc.array(step, { maxLength: 5 }), text, async (steps, stdin) => {

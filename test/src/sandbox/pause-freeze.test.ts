@@ -1,4 +1,4 @@
-// What a pause does to processes that have left their exec, seen from the host: they are frozen, not ended.
+// A pause freezes detached processes and does not end them. The tests observe this from the host.
 import { execFileSync } from 'node:child_process'
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,16 +9,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { Chance } from '../support/chance.ts'
 import { processesOf } from '../support/host-processes.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ServerTestClock } from '../support/clock.ts'
 import { userOf } from '../support/each-server.ts'
 import { root, startServer } from '../support/server-process.ts'
+import { isSoak } from '../support/soak.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 const isRoot = process.getuid?.() === 0
 const patient = { timeout: 30_000 }
-const rounds = process.env['THEAZO_SOAK'] === '1' ? 1000 : 50
+const rounds = isSoak ? 1000 : 50
 
-/** One agent, in which a process that has detached itself writes the time into a file again and again. */
+/** One agent with a detached process that repeatedly writes the time into a file. */
 class Ticking {
   readonly #api: ApiCaller
   readonly #sessionId: string
@@ -32,7 +33,7 @@ class Ticking {
     this.#folders = folders
   }
 
-  /** @param folders pattern of the folders that agents' files are in. */
+  /** @param folders Glob pattern of the host folders with agents' files. */
   static async start(api: ApiCaller, folders: string, limits?: object): Promise<Ticking> {
     const session = await api.post('/sessions', { userId: 'ticking', ...(limits && { limits }) })
     const { body } = await api.post(`/sessions/${session.body.id}/agents`)
@@ -41,7 +42,7 @@ class Ticking {
     return ticking
   }
 
-  /** Starts it, and sees it tick. */
+  /** Starts the process, and waits until it writes. */
   async tick(): Promise<void> {
     const code = `rm -f tick; setsid bash -c 'while true; do date +%s%N > next; mv next tick; sleep 0.02; done' > /dev/null 2>&1 &
       until [[ -e tick ]]; do sleep 0.02; done`
@@ -55,7 +56,7 @@ class Ticking {
   limit = async (limits: object) => (await this.#api.patch(`/sessions/${this.#sessionId}`, { limits })).status
   on = (api: ApiCaller) => new Ticking(api, this.#sessionId, this.#path, this.#folders)
 
-  /** As the host sees the file: to look from inside would let it go on. */
+  /** Reads the file on the host: an exec would resume the agent. */
   #now(): string {
     const [path] = globSync([`${this.#folders}/workspace/tick`, `${this.#folders}/disk/workspace/tick`])
     return readFileSync(path ?? expect.fail(`there is no tick below ${this.#folders}`), 'utf8')
@@ -68,7 +69,7 @@ class Ticking {
 
   async expectStill(): Promise<void> {
     const before = this.#now()
-    await sleep(300) // fifteen ticks; that nothing happens has no event
+    await sleep(300) // fifteen ticks; there is no event to wait for if nothing happens
     expect(this.#now()).toBe(before)
   }
 }
@@ -86,7 +87,7 @@ beforeAll(async () => {
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
-test('a detached process stands still while its agent is paused, and goes on when it is resumed', async () => {
+test('a detached process stops while its agent is paused, and continues after resume', async () => {
   const agent = await Ticking.start(api, ownFolders())
   for (const _ of [1, 2]) {
     expect(await agent.post('pause')).toBe(200)
@@ -98,7 +99,7 @@ test('a detached process stands still while its agent is paused, and goes on whe
   }
 })
 
-test('a pause waits for code under way, refuses what comes meanwhile, and freezes after it', async () => {
+test('a pause waits for running code, refuses new requests meanwhile, and then freezes the agent', async () => {
   const agent = await Ticking.start(api, ownFolders())
   const running = agent.exec('touch begun; sleep 1; echo ended')
   await agent.exec('until [[ -e begun ]]; do sleep 0.02; done')
@@ -112,8 +113,8 @@ test('a pause waits for code under way, refuses what comes meanwhile, and freeze
   await agent.expectStill()
 })
 
-test('a cap that is reached freezes what is detached, and resume lets it go on', async () => {
-  const clock = new ManualClock('2026-03-10T12:00:00Z')
+test('a reached cap freezes detached processes, and resume continues them', async () => {
+  const clock = new ServerTestClock('2026-03-10T12:00:00Z')
   await using server = await createLocalTheazo({ clock })
   const agent = await Ticking.start(new ApiCaller(server), ownFolders(), { maxComputeMinutes: 1 })
   await clock.advance(61_000)
@@ -135,7 +136,7 @@ test('a cap that is reached freezes what is detached, and resume lets it go on',
   await agent.expectTicks()
 })
 
-test.runIf(isRoot)('an agent that is terminated while it is paused leaves no process', async () => {
+test.runIf(isRoot)('a paused agent that is terminated leaves no process', async () => {
   const agent = await Ticking.start(api, ownFolders())
   const uid = Number((await agent.exec('id -u')).body.stdout)
   expect(await agent.post('pause')).toBe(200)
@@ -144,7 +145,7 @@ test.runIf(isRoot)('an agent that is terminated while it is paused leaves no pro
   expect(processesOf(uid)).toEqual([])
 })
 
-test('after a restart of the server a paused agent has its files, and no process of before', async () => {
+test('after a restart of the server a paused agent has its files, and no earlier process', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'theazo-pause-'))
   const args = [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json']
   const folders = isRoot ? '/var/lib/theazo/agents/*' : join(dataDir, 'agents')
@@ -169,11 +170,11 @@ test('after a restart of the server a paused agent has its files, and no process
 })
 
 test(
-  `${rounds} pauses, resumes and execs in any order: each is answered by where the agent stands`,
+  `${rounds} pauses, resumes and execs in random order: each is answered according to the state of the agent`,
   { timeout: rounds * 1000 },
   async () => {
     const chance = new Chance()
-    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- it reproduces a failure
     const agent = await Ticking.start(api, ownFolders())
     let isPaused = false
     for (let round = 0; round < rounds; round += 1) {
@@ -183,7 +184,7 @@ test(
       if (status === 200 && what !== 'exec') isPaused = what === 'pause'
       if (chance.percent(10)) await (isPaused ? agent.expectStill() : agent.expectTicks())
     }
-    // All at once: whatever comes first, one more resume and it ticks.
+    // All concurrently: in any order, after one more resume the process writes again.
     const many = Array.from({ length: 20 }, () => agent.post(chance.percent(50) ? 'pause' : 'resume'))
     const execs = Array.from({ length: 20 }, async () => (await agent.exec('echo on')).status)
     for (const status of await Promise.all([...many, ...execs])) expect([200, 409]).toContain(status)
@@ -193,8 +194,8 @@ test(
   },
 )
 
-describe('a server of a plain user, who has no freezer', () => {
-  test('stops what is detached by signals, lets it go on, and ends it with the agent', async () => {
+describe('a server of a plain user, which has no freezer control group', () => {
+  test('stops detached processes with signals, continues them, and ends them with the agent', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'theazo-plain-'))
     const { uid, prefix, node, packages } = userOf(false, folder)
     const serve = [join(packages, 'server/dist/bin.js'), 'serve', '--port', '0', '--json']

@@ -1,9 +1,9 @@
-// What pip installs in a sandbox: by default, without a flag, and for as long as the agent lives.
+// pip installs packages in a sandbox without a flag, and they stay until the agent ends.
 import { spawnSync } from 'node:child_process'
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { settings } from './sandbox-settings.ts'
+import { interpreterSettings } from './warm-interpreter-settings.ts'
 
 /** Makes a wheel of one module with one console script, as `/workspace/wheels/NAME-1.0-py3-none-any.whl`. */
 const makeWheel = (name: string): string => `
@@ -23,7 +23,7 @@ with zipfile.ZipFile('wheels/${name}-1.0-py3-none-any.whl', 'w') as wheel:
 const install = (name: string): string => `pip install --no-index --find-links wheels ${name}`
 const hasPip = spawnSync('/usr/bin/python3', ['-m', 'pip', '--version']).status === 0
 
-describe.runIf(hasPip).each(settings)('interpreters %s: pip', (_when, sandbox) => {
+describe.runIf(hasPip).each(interpreterSettings)('interpreters: %s; pip', (_when, sandbox) => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -32,7 +32,7 @@ describe.runIf(hasPip).each(settings)('interpreters %s: pip', (_when, sandbox) =
   })
   afterAll(() => local[Symbol.asyncDispose]())
 
-  test('installs a package that the same program imports then', async () => {
+  test('installs a package that the same program can then import', async () => {
     const code = `${makeWheel('early')}
 import subprocess, sys
 try: import early
@@ -67,13 +67,13 @@ process.stdout.write(execFileSync('python3', ['-c', 'import probe; print(probe._
     }
   })
 
-  test('takes what it has installed away again', async () => {
+  test('uninstalls a package', async () => {
     expect((await agent.exec('python', makeWheel('gone'))).exitCode).toBe(0)
     expect((await agent.exec('bash', `${install('gone')} && pip uninstall --yes gone`)).exitCode).toBe(0)
     expect((await agent.exec('python', 'import gone')).stderr).toContain("No module named 'gone'")
   })
 
-  test('cannot take the name of a program of the system', async () => {
+  test('cannot replace a program of the system', async () => {
     const plant =
       'mkdir -p ~/.local/bin; printf "#!/bin/sh\\necho planted\\n" > ~/.local/bin/ls; chmod +x ~/.local/bin/ls'
     expect((await agent.exec('bash', `${plant}; type -P ls`)).stdout).not.toContain('.local')

@@ -1,4 +1,4 @@
-// A server of a plain user has no control groups and no disks of its own: a watcher holds memory and disk.
+// A server of a plain user has no control groups or own disks: a watcher enforces the limits of memory and disk.
 import { mkdtempSync, rmSync, chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { Theazo, type Agent } from '@theazo/core'
@@ -28,7 +28,7 @@ describe('as a plain user', () => {
     rmSync(home, { recursive: true })
   })
 
-  test('the server really is no root', async () => {
+  test('the server is not root (control)', async () => {
     expect(uid).not.toBe(0)
     const { stdout } = await agent.exec('bash', 'id -u')
     expect(stdout).toBe(`${uid}\n`)
@@ -37,7 +37,7 @@ describe('as a plain user', () => {
   test.each([
     ['python', 'blocks = []\nwhile True: blocks.append(bytearray(8 * 1024 * 1024)); __import__("time").sleep(0.02)'],
     ['typescript', 'const blocks: Buffer[] = []\nsetInterval(() => blocks.push(Buffer.alloc(8 * 1024 * 1024, 1)), 20)'],
-  ] as const)('%s code that takes too much memory is killed and told why', async (lang, code) => {
+  ] as const)('%s code that uses too much memory is killed, and its output gives the reason', async (lang, code) => {
     const { exitCode, stderr } = await agent.exec(lang, code)
     expect(exitCode).toBe(137)
     expect(stderr).toMatch(/ran out of memory \(limit 192 MiB\)/)
@@ -47,7 +47,7 @@ describe('as a plain user', () => {
     })
   })
 
-  test('code that fills the disk is killed and told why; what makes room is let go on', async () => {
+  test('code that fills the disk is killed, and its output gives the reason; code that frees space may run', async () => {
     const { exitCode, stderr } = await agent.exec('bash', 'while :; do head -c 8M /dev/zero >> big; sleep 0.1; done')
     expect(exitCode).toBe(137)
     expect(stderr).toMatch(/has filled its disk \(limit 32 MiB\)/)

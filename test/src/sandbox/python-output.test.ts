@@ -1,4 +1,4 @@
-// What Python prints leaves it at once, and is kept if the code is killed.
+// Python output is emitted immediately, and is not lost if the code is killed.
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -13,17 +13,17 @@ afterAll(() => local[Symbol.asyncDispose]())
 
 const runIn = (kind: string): string =>
   `import multiprocessing, threading\np = ${kind}(target=run); p.start(); p.join()`
-/** Python that has another thread run. */
+/** Python that starts another thread. */
 const besideThread = 'import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()'
-/** Python that says so on standard output when it has begun, in each way there is. */
+/** Python that prints `begun`, in different ways. */
 const printing: [string, string, Record<string, string>?][] = [
   ['print', 'print("begun")'],
   ['print without the end of a line', 'print("begun", end="")'],
   ['a write without the end of a line', 'import sys; sys.stdout.write("begun")'],
   ['bytes', 'import sys; sys.stdout.buffer.write(b"begun")'],
-  ['print of an interpreter of its own', 'print("begun", end="")', { PYTHONHASHSEED: '1' }],
-  ['print of a thread', 'import threading\nt = threading.Thread(target=print, args=("begun",)); t.start(); t.join()'],
-  ['print of a thread without the end of a line', `def run(): print("begun", end="")\n${runIn('threading.Thread')}`],
+  ['print in a new interpreter', 'print("begun", end="")', { PYTHONHASHSEED: '1' }],
+  ['print in a thread', 'import threading\nt = threading.Thread(target=print, args=("begun",)); t.start(); t.join()'],
+  ['print in a thread without the end of a line', `def run(): print("begun", end="")\n${runIn('threading.Thread')}`],
   ['print without the end of a line beside a thread', `${besideThread}\nprint("begun", end="")`],
   ['a write without the end of a line beside a thread', `${besideThread}\nimport sys; sys.stdout.write("begun")`],
   [
@@ -35,11 +35,11 @@ const printing: [string, string, Record<string, string>?][] = [
     `import os, sys\ndef run(): sys.stdout.write("begun"); os.kill(os.getpid(), 9)\n${runIn('multiprocessing.Process')}`,
   ],
   [
-    'print of a process that it has forked',
+    'print in a forked process',
     'import multiprocessing as m\np = m.Process(target=print, args=("begun",)); p.start(); p.join()',
   ],
   [
-    'print of a program that it has started',
+    'print in a program that it started',
     `import subprocess, sys
 subprocess.run([sys.executable, '-c', 'import os; print("begun", end=""); os.kill(os.getpid(), 9)'])`,
   ],
@@ -60,7 +60,7 @@ test.each(
     [
       ['is killed', 'import os; os.kill(os.getpid(), 9)', 137],
       ['crashes', 'import ctypes; ctypes.string_at(0)', 139],
-      ['leaves without an end', 'import os; os._exit(7)', 7],
+      ['exits without cleanup', 'import os; os._exit(7)', 7],
     ].map(([end, code, status]) => [how, String(end), begin, String(code), Number(status), env] as const),
   ),
 )('output of python is kept if the code %s %s', async (_how, _end, begin, end, exitCode, env = {}) => {
@@ -68,7 +68,7 @@ test.each(
   expect([result.stdout.trimEnd(), result.exitCode]).toEqual(['begun', exitCode])
 })
 
-test('a fork of python writes nothing again that its parent has printed beside a thread', async () => {
+test('a fork of python does not repeat output of its parent that has another thread', async () => {
   const code = `${besideThread}
 import os, sys
 print('once', end='')
@@ -80,7 +80,7 @@ else:
   expect((await agent.exec('python', code)).stdout).toBe('once child parent\n')
 })
 
-test('print of python does what that of any interpreter does', async () => {
+test('print of python behaves as outside of the sandbox', async () => {
   const code = `
 import copy, inspect, io, pickle, sys
 class Loud:
@@ -140,7 +140,7 @@ print(lines, ticks, file=sys.stderr)`
   expect([`${count('line')} ${count('tick')}\n`, exitCode]).toEqual([stderr, 0])
 })
 
-test('output of python is kept whole if its pipe takes no more for a while', async () => {
+test('output of python is complete if its pipe is full for a while', async () => {
   const code = `
 import fcntl, os, sys
 read, write = os.pipe()

@@ -1,14 +1,14 @@
-// Who sees execs through inside of a sandbox, and in which state code is started below them.
+// The reapers in a sandbox, and the state in which they start code.
 import { Theazo, type Agent, type Language } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
-import { settings } from './sandbox-settings.ts'
+import { interpreterSettings } from './warm-interpreter-settings.ts'
 
 const printing: Record<Language, string> = { python: 'print(4)', bash: 'echo 4', typescript: 'console.log(4)' }
 const languages = ['python', 'typescript', 'bash'] as const
 
-describe.each(settings)('interpreters %s', (when, sandbox) => {
+describe.each(interpreterSettings)('interpreters: %s', (when, sandbox) => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -46,7 +46,7 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
     }
   })
 
-  test.each(languages)('%s code is given environments and input of any length', async (lang) => {
+  test.each(languages)('%s code receives environments and input of any length', async (lang) => {
     const long = 'x'.repeat(120_000)
     const code = {
       python: 'import os, sys; print(len(os.environ["LONG"]), len(sys.stdin.read()))',
@@ -66,7 +66,7 @@ echo "$(nice) $(ulimit -Su) $(ulimit -Hu) $(< /proc/self/oom_score_adj) $( (( se
     'pkill -f supervisor',
     'pkill -KILL -x "python3|node"',
     'for name in HUP INT QUIT USR1 USR2 ALRM TERM TSTP RTMIN; do kill -$name -1; done',
-  ])('%s ends the processes of code alone', async (attack) => {
+  ])('%s ends only processes of code', async (attack) => {
     const own = await agent.exec('bash', `${attack}; echo on`)
     expect([own.stdout, own.stderr, own.exitCode]).toEqual(['on\n', '', 0])
     const start =
@@ -88,9 +88,9 @@ console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/c
     ['python', /^python3\n\S*python3 \/run\/theazo\/\d+\/main\.py\s*$/],
     ['typescript', /^node\n\S*node \/workspace\/main\.ts\s*$/],
     ['bash', /^bash\n\S*bash \/run\/theazo\/\d+\/main\.sh\s*$/],
-  ] as const)('%s code is called what it is, and nothing else is', async (lang, name) => {
+  ] as const)('%s code has the name of its interpreter, and no other process has such a name', async (lang, name) => {
     expect((await agent.exec(lang, named[lang])).stdout).toMatch(name)
-    await expect // a node that waits is a node until it has started
+    await expect // a warm node has the name `node` until it is ready
       .poll(
         async () =>
           (await agent.exec('bash', 'pgrep -l "python|node|^bash"; pgrep -fl "python|node|supervisor"')).stdout,
@@ -106,26 +106,23 @@ console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/c
       '1001000',
     ],
     ['bash', 'grep SigIgn /proc/self/status | cut -f 2', '0'],
-  ] as const)(
-    '%s code is started with no signal ignored but those that its interpreter ignores',
-    async (lang, code, mask) => {
-      // 32 and 33 are the C library's own, which ignores them in what it starts.
-      const own = ~(1n << 31n) & ~(1n << 32n)
-      expect((BigInt(`0x${(await agent.exec(lang, code)).stdout.trim()}`) & own).toString(16)).toBe(mask)
-    },
-  )
+  ] as const)('%s code starts with only the signals ignored that its interpreter ignores', async (lang, code, mask) => {
+    // Signals 32 and 33 belong to the C library, which ignores them in processes that it starts.
+    const own = ~(1n << 31n) & ~(1n << 32n)
+    expect((BigInt(`0x${(await agent.exec(lang, code)).stdout.trim()}`) & own).toString(16)).toBe(mask)
+  })
 
-  test('execs that follow each other and take long are seen through by the same few, where any are kept', async () => {
+  test('consecutive long execs use the same few reapers, if reapers are kept', async () => {
     const reapers = new Set<string>()
     for (let time = 0; time < 6; time += 1) {
       const { stdout } = await agent.exec('python', 'import os, time; time.sleep(0.5); print(os.getppid())')
       reapers.add(stdout)
     }
-    if (when === 'started ahead') expect(reapers.size).toBeLessThanOrEqual(3)
+    if (when === 'warm') expect(reapers.size).toBeLessThanOrEqual(3)
     else expect(reapers.size).toBe(6)
   })
 
-  test('many at once, of all languages, end as they should, and afterwards no more wait than is asked for', async () => {
+  test('many concurrent execs in all languages end correctly, and afterwards only the configured number of interpreters is warm', async () => {
     const all = await Promise.all(
       Array.from({ length: 18 }, async (_, index) => {
         const lang = languages[index % 3] ?? 'bash'
@@ -135,12 +132,12 @@ console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/c
     expect(all).toEqual(Array.from({ length: 18 }, () => '4\n'))
     if (process.getuid?.() !== 0) return
     const uid = Number((await agent.exec('bash', 'id -u')).stdout)
-    const most = when === 'started ahead' ? 3 : 0
+    const most = when === 'warm' ? 3 : 0
     await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBe(most)
   })
 })
 
-describe('where there is room for few processes', () => {
+describe('in a sandbox with a low process limit', () => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -165,13 +162,16 @@ import { spawnSync } from 'node:child_process'
 const { status } = spawnSync('/bin/bash', ['-c', 'for n in $(seq 100); do (/bin/true &); done; exit 3'])
 console.log(status)`,
   }
-  test.each(languages)('%s code can leave any number of processes to end, and waits for its own', async (lang) => {
-    const { stdout, stderr } = await agent.exec(lang, orphans[lang])
-    expect([stdout, stderr]).toEqual(['3\n', ''])
-  })
+  test.each(languages)(
+    '%s code can start any number of short background processes, and wait for its own',
+    async (lang) => {
+      const { stdout, stderr } = await agent.exec(lang, orphans[lang])
+      expect([stdout, stderr]).toEqual(['3\n', ''])
+    },
+  )
 })
 
-describe('TypeScript comes without its types', () => {
+describe('TypeScript is converted to JavaScript before it reaches node', () => {
   let local: LocalTheazo
   let agent: Agent
   beforeAll(async () => {
@@ -180,23 +180,23 @@ describe('TypeScript comes without its types', () => {
   })
   afterAll(() => local[Symbol.asyncDispose]())
 
-  /** Whether the node has loaded Node's compiler (amaro). */
+  /** Prints whether node has loaded its compiler (amaro). */
   const look = 'console.log((process as any).moduleLoadList.some((name: string) => name.includes("amaro")))'
 
   test.each([
-    ['that only has types', ''],
-    ['that needs a transform', 'enum A { B }\n'],
-  ])('to a node, %s, so that it need not load a compiler', async (_what, more) => {
+    ['if it only has types', ''],
+    ['if it needs a transform', 'enum A { B }\n'],
+  ])('%s, so that node does not load a compiler', async (_what, more) => {
     await expect.poll(async () => (await agent.exec('typescript', more + look)).stdout).toBe('false\n')
   })
 
-  test('but not where it is long, or wrong', async () => {
+  test('except if it is long or invalid', async () => {
     expect((await agent.exec('typescript', `${look} // ${'x'.repeat(300_000)}`)).stdout).toBe('true\n')
     const { stderr, exitCode } = await agent.exec('typescript', 'const a: = 1')
     expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/main\.ts:1\n[^]*SyntaxError/)])
   })
 
-  test('and where a stack is shown it is at its place', async () => {
+  test('and stack traces show the original positions', async () => {
     const code = 'enum A { B }\nfunction fail(what: string): never {\n  throw new Error(what)\n}\nfail("on line 3")'
     const { stderr } = await agent.exec('typescript', code)
     expect(stderr).toMatch(/\/workspace\/main\.ts:3\n {2}throw new Error\(what\)/)
@@ -221,17 +221,17 @@ describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
     const { all, reapers } = sandboxRoles(uid)
     return reapers.filter(({ pid }) => all.some(({ parent }) => parent === pid)).length
   }
-  /** A Python, a bash and a node wait. */
+  /** Waits until a Python, a Bash and a node are warm. */
   async function settled(): Promise<void> {
     await expect.poll(() => [pids().length, waiting()], { timeout: 20_000 }).toEqual([3, 3])
   }
 
-  // While an exec takes its time another reaper is made ready beside it, so that on a busy machine not all are the same.
+  // During an exec the sandbox prepares another reaper, so on a busy machine several reapers take part.
   test.each([
     ['python', 'import os; print(os.getppid())'],
     ['typescript', 'console.log(process.ppid)'],
     ['bash', 'echo $PPID'],
-  ] as const)('serve one exec of %s after the other', async (lang, code) => {
+  ] as const)('serve several %s execs, one after the other', async (lang, code) => {
     await settled()
     const parents: string[] = []
     for (let round = 0; round < 20; round += 1) parents.push((await agent.exec(lang, code)).stdout)
@@ -239,7 +239,7 @@ describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
     for (const parent of parents) expect(parent).toMatch(/^\d+\n$/)
   })
 
-  test('stay with what an exec has detached, and end with it; others serve meanwhile', async () => {
+  test('stay until detached processes of their exec end; other reapers serve meanwhile', async () => {
     await settled()
     const before = pids()
     const detached = `setsid sleep 1000 > /dev/null 2>&1 &
@@ -247,7 +247,8 @@ until read -r _ _ _ _ _ session _ < /proc/$!/stat && (( session == $! )); do :; 
 echo $!`
     const sleeper = Number((await agent.exec('bash', detached)).stdout)
     const keeper =
-      sandboxRoles(uid).all.find(({ pidInside }) => pidInside === sleeper)?.parent ?? expect.fail('it is gone')
+      sandboxRoles(uid).all.find(({ pidInside }) => pidInside === sleeper)?.parent ??
+      expect.fail('the detached process is gone')
     expect(before).toContain(keeper)
     for (let round = 0; round < 3; round += 1) {
       for (const lang of languages) expect((await agent.exec(lang, printing[lang])).stdout).toBe('4\n')
@@ -258,12 +259,12 @@ echo $!`
     await settled()
   })
 
-  test('that are killed while they are free or wait are replaced', async () => {
+  test('that are killed while idle are replaced', async () => {
     for (let round = 0; round < 3; round += 1) {
       const before = sandboxRoles(uid).reapers
       for (const reaper of before) expect(signal(reaper, 'SIGKILL')).toBe(true)
       for (const lang of languages) {
-        // Who is told that its code never began asks again.
+        // Retries if the error reports that the code never started.
         await expect.poll(() => agent.exec(lang, printing[lang]).catch(String)).toMatchObject({ stdout: '4\n' })
       }
       await settled()
@@ -271,8 +272,8 @@ echo $!`
     }
   })
 
-  test('do not keep what was written to them', async () => {
-    // A writer that outlives its exec has no reader that it could stall, or reach.
+  test('discard late output of earlier execs', async () => {
+    // A process that outlives its exec cannot stall a later exec or write to its output.
     await agent.exec('bash', 'setsid bash -c "while sleep 0.01; do echo late; done" & echo early')
     for (let round = 0; round < 5; round += 1) {
       expect(await agent.exec('bash', 'echo 4; sleep 0.05')).toMatchObject({ stdout: '4\n', stderr: '' })

@@ -1,4 +1,5 @@
-// One sandbox that is used for long: nothing grows, in the server, in the sandbox or on the machine.
+// One sandbox is used for a long time: memory, processes and descriptors do not grow in the server, the sandbox or the
+// machine.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Language } from '@theazo/core'
@@ -9,11 +10,10 @@ import { heapOf } from '../support/heap-of.ts'
 import { statusOf } from '../support/host-processes.ts'
 import { holdingsOf, type SandboxRoles, sandboxRoles } from '../support/sandbox-processes.ts'
 import { root, startServer } from '../support/server-process.ts'
-import { reportSoak } from '../support/soak-report.ts'
+import { isSoak, reportSoak } from '../support/soak.ts'
 
-const isSoak = process.env['THEAZO_SOAK'] === '1'
 const execs = isSoak ? 10_000 : 300
-/** After these a store has its pages, a heap its size and a pool its pipes. */
+/** Execs before the first measurement: afterwards caches, heap and pools have reached their usual size. */
 const firstExecs = isSoak ? 1000 : 100
 const atOnce = 4
 
@@ -33,7 +33,7 @@ const kinds: Record<string, Kind> = {
   'prints much': ['python', 'print("x" * 300000)', {}, 200],
 }
 
-/** Of a process, in KiB: what is its own. */
+/** Anonymous memory of a process, in KiB. */
 const memoryOf = (pid: number): number => Number(/^RssAnon:\s+(\d+) kB$/m.exec(statusOf(String(pid)))?.[1] ?? 0)
 
 test.runIf(process.getuid?.() === 0)(
@@ -41,7 +41,7 @@ test.runIf(process.getuid?.() === 0)(
   { timeout: isSoak ? 7_200_000 : 240_000 },
   async () => {
     const chance = new Chance()
-    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- a failure is had again by it
+    console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- it reproduces a failure
     const args = ['--inspect=127.0.0.1:0', join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json']
     await using server = await startServer(process.execPath, args)
     const pid = server.child.pid ?? 0
@@ -66,9 +66,9 @@ test.runIf(process.getuid?.() === 0)(
         }),
       )
     }
-    /** When what was left has ended: who is there, what is held, and how much memory it takes. */
+    /** Waits until leftover processes have ended, then measures processes, descriptors and memory. */
     const look = async () => {
-      // What waits for code: a node, a shell and a copy of the supervisor, each below a reaper. All else has ended.
+      // Only the warm interpreters remain: a node, a shell and a copy of the supervisor, each below a reaper.
       await expect.poll(() => sandboxRoles(uid).reapers.length, { timeout: 15_000 }).toBeLessThanOrEqual(3)
       const roles: SandboxRoles = sandboxRoles(uid)
       const folders = (await ask('bash', 'ls /run/theazo | wc -l; ls /tmp /dev/shm | wc -l; ls -A | wc -l')).body.stdout
@@ -95,18 +95,18 @@ test.runIf(process.getuid?.() === 0)(
     await ask('typescript', '1')
     const after = await look()
 
-    expect(after.supervisor).toBe(before.supervisor) // it is the same all along
+    expect(after.supervisor).toBe(before.supervisor) // the supervisor was never replaced
     const { descriptors, ...counts } = after.counts
     const { descriptors: descriptorsBefore, ...countsBefore } = before.counts
     expect(counts).toEqual(countsBefore)
     expect(descriptors).toBeLessThanOrEqual(descriptorsBefore + atOnce) // connections of this test
-    expect(after.supervisorDescriptors).toBeLessThanOrEqual(before.supervisorDescriptors + 4) // two of each that waits
-    // Bytes an exec that would make a leak: an object is more than that.
+    expect(after.supervisorDescriptors).toBeLessThanOrEqual(before.supervisorDescriptors + 4) // two for each warm interpreter
+    // Growth in bytes for each exec: a leak of one object is more than this limit.
     const bytesAnExec = (kib: number): number => (kib * 1024) / (execs - firstExecs)
     const supervisorGrowth = after.memory.supervisor - before.memory.supervisor
     if (isSoak) expect(bytesAnExec(supervisorGrowth)).toBeLessThan(64)
     expect(supervisorGrowth).toBeLessThan(2048)
-    // One may have seen but a few execs before, and its successor all.
+    // The first reaper may have served few execs, and its successor all of them.
     expect(after.memory.reapers - before.memory.reapers).toBeLessThan(4096)
     const serverGrowth = after.memory.server - before.memory.server
     if (isSoak) expect(bytesAnExec(serverGrowth)).toBeLessThan(256)

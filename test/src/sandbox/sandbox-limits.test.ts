@@ -1,4 +1,4 @@
-// What a sandbox may use, held by the kernel where the server is root.
+// The resource limits of a sandbox. If the server is root, the kernel enforces them.
 import { readFileSync } from 'node:fs'
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
@@ -18,7 +18,7 @@ async function withSandbox(sandbox: ServerOptions['sandbox'], use: (agent: Agent
   await use(await newAgent(local))
 }
 
-/** What a file of the control group says that a process is in; undefined where that controller is not to be had. */
+/** Content of a limit file of the process's control group; undefined if the controller is not available. */
 function limitOf(pid: string, controller: string, v1: string, v2: string): string | undefined {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
   for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split('\n')) {
@@ -55,7 +55,7 @@ describe('memory', () => {
   afterAll(() => local[Symbol.asyncDispose]())
 
   test.each(['python', 'typescript', 'bash'] as const)(
-    '%s code that takes too much is killed, told why, and the sandbox goes on',
+    '%s code that uses too much is killed, its output gives the reason, and the sandbox continues',
     async (lang) => {
       await agent.exec('bash', 'echo kept > kept')
       const { exitCode, stderr } = await agent.exec(lang, bombs[lang])
@@ -72,14 +72,14 @@ describe('memory', () => {
     },
   )
 
-  test('a child that takes too much is killed, and its parent may say so', async () => {
+  test('a child that uses too much is killed, and its parent can report it', async () => {
     const code = `import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', '''${bombs.python}''']).returncode)`
     const { stdout, stderr, exitCode } = await agent.exec('python', code)
     expect({ stdout, exitCode }).toEqual({ stdout: '-9\n', exitCode: 0 })
     expect(stderr).toMatch(/ran out of memory/)
   })
 
-  test('a small exec beside one that takes too much is not hurt', async () => {
+  test('a small exec beside one that uses too much is unaffected', async () => {
     const other = agent.exec('bash', '> begun; until [[ -e over ]]; do sleep 0.02; done; echo unhurt')
     await agent.exec('bash', 'until [[ -e begun ]]; do sleep 0.02; done')
     expect((await agent.exec('python', bombs.python)).exitCode).toBe(137)
@@ -87,7 +87,7 @@ describe('memory', () => {
     expect(await other).toMatchObject({ stdout: 'unhurt\n', exitCode: 0 })
   })
 
-  test('files in memory, filled to the brim, leave room for code', async () => {
+  test('full in-memory file systems leave memory for code', async () => {
     const folders = ['/tmp', '/dev/shm']
     for (const folder of folders) {
       const { stdout, stderr, exitCode } = await agent.exec(
@@ -101,40 +101,37 @@ describe('memory', () => {
     expect((await agent.exec('bash', folders.map((name) => `rm ${name}/fits ${name}/big`).join('; '))).exitCode).toBe(0)
   })
 
-  test('what the limit leaves can be used', async () => {
+  test('memory below the limit can be used', async () => {
     expect((await agent.exec('python', `print(len(bytearray(${memoryBytes / 3})))`)).stdout).toBe(
       `${memoryBytes / 3}\n`,
     )
   })
 })
 
-test.runIf(process.getuid?.() === 0)(
-  'the control group of running code has the limits that were asked for',
-  async () => {
-    await withSandbox({ memoryBytes, cpus: 0.5, maxProcesses: 40 }, async (agent) => {
-      const { stdout: uid } = await agent.exec('bash', 'id -u')
-      const running = agent.exec('bash', 'until [[ -e over ]]; do sleep 0.02; done')
-      const found = (): string[] => processesOf(Number(uid)).filter((pid) => commandOf(pid).includes('/main.sh'))
-      await expect.poll(() => found().length).toBe(1)
-      for (const pid of found()) {
-        const [memory, pids, cpu] = [
-          limitOf(pid, 'memory', 'memory.limit_in_bytes', 'memory.max'),
-          limitOf(pid, 'pids', 'pids.max', 'pids.max'),
-          limitOf(pid, 'cpu', 'cpu.cfs_quota_us', 'cpu.max'),
-        ]
-        // `theazo-server doctor` says where one is not to be had.
-        expect([String(memoryBytes), undefined]).toContain(memory)
-        expect(['56', undefined]).toContain(pids) // with room for the supervisor's own; code is held by its rlimit
-        expect(['50000', '50000 100000', undefined]).toContain(cpu)
-        expect([memory, pids, cpu].some((value) => value !== undefined)).toBe(true)
-      }
-      await agent.exec('bash', '> over')
-      expect((await running).exitCode).toBe(0)
-    })
-  },
-)
+test.runIf(process.getuid?.() === 0)('the control group of running code has the configured limits', async () => {
+  await withSandbox({ memoryBytes, cpus: 0.5, maxProcesses: 40 }, async (agent) => {
+    const { stdout: uid } = await agent.exec('bash', 'id -u')
+    const running = agent.exec('bash', 'until [[ -e over ]]; do sleep 0.02; done')
+    const found = (): string[] => processesOf(Number(uid)).filter((pid) => commandOf(pid).includes('/main.sh'))
+    await expect.poll(() => found().length).toBe(1)
+    for (const pid of found()) {
+      const [memory, pids, cpu] = [
+        limitOf(pid, 'memory', 'memory.limit_in_bytes', 'memory.max'),
+        limitOf(pid, 'pids', 'pids.max', 'pids.max'),
+        limitOf(pid, 'cpu', 'cpu.cfs_quota_us', 'cpu.max'),
+      ]
+      // `theazo-server doctor` reports controllers that are not available.
+      expect([String(memoryBytes), undefined]).toContain(memory)
+      expect(['56', undefined]).toContain(pids) // includes the supervisor's own processes; the rlimit limits code
+      expect(['50000', '50000 100000', undefined]).toContain(cpu)
+      expect([memory, pids, cpu].some((value) => value !== undefined)).toBe(true)
+    }
+    await agent.exec('bash', '> over')
+    expect((await running).exitCode).toBe(0)
+  })
+})
 
-test('more processes than allowed are refused, and the sandbox goes on', async () => {
+test('more processes than allowed are refused, and the sandbox continues', async () => {
   await withSandbox({ maxProcesses: 40 }, async (agent) => {
     const code = `
 import os, signal, time
@@ -146,12 +143,12 @@ try:
         children.append(pid)
 except OSError as error: print(error.errno, 5 < len(children) < 40)`
     expect((await agent.exec('python', code)).stdout).toBe('11 True\n')
-    expect((await agent.exec('python', code)).stdout).toBe('11 True\n') // the others were ended with their exec
+    expect((await agent.exec('python', code)).stdout).toBe('11 True\n') // the earlier processes ended with their exec
     expect((await agent.exec('bash', 'echo "$(echo fine)"')).stdout).toBe('fine\n')
   })
 })
 
-test('a fork bomb ends with its time, and the sandbox goes on', async () => {
+test('a fork bomb ends at its deadline, and the sandbox continues', async () => {
   await withSandbox({ maxProcesses: 60 }, async (agent) => {
     const error = agent
       .exec('bash', 'f() { f | f & }; f; sleep 60', { timeoutMs: 2000 })
@@ -161,7 +158,7 @@ test('a fork bomb ends with its time, and the sandbox goes on', async () => {
   })
 })
 
-test('open files are bounded', async () => {
+test('the number of open files is limited', async () => {
   await withSandbox({ maxOpenFiles: 64 }, async (agent) => {
     const code =
       'kept = []\ntry:\n  while True: kept.append(open("/dev/null"))\nexcept OSError as error: print(error.errno, len(kept))'
@@ -172,25 +169,20 @@ test('open files are bounded', async () => {
   })
 })
 
-test.runIf(canMount)(
-  'a full disk is an error of the code, and there is room again once files are deleted',
-  async () => {
-    await withSandbox({ diskBytes: 32 * mebi }, async (agent) => {
-      const { stdout, stderr, exitCode } = await agent.exec(
-        'bash',
-        'echo small > small && echo fits; head -c 64M /dev/zero > big',
-      )
-      expect({ stdout, exitCode }).toEqual({ stdout: 'fits\n', exitCode: 1 })
-      expect(stderr).toMatch(/No space left on device/)
-      expect((await agent.exec('bash', 'head -c 4M /dev/zero > ~/more')).stderr).toMatch(/No space left on device/)
-      expect((await agent.exec('bash', 'rm big; cat small; echo more > ~/more; cat ~/more')).stdout).toBe(
-        'small\nmore\n',
-      )
-    })
-  },
-)
+test.runIf(canMount)('a full disk is an error in the code, and deleted files free the space', async () => {
+  await withSandbox({ diskBytes: 32 * mebi }, async (agent) => {
+    const { stdout, stderr, exitCode } = await agent.exec(
+      'bash',
+      'echo small > small && echo fits; head -c 64M /dev/zero > big',
+    )
+    expect({ stdout, exitCode }).toEqual({ stdout: 'fits\n', exitCode: 1 })
+    expect(stderr).toMatch(/No space left on device/)
+    expect((await agent.exec('bash', 'head -c 4M /dev/zero > ~/more')).stderr).toMatch(/No space left on device/)
+    expect((await agent.exec('bash', 'rm big; cat small; echo more > ~/more; cat ~/more')).stdout).toBe('small\nmore\n')
+  })
+})
 
-test('one agent that has used up everything takes nothing from another', async () => {
+test('an agent that uses up all its resources does not affect another', async () => {
   await using local = await createLocalTheazo({ sandbox: { memoryBytes, maxProcesses: 40 } })
   const [greedy, other] = [await newAgent(local), await newAgent(local)]
   const bomb = greedy

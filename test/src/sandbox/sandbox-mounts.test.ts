@@ -1,4 +1,4 @@
-// Packages that an operator gives to all code.
+// Packages that an operator mounts for all code.
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type ServerOptions } from '@theazo/server'
 import { afterAll, describe, expect, test } from 'vitest'
 
-// Below /tmp and open to all: agents' users read it there.
+// Below /tmp with public permissions, because agents' users read it.
 const folder = mkdtempSync('/tmp/theazo-mounts-')
 chmodSync(folder, 0o755)
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -16,7 +16,7 @@ async function withSandbox(sandbox: ServerOptions['sandbox'], use: (agent: Agent
   await use(await (await new Theazo(local).sessions.forUser('mounts')).agents.create())
 }
 
-test('Python and TypeScript import packages of a mounted folder, beside those of /workspace, and cannot change it', async () => {
+test('Python and TypeScript import packages from a mounted folder and from /workspace, and cannot change the mounted folder', async () => {
   mkdirSync(join(folder, 'own/node_modules/given'), { recursive: true })
   writeFileSync(join(folder, 'own/given.py'), 'x = 40')
   writeFileSync(join(folder, 'own/node_modules/given/package.json'), '{ "name": "given", "main": "./index.cjs" }')
@@ -32,12 +32,12 @@ test('Python and TypeScript import packages of a mounted folder, beside those of
     expect(await agent.exec('bash', `cd /tmp; python3 -c '${both}'`)).toMatchObject({ stdout: '42\n', stderr: '' })
     expect((await agent.exec('typescript', "console.log(require('given').x)")).stdout).toBe('41\n')
     expect((await agent.exec('bash', 'echo > /opt/own/new')).stderr).toMatch(/Read-only file system/)
-    const env = { PYTHONPATH: '' } // an exec decides for itself
+    const env = { PYTHONPATH: '' } // an exec can override it
     expect((await agent.exec('python', both, { env })).stderr).toMatch(/No module named 'given'/)
   })
 })
 
-/** As packages/server/README.md has it, with what the package needs; undefined where apt cannot bring it. */
+/** numpy with its dependencies, installed as in packages/server/README.md; undefined if apt cannot download it. */
 function debianNumpy(): { mounts: Record<string, string>; env: Record<string, string> } | undefined {
   const downloads = join(folder, 'downloads')
   mkdirSync(downloads)
@@ -56,7 +56,7 @@ function debianNumpy(): { mounts: Record<string, string>; env: Record<string, st
 
 const numpy = debianNumpy()
 describe.skipIf(numpy === undefined)('a Debian package, unpacked into a folder', () => {
-  test('numpy works where its folder is mounted, and is not there where it is not', async () => {
+  test('numpy can be imported only if its folder is mounted', async () => {
     const code =
       'import numpy; print(numpy.linalg.solve(numpy.array([[2.0, 0], [0, 4]]), [2, 8]).tolist(), numpy.__file__)'
     await withSandbox(numpy, async (agent) => {
@@ -64,7 +64,7 @@ describe.skipIf(numpy === undefined)('a Debian package, unpacked into a folder',
       expect(await agent.exec('python', code)).toMatchObject({ stdout: expected, stderr: '', exitCode: 0 })
       expect(await agent.exec('python', code)).toMatchObject({ stdout: expected, stderr: '', exitCode: 0 })
     })
-    if (spawnSync('/usr/bin/python3', ['-c', 'import numpy']).status === 0) return // the machine has it itself
+    if (spawnSync('/usr/bin/python3', ['-c', 'import numpy']).status === 0) return // the machine has its own numpy
     await withSandbox({}, async (agent) => {
       expect((await agent.exec('python', code)).stderr).toMatch(/No module named 'numpy'/)
     })

@@ -1,4 +1,4 @@
-// What programs of /usr find in the sandbox beside /usr: their settings, the processors, and the memory that there is.
+// Programs of /usr find their settings, the CPUs and the memory of the sandbox.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
-/** Standard output of code that ends well and complains of nothing. */
+/** Standard output of code that must end with exit code 0 and an empty standard error. */
 async function said(lang: 'python' | 'typescript' | 'bash', code: string): Promise<string> {
   const { stdout, stderr, exitCode } = await agent.exec(lang, code)
   expect([stderr, exitCode]).toEqual(['', 0])
@@ -31,7 +31,7 @@ END
 java Main.java`
 
 describe('programs find their settings', () => {
-  test.runIf(hasJava)('Java starts, and has its security', async () => {
+  test.runIf(hasJava)('Java starts, and finds its security settings', async () => {
     const { stderr, exitCode } = await agent.exec('bash', 'java -version')
     expect([stderr, exitCode]).toEqual([expect.stringContaining('version'), 0])
     const code = java(`
@@ -46,7 +46,7 @@ describe('programs find their settings', () => {
     )
   })
 
-  test.runIf(existsSync('/etc/services'))('services and protocols have their numbers', async () => {
+  test.runIf(existsSync('/etc/services'))('service and protocol names resolve to numbers', async () => {
     const code =
       'import socket; print(socket.getservbyname("http"), socket.getservbyport(53), socket.getprotobyname("udp"))'
     expect(await said('python', code)).toBe('80 domain 17')
@@ -55,40 +55,40 @@ describe('programs find their settings', () => {
     )
   })
 
-  test.runIf(existsSync('/etc/mime.types'))('names of files have their media types', async () => {
+  test.runIf(existsSync('/etc/mime.types'))('file names have media types', async () => {
     const docx = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'
     expect(await said('python', 'import mimetypes; print(mimetypes.guess_type("a.docx")[0])')).toBe(docx)
   })
 
-  test.runIf(existsSync('/etc/os-release'))('the system says which it is', async () => {
+  test.runIf(existsSync('/etc/os-release'))('the name of the operating system can be read', async () => {
     const system = execFileSync('cat', ['/etc/os-release'], { encoding: 'utf8' })
     expect(await said('bash', 'cat /etc/os-release')).toBe(system.trim())
   })
 
-  test.runIf(existsSync('/usr/bin/lscpu'))('the processors are there to count', async () => {
+  test.runIf(existsSync('/usr/bin/lscpu'))('lscpu counts the CPUs', async () => {
     const count = /^CPU\(s\): +(\d+)$/m
     const cpus = count.exec(execFileSync('/usr/bin/lscpu', { encoding: 'utf8', env: { LANG: 'C.UTF-8' } }))?.[1]
     expect(cpus).toBeDefined()
     expect(count.exec(await said('bash', 'lscpu'))?.[1]).toBe(cpus)
   })
 
-  test('/var/tmp is there to write to, and is /tmp', async () => {
+  test('/var/tmp is writable, and is /tmp', async () => {
     expect(await said('bash', 'echo kept > $(mktemp -p /var/tmp only-XXX); cat /tmp/only-*')).toBe('kept')
   })
 
-  test('links of /usr that lead to a program or a library lead there', async () => {
+  test('links in /usr to programs and libraries work', async () => {
     const find = 'find /usr/bin /usr/sbin /usr/lib/ssl/certs /usr/lib/jvm -xtype l ! -name src.zip 2> /dev/null | sort'
     const dangling = execFileSync('bash', ['-c', find], { encoding: 'utf8' }).trim()
     expect((await agent.exec('bash', find)).stdout.trim()).toBe(dangling)
   })
 
-  test('certificates of public authorities are there to trust', async () => {
+  test('certificates of public authorities are trusted', async () => {
     const code = 'import ssl; print(len(ssl.create_default_context().get_ca_certs()) > 10)'
     expect(await said('python', code)).toBe('True')
   })
 })
 
-describe('programs see the memory that the sandbox has', () => {
+describe('programs see the memory of the sandbox', () => {
   test('free', async () => {
     expect(await said('bash', "free -m | awk '/^Mem:/ { print $2 }'")).toBe(String(limitMebibytes))
   })
@@ -107,7 +107,7 @@ describe('programs see the memory that the sandbox has', () => {
     expect(heap).toBeLessThan(limitMebibytes)
   })
 
-  test.runIf(hasJava)('Java, which says nothing of it', async () => {
+  test.runIf(hasJava)('Java, without a message on standard error', async () => {
     const heap = Number(await said('bash', java('System.out.println(Runtime.getRuntime().maxMemory() >> 20);')))
     expect(heap).toBeGreaterThan(0)
     expect(heap).toBeLessThan(limitMebibytes)
@@ -119,7 +119,7 @@ describe('programs see the memory that the sandbox has', () => {
   })
 })
 
-// On a machine of one CPU there is nothing to see.
+// A machine with one CPU cannot show a difference.
 describe.runIf(availableParallelism() > 1)('programs see the CPUs that the sandbox may use', () => {
   let own: LocalTheazo
   let limited: Agent
@@ -138,12 +138,12 @@ describe.runIf(availableParallelism() > 1)('programs see the CPUs that the sandb
     expect([stdout.trim(), stderr]).toEqual([expected, ''])
   })
 
-  test('what an exec gives counts', async () => {
+  test('variables of an exec take precedence', async () => {
     const { stdout } = await limited.exec('bash', 'nproc', { env: { OMP_NUM_THREADS: '2' } })
     expect(stdout).toBe('2\n')
   })
 
-  test.runIf(hasJava)('Java, which says nothing of it', async () => {
+  test.runIf(hasJava)('Java, without a message on standard error', async () => {
     const { stdout, stderr } = await limited.exec(
       'bash',
       java('System.out.println(Runtime.getRuntime().availableProcessors());'),
@@ -151,7 +151,7 @@ describe.runIf(availableParallelism() > 1)('programs see the CPUs that the sandb
     expect([stdout, stderr]).toEqual(['1\n', ''])
   })
 
-  test('a limit that is not below the machine changes nothing', async () => {
+  test('a limit that is not lower than the machine changes nothing', async () => {
     await using all = await createLocalTheazo({ sandbox: { cpus: availableParallelism() + 1 } })
     await using free = await (await new Theazo(all).sessions.forUser('cpus')).agents.create()
     const code = 'nproc; getconf _NPROCESSORS_ONLN; echo "[$OMP_NUM_THREADS]"'
@@ -160,7 +160,7 @@ describe.runIf(availableParallelism() > 1)('programs see the CPUs that the sandb
   })
 })
 
-test('node in Bash is the one that TypeScript runs on', async () => {
+test('Bash and TypeScript use the same node', async () => {
   const version = await said('typescript', 'console.log(process.version)')
   expect(await said('bash', 'node --version')).toBe(version)
   expect(

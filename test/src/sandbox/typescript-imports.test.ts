@@ -1,4 +1,4 @@
-// What TypeScript code can import of the user's files, by the names that compilers and bundlers take.
+// TypeScript code imports the user's files with the names that compilers and bundlers accept.
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -65,7 +65,7 @@ test.each([
   ["import './nothing.js'", /Cannot find module '\/workspace\/nothing\.js' imported from .*main\.ts/],
   ["require('./nothing')", /Cannot find module '\.\/nothing'/],
   ["import 'nothing'", /Cannot find package 'nothing' imported from .*main\.ts/],
-])('%s says what was not found', async (code, message) => {
+])('%s reports the missing module', async (code, message) => {
   const { stderr, exitCode } = await agent.exec('typescript', code)
   expect([stderr, exitCode]).toEqual([expect.stringMatching(message), 1])
 })
@@ -77,7 +77,7 @@ test.each([
   ["export { Shape } from './types.ts'", "export { type Shape } from './types.ts'"],
   ["import { shape } from './shape.ts'", "import { type Shape } from './types.ts'"],
   ["await import('./shape.ts')", "import { type Shape } from './types.ts'"],
-])('%s says how a type is imported', async (code, cure) => {
+])('%s reports how to import a type', async (code, cure) => {
   const { stderr, exitCode } = await agent.exec('typescript', code)
   const [verb] = cure.split(' ')
   expect(stderr).toContain(
@@ -91,7 +91,7 @@ test.each([
 test.each([
   ['JavaScript has no types', "import './shape.mjs'"],
   [
-    'an error of the same words is the own one of the program',
+    'the program throws an error with the same text',
     "throw new SyntaxError(\"The requested module './a' does not provide an export named 'b'\")",
   ],
 ])('%s: nothing is added', async (_why, code) => {

@@ -1,23 +1,23 @@
 import { createParser } from 'eventsource-parser'
 import type { ApiCaller } from './api-caller.ts'
 
-/** An event as it came. */
+/** An event as it was received. */
 export interface StreamedEvent {
   id: number
   event: string
-  // Each test says what it expects of the data.
+  // Each test states what it expects of the data.
   // oxlint-disable-next-line typescript/no-explicit-any
   data: any
 }
 
-/** A connection to an agent's stream, read as fast as it comes. */
+/** A connection to an agent's stream that reads immediately. */
 export class AgentStream implements AsyncDisposable {
   readonly events: StreamedEvent[] = []
   readonly comments: string[] = []
   readonly retries: number[] = []
   readonly status: number
   readonly headers: Headers
-  /** Resolves when the server has ended it, or it was closed here. */
+  /** Resolves when the server or the test has closed the stream. */
   readonly ended: Promise<void>
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   #wake: () => void = () => {}
@@ -30,26 +30,26 @@ export class AgentStream implements AsyncDisposable {
     this.ended = this.#read()
   }
 
-  /** @param lastEventId where it goes on after. */
+  /** @param lastEventId the stream resumes after this event. */
   static async open(api: ApiCaller, agentId: string, lastEventId?: number): Promise<AgentStream> {
     const headers = lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }
     const response = await api.open(`/agents/${agentId}/stream`, { headers })
-    if (!response.body) throw new Error(`a stream without a body: ${response.status}`)
+    if (!response.body) throw new Error(`the stream has no body: ${response.status}`)
     return new AgentStream(response, response.body)
   }
 
-  /** The first event, of those that came or come yet, that is what is looked for. */
-  async first(isIt: (event: StreamedEvent) => boolean): Promise<StreamedEvent> {
+  /** Resolves with the first event, received already or later, that matches. */
+  async first(isMatch: (event: StreamedEvent) => boolean): Promise<StreamedEvent> {
     for (;;) {
-      const found = this.events.find(isIt)
+      const found = this.events.find(isMatch)
       if (found) return found
-      if (this.#isEnded) throw new Error(`the stream ended without it: ${JSON.stringify(this.events)}`)
+      if (this.#isEnded) throw new Error(`the stream ended without the event: ${JSON.stringify(this.events)}`)
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
 
-  /** Resolves once the agent has told that it is in a status. */
-  tellsStatus(status: string): Promise<StreamedEvent> {
+  /** Resolves with the event that reports this status of the agent. */
+  statusEvent(status: string): Promise<StreamedEvent> {
     return this.first(({ event, data }) => event === 'status' && data.status === status)
   }
 

@@ -2,47 +2,55 @@
 export interface Answer {
   status: number
   headers: Headers
-  // Each test says what it expects of the body.
+  // Each test states what it expects of the body.
   // oxlint-disable-next-line typescript/no-explicit-any
   body: any
 }
 
-/** Where a caller calls: a server in this process, or one with a port (then `fetch` is the platform's). */
 export interface CallerOptions {
   baseUrl: string
   apiKey: string
+  /** Default: the platform's. A server in this process has its own. */
   fetch?: typeof globalThis.fetch
 }
 
-/** Plain requests with one key, not our client. */
+/** Sends plain requests with one key, without our client. `CheckedCaller` also checks every answer. */
 export class ApiCaller {
-  readonly #options: CallerOptions
+  readonly url: string
+  readonly key: string
+  readonly #fetch: typeof globalThis.fetch
 
-  constructor(options: CallerOptions) {
-    this.#options = options
+  constructor({ baseUrl, apiKey, fetch = globalThis.fetch }: CallerOptions) {
+    this.url = baseUrl
+    this.key = apiKey
+    this.#fetch = fetch
   }
 
-  get(path: string): Promise<Answer> {
-    return this.#send('GET', path)
+  get(path: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.send('GET', path, undefined, { headers })
   }
 
-  post(path: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Answer> {
-    return this.#send('POST', path, body, headers)
+  /** @param body sent as JSON; undefined sends no body. */
+  post(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.send('POST', path, JSON.stringify(body), { headers })
   }
 
   patch(path: string, body: unknown): Promise<Answer> {
-    return this.#send('PATCH', path, body)
+    return this.send('PATCH', path, JSON.stringify(body))
   }
 
-  /** The body is left to whoever asks. */
+  /** @param body sent as it is. */
+  async send(method: string, path: string, body?: string, init: RequestInit = {}): Promise<Answer> {
+    return await answerOf(await this.open(path, { ...init, method, ...(body !== undefined && { body }) }))
+  }
+
+  /** The caller reads the body, e.g. of a stream. */
   open(path: string, init: RequestInit = {}): Promise<Response> {
-    const { baseUrl, apiKey, fetch = globalThis.fetch } = this.#options
-    return fetch(baseUrl + path, { ...init, headers: { authorization: `Bearer ${apiKey}`, ...init.headers } })
+    return this.#fetch(this.url + path, { ...init, headers: { authorization: `Bearer ${this.key}`, ...init.headers } })
   }
+}
 
-  async #send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const init = { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }
-    const response = await this.open(path, init)
-    return { status: response.status, headers: response.headers, body: await response.json() }
-  }
+/** Reads the JSON body of a response. */
+export async function answerOf(response: Response): Promise<Answer> {
+  return { status: response.status, headers: response.headers, body: await response.json() }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Ajv2020, type AnySchemaObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 
-/** The parts of an OpenAPI document that answers are held against. */
+/** The parts of an OpenAPI document that answers are checked against. */
 export interface OpenApiDocument {
   openapi: string
   paths: Record<string, Record<string, Operation>>
@@ -16,7 +16,7 @@ interface Operation {
   responses: Record<string, { content?: Record<string, { schema?: AnySchemaObject }> }>
 }
 
-/** One answer of the API, as far as its document speaks of it. */
+/** The parts of an API answer that the OpenAPI document describes. */
 interface DocumentedAnswer {
   method: string
   /** Below the base URL, without the query. */
@@ -28,7 +28,7 @@ interface DocumentedAnswer {
   body?: unknown
 }
 
-/** What a server says of its own answers: its `GET /openapi.json`. */
+/** Checks answers against the server's `GET /openapi.json`. */
 export class ApiSchema {
   readonly document: OpenApiDocument
   readonly #ajv: Ajv2020
@@ -49,12 +49,12 @@ export class ApiSchema {
     return new ApiSchema((await response.json()) as OpenApiDocument) // openapi.test.ts validates it
   }
 
-  /** Fails the test where the document does not allow the answer; fields it does not name are not allowed. */
+  /** Fails the test if the document does not allow the answer. Undocumented fields are not allowed. */
   assertAllows(answer: DocumentedAnswer): void {
     const { method, path, status, mediaType, body } = answer
     const title = `${method} ${path} ${status}`
     const responses = this.operationOf(method, path)?.responses
-    // Answers to a path or a method that is not there are errors too.
+    // Answers to an unknown path or method are errors, too.
     const response = responses
       ? (responses[status] ?? responses['default'])
       : { content: { [json]: { schema: error } } }
@@ -65,7 +65,7 @@ export class ApiSchema {
     if (mediaType !== 'text/event-stream') this.assertIs(name, body, title)
   }
 
-  /** Fails the test where a value is not what the document says of this name: an answer, or one event of a stream. */
+  /** Fails the test if the value, an answer or one event of a stream, does not match the schema of this name. */
   assertIs(name: string, value: unknown, title = name): void {
     const validate = this.#validatorOf(name)
     if (validate(value)) return
@@ -73,17 +73,17 @@ export class ApiSchema {
     assert.fail(`${title} is not as documented: ${problems}\n${JSON.stringify(value)}`)
   }
 
-  /** They are few, and compiled once. */
+  /** Each schema is compiled once. */
   #validatorOf(name: string): ValidateFunction {
     const reference = `#/components/schemas/${name}`
-    const known = this.#validators.get(reference)
-    if (known) return known
+    const compiled = this.#validators.get(reference)
+    if (compiled) return compiled
     const validate = this.#ajv.compile({ $ref: documentId + reference })
     this.#validators.set(reference, validate)
     return validate
   }
 
-  /** Of the template that says most of the path by itself; undefined where the document has none with this method. */
+  /** The operation of the most specific path template; undefined if the document has no such path and method. */
   operationOf(method: string, path: string): Operation | undefined {
     const template = Object.keys(this.document.paths)
       .filter((candidate) => new RegExp(`^${candidate.replaceAll(/\{\w+\}/g, '[^/]+')}/?$`).test(path))

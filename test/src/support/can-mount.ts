@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
 
-/** Only root may mount, and in a container not even that one always. */
+/** Only root may mount, and in some containers not even root. */
 export const canMount: boolean =
   process.getuid?.() === 0 && spawnSync('/usr/bin/unshare', ['--mount', '/bin/true']).status === 0

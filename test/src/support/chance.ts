@@ -1,9 +1,9 @@
-/** Chance that can be had again: the same seed gives the same numbers. */
+/** Reproducible random numbers: the same seed returns the same numbers. */
 export class Chance {
   readonly seed: number
   #state: number
 
-  /** @param seed default: `THEAZO_SEED`, or another one each time. */
+  /** @param seed default: `THEAZO_SEED`, or a random seed. */
   constructor(seed: number = Number(process.env['THEAZO_SEED'] ?? Math.floor(Math.random() * 2 ** 31))) {
     this.seed = seed
     this.#state = seed
@@ -22,7 +22,7 @@ export class Chance {
     return least + Math.floor(this.next() * (most - least + 1))
   }
 
-  /** True so often out of a hundred. */
+  /** True with this probability, in percent. */
   percent(share: number): boolean {
     return this.next() * 100 < share
   }

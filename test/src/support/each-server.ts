@@ -7,26 +7,26 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { root, type ServerProcess, startServer } from './server-process.ts'
 import { copyServer } from './server-copy.ts'
 
-/** A real server, as a program of its own, and the agents that a file's probes use. */
+/** A real server in its own process, and the agents for the probes of a test file. */
 export interface ProbedServer {
-  /** Whether it is root; else it is a plain user. */
+  /** True if the server runs as root; otherwise it runs as a plain user. */
   readonly isRoot: boolean
   readonly child: ChildProcess
   readonly apiKey: string
   readonly dataDir: string
   readonly theazo: Theazo
-  /** For probes that leave it as it was. */
+  /** For probes that do not change it. */
   readonly agent: Agent
   newAgent(): Promise<Agent>
-  /** The host's folder that holds an agent's `workspace` and `home`. */
+  /** The folder on the host that contains an agent's `workspace` and `home`. */
   filesOf(agent: Agent): string
-  /** What `theazo-server doctor` says to this server's user, by the name of the finding. */
+  /** The text of the finding with this name in `theazo-server doctor`, run as this server's user. */
   doctor(name: string): string
 }
 
-/** In the environment of every server. */
+/** A secret in the environment of every server. */
 export const serverSecret = 'secret-of-the-server'
-/** What a descriptor reads that every server has inherited, as number 9. */
+/** The content of file descriptor 9, which every server inherits. */
 export const inheritedText = 'text that was open when the server started'
 
 const amRoot = process.getuid?.() === 0
@@ -37,7 +37,7 @@ const amRoot = process.getuid?.() === 0
  * @param args further flags of `serve`.
  */
 export function onEachServer(probes: (server: ProbedServer) => void, args: string[] = []): void {
-  describe.skipIf(!amRoot)('root server (skipped where the tests do not run as root)', () => {
+  describe.skipIf(!amRoot)('root server (skipped if the tests do not run as root)', () => {
     probes(startedServer(true, args))
   })
   describe('plain-user server', () => {
@@ -48,14 +48,14 @@ export function onEachServer(probes: (server: ProbedServer) => void, args: strin
 /** How the server's user starts a program. */
 export interface ServerUser {
   uid: number
-  /** What the command begins with. */
+  /** The start of the command. */
   prefix: string[]
   node: string
-  /** The folder of the server's package and of what it needs. */
+  /** The folder with the server's package and its dependencies. */
   packages: string
 }
 
-/** A server's user and what it can read, wherever the clone is; the folder becomes that user's. */
+/** A server's user, and a copy of the program that this user can read wherever the clone is. The user becomes the owner of the folder. */
 export function userOf(isRoot: boolean, folder: string): ServerUser {
   const uid = process.getuid?.() ?? 0
   if (isRoot || !amRoot) return { uid, prefix: [], node: process.execPath, packages: join(root, 'packages') }
@@ -65,7 +65,7 @@ export function userOf(isRoot: boolean, folder: string): ServerUser {
   return { uid: plainUid, prefix, node, packages }
 }
 
-/** Nobody else's, so that nothing which the kernel counts by user is counted together. */
+/** A uid that nobody else uses, because the kernel counts some resources per user. */
 const plainUid = 2_000_000_000 + process.pid
 
 function startedServer(isRoot: boolean, args: string[]): ProbedServer {
@@ -128,13 +128,13 @@ function startedServer(isRoot: boolean, args: string[]): ProbedServer {
   }
 }
 
-/** Runs code and gives all that it printed. */
+/** Runs code and returns everything that it printed. */
 export async function say(agent: Agent, lang: Language, code: string): Promise<string> {
   const { stdout, stderr } = await agent.exec(lang, code)
   return (stdout + stderr).trim()
 }
 
-/** Each language answers as on a new agent. */
+/** Runs one program in each language; see {@link allUsable}. */
 export async function usable(agent: Agent): Promise<string[]> {
   return [
     await say(agent, 'bash', 'echo bash'),
@@ -144,5 +144,5 @@ export async function usable(agent: Agent): Promise<string[]> {
   ]
 }
 
-/** What {@link usable} gives then. */
+/** The result of {@link usable} if every language works as on a new agent. */
 export const allUsable = ['bash', 'python', 'typescript', 'by a warm node']

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util'
 import { expect } from 'vitest'
 
-/** What a promise rejects with; one that does not reject fails the test. */
+/** The reason with which the promise rejects. Fails the test if it does not reject. */
 export async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   return await promise.then(
-    (value) => expect.fail(`it did not fail, but gave ${inspect(value)}`),
+    (value) => expect.fail(`the promise did not reject, but resolved with ${inspect(value)}`),
     (error: unknown) => error,
   )
 }

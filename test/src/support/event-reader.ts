@@ -1,14 +1,14 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 
-/** An event as it came over the wire. */
+/** An event as it was received. */
 export interface ReadEvent {
   id: number
   type: string
-  /** JSON, as its bytes were. */
+  /** The unparsed JSON. */
   data: string
 }
 
-/** The events of one connection, until it ends. @throws where it breaks. */
+/** The events of one connection, until it ends. @throws if the connection breaks. */
 export async function* readEvents({ body }: Response): AsyncGenerator<ReadEvent> {
   if (!body) return
   const events = body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 
 /**
- * Bytes that JavaScript of a process holds after a collection, those of its buffers with them.
+ * The size of a process's JavaScript heap and buffers after a garbage collection, in bytes.
  *
- * @param output holds what a node with --inspect says of where it listens.
+ * @param output contains the address that node prints with --inspect.
  */
 export async function heapOf(output: string): Promise<number> {
   const address = /^Debugger listening on (ws:\/\/\S+)$/m.exec(output)?.[1]

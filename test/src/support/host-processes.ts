@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Every process of a host user; zombies count only where they are asked for. */
+/** Pids of every process of a host user. @param zombies default: without zombies. */
 export function processesOf(uid: number, zombies = false): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -10,7 +10,7 @@ export function processesOf(uid: number, zombies = false): string[] {
     })
 }
 
-/** Its arguments, with a space between them; empty once it is gone. */
+/** The arguments of a process, with a space between them; empty if it has ended. */
 export function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
@@ -19,11 +19,11 @@ export function commandOf(pid: string): string {
   }
 }
 
-/** What /proc says of it; empty once it is gone. */
+/** The status file of a process in /proc; empty if it has ended. */
 export function statusOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/status`, 'utf8')
   } catch {
-    return '' // gone between the listing and the look
+    return '' // it ended after it was listed
   }
 }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** A tool call that the server's models make first. */
+/** A tool call that the server's models return before their answer. */
 export interface WantedCall {
   name: string
   input: Record<string, unknown>
@@ -23,9 +23,9 @@ interface ModelRequest {
 }
 
 /**
- * Starts it on a free port of this machine.
+ * Starts the server on a free port of this machine.
  *
- * @param callsFor what a model calls, one call a turn, before it answers; it is given the first request's text.
+ * @param callsFor returns the tool calls for the text of a request. The model makes one call for each turn, then answers.
  */
 export async function startModelServer(
   callsFor: (request: string) => readonly WantedCall[] = () => [],
@@ -37,7 +37,7 @@ export async function startModelServer(
     requests.push({ path, headers: request.headers, body })
     const api = Object.entries(apis).find(([ending]) => path.endsWith(ending))?.[1]
     const text = JSON.stringify(body)
-    // As many turns have passed as there are results of tools in the conversation.
+    // The number of passed turns is the number of tool results in the conversation.
     const turn =
       text.match(/"(role":"tool|type":"function_call_output|type":"tool_result|functionResponse)"/g)?.length ?? 0
     response.setHeader('content-type', 'application/json')
@@ -46,7 +46,7 @@ export async function startModelServer(
   })
   server.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo // of a server that listens
+  const { port } = server.address() as AddressInfo // the server listens
   return {
     url: `http://127.0.0.1:${port}`,
     requests,

@@ -11,7 +11,7 @@ export interface SandboxProcess {
   pidInside: number | undefined
 }
 
-/** Who is who in the sandbox of an agent that runs as this user. */
+/** The processes of an agent's sandbox, by role. */
 export interface SandboxRoles {
   bubblewrap: SandboxProcess | undefined
   /** Pid 1 inside. */
@@ -21,7 +21,7 @@ export interface SandboxRoles {
   all: SandboxProcess[]
 }
 
-/** @param uid a user of its own, which only a server that is root gives its agents. */
+/** @param uid the agent's own user, which only a root server gives to its agents. */
 export function sandboxRoles(uid: number): SandboxRoles {
   const all = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -34,13 +34,13 @@ export function sandboxRoles(uid: number): SandboxRoles {
       return [{ pid: Number(name), parent: Number(field('PPid')), name: field('Name'), pidInside }]
     })
   const byPid = new Map(all.map((found) => [found.pid, found]))
-  // Of one that is on its way out the parent is gone, or dead.
+  // The parent of a sandbox that is ending is missing or dead.
   const supervisor = all.find(({ pidInside, parent }) => pidInside === 1 && byPid.has(parent))
   const bubblewrap = byPid.get(supervisor?.parent ?? 0)
   return { bubblewrap, supervisor, reapers: all.filter(({ parent }) => parent === supervisor?.pid), all }
 }
 
-/** What a server that is root holds on the machine. */
+/** Resources of the machine that a root server uses. */
 export interface Holdings {
   descriptors: number
   /** Control groups of its sandboxes, by name. */
@@ -68,7 +68,7 @@ export function holdingsOf(pid: number): Holdings {
   }
 }
 
-/** Sends it where there is somebody to take it; a process may end between the look and the signal. */
+/** Sends a signal. False if the process has ended, which may happen after it was listed. */
 export function signal(process_: Pick<SandboxProcess, 'pid'> | undefined, name: NodeJS.Signals): boolean {
   if (process_ === undefined) return false
   try {

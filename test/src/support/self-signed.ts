@@ -1,6 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 
-/** A key and a certificate that nobody trusts, as a TLS server takes them (RFC 5280, 4.1, with nothing optional). */
+/** A key and an untrusted certificate for a TLS server (RFC 5280, 4.1, without optional fields). */
 export function selfSigned(): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const ecdsaWithSha256 = der(0x30, Buffer.from('06082a8648ce3d040302', 'hex'))

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { root } from './server-process.ts'
 
 /**
- * Copies what a server is made of, Node too, to where every user can read it: the clone may be below a closed folder.
+ * Copies the server's packages and Node to a folder that every user can read: the clone may be below a closed folder.
  */
 export function copyServer(folder: string): { node: string; packages: string } {
   mkdirSync(folder)
@@ -27,7 +27,7 @@ export function copyServer(folder: string): { node: string; packages: string } {
   return { node, packages: folder }
 }
 
-/** Flat, as no two of them need different versions of one. */
+/** The copy is flat, because no two packages need different versions of one. */
 function copyDependencies(source: string, modules: string): void {
   const { dependencies = {} } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
   for (const name of Object.keys(dependencies)) {

@@ -15,7 +15,7 @@ export interface ServerProcess extends AsyncDisposable {
   ended: Promise<number | null>
 }
 
-/** Starts the server as a program, e.g. `npm run -s serve -- --json …`, and waits for its line. */
+/** Starts the server as a program, e.g. `npm run -s serve -- --json …`, and waits for the line with its url and key. */
 export async function startServer(
   command: string,
   args: string[],

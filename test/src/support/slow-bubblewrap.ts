@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import { processesOf, statusOf } from './host-processes.ts'
 
-/** Starts of sandboxes that stop in the middle while they are held. */
+/** A bubblewrap that stops in the middle of a sandbox's start while the test holds it. */
 export interface SlowBubblewrap extends Disposable {
   /** The PATH for the server. */
   searchPath: string
@@ -14,8 +14,8 @@ export interface SlowBubblewrap extends Disposable {
 }
 
 /**
- * A `bwrap` for the PATH that stops where bubblewrap has cloned the sandbox's first process, which has not yet asked to
- * die with its parent: it writes about its clone to a pipe that is full. Without a file `hold` it is bubblewrap itself.
+ * A `bwrap` for the PATH that stops after bubblewrap has cloned the sandbox's first process, and before that process asks
+ * to die with its parent: bubblewrap writes the clone's pid to a full pipe. Without the file `hold` it runs normally.
  */
 export function slowBubblewrap(): SlowBubblewrap {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
@@ -50,7 +50,7 @@ export function firstProcessesOf(uid: number): string[] {
   return processesOf(uid).filter((pid) => /^NSpid:\t\d+\t1$/m.test(statusOf(pid)))
 }
 
-/** The next exec starts it anew. */
+/** Kills the user's sandbox. The next exec starts a new one. */
 export async function endSandbox(uid: number): Promise<void> {
   for (const pid of firstProcessesOf(uid)) process.kill(Number(pid), 'SIGKILL')
   await expect.poll(() => processesOf(uid, true)).toEqual([])

@@ -1,9 +1,9 @@
-/** One check of `doctor`, with its result. */
+/** The result of one check of `doctor`. */
 export interface Finding {
   name: string
-  /** The server runs without what is `absent`; it does not start if anything is `missing`. */
+  /** `absent`: the server works without it. `missing`: the server does not start. */
   state: 'ok' | 'absent' | 'missing'
   says: string
-  /** How to mend it. */
+  /** How to fix it. */
   fix?: string
 }

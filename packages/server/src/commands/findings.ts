@@ -11,7 +11,7 @@ const run = promisify(execFile)
 const oldestNode = [22, 18] as const
 const bubblewrapFix = 'apt-get install -y bubblewrap'
 
-/** Looks at all that decides what this server can give. Nothing is taken from a list: a sandbox is made and asked. */
+/** Runs all checks. Creates a sandbox and runs code in it rather than comparing versions with a list. */
 export async function findAll(dataDir: string | undefined, sandbox: SandboxOptions): Promise<Finding[]> {
   const node = nodeFinding()
   const bubblewrap = await bubblewrapFinding()
@@ -41,19 +41,24 @@ function nodeFinding(): Finding {
 async function bubblewrapFinding(): Promise<Finding> {
   const name = 'bubblewrap'
   if (process.platform !== 'linux') {
-    return { name, state: 'missing', says: `there is none on ${process.platform}`, fix: 'run the server in a Linux VM' }
+    return {
+      name,
+      state: 'missing',
+      says: `does not exist on ${process.platform}`,
+      fix: 'run the server in a Linux VM',
+    }
   }
   try {
     const { stdout } = await run('bwrap', ['--version'], { timeout: 10_000 })
     return { name, state: 'ok', says: stdout.trim() }
   } catch (error) {
     const isThere = (error as NodeJS.ErrnoException).code !== 'ENOENT'
-    const says = isThere ? `bwrap does not run: ${firstLine(error)}` : 'bwrap is not in the PATH'
+    const says = isThere ? `bwrap fails: ${firstLine(error)}` : 'bwrap is not in the PATH'
     return { name, state: 'missing', says, fix: bubblewrapFix }
   }
 }
 
-/** Makes a sandbox the way the server does, and asks it from inside. */
+/** Creates a sandbox as the server does, and inspects it from inside. */
 async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
   const { createServer } = await import('../server.ts')
   try {
@@ -66,50 +71,63 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
     }
     const session = await call('/sessions', { userId: 'doctor' })
     const agent = await call(`/sessions/${session['id']}/agents`, {})
-    const ask = async (lang: string, code: string): Promise<string> => {
+    const outputOf = async (lang: string, code: string): Promise<string> => {
       const { stdout = '' } = await call(`/agents/${agent['id']}/exec`, { lang, code })
       return stdout.trim()
     }
-    const user = await ask('bash', 'id -u')
-    const interfaces = await ask('bash', 'cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d " "')
-    const processes = await ask('bash', 'ls -d /proc/[0-9]* | wc -l')
+    const user = await outputOf('bash', 'id -u')
+    const interfaces = await outputOf('bash', 'cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d " "')
+    const processes = await outputOf('bash', 'ls -d /proc/[0-9]* | wc -l')
     return [
       { name: 'isolation', state: 'ok', says: `a sandbox runs as uid ${user} and sees ${processes} processes` },
       interfaces === 'lo'
         ? { name: 'network', state: 'ok', says: networkSays }
-        : { name: 'network', state: 'missing', says: `a sandbox has ${interfaces}`, fix: 'do not serve; report this' },
+        : {
+            name: 'network',
+            state: 'missing',
+            says: `a sandbox has the network interfaces ${interfaces.split('\n').join(', ')}; it must have lo only`,
+            fix: 'do not run the server; report this fault',
+          },
       {
         name: 'limit: exec',
         state: 'ok',
-        says: await ask('bash', 'echo "$(ulimit -u) processes, $(ulimit -n) open files, $(ulimit -f) KiB a file"'),
+        says: await outputOf(
+          'bash',
+          'echo "$(ulimit -u) processes, $(ulimit -n) open files, $(ulimit -f) KiB per file"',
+        ),
       },
       ...limitFindings(server.limits, await maxFilesOfHost()),
       language(
         'python',
-        await ask('python', 'import sys; print(sys.version.split()[0])'),
+        await outputOf('python', 'import sys; print(sys.version.split()[0])'),
         'apt-get install -y python3',
       ),
-      language('typescript', await ask('typescript', 'console.log("node " + process.version)'), 'reinstall Node'),
-      language('bash', await ask('bash', 'echo $BASH_VERSION'), 'apt-get install -y bash'),
+      language('typescript', await outputOf('typescript', 'console.log("node " + process.version)'), 'reinstall Node'),
+      language('bash', await outputOf('bash', 'echo $BASH_VERSION'), 'apt-get install -y bash'),
     ]
   } catch (error) {
     const says = error instanceof Error ? error.message : String(error)
-    const fix = 'allow unprivileged user namespaces, or do what the message says'
+    const fix = 'allow unprivileged user namespaces, or follow the message'
     return [{ name: 'isolation', state: 'missing', says, fix }]
   }
 }
 
-/** Undefined if it cannot be read, or is no limit. */
+/** The host's limit on open files; undefined if it cannot be read. */
 async function maxFilesOfHost(): Promise<number | undefined> {
   const text = await readFile('/proc/sys/fs/file-max', 'utf8').catch(() => '')
   return text === '' ? undefined : Number(text)
 }
 
 const networkSays =
-  'a sandbox has only its own loopback: it reaches nothing, or the hosts in its network.allow by the proxy of the server'
+  "a sandbox has only its own loopback: it reaches nothing, or the hosts in its network.allow through the server's proxy"
 
 const notLooked: Finding[] = [
-  { name: 'isolation', state: 'missing', says: 'no sandbox can be made without the above', fix: 'mend that first' },
+  {
+    name: 'isolation',
+    state: 'missing',
+    says: 'not checked: no sandbox can be created without the above',
+    fix: 'fix that first',
+  },
 ]
 
 function language(name: string, version: string, fix: string): Finding {
@@ -120,10 +138,15 @@ function language(name: string, version: string, fix: string): Finding {
 async function dataFinding(dataDir: string | undefined): Promise<Finding> {
   const name = 'data folder'
   if (dataDir === undefined) {
-    return { name, state: 'absent', says: 'none named: all is gone when the server ends', fix: 'serve --data-dir DIR' }
+    return {
+      name,
+      state: 'absent',
+      says: 'none: all data is lost when the server ends',
+      fix: 'start serve with --data-dir DIR',
+    }
   }
   const path = resolve(dataDir)
-  const fix = 'name another with --data-dir'
+  const fix = 'give another folder with --data-dir'
   const nearest = await nearestExisting(path)
   if (!(await stat(nearest)).isDirectory()) {
     return { name, state: 'missing', says: `${nearest} is not a folder`, fix }
@@ -132,13 +155,13 @@ async function dataFinding(dataDir: string | undefined): Promise<Finding> {
     () => true,
     () => false,
   )
-  if (!isWritable) return { name, state: 'missing', says: `${nearest} cannot be written to`, fix }
-  if (nearest !== path) return { name, state: 'absent', says: `${path} is not there yet`, fix: 'serve makes it' }
+  if (!isWritable) return { name, state: 'missing', says: `${nearest} is not writable`, fix }
+  if (nearest !== path) return { name, state: 'absent', says: `${path} does not exist yet`, fix: 'serve makes it' }
   const { bavail, bsize } = await statfs(path)
   return { name, state: 'ok', says: `${path}, ${Math.floor((bavail * bsize) / 2 ** 20)} MiB free` }
 }
 
-/** The path, or the nearest of those it would be made in. */
+/** The path, or its nearest parent folder that exists. */
 async function nearestExisting(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined)
   return found || dirname(path) === path ? path : await nearestExisting(dirname(path))
@@ -146,7 +169,7 @@ async function nearestExisting(path: string): Promise<string> {
 
 const fixedLimits: Finding[] = [
   { name: 'limit: time', state: 'ok', says: 'an exec ends after 120 s, a task after the timeout of its agent' },
-  { name: 'limit: output', state: 'ok', says: '10 MiB of each stream of an exec' },
+  { name: 'limit: output', state: 'ok', says: '10 MiB for each stream of an exec' },
 ]
 
 async function sizeFinding(): Promise<Finding> {
@@ -155,8 +178,13 @@ async function sizeFinding(): Promise<Finding> {
     () => true,
     () => false,
   )
-  if (isThere) return { name, state: 'ok', says: 'by /usr/bin/du' }
-  return { name, state: 'absent', says: 'storage is billed as nothing', fix: 'apt-get install -y coreutils' }
+  if (isThere) return { name, state: 'ok', says: 'uses /usr/bin/du' }
+  return {
+    name,
+    state: 'absent',
+    says: 'without /usr/bin/du storage is not billed',
+    fix: 'apt-get install -y coreutils',
+  }
 }
 
 const providerFindings: Finding[] = [
@@ -164,8 +192,8 @@ const providerFindings: Finding[] = [
   ...['docker', 'e2b', 'fly'].map((provider): Finding => ({
     name: `provider: ${provider}`,
     state: 'absent',
-    says: 'not in this version; test keys mock it',
-    fix: 'leave compute.provider out',
+    says: 'not available in this version; test keys mock it',
+    fix: 'omit compute.provider',
   })),
 ]
 
@@ -173,8 +201,8 @@ const modelFindings: Finding[] = [
   {
     name: 'models: live keys',
     state: 'absent',
-    says: 'none in this version: run answers 422',
-    fix: 'use exec with your own loop',
+    says: 'none in this version: run returns 422',
+    fix: 'use exec with your own agent loop',
   },
   { name: 'models: test keys', state: 'ok', says: 'a scripted model, see Test keys in the README' },
 ]

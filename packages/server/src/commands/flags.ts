@@ -3,27 +3,27 @@ import { SetupError } from '../errors.ts'
 
 /** One option of a command. */
 export interface Flag {
-  /** What the value is, in the help; a switch has none. */
+  /** Placeholder of the value in the help; absent for a switch. */
   value?: string
-  /** The environment variable that gives it where the flag does not. */
+  /** Environment variable that is read if the flag is absent. */
   env?: string
-  /** It may be given again: the values stand with commas between. */
+  /** The flag may be repeated: its values are joined with commas. */
   isList?: true
   help: string
 }
 
-/** The options that a command was given, by name. */
+/** Values of the options, by name. */
 export type FlagValues<Name extends string> = Partial<Record<Name, string>>
 
-/** What a command was given. */
+/** The parsed command line and environment of a command. */
 export interface Given<Name extends string> {
   values: FlagValues<Name>
-  /** What an option is called where it was given, for messages: `--port`, or its variable. */
+  /** The source of an option's value, for messages: `--port`, or the name of its variable. */
   nameOf: (name: Name) => string
   positionals: string[]
 }
 
-/** Reads a command's options; what the environment gives counts where a flag does not. @throws {SetupError} */
+/** Reads a command's options. A flag takes precedence over its environment variable. @throws {SetupError} */
 export function readFlags<Name extends string>(
   args: readonly string[],
   flags: Record<Name, Flag>,
@@ -62,15 +62,15 @@ export function flagTable(flags: Record<string, Flag>): string {
   return rows.join('\n')
 }
 
-/** A whole number. @param name as `nameOf` gives it. @throws {SetupError} with that name. */
+/** Parses a whole number. @param name the result of `nameOf`. @throws {SetupError} with that name. */
 export function wholeNumber(name: string, text: string | undefined, min: number, max: number): number | undefined {
   if (text === undefined) return undefined
   const number = Number(text)
   if (/^\d+$/.test(text) && number >= min && number <= max) return number
-  throw new SetupError(`${name} is a number from ${min} to ${max}, not ${text}`)
+  throw new SetupError(`${name} must be a number from ${min} to ${max}, not ${text}`)
 }
 
-/** One of a few words. @param name as `nameOf` gives it. @throws {SetupError} with that name. */
+/** Parses one of a few words. @param name the result of `nameOf`. @throws {SetupError} with that name. */
 export function oneOf<Word extends string>(
   name: string,
   text: string | undefined,
@@ -78,14 +78,14 @@ export function oneOf<Word extends string>(
 ): Word | undefined {
   const found = words.find((word) => word === text)
   if (text !== undefined && found === undefined) {
-    throw new SetupError(`${name} is one of ${words.join(', ')}, not ${text}`)
+    throw new SetupError(`${name} must be one of ${words.join(', ')}, not ${text}`)
   }
   return found
 }
 
-/** The folder of `--data-dir`. @throws {SetupError} for an empty text, e.g. of an unset variable. */
+/** The folder of `--data-dir`. @throws {SetupError} if it is empty, e.g. because a shell variable is unset. */
 export function folderOf({ values, nameOf }: Given<'data-dir'>): string | undefined {
-  if (values['data-dir'] === '') throw new SetupError(`${nameOf('data-dir')} is a folder, not an empty text`)
+  if (values['data-dir'] === '') throw new SetupError(`${nameOf('data-dir')} must be a folder, not an empty text`)
   return values['data-dir']
 }
 

@@ -8,24 +8,25 @@ export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | u
   const { settings, memory, cpu, processes, disk, freezer, hasSocketMemory } = limits
   const mostFiles = settings.maxProcesses * settings.maxOpenFiles
   const [memoryText, diskText] = [mebibytes(settings.memoryBytes), mebibytes(settings.diskBytes)]
-  const shared = "agents share the server's user, and with it what the kernel counts for each user: one can use up all"
+  const shared =
+    "agents share the server's user and the kernel's limits per user: one agent can use them up and stop the server"
   return [
-    ...(process.getuid?.() === 0 ? [] : [weak('users', `${shared}, and end the server`, 'run the server as root')]),
+    ...(process.getuid?.() === 0 ? [] : [weak('users', shared, 'run the server as root')]),
     memory === 'watcher'
-      ? weak('memory', `${memoryText} ${watched}; it sees no memfd, pipe or socket`, cgroupFix)
+      ? weak('memory', `${memoryText}, ${watched}; it does not count memfds, pipes and sockets`, cgroupFix)
       : held('memory', memoryText, group(memory)),
     hasSocketMemory && memory !== 'watcher'
-      ? held('sockets', 'what TCP and UDP hold is counted', group(memory))
-      : weak('sockets', `nothing counts what TCP and UDP hold in memory ${uncounted}`, socketFix),
+      ? held('sockets', 'the memory of TCP and UDP sockets is counted', group(memory))
+      : weak('sockets', `nothing counts the memory of TCP and UDP sockets; ${uncounted}`, socketFix),
     maxFilesOfHost !== undefined && maxFilesOfHost < mostFiles * 2
       ? weak(
           'open files',
-          `this machine has ${maxFilesOfHost} (fs.file-max), and one agent can hold ${mostFiles}`,
+          `this machine allows ${maxFilesOfHost} (fs.file-max), and one agent can open ${mostFiles}`,
           `sysctl -w fs.file-max=${mostFiles * 100}`,
         )
-      : held('open files', `${settings.maxOpenFiles} of each process`, "by the sandbox's rlimit"),
+      : held('open files', `${settings.maxOpenFiles} for each process`, "by the sandbox's rlimit"),
     cpu === 'nothing'
-      ? weak('cpu', 'nothing holds the CPU time of a sandbox', cgroupFix)
+      ? weak('cpu', 'nothing limits the CPU time of a sandbox', cgroupFix)
       : held('cpu', `${settings.cpus} CPUs`, group(cpu)),
     held(
       'processes',
@@ -33,16 +34,20 @@ export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | u
       processes === 'rlimit' ? "by the sandbox's rlimit" : group(processes),
     ),
     disk === 'watcher'
-      ? weak('disk', `${diskText} ${watched}; it counts no names`, 'run the server as root where it may mount images')
-      : held('disk', diskText, 'by an ext4 image of its own'),
-    held('freezing', 'a paused sandbox stands still', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
+      ? weak(
+          'disk',
+          `${diskText}, ${watched}; it does not limit the number of files`,
+          'run the server as root on a machine where it may mount images',
+        )
+      : held('disk', diskText, 'by a separate ext4 image'),
+    held('freezing', 'a paused sandbox is frozen', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
   ]
 }
 
-const uncounted = 'but the number of sockets, which a watcher holds'
+const uncounted = 'a watcher limits only their number'
 const socketFix =
-  'control groups of version 2, or of version 1 with memory.kmem.tcp.limit_in_bytes; else give the server a VM of its own'
-const watched = 'held by a watcher, which kills within 2 s what goes beyond'
+  'use control groups version 2, or version 1 with memory.kmem.tcp.limit_in_bytes; otherwise run the server in its own VM'
+const watched = 'held by a watcher, which kills processes within 2 s of exceeding it'
 
 function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1024 / 1024)} MiB`

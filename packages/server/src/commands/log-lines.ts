@@ -1,9 +1,9 @@
 import { pino } from 'pino'
 
-/** Takes log lines of this process. */
+/** Accepts the log lines of this process. */
 export interface LogLines {
   write(line: string): void
-  /** Lets go out what was gathered; the process goes on until it has. */
+  /** Writes the gathered lines; the process does not end before that. */
   flush(): void
 }
 
@@ -11,11 +11,11 @@ const gatherMs = 100
 const gatherChars = 16_384
 
 /**
- * Log lines for standard error. Those of a tenth of a second go out together: a write costs several times what a line
- * does. Where the process ends by a fault, the rest is written before it does; where it is killed, the rest is lost.
+ * Writes log lines to standard error, gathered for a tenth of a second: a write costs several times as much as a line. If
+ * a fault ends the process, the gathered lines are written first; if the process is killed, they are lost.
  */
 export function logLines(): LogLines {
-  // A slow reader of standard error must not hold the server.
+  // A slow reader of standard error must not block the server.
   const out = pino.destination({ dest: 2, sync: false })
   let gathered = ''
   let timer: NodeJS.Timeout | undefined

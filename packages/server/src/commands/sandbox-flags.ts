@@ -2,21 +2,21 @@ import type { SandboxOptions } from '../compute/local/sandbox-options.ts'
 import { SetupError } from '../errors.ts'
 import { type Flag, type Given, wholeNumber } from './flags.ts'
 
-/** What sandboxes may use and what is kept ready, for `serve` and `doctor`. */
+/** Flags of the limits of sandboxes and of the pools, for `serve` and `doctor`. */
 export const sandboxFlags = {
   'memory-mb': { value: 'N', env: 'THEAZO_MEMORY_MB', help: 'memory of a sandbox in MiB (default 1024)' },
   'cpu-percent': {
     value: 'N',
     env: 'THEAZO_CPU_PERCENT',
-    help: 'CPU time of a sandbox; 100 is one CPU (default 200, or 75 a CPU)',
+    help: 'CPU time of a sandbox; 100 is one CPU (default 200, at most 75 for each CPU of the machine)',
   },
   processes: { value: 'N', env: 'THEAZO_PROCESSES', help: 'processes and threads of a sandbox (default 512)' },
-  'disk-mb': { value: 'N', env: 'THEAZO_DISK_MB', help: 'files of a sandbox in MiB (default 2048)' },
+  'disk-mb': { value: 'N', env: 'THEAZO_DISK_MB', help: 'disk space of a sandbox in MiB (default 2048)' },
   pool: { value: 'N', env: 'THEAZO_POOL', help: 'sandboxes kept ready for new agents (default 1)' },
   'warm-processes': {
     value: 'N',
     env: 'THEAZO_WARM_PROCESSES',
-    help: 'processes kept ready in an agent, for Python and for bash each (default 1)',
+    help: 'processes kept ready in an agent for each of Python and bash (default 1)',
   },
   'warm-nodes': {
     value: 'N',
@@ -59,7 +59,7 @@ function pairs(name: string, text: string | undefined, flag: { value: string }):
   const entries = text.split(',').map((entry) => {
     const [, key, value] = /^([^=]+)=(.+)$/s.exec(entry) ?? []
     if (key === undefined || value === undefined) {
-      throw new SetupError(`${name} is a list of ${flag.value}, not ${text}`)
+      throw new SetupError(`${name} must be a list of ${flag.value}, not ${text}`)
     }
     return [key, value] as const
   })

@@ -8,25 +8,29 @@ import { logLines } from './log-lines.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
-  port: { value: 'N', env: 'THEAZO_PORT', help: `port to listen on; 0 takes a free one (default ${defaultPort})` },
+  port: { value: 'N', env: 'THEAZO_PORT', help: `port to listen on; 0 chooses a free one (default ${defaultPort})` },
   host: { value: 'NAME', env: 'THEAZO_HOST', help: 'address to listen on (default 127.0.0.1)' },
-  'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: 'where all is kept (default: temporary)' },
-  plan: { value: 'NAME', env: 'THEAZO_PLAN', help: `of the embedded key: ${plans.join(', ')} (default enterprise)` },
-  'event-hours': { value: 'N', env: 'THEAZO_EVENT_HOURS', help: 'how long events are kept for replay (default 168)' },
+  'data-dir': { value: 'DIR', env: 'THEAZO_DATA_DIR', help: 'folder for all data (default: temporary)' },
+  plan: {
+    value: 'NAME',
+    env: 'THEAZO_PLAN',
+    help: `plan of the embedded key: ${plans.join(', ')} (default enterprise)`,
+  },
+  'event-hours': { value: 'N', env: 'THEAZO_EVENT_HOURS', help: 'how long events are stored for replay (default 168)' },
   'project-mib': {
     value: 'N',
     env: 'THEAZO_PROJECT_MIB',
-    help: 'records that a project may store, without files of agents (default 4096)',
+    help: "records that a project may store, not counting agents' files (default 4096)",
   },
   'idle-timeout': {
     value: 'SECONDS',
     env: 'THEAZO_IDLE_TIMEOUT',
-    help: 'terminate agents that nobody uses for so long; SECONDS:pause pauses them (default: none)',
+    help: 'terminate agents that are unused for SECONDS; SECONDS:pause pauses them (default: none)',
   },
   'drain-seconds': {
     value: 'N',
     env: 'THEAZO_DRAIN_SECONDS',
-    help: 'how long execs may go on after a SIGTERM (default 10)',
+    help: 'how long execs and tasks may continue after a SIGTERM (default 10)',
   },
   'keep-alive-seconds': {
     value: 'N',
@@ -36,31 +40,35 @@ const flags = {
   'max-connections': {
     value: 'N',
     env: 'THEAZO_MAX_CONNECTIONS',
-    help: 'open connections; beyond, the longest idle is closed (default: 3/4 of ulimit -n)',
+    help: 'maximum open connections; above it the longest idle one is closed (default: 3/4 of ulimit -n)',
   },
-  'cors-origin': { value: 'ORIGIN', env: 'THEAZO_CORS_ORIGIN', help: 'web page that may call it (default: none)' },
-  'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics answers other machines too' },
+  'cors-origin': {
+    value: 'ORIGIN',
+    env: 'THEAZO_CORS_ORIGIN',
+    help: 'origin of a web page that may call the API (default: none)',
+  },
+  'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics also answers other machines' },
   ...sandboxFlags,
   'network-allow': {
     value: 'HOST',
     env: 'THEAZO_NETWORK_ALLOW',
     isList: true,
-    help: 'agents may ask for this as network.allow, e.g. *.example.org; again for more (default: any public host)',
+    help: 'host that agents may have in network.allow, e.g. *.example.org; may be repeated (default: any public host)',
   },
-  'no-network': { env: 'THEAZO_NO_NETWORK', help: 'no agent has a network, whatever it asks for' },
+  'no-network': { env: 'THEAZO_NO_NETWORK', help: 'no agent has network access' },
   json: { help: 'print {"url","apiKey"} on one line when ready' },
 } as const satisfies Record<string, Flag>
 
-/** For the help of the program. */
-export const serveHelp: string = `theazo-server serve                the Theazo API on this machine\n\n${flagTable(flags)}`
+/** Help text of `serve`. */
+export const serveHelp: string = `theazo-server serve                run the Theazo API on this machine\n\n${flagTable(flags)}`
 
 const hourMs = 3_600_000
 
-/** Serves until a signal to end. */
+/** The `serve` command: runs the server until SIGINT, SIGTERM or SIGHUP. @throws {SetupError} */
 export async function serve(args: readonly string[]): Promise<void> {
   const given = readFlags(args, flags, process.env)
   const { values, nameOf, positionals } = given
-  if (positionals.length > 0) throw new SetupError(`serve takes no ${positionals[0]}`)
+  if (positionals.length > 0) throw new SetupError(`serve accepts no argument ${positionals[0]}`)
   const eventHours = wholeNumber(nameOf('event-hours'), values['event-hours'], 1, 100_000)
   const projectMib = wholeNumber(nameOf('project-mib'), values['project-mib'], 1, 1_000_000)
   const stop = stopSignal()
@@ -94,7 +102,7 @@ export async function serve(args: readonly string[]): Promise<void> {
   log.flush()
 }
 
-/** SECONDS, or SECONDS and an action. @throws {SetupError} */
+/** Parses SECONDS or SECONDS:ACTION. @throws {SetupError} */
 function idleTimeoutOf({ values, nameOf }: Given<'idle-timeout'>): ServerOptions['idleTimeout'] {
   const [name, text] = [nameOf('idle-timeout'), values['idle-timeout']]
   if (text === undefined) return undefined
@@ -102,21 +110,21 @@ function idleTimeoutOf({ values, nameOf }: Given<'idle-timeout'>): ServerOptions
   const { min, max } = idleTimeoutBounds
   const wanted = { seconds: wholeNumber(name, seconds, min, max) ?? min, action }
   if (rest.length === 0 && (action === 'terminate' || action === 'pause')) return { ...wanted, action }
-  throw new SetupError(`${name} is SECONDS or SECONDS:pause, not ${text}`)
+  throw new SetupError(`${name} must be SECONDS or SECONDS:pause, not ${text}`)
 }
 
-/** @throws {SetupError} where both are given. */
+/** @throws {SetupError} if both flags are given. */
 function networkOf({ values, nameOf }: Given<'network-allow' | 'no-network'>): ServerOptions['network'] {
   const allow = values['network-allow']
   const isOff = values['no-network'] !== undefined
   if (allow !== undefined && isOff) {
-    throw new SetupError(`${nameOf('network-allow')} and ${nameOf('no-network')} exclude each other`)
+    throw new SetupError(`${nameOf('network-allow')} and ${nameOf('no-network')} exclude each other: give only one`)
   }
   if (isOff) return false
   return allow === undefined ? undefined : { allow: allow.split(',') }
 }
 
-/** Resolves at the first request to end. Later ones change nothing: the same Ctrl-C often arrives more than once. */
+/** Resolves at the first signal. Later signals are ignored: one Ctrl-C often arrives more than once. */
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve())

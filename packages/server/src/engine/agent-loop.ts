@@ -2,49 +2,49 @@ import { setImmediate } from 'node:timers/promises'
 import { ApiError } from '../errors.ts'
 import type { Model, ModelRequest, ModelStep, Step, ToolCall, ToolStep } from './model.ts'
 
-/** What the loop needs of whoever runs it. */
+/** The model, the task and the callbacks of a loop. */
 export interface LoopOptions {
   model: Model
   request: ModelRequest
   callTool: (call: ToolCall, signal: AbortSignal) => Promise<ToolStep>
-  /** Keeps a step. @throws what ends the loop, where the task is no longer to go on. */
-  keep: (step: Step) => Promise<void>
-  /** Tells a piece of the answer. */
+  /** Stores a step. @throws an error that ends the loop, if the task must not continue. */
+  store: (step: Step) => Promise<void>
+  /** Called with each part of the answer. */
   onDelta: (text: string) => Promise<void>
-  /** Asked between two steps. */
-  isToStop: () => boolean
+  /** Called between two steps: true suspends the loop. */
+  shouldStop: () => boolean
   signal: AbortSignal
 }
 
-/** More turns than this is a model that goes in circles. */
+/** A model with more steps than this is stuck. */
 const maxModelSteps = 1_100
 
 /**
- * Model, tools, model, until the answer: each step is kept before the next begins, so it can stop between any two and
- * go on later, here or in another process.
+ * Calls the model and its tools in turn, until the answer. Each step is stored before the next begins, so the loop can stop
+ * between two steps and continue later, in this process or another.
  *
- * @returns the answer; undefined where it was to stop.
- * @throws what the model, a step that cannot be kept or the signal's reason says.
+ * @returns the answer; undefined if `shouldStop` returned true.
+ * @throws errors of the model and of `store`, and the signal's reason.
  */
 export async function runLoop(options: LoopOptions): Promise<ModelStep | undefined> {
-  const { model, callTool, keep, onDelta, isToStop, signal } = options
+  const { model, callTool, store, onDelta, shouldStop, signal } = options
   const steps = [...options.request.steps]
   let { request } = options
   for (;;) {
     signal.throwIfAborted()
     const last = answerOf(steps)
     if (last) return last
-    if (isToStop()) return undefined
+    if (shouldStop()) return undefined
     const call = openCall(steps)
     if (!call && modelStepsOf(steps).length >= maxModelSteps) {
       throw new ApiError('internal_error', `The model gave no answer in ${maxModelSteps} steps.`)
     }
     const step = call ? await callTool(call, signal) : await model.step({ ...request, steps }, onDelta, signal)
     signal.throwIfAborted()
-    await keep(step)
+    await store(step)
     steps.push(step)
     request = { ...request, writtenText: '' }
-    await setImmediate() // a model and tools that answer at once would leave no turn to anybody else
+    await setImmediate() // a model and tools that answer without waiting would block the event loop
   }
 }
 
@@ -52,7 +52,7 @@ function modelStepsOf(steps: readonly Step[]): ModelStep[] {
   return steps.filter((step) => step.kind === 'model')
 }
 
-/** The last turn, where it calls no tool. */
+/** The last step, if it is an answer of the model without tool calls. */
 function answerOf(steps: readonly Step[]): ModelStep | undefined {
   const last = steps.at(-1)
   return last?.kind === 'model' && last.toolCalls.length === 0 ? last : undefined

@@ -1,36 +1,36 @@
-/** What is known of a task when a model is asked for its next step. */
+/** The state of a task, with which a model makes its next step. */
 export interface ModelRequest {
   taskId: string
   instructions: string | null
   prompt: string
-  /** What the model has said so far, and what its tool calls gave. */
+  /** Steps of the model so far, and the results of its tool calls. */
   steps: readonly Step[]
   /** Tools it may call, by name. */
   tools: readonly string[]
-  /** The beginning of this step's answer that an earlier process has written already. Empty: none. */
+  /** The beginning of this step's answer that an earlier process has emitted already; empty if none. */
   writtenText: string
 }
 
-/** A model, asked one step at a time: a pause holds between two steps, and a crash repeats none that is kept. */
+/** A model, called for one step at a time: a pause applies between two steps, and a crash repeats no stored step. */
 export interface Model {
   readonly id: string
-  /** Why a task is not even begun; thrown to the caller. */
+  /** Refuses a task before it starts. @throws {ApiError} sent to the caller. */
   assertAccepts?(prompt: string): void
   /**
-   * The next step. Its answer may be emitted in pieces as it is written, after {@link ModelRequest.writtenText}: the
-   * pieces of all processes together are the answer.
+   * Makes the next step. An answer may be emitted in parts as it is written, starting after
+   * {@link ModelRequest.writtenText}: the parts of all processes together are the answer.
    *
-   * @throws {ApiError} what ends the task: its code and message are told.
+   * @throws {ApiError} an error that ends the task; the caller sees its code and message.
    */
   step(request: ModelRequest, onDelta: (text: string) => Promise<void>, signal: AbortSignal): Promise<ModelStep>
 }
 
-/** One turn of a model: it calls tools, or gives the answer. */
+/** One step of a model: it calls tools, or returns the answer. */
 export interface ModelStep {
   kind: 'model'
   thinking?: string
   toolCalls: ToolCall[]
-  /** The answer, where it calls no tool. */
+  /** The answer, if the step calls no tool. */
   text?: string
   inputTokens: number
   outputTokens: number
@@ -38,14 +38,14 @@ export interface ModelStep {
   cost: number
 }
 
-/** A call that a model makes. Its id is the same when the call is made again after a crash. */
+/** A tool call of a model. A call that is repeated after a crash has the same id. */
 export interface ToolCall {
   id: string
   tool: string
   input: unknown
 }
 
-/** What a call gave. */
+/** The result of a tool call. */
 export interface ToolStep {
   kind: 'tool'
   id: string
@@ -55,5 +55,5 @@ export interface ToolStep {
   durationMs: number
 }
 
-/** One step of a task, kept as soon as it is done. */
+/** One step of a task, stored as soon as it is complete. */
 export type Step = ModelStep | ToolStep

@@ -4,14 +4,14 @@ import { mockedError } from '../compute/mock/mocked-error.ts'
 import { microCents } from '../pricing.ts'
 import type { Model, ModelRequest, ModelStep } from './model.ts'
 
-/** What one turn is said to use. Test keys are not billed; the numbers are there to be shown. */
-const turn = { inputTokens: 100, outputTokens: 20, cost: microCents(1) }
+/** Reported usage of one step. Test keys are not billed. */
+const stepUsage = { inputTokens: 100, outputTokens: 20, cost: microCents(1) }
 const maxToolCalls = 1000
 const maxFillerBytes = 4 * 1024 * 1024
 
 /**
- * The model of test keys: it thinks, calls the agent's first tool once, and answers, the same each time. What can be
- * asked for in the task's text is told in the README, Test keys.
+ * The model of test keys: it thinks, calls the agent's first tool once, and answers, the same each time. The README (Test
+ * keys) lists the directives of a task.
  */
 export const scriptedModel: Model = {
   id: 'scripted',
@@ -27,19 +27,19 @@ export const scriptedModel: Model = {
     await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
     const calls = request.steps.filter(({ kind }) => kind === 'tool').length
     const wanted = Math.min(numberOf(directives, 'steps') ?? 1, maxToolCalls)
-    if (calls < wanted && request.tools.length > 0) return toolTurn(request, directives, calls)
+    if (calls < wanted && request.tools.length > 0) return toolStep(request, directives, calls)
     const failure = directives.get('error')
     if (failure !== undefined) throw mockedError(failure)
     return await answer(request, directives, onDelta, signal)
   },
 }
 
-function toolTurn({ taskId, prompt, tools }: ModelRequest, directives: Directives, done: number): ModelStep {
+function toolStep({ taskId, prompt, tools }: ModelRequest, directives: Directives, done: number): ModelStep {
   const tool = tools[0] ?? ''
   const code = directives.has('tool_error') ? '# theazo:error=provider_error' : `print(${done + 1})`
   const input = tool === 'run_code' ? { language: 'python', code } : { query: prompt.slice(0, 200) }
   const id = `call_${taskId.slice('task_'.length)}_${done + 1}`
-  return { kind: 'model', thinking: `I use ${tool} for this.`, toolCalls: [{ id, tool, input }], ...turn }
+  return { kind: 'model', thinking: `I use ${tool} for this.`, toolCalls: [{ id, tool, input }], ...stepUsage }
 }
 
 async function answer(
@@ -58,10 +58,10 @@ async function answer(
     signal.throwIfAborted()
     if (piece !== '') await onDelta(piece)
   }
-  return { kind: 'model', toolCalls: [], text, ...turn, cost: microCents(numberOf(directives, 'cost') ?? 1) }
+  return { kind: 'model', toolCalls: [], text, ...stepUsage, cost: microCents(numberOf(directives, 'cost') ?? 1) }
 }
 
-/** An answer of a wanted size, in one piece. */
+/** An answer of the requested size, in one part. */
 function filler(directives: Directives): string | undefined {
   const wanted = numberOf(directives, 'output_bytes')
   return wanted === undefined ? undefined : 'x'.repeat(Math.min(wanted, maxFillerBytes))

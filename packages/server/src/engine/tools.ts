@@ -4,10 +4,10 @@ import { ApiError } from '../errors.ts'
 import type { Mode } from '../store/tables.ts'
 import type { ToolCall, ToolStep } from './model.ts'
 
-/** Tools that an agent's own loop has on this server. */
+/** Tools for the tasks of agents on this server. */
 export const builtInTools: readonly string[] = [runCode.name]
 
-/** Tools that test keys may name beside those: what they give is mocked. */
+/** Further tools for test keys, with mocked results. */
 export const mockedTools: readonly string[] = [
   'web_search',
   'http_request',
@@ -18,14 +18,14 @@ export const mockedTools: readonly string[] = [
   'delete_file',
 ]
 
-/** The agent whose sandbox a tool works in. */
+/** The agent whose sandbox runs a tool. */
 export interface ToolAgent {
   id: string
   mode: Mode
   exec: (lang: Language, code: string, signal: AbortSignal) => Promise<ExecResult>
 }
 
-/** Runs one call. What goes wrong in it is told to the model; only an abort ends it with an error. */
+/** Runs one tool call. The model receives its errors as results. @throws the signal's reason, or a fault of the server. */
 export async function callTool(call: ToolCall, agent: ToolAgent, signal: AbortSignal): Promise<ToolStep> {
   const startedAt = performance.now()
   const { output, isError } = await outcomeOf(call, agent, signal)
@@ -47,7 +47,7 @@ async function outcomeOf(
   if (tool === runCode.name) {
     const sandbox: ToolSandbox = { id, exec: (lang, code, options) => exec(lang, code, options?.signal ?? signal) }
     try {
-      const { text, isError } = await runCode.run(input as RunCodeInput, { sandbox, signal, callId }) // it checks its input
+      const { text, isError } = await runCode.run(input as RunCodeInput, { sandbox, signal, callId }) // runCode validates its input
       return { output: text, isError }
     } catch (error) {
       if (signal.aborted || !(error instanceof ApiError)) throw error
@@ -55,5 +55,5 @@ async function outcomeOf(
     }
   }
   if (mode === 'test') return { output: `Mocked result of ${tool}.`, isError: false }
-  return { output: `There is no tool ${tool} here.`, isError: true }
+  return { output: `There is no tool ${tool} on this server.`, isError: true }
 }

@@ -1,21 +1,21 @@
 import type { EventRow } from '../store/tables.ts'
 
-/** Takes one event, already as the bytes of the stream: written once, whatever the number of listeners. */
+/** Receives one event as bytes of the stream, which are encoded once for all listeners. */
 export type Listener = (event: StreamEvent) => void
 
-/** An event as a stream sends it. */
+/** An event in the format of the stream. */
 export interface StreamEvent {
   number: number
   bytes: Uint8Array
-  /** The agent has ended: nothing follows. */
+  /** True if the agent is terminated: no event follows. */
   isLast: boolean
 }
 
-/** Tells events of this process to those who listen. The table of events is the truth; this only wakes. */
+/** Publishes the events of this process to listeners. It stores nothing: streams replay events from the store. */
 export class EventHub {
   readonly #listeners = new Map<string, Set<Listener>>()
 
-  /** What it gives stops it. */
+  /** Adds a listener. @returns a function that removes it. */
   listen(agentId: string, listener: Listener): () => void {
     let listeners = this.#listeners.get(agentId)
     if (!listeners) this.#listeners.set(agentId, (listeners = new Set()))
@@ -34,7 +34,7 @@ export class EventHub {
   }
 }
 
-/** The event in the format of the stream (WHATWG HTML, 9.2.6); JSON has no line breaks of its own. */
+/** Encodes an event for the stream (WHATWG HTML, 9.2.6). The JSON contains no line breaks. */
 export function encode({ number, type, data }: EventRow): StreamEvent {
   const bytes = Buffer.from(`id: ${number}\nevent: ${type}\ndata: ${data}\n\n`)
   return { number, bytes, isLast: type === 'status' && data.startsWith(terminatedStart) }

@@ -1,52 +1,52 @@
 import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
-import { type Database, isPassing, type StoreTransaction } from '../store/database.ts'
+import { type Database, isTransient, type StoreTransaction } from '../store/database.ts'
 import type { EventRow } from '../store/tables.ts'
 import { EventHub } from './event-hub.ts'
 
-/** How long a store that cannot write is left alone. */
+/** Delay before the next try of a failed write. */
 export const storeRetryMs = 1000
-/** What is read of a log at once: an event may be as large as a body, and a reader slow. */
+/** Limits of one read of the log: an event may be as large as a body, and a reader may be slow. */
 const maxBatch = 200
 const maxBatchChars = 1024 * 1024
 
-/** One transaction of the services. What it emits is told to streams once it is kept. */
-export interface Unit {
+/** One transaction of the services. Its events are published to streams after the commit. */
+export interface UnitOfWork {
   readonly db: StoreTransaction
-  /** Milliseconds since the epoch at its start: one time for all it writes. */
+  /** Time of its start in milliseconds since the epoch, for everything that it writes. */
   readonly now: number
   /** Adds an event to the agent's log. */
   emit(agentId: string, type: string, data: object): Promise<void>
-  /** Runs once the transaction is kept. */
+  /** Calls `run` after the commit. */
   afterwards(run: () => void): void
 }
 
-/** Every agent's events: numbered, kept, replayed, and told to those who listen. */
+/** The events of all agents: numbers, stores and publishes them, and reads them for replay. */
 export class EventLog {
   readonly hub: EventHub = new EventHub()
-  /** Called for each event that is kept. */
-  onKept: (event: EventRow) => void = () => {}
+  /** Called with each event after its commit. */
+  onStored: (event: EventRow) => void = () => {}
   readonly #database: Database
   readonly #clock: Clock
   readonly #onError: (error: unknown) => void
   readonly #closed = new AbortController()
   #latestMs = 0
 
-  /** @param onError is told why a write must be tried again. */
+  /** @param onError called with the error of a write that is retried. */
   constructor(database: Database, clock: Clock, onError: (error: unknown) => void) {
     this.#database = database
     this.#clock = clock
     this.#onError = onError
   }
 
-  /** Runs the work in one transaction; nothing of it, events included, is seen before all of it is kept. */
-  async write<Result>(work: (unit: Unit) => Promise<Result>): Promise<Result> {
+  /** Runs the work in one transaction. Its changes and events become visible together, after the commit. */
+  async write<Result>(work: (unit: UnitOfWork) => Promise<Result>): Promise<Result> {
     const events: EventRow[] = []
     const followUps: (() => void)[] = []
     const now = this.#clock.now()
     const result = await this.#database.transaction().execute((db) => {
       const emit = async (agentId: string, type: string, data: object): Promise<void> => {
-        // A clock that was set back must not make a later event the first to be deleted: that would leave a hole.
+        // If the clock was set back, a later event must not get an earlier time: pruning would leave a hole.
         this.continueAfter(now)
         events.push(await append(db, agentId, type, data, this.#latestMs))
       }
@@ -54,36 +54,36 @@ export class EventLog {
     })
     for (const event of events) {
       this.hub.publish(event)
-      this.onKept(event)
+      this.onStored(event)
     }
     for (const run of followUps) run()
     return result
   }
 
   /**
-   * The same for what nobody asks for again: while the store cannot write, it is tried again until it can.
+   * Like {@link write}, but retries while the store cannot write. For writes that no caller would repeat.
    *
-   * @param signal fires when there is no use in that any more.
+   * @param signal stops the retries.
    */
-  async writeSurely<Result>(work: (unit: Unit) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+  async writeWithRetries<Result>(work: (unit: UnitOfWork) => Promise<Result>, signal?: AbortSignal): Promise<Result> {
     const either = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal
     for (;;) {
       try {
         return await this.write(work)
       } catch (error) {
-        if (!isPassing(error) || either.aborted) throw error
+        if (!isTransient(error) || either.aborted) throw error
         this.#onError(error)
         await this.#waitOr(either)
       }
     }
   }
 
-  /** Events are not told to be older than this, which an earlier process may have written by a clock that was ahead. */
+  /** New events get at least this time, which an earlier process may have used with a clock that was ahead. */
   continueAfter(ms: number): void {
     this.#latestMs = Math.max(this.#latestMs, ms)
   }
 
-  /** Nothing is tried again from here on. */
+  /** Stops all retries. */
   close(): void {
     this.#closed.abort()
   }
@@ -98,7 +98,7 @@ export class EventLog {
     stop()
   }
 
-  /** Events of an agent after a number, in order: a part of them that is small in number and size, at least one. */
+  /** Events of an agent after a number, in order: one batch that is limited in number and size, at least one event. */
   async after(agentId: string, number: number): Promise<EventRow[]> {
     const next = this.#database
       .selectFrom('events')
@@ -116,7 +116,7 @@ export class EventLog {
     return sizes.length === 0 ? [] : await next.selectAll().where('number', '<=', last).execute()
   }
 
-  /** Deletes what is older; the numbers of later events go on from where they were. */
+  /** Deletes events older than the given milliseconds. The numbers of later events continue. */
   async prune(olderThanMs: number): Promise<void> {
     await this.#database
       .deleteFrom('events')

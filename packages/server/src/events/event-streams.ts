@@ -5,16 +5,16 @@ import type { EventLog } from './event-log.ts'
 
 const shutDown = 'the server is shutting down'
 const heartbeatMs = 15_000
-/** What waits for a slow reader at most, beside the socket's own buffer; then its connection is closed. */
+/** Maximum bytes that wait for a slow reader, in addition to the socket's buffer; above it the connection is closed. */
 const maxBufferedBytes = 1024 * 1024
-/** A closed connection is dropped when what is left has not been read by then. */
+/** How long a reader may take for the rest of a closed stream, before its connection is dropped. */
 const lastReadMs = 30_000
 
-/** Where a stream begins, and where the agent stands. */
+/** The start of a stream. */
 export interface StreamStart {
-  /** Events after this number are sent. */
+  /** The stream sends events after this number. */
   after: number
-  /** Nothing will follow what is kept. */
+  /** True if the agent is terminated: the stream ends after the stored events. */
   isEnded: boolean
 }
 
@@ -36,12 +36,12 @@ export class EventStreams {
     })
   }
 
-  /** How many are open. */
+  /** Number of open streams. */
   get count(): number {
     return this.#open.size
   }
 
-  /** @param start is asked after listening has begun, so that nothing falls between the two. */
+  /** Opens a stream. @param start called after the stream has begun to listen, so that no event is lost between. */
   async open(agentId: string, start: () => Promise<StreamStart>): Promise<ReadableStream<Uint8Array>> {
     const use = this.#idleClocks.use(agentId)
     const stream = new EventStream(this.#log, this.#clock, agentId, () => {
@@ -61,7 +61,7 @@ export class EventStreams {
     }
   }
 
-  /** Ends all streams: clients connect again, to the next server. */
+  /** Ends all streams; clients reconnect to the next server. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     await this.#stopHeartbeat()
@@ -70,8 +70,8 @@ export class EventStreams {
 }
 
 /**
- * One connection. It sends from the store until it has caught up, then what the log publishes, in the order of the
- * numbers; whatever does not follow on sends it back to the store.
+ * One connection. It sends stored events until it has caught up, and then published events, in the order of their numbers.
+ * After a gap in the numbers it reads from the store again.
  */
 class EventStream {
   readonly body: ReadableStream<Uint8Array>
@@ -81,9 +81,9 @@ class EventStream {
   readonly #onClosed: () => void
   readonly #stopListening: () => void
   #controller!: ReadableStreamDefaultController<Uint8Array> // `start` below runs inside the constructor
-  /** The number of the last event that was sent. */
+  /** The number of the last sent event. */
   #sent = Number.POSITIVE_INFINITY
-  /** The highest number that was published. */
+  /** The highest published number. */
   #published = 0
   #isCatchingUp = true
   #isClosed = false
@@ -113,7 +113,7 @@ class EventStream {
     if (isEnded) this.close()
   }
 
-  /** Not while it catches up: its reader has more to read than that, and must not seem to have read. */
+  /** Sends a comment, but not while catching up: a comment must not make a slow reader look active. */
   comment(text: string): void {
     if (!this.#isClosed && !this.#isCatchingUp) this.#send(Buffer.from(`: ${text}\n\n`))
   }
@@ -123,11 +123,11 @@ class EventStream {
     if (reason !== undefined) this.#controller.enqueue(Buffer.from(`: ${reason}\n\n`))
     this.#controller.close()
     this.#end()
-    // A reader that never comes for the rest must not hold it, nor its socket.
+    // A reader that never reads the rest must not keep the memory and the socket.
     this.#clock.after(lastReadMs, () => this.#controller.error(new Error('an event stream was not read to its end')))
   }
 
-  /** As fast as the reader reads: what is kept may be far more than the buffer. */
+  /** Sends stored events at the reader's speed: there may be far more than the buffer can contain. */
   async #catchUp(): Promise<void> {
     this.#isCatchingUp = true
     try {
@@ -140,7 +140,7 @@ class EventStream {
           if (this.#isClosed) return
           this.#forward(event)
         }
-        // What was published and is kept no more will never come.
+        // Published events that are no longer stored will never arrive.
         if (rows.length === 0) this.#sent = Math.max(this.#sent, published)
         isMore = rows.length > 0 || this.#sent < this.#published
       }
@@ -170,12 +170,12 @@ class EventStream {
     else this.close('too slow: connect again with Last-Event-ID')
   }
 
-  /** What is larger than the whole buffer has room where there is nothing else in it. */
+  /** True if the bytes fit. An event larger than the whole buffer fits if the buffer is empty. */
   #hasRoom(bytes: Uint8Array): boolean {
     return (this.#controller.desiredSize ?? 0) >= Math.min(bytes.length, maxBufferedBytes)
   }
 
-  /** Resolves when the reader has taken enough; a reader that takes nothing for long is dropped. */
+  /** Waits until the reader has made room. Closes the stream if the reader reads nothing for too long. */
   async #room(bytes: Uint8Array): Promise<void> {
     while (!this.#isClosed && !this.#hasRoom(bytes)) {
       const woken = Promise.withResolvers<boolean>()

@@ -7,31 +7,31 @@ import type { ApiKeyRow, Mode } from '../store/tables.ts'
 import { type Plan, requestsPerMinute } from './plan.ts'
 import { type Scope, scopes } from './scopes.ts'
 
-/** Who makes a request: what the key stands for. Data of another project or mode does not exist for it. */
+/** The identity behind a key. Data of another project or mode does not exist for it. */
 export interface Principal {
   keyId: string
   project: string
   mode: Mode
   plan: Plan
-  /** Requests a minute. */
+  /** Requests per minute. */
   rpm: number
   scopes: readonly Scope[]
 }
 
-/** What a new key stands for. */
+/** Options of a new key. */
 export interface CreateKeyOptions {
-  /** A test key gets mocked answers, and costs nothing. */
+  /** A test key gets mocked answers and costs nothing. */
   mode: Mode
   plan: Plan
-  /** Default `default`, which is the embedded key's too. */
+  /** Default: `default`, the project of the embedded key. */
   project?: string | undefined
-  /** Requests a minute. Default: the plan's. */
+  /** Requests per minute. Default: the plan's. */
   rpm?: number | undefined
   /** Default: all. */
   scopes?: readonly Scope[] | undefined
 }
 
-/** A key as lists tell it: without the key. */
+/** A key in a list, without its secret text. */
 export interface KeyInfo extends Principal {
   isEmbedded: boolean
   createdAt: string
@@ -44,14 +44,14 @@ export function newKey(mode: Mode): string {
 }
 
 /**
- * The keys this server accepts, found by their hash.
+ * The keys that this server accepts, stored as hashes.
  *
- * A plain hash is enough: the keys are random, not chosen by people. The lookup compares hashes, whose bytes nobody can
- * choose, so its time tells nothing about a key.
+ * A plain hash is enough: keys are random, not chosen by people. The lookup compares hashes, whose bytes nobody can choose,
+ * so its duration reveals nothing about a key.
  */
 export class ApiKeys {
   readonly #database: Database
-  /** By hash; emptied as soon as anybody writes keys. */
+  /** Cache by hash; cleared when any process writes to the store. */
   readonly #known = new Map<string, Principal>()
   #version = -1
   readonly #byHash: CompiledQuery<ApiKeyRow>
@@ -63,7 +63,7 @@ export class ApiKeys {
   }
 
   principalOf(key: string): Principal | undefined {
-    // Another process (`theazo-server keys revoke`) writes the same file; SQLite tells that cheaply.
+    // Another process (`theazo-server keys revoke`) may write the same file; SQLite reports that cheaply.
     const version = this.#database.dataVersion()
     if (version !== this.#version) this.#known.clear()
     this.#version = version
@@ -77,26 +77,26 @@ export class ApiKeys {
     return principal
   }
 
-  /** Makes a key, which is told once and never again. @throws {SetupError} for an rpm that is none. */
+  /** Creates a key and returns it; it cannot be read again later. @throws {SetupError} for an invalid `rpm`. */
   async create(options: CreateKeyOptions): Promise<KeyInfo & { key: string }> {
     const { mode, rpm = 1 } = options
-    if (!Number.isInteger(rpm) || rpm < 1) throw new SetupError(`rpm is a whole number from 1, not ${rpm}`)
+    if (!Number.isInteger(rpm) || rpm < 1) throw new SetupError(`rpm must be a whole number of at least 1, not ${rpm}`)
     const key = newKey(mode)
     const row = newRow(key, options)
     await this.#database.insertInto('api_keys').values(row).execute()
     return { key, ...toInfo(row) }
   }
 
-  /** Newest first, revoked ones too. */
+  /** Lists all keys, newest first, including revoked keys. */
   async list(): Promise<KeyInfo[]> {
     const rows = await this.#database.selectFrom('api_keys').selectAll().orderBy('id', 'desc').execute()
     return rows.map(toInfo)
   }
 
-  /** It is accepted no more. Again is fine. @throws {SetupError} where there is none, or it is the embedded one. */
+  /** Revokes a key, effective immediately. May be repeated. @throws {SetupError} for an unknown or the embedded key. */
   async revoke(id: string): Promise<void> {
     const row = await this.#database.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst()
-    if (!row) throw new SetupError(`There is no key ${id}; "keys list" shows those there are.`)
+    if (!row) throw new SetupError(`There is no key ${id}; "keys list" shows all keys.`)
     if (row.is_embedded) {
       throw new SetupError(`${id} is the embedded key. Delete the file api-key of the data folder and restart instead.`)
     }
@@ -109,12 +109,12 @@ export class ApiKeys {
     this.#known.clear()
   }
 
-  /** True where somebody has made a key on purpose, and has not revoked it. */
+  /** True if there is a valid key besides the embedded one. */
   async hasOwn(): Promise<boolean> {
     return (await this.list()).some(({ isEmbedded, revokedAt }) => !isEmbedded && revokedAt === undefined)
   }
 
-  /** @throws {ApiError} 404 where the key is not one of the principal's project and mode. */
+  /** @throws {ApiError} 404 if the key does not belong to the principal's project and mode. */
   async assertOwn({ project, mode }: Principal, id: string): Promise<void> {
     const row = await this.#database
       .selectFrom('api_keys')
@@ -126,7 +126,9 @@ export class ApiKeys {
     if (!row) throw new ApiError('not_found', `There is no key ${id}.`)
   }
 
-  /** Makes this the embedded key; its id stays, so that what was used under it stays its own. An earlier text is accepted no more. */
+  /**
+   * Sets the embedded key. Its id stays, so that earlier usage still belongs to it; an earlier text is no longer accepted.
+   */
   async setEmbedded(key: string, plan: Plan): Promise<void> {
     const changed = await this.#database
       .updateTable('api_keys')

@@ -10,30 +10,30 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-test('the key is made once, by whoever comes first, and only its owner can read it', async () => {
+test('creates the key once in concurrent calls, readable only by its owner', async () => {
   const keys = await Promise.all(Array.from({ length: 20 }, () => embeddedKey(folder)))
   expect(new Set(keys).size).toBe(1)
   expect(keys[0]).toMatch(/^th_live_[\w-]{43}$/)
   expect((await stat(join(folder, 'api-key'))).mode & 0o777).toBe(0o600)
 })
 
-test('a file that was opened to others is closed again', async () => {
+test('makes a file that others could read private again', async () => {
   const key = await embeddedKey(folder)
   await chmod(join(folder, 'api-key'), 0o644)
   expect(await embeddedKey(folder)).toBe(key)
   expect((await stat(join(folder, 'api-key'))).mode & 0o777).toBe(0o600)
 })
 
-test('deleting the file makes a new key', async () => {
+test('creates a new key after the file was deleted', async () => {
   const key = await embeddedKey(folder)
   await rm(join(folder, 'api-key'))
   expect(await embeddedKey(folder)).not.toBe(key)
 })
 
 test.each(['', 'th_live_short', 'password', 'th_live_0123456789abcdef\nx'])(
-  '%j is no key, and the error says so',
+  'rejects a file with %j, which is not a key',
   async (text) => {
     await writeFile(join(folder, 'api-key'), text)
-    await expect(embeddedKey(folder)).rejects.toThrow(/does not hold an API key. Delete it/)
+    await expect(embeddedKey(folder)).rejects.toThrow(/does not contain an API key. Delete it/)
   },
 )

@@ -5,16 +5,16 @@ import { SetupError } from '../errors.ts'
 import { newKey } from './api-keys.ts'
 
 /**
- * The key of an embedded server, kept in a file that only its owner can read: the same on each start, a new one where
- * the file was deleted.
+ * The embedded key of a server, stored in a file that only its owner can read. It is the same at each start; if the file
+ * was deleted, a new key is created.
  *
- * @throws {SetupError} where the file does not hold a key.
+ * @throws {SetupError} if the file does not contain a key.
  */
 export async function embeddedKey(dataPath: string): Promise<string> {
   const path = join(dataPath, 'api-key')
   const key = (await readKey(path)) ?? (await makeKey(path))
   if (!/^th_live_[\w-]{16,}$/.test(key)) {
-    throw new SetupError(`${path} does not hold an API key. Delete it to get a new one.`)
+    throw new SetupError(`${path} does not contain an API key. Delete it to get a new key.`)
   }
   await chmod(path, 0o600)
   return key
@@ -24,7 +24,7 @@ async function makeKey(path: string): Promise<string> {
   const partial = `${path}.${randomUUID()}`
   await writeFile(partial, `${newKey('live')}\n`, { mode: 0o600 })
   try {
-    await link(partial, path) // in one step, and never over a key that another process has made meanwhile
+    await link(partial, path) // atomic, and never replaces the key of another process
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {

@@ -1,13 +1,13 @@
 /**
- * What a key may do, each with what is before it: `read` every GET; `exec` also creates sessions and POSTs on agents;
- * `admin` also changes and ends sessions.
+ * Scopes of a key; each includes those before it. `read` allows every GET, `exec` also creating sessions and every POST on
+ * agents, `admin` also changing and terminating sessions.
  */
 export const scopes = ['read', 'exec', 'admin'] as const
 
-/** The name of one. */
+/** Name of a scope. */
 export type Scope = (typeof scopes)[number]
 
-/** True where one of the key's scopes covers it. */
-export function covers(held: readonly Scope[], needed: Scope): boolean {
-  return held.some((scope) => scopes.indexOf(scope) >= scopes.indexOf(needed))
+/** True if one of the key's scopes includes the required scope. */
+export function covers(granted: readonly Scope[], required: Scope): boolean {
+  return granted.some((scope) => scopes.indexOf(scope) >= scopes.indexOf(required))
 }

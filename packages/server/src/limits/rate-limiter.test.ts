@@ -3,7 +3,7 @@ import { RateLimiter } from './rate-limiter.ts'
 
 const windowMs = 60_000
 
-/** Chance that is the same each time (mulberry32). */
+/** A random generator with a seed (mulberry32). */
 function chance(seed: number): () => number {
   let state = seed
   return () => {
@@ -14,7 +14,7 @@ function chance(seed: number): () => number {
   }
 }
 
-test.each([1, 2, 3, 4, 5])('decides as a plain list of times does, also where the limit changes: seed %i', (seed) => {
+test.each([1, 2, 3, 4, 5])('decides like a plain list of times, also if the limit changes: seed %i', (seed) => {
   const random = chance(seed)
   let now = 0
   const limiter = new RateLimiter(() => now)
@@ -33,7 +33,7 @@ test.each([1, 2, 3, 4, 5])('decides as a plain list of times does, also where th
     expect(decision).toMatchObject({ isAllowed, limit, remaining: Math.max(0, limit - inWindow.length) })
     seen[isAllowed ? 'passed' : 'refused'] += 1
     if (isAllowed) continue
-    // To the millisecond: then one more passes, and not before.
+    // Exact to the millisecond: one more request is allowed then, and not before.
     const left = (at: number): number => inWindow.filter((time) => isIn(time, at)).length
     expect(left(now + decision.resetMs)).toBeLessThan(limit)
     expect(left(now + decision.resetMs - 1)).toBeGreaterThanOrEqual(limit)
@@ -42,12 +42,12 @@ test.each([1, 2, 3, 4, 5])('decides as a plain list of times does, also where th
   expect(seen.refused).toBeGreaterThan(500)
 })
 
-test('a lowered limit waits until as many have left as are too many', () => {
+test('waits until all requests above a lowered limit have left the window', () => {
   let now = 0
   const limiter = new RateLimiter(() => now)
   for (; now < 10; now += 1) expect(limiter.ask('key', 10).isAllowed).toBe(true)
   now = 100
-  // Ten are in the window, at 0 to 9; of three places the third is free when that of 7 has left.
+  // Ten requests are in the window, at 0 to 9. With a limit of three, one more is allowed when that of 7 has left.
   expect(limiter.ask('key', 3)).toEqual({ isAllowed: false, limit: 3, remaining: 0, resetMs: windowMs + 7 - 100 })
   now = windowMs + 6
   expect(limiter.ask('key', 3).isAllowed).toBe(false)
@@ -56,7 +56,7 @@ test('a lowered limit waits until as many have left as are too many', () => {
   expect(limiter.ask('key', 10)).toMatchObject({ isAllowed: true, remaining: 6 })
 })
 
-test('a minute in which nobody asked forgets a key, and what others have used stays', () => {
+test('forgets a key after an unused minute and keeps the windows of other keys', () => {
   let now = 0
   const limiter = new RateLimiter(() => now)
   limiter.ask('idle', 1)

@@ -1,30 +1,30 @@
-/** Where a key stands after a request asked to pass. */
+/** The decision about one request, and the state of its key. */
 export interface RateDecision {
   isAllowed: boolean
   limit: number
-  /** Requests that would pass now. */
+  /** Number of further requests that are allowed now. */
   remaining: number
-  /** Milliseconds until the oldest request leaves the window, and one more passes; 0 where none is in it. */
+  /** Milliseconds until the oldest request leaves the window and one more is allowed; 0 if the window is empty. */
   resetMs: number
 }
 
 const windowMs = 60_000
 
 /**
- * A true sliding window per key: in no 60 seconds, wherever they begin, more requests pass than the limit. Refused
- * requests do not count, so a wait of `resetMs` is always enough.
+ * A sliding window per key: no period of 60 seconds contains more allowed requests than the limit. Refused requests do not
+ * count, so a wait of `resetMs` is always enough.
  */
 export class RateLimiter {
   readonly #monotonic: () => number
   readonly #windows = new Map<string, PassTimes>()
   #sweptAt = 0
 
-  /** @param monotonic milliseconds that only grow: a clock that is set back must not reopen or block a window. */
+  /** @param monotonic returns monotonic milliseconds: setting the clock back must not reopen or block a window. */
   constructor(monotonic: () => number) {
     this.#monotonic = monotonic
   }
 
-  /** @param limit requests a minute. */
+  /** Decides about one request and counts it if it is allowed. @param limit requests per minute. */
   ask(keyId: string, limit: number): RateDecision {
     const now = this.#monotonic()
     this.#sweep(now)
@@ -33,13 +33,13 @@ export class RateLimiter {
     times.dropUntil(now - windowMs)
     const isAllowed = times.length < limit
     if (isAllowed) times.push(now)
-    // A limit that was lowered meanwhile waits for as many to leave as are too many.
+    // If the limit was lowered, all requests above it must leave the window first.
     const blocking = times.at(Math.max(0, times.length - limit))
     const resetMs = blocking === undefined ? 0 : Math.max(0, blocking + windowMs - now)
     return { isAllowed, limit, remaining: Math.max(0, limit - times.length), resetMs }
   }
 
-  /** Keys that are used no more cost nothing. */
+  /** Removes the windows of keys that are no longer used. */
   #sweep(now: number): void {
     if (now - this.#sweptAt < windowMs) return
     this.#sweptAt = now
@@ -50,7 +50,7 @@ export class RateLimiter {
   }
 }
 
-/** Times in order: a ring that grows. */
+/** A growing ring buffer of times, in order. */
 class PassTimes {
   #ring = new Float64Array(16)
   #first = 0
@@ -66,7 +66,7 @@ class PassTimes {
     return index < this.length ? this.#ring[(this.#first + index) & (this.#ring.length - 1)] : undefined
   }
 
-  /** A request is in the window for less than its whole length: at its end it has left. */
+  /** Drops times up to and including `time`: at the end of its window a request has left it. */
   dropUntil(time: number): void {
     while (this.length > 0 && (this.#ring[this.#first] ?? 0) <= time) {
       this.#first = (this.#first + 1) & (this.#ring.length - 1)

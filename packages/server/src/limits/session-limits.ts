@@ -2,13 +2,13 @@ import type { SessionLimits as Limits, WireSession } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import { overStatuses } from '../services/agent-lifecycle.ts'
-import { type EventLog, storeRetryMs, type Unit } from '../events/event-log.ts'
+import { type EventLog, storeRetryMs, type UnitOfWork } from '../events/event-log.ts'
 import { computeMsFor, microCents } from '../pricing.ts'
 import { costOf, sumUsage } from '../services/usage-sums.ts'
 import type { Database, Queries } from '../store/database.ts'
 import type { SessionRow } from '../store/tables.ts'
 
-/** What caps are asked of, and written to. */
+/** The parts of the server that {@link SessionLimits} uses. */
 export interface SessionLimitsOptions {
   database: Database
   events: EventLog
@@ -16,40 +16,40 @@ export interface SessionLimitsOptions {
   onError: (error: unknown) => void
 }
 
-/** What a session has spent, and when that changes what it may do. */
-interface CapStanding {
-  /** Why it may not go on; undefined where it may. */
+/** The state of a session's caps. */
+interface CapState {
+  /** Message of the reached cap; undefined if the session may continue. */
   reached?: string
-  /** Milliseconds until that may be otherwise, if everything goes on as it does; undefined: never. */
+  /** Milliseconds until a cap may be reached, or may no longer be; undefined: never without another change. */
   changesInMs?: number
 }
 
 const dayMs = 86_400_000
 
 /**
- * Caps of sessions on cost and compute time (contract, Sessions): asked before anything that costs, and watched by a
- * timer while agents work. A cap that is reached pauses the session; the next period, or a higher cap, wakes it.
+ * Caps of sessions on cost and compute time (contract, Sessions). They are checked before everything that costs, and by a
+ * timer while agents are ready. A reached cap pauses the session; the next period or a higher cap makes it active again.
  */
 export class SessionLimits {
   readonly #options: SessionLimitsOptions
   readonly #watches = new Map<string, () => void>()
   #isClosed = false
-  /** Stops what the session's agents do; resolves once nothing new begins in them. */
+  /** Pauses the session's agents; resolves when nothing new can begin in them. */
   onReached: (sessionId: string, message: string) => Promise<void> = async () => {}
 
   constructor(options: SessionLimitsOptions) {
     this.#options = options
   }
 
-  /** @throws {ApiError} 402 where the session has reached a cap. */
+  /** @throws {ApiError} 402 if the session has reached a cap. */
   async assertWithin(db: Queries, sessionId: string): Promise<void> {
     const session = await db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirstOrThrow()
-    const { reached } = await this.#standing(db, session)
+    const { reached } = await this.#capState(db, session)
     if (reached !== undefined) throw exceeded(reached)
   }
 
-  /** @throws {ApiError} 402 where the session has as many agents as it may; in the transaction that adds one. */
-  async assertRoom({ db }: Unit, session: SessionRow): Promise<void> {
+  /** Call this in the transaction that adds an agent. @throws {ApiError} 402 if the session has `maxAgents` agents. */
+  async assertRoom({ db }: UnitOfWork, session: SessionRow): Promise<void> {
     const { maxAgents } = limitsOf(session)
     if (maxAgents === undefined) return
     const { count } = await db
@@ -59,63 +59,65 @@ export class SessionLimits {
       .where('status', 'not in', overStatuses)
       .executeTakeFirstOrThrow()
     if (count < maxAgents) return
-    throw exceeded(`Session ${session.id} has ${count} agents, and may have ${maxAgents}. Terminate one.`)
+    throw exceeded(
+      `Session ${session.id} has ${count} agents, and its maxAgents is ${maxAgents}. Terminate an agent first.`,
+    )
   }
 
   /**
-   * Looks at a session whose usage, caps or agents have changed: pauses or wakes it, and sets the timer for the next
-   * time that matters. A session without caps costs no timer.
+   * Checks the caps of a session after a change of its usage, caps or agents: pauses it or makes it active, and sets the
+   * timer for the next check. A session without caps has no timer.
    */
-  async settle(sessionId: string): Promise<void> {
+  async enforceCaps(sessionId: string): Promise<void> {
     try {
-      await this.#settle(sessionId)
+      await this.#enforceCaps(sessionId)
     } catch (error) {
-      // On a full disk, say: no session may work on beyond its cap for that.
+      // E.g. on a full disk. Try again: the session must not work beyond its cap.
       this.#watch(sessionId, storeRetryMs)
       throw error
     }
   }
 
-  async #settle(sessionId: string): Promise<void> {
+  async #enforceCaps(sessionId: string): Promise<void> {
     this.#watches.get(sessionId)?.()
     this.#watches.delete(sessionId)
     if (this.#isClosed) return
     const { database, events } = this.#options
-    const asIs = await database.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
-    if (!asIs || (asIs.limits === '{}' && asIs.status !== 'paused')) return
-    const { isToPause, standing } = await events.write(async (unit) => {
+    const before = await database.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
+    if (!before || (before.limits === '{}' && before.status !== 'paused')) return
+    const { mustPause, state } = await events.write(async (unit) => {
       const session = await unit.db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirst()
-      if (!session || session.status === 'terminated') return { isToPause: false, standing: {} as CapStanding }
-      const standing = await this.#standing(unit.db, session)
-      const status: WireSession['status'] = standing.reached === undefined ? 'active' : 'paused'
-      // A cap that is reached while nothing works pauses nothing: the next call is refused by the same check.
-      const isToPause = status === 'paused' && (await isAtWork(unit.db, sessionId))
-      if (status !== session.status && (status === 'active' || isToPause)) {
+      if (!session || session.status === 'terminated') return { mustPause: false, state: {} as CapState }
+      const state = await this.#capState(unit.db, session)
+      const status: WireSession['status'] = state.reached === undefined ? 'active' : 'paused'
+      // Without active agents there is nothing to pause: the same check refuses the next call.
+      const mustPause = status === 'paused' && (await hasActiveAgents(unit.db, sessionId))
+      if (status !== session.status && (status === 'active' || mustPause)) {
         await unit.db
           .updateTable('sessions')
           .set({ status, updated_at: unit.now })
           .where('id', '=', sessionId)
           .execute()
       }
-      // Also where it is paused already: an agent may have booted since, or a server was killed before it had paused all.
-      return { isToPause, standing }
+      // Also if the session is paused already: an agent may have booted since, or a killed server has not paused all.
+      return { mustPause, state }
     })
-    if (isToPause) await this.onReached(sessionId, standing.reached ?? '')
-    if (standing.changesInMs !== undefined) this.#watch(sessionId, standing.changesInMs)
+    if (mustPause) await this.onReached(sessionId, state.reached ?? '')
+    if (state.changesInMs !== undefined) this.#watch(sessionId, state.changesInMs)
   }
 
-  /** The same, without waiting for it. */
-  settleSoon(sessionId: string): void {
-    void this.settle(sessionId).catch(this.#options.onError)
+  /** Starts {@link enforceCaps} without waiting for it. */
+  scheduleEnforcement(sessionId: string): void {
+    void this.enforceCaps(sessionId).catch(this.#options.onError)
   }
 
-  /** What a cap asked for could not be written: it is looked at again. */
-  settleAgain(sessionId: string, error: unknown): void {
+  /** Reports an error of {@link onReached} and tries again after a while. */
+  retryEnforcement(sessionId: string, error: unknown): void {
     this.#options.onError(error)
     this.#watch(sessionId, storeRetryMs)
   }
 
-  /** Sessions that an earlier process of this server watched. */
+  /** Checks the sessions that an earlier process watched. */
   async recover(): Promise<void> {
     const rows = await this.#options.database
       .selectFrom('sessions')
@@ -135,7 +137,7 @@ export class SessionLimits {
         ]),
       )
       .execute()
-    for (const { id } of rows) await this.settle(id)
+    for (const { id } of rows) await this.enforceCaps(id)
   }
 
   close(): void {
@@ -147,18 +149,18 @@ export class SessionLimits {
   #watch(sessionId: string, ms: number): void {
     if (this.#isClosed) return
     this.#watches.get(sessionId)?.()
-    const stop = this.#options.clock.after(Math.ceil(ms), () => this.settleSoon(sessionId))
+    const stop = this.#options.clock.after(Math.ceil(ms), () => this.scheduleEnforcement(sessionId))
     this.#watches.set(sessionId, stop)
   }
 
-  async #standing(db: Queries, session: SessionRow): Promise<CapStanding> {
+  async #capState(db: Queries, session: SessionRow): Promise<CapState> {
     const { maxCost, maxComputeMinutes } = limitsOf(session)
     if (!maxCost && maxComputeMinutes === undefined) return {}
     const now = this.#options.clock.now()
     const until = Number.MAX_SAFE_INTEGER
-    const { atWork } = await db
+    const { billedAgents } = await db
       .selectFrom('compute_usage')
-      .select(({ fn }) => fn.countAll<number>().as('atWork'))
+      .select(({ fn }) => fn.countAll<number>().as('billedAgents'))
       .where('session_id', '=', session.id)
       .where('ended_at', 'is', null)
       .executeTakeFirstOrThrow()
@@ -166,8 +168,12 @@ export class SessionLimits {
     if (maxComputeMinutes !== undefined) {
       const { computeMs } = await sumUsage(db, { sessionId: session.id }, { from: 0, until }, now)
       const leftMs = maxComputeMinutes * 60_000 - computeMs
-      if (leftMs <= 0) return { reached: `Session ${session.id} has used its ${maxComputeMinutes} compute minutes.` }
-      if (atWork > 0) waits.push(leftMs / atWork)
+      if (leftMs <= 0) {
+        return {
+          reached: `Session ${session.id} has used its ${maxComputeMinutes} compute minutes. Raise maxComputeMinutes.`,
+        }
+      }
+      if (billedAgents > 0) waits.push(leftMs / billedAgents)
     }
     if (maxCost) {
       const period = periodOf(maxCost.period, now)
@@ -176,17 +182,18 @@ export class SessionLimits {
       const untilNext = period.next === undefined ? [] : [period.next - now]
       if (left <= 0) {
         const span = maxCost.period === 'session' ? 'this session' : `this ${maxCost.period} (UTC)`
-        const reached = `Session ${session.id} has spent its ${maxCost.amount} cents for ${span}.`
+        const fix = maxCost.period === 'session' ? '.' : `, or wait for the next ${maxCost.period}.`
+        const reached = `Session ${session.id} has spent its ${maxCost.amount} cents for ${span}. Raise maxCost${fix}`
         return { reached, ...(untilNext[0] !== undefined && { changesInMs: untilNext[0] }) }
       }
-      // Storage adds a little to what compute costs: at most a day passes before it is looked at again.
-      waits.push(...untilNext, ...(atWork > 0 ? [Math.min(dayMs, computeMsFor(left) / atWork)] : []))
+      // Storage adds a little to the cost of compute: check again after a day at most.
+      waits.push(...untilNext, ...(billedAgents > 0 ? [Math.min(dayMs, computeMsFor(left) / billedAgents)] : []))
     }
     return waits.length > 0 ? { changesInMs: Math.min(...waits) } : {}
   }
 }
 
-/** The error that a reached cap is answered with. */
+/** The error for a reached cap. */
 export function exceeded(message: string): ApiError {
   return new ApiError('session_limit_exceeded', message)
 }
@@ -195,7 +202,7 @@ function limitsOf({ limits }: SessionRow): Limits {
   return JSON.parse(limits) as Limits // validated when it was stored
 }
 
-/** UTC days and months (contract, Sessions). */
+/** The present period of a cap, in UTC (contract, Sessions). */
 function periodOf(period: 'session' | 'day' | 'month', now: number): { from: number; next?: number } {
   const date = new Date(now)
   const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()]
@@ -204,7 +211,7 @@ function periodOf(period: 'session' | 'day' | 'month', now: number): { from: num
   return { from: 0 }
 }
 
-async function isAtWork(db: Queries, sessionId: string): Promise<boolean> {
+async function hasActiveAgents(db: Queries, sessionId: string): Promise<boolean> {
   const row = await db
     .selectFrom('agents')
     .select('id')

@@ -1,16 +1,16 @@
 import { isIP, isIPv6 } from 'node:net'
 
-/** Of a whole name (RFC 1035, 2.3.4), without the dot at its end, and of one label. */
+/** Maximum characters of a name without its final dot, and of one label (RFC 1035, 2.3.4). */
 const [maxNameChars, maxLabelChars] = [253, 63]
 
-/** What URLs would take for something else than a host, or drop; other control characters they refuse. */
+/** Characters that a URL parser would drop or treat as the end of the host. It refuses other control characters. */
 const notOfHosts = /[\s/@?#\\%|^<>*]/
 
 /**
- * A host as every comparison wants it: lower case, names in Punycode (IDNA as WHATWG URL does it) and without the dot at
- * their end, IPv4 in dotted form whatever way it was written, IPv6 shortened and without brackets.
+ * Normalizes a host: lower case, names in Punycode (WHATWG URL) without their final dot, IPv4 in dotted form, IPv6 shortened
+ * and without brackets.
  *
- * @returns undefined where it is no host.
+ * @returns undefined if the text is not a host.
  */
 export function hostOf(text: string): string | undefined {
   if (text.length > maxNameChars + 2 || notOfHosts.test(text)) return undefined
@@ -23,7 +23,7 @@ export function hostOf(text: string): string | undefined {
   return undefined
 }
 
-/** A host and its port, `[…]` around IPv6. @returns undefined where it is none; the port may be left out. */
+/** Splits `host` or `host:port`, with IPv6 in brackets. @returns undefined if the text is invalid. */
 export function splitPort(text: string): { host: string; port: number | undefined } | undefined {
   const [, host, digits] = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(text) ?? []
   if (host === undefined) return undefined

@@ -112,7 +112,7 @@ describe('an entry of network.allow', () => {
     ['[::ffff:8.8.8.8]', 'must be public'],
     ['localhost', 'must be public'],
     ['*.localhost', 'must be public'],
-  ])('%j is none, and told why', (entry, says) => {
+  ])('rejects %j with the reason', (entry, says) => {
     expect(parsePattern(entry)).toContain(says)
   })
 

@@ -53,7 +53,7 @@ test.each(Object.entries(special))('%s is not public', (_what, addresses) => {
   for (const address of addresses) expect([address, isPublicAddress(address)]).toEqual([address, false])
 })
 
-/** Beside those blocks. */
+/** Addresses just outside those blocks, and other public ones. */
 const ordinary = [
   ['1.0.0.0', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.0'],
   ['169.253.255.255', '169.255.0.0', '172.15.255.255', '172.32.0.0', '191.255.255.255', '192.0.1.0', '192.0.3.0'],
@@ -68,13 +68,13 @@ test.each(ordinary)('%s is public', (address) => {
 })
 
 test.each(['', 'example.org', '1.2.3', '0x7f.1', '08.8.8.8', '8.8.8.8 ', '::1::', '2606:4700::1111%eth0'])(
-  '%j is no address, and so not public',
+  '%j is not an address and therefore not public',
   (text) => {
     expect(isPublicAddress(text)).toBe(false)
   },
 )
 
-test("this machine's own addresses are told, however they are written", () => {
+test("recognizes this machine's own addresses in every notation", () => {
   const own = Object.values(networkInterfaces()).flatMap((found = []) => found.map(({ address }) => address))
   expect(own).not.toHaveLength(0)
   for (const address of own) expect([address, isOwnAddress(address)]).toEqual([address, true])

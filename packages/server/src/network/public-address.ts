@@ -3,21 +3,21 @@ import { networkInterfaces } from 'node:os'
 import ipaddr from 'ipaddr.js'
 
 /**
- * True for an address that anybody on the internet may have: in none of the ranges that IANA's special-purpose
- * registries (RFC 6890) set aside. Where an IPv6 address carries one of IPv4 it counts as that one for NAT64 (RFC 6052),
- * through which hosts without IPv4 reach all others, and as not public in every other form.
+ * True for a public internet address: one outside of the ranges in IANA's special-purpose registries (RFC 6890). An IPv6
+ * address that embeds an IPv4 address counts as that address for NAT64 (RFC 6052), through which hosts without IPv4 reach
+ * the others; all other embedding forms are not public.
  */
 export function isPublicAddress(text: string): boolean {
-  if (isIP(text) === 0 || text.includes('%')) return false // a zone is of this machine's own links
+  if (isIP(text) === 0 || text.includes('%')) return false // a zone id is a link of this machine
   const address = ipaddr.parse(text)
   if (address instanceof ipaddr.IPv4) return address.range() === 'unicast'
   const bytes = address.toByteArray()
   if (address.match(nat64)) return isPublicAddress(bytes.slice(-4).join('.'))
-  // 2000::/3 is all that has ever been given out (RFC 4291, 2.4): what is outside may mean anything later.
+  // Only 2000::/3 has ever been allocated (RFC 4291, 2.4); other addresses may get any meaning later.
   return address.range() === 'unicast' && (bytes[0] ?? 0) >> 5 === 1
 }
 
-/** True for the addresses of this machine: what listens on a public one of them was not meant for agents. */
+/** True for an address of this machine. Services on its public addresses are not meant for agents. */
 export function isOwnAddress(text: string): boolean {
   const asked = ipaddr.parse(text).toNormalizedString()
   const own = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)

@@ -1,8 +1,8 @@
 /**
- * True where a client takes a media type by its name, and not less gladly than another (RFC 9110, 12.5.1). What it takes
- * by a range such as `text/*` is the other.
+ * True if a client names a media type in `Accept` with at least the weight of the other one (RFC 9110, 12.5.1). A range
+ * such as `text/*` does not count: the client then gets the other type.
  *
- * @param accept the header.
+ * @param accept the value of the header.
  */
 export function prefers(accept: string | undefined, type: string, other: string): boolean {
   const weights = new Map<string, number>()
@@ -12,6 +12,6 @@ export function prefers(accept: string | undefined, type: string, other: string)
     weights.set(name, weight === undefined ? 1 : Number(weight))
   }
   const weight = weights.get(type) ?? 0
-  // A weight that is no number says nothing: NaN is not above 0.
+  // An invalid weight is NaN, which is not above 0.
   return weight > 0 && weight >= (weights.get(other) ?? 0)
 }

@@ -7,13 +7,13 @@ import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
 import { answer, answerJson, answerText } from './answer.ts'
-import type { Call, Environment } from './environment.ts'
+import type { RequestContext, Environment } from './environment.ts'
 import { bodyOf, isLarge, resultJson } from './exec-result-json.ts'
 import { answerExecStream, type ExecRun, wantsStream } from './exec-stream.ts'
 import { assertDirectives } from './mock-directives.ts'
 import { readBody, readQuery } from './read-body.ts'
 
-/** What these routes call. */
+/** The services behind these routes. */
 export interface AgentRoutesOptions {
   agents: Agents
   pauses: Pauses
@@ -22,7 +22,7 @@ export interface AgentRoutesOptions {
   clock: Clock
 }
 
-/** `/sessions/:id/agents` and `/agents` (contract, Agents), the stream aside. */
+/** `/sessions/:id/agents` and `/agents` (contract, Agents), except the stream and the files. */
 export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesOptions): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions/:id/agents', async (c) => {
@@ -41,18 +41,18 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     })
     .post('/agents/:id/exec', async (c) => {
       const body = await readBody(c, execRequest)
-      const [request, call, id] = [c.req.raw, c.env, c.req.param('id')]
-      if (call.principal.mode === 'test') assertDirectives('code', body.code)
-      const hold = execs.holdOutput(call.principal)
+      const [request, context, id] = [c.req.raw, c.env, c.req.param('id')]
+      if (context.principal.mode === 'test') assertDirectives('code', body.code)
+      const hold = execs.holdOutput(context.principal)
       try {
-        if (wantsStream(request, call)) {
-          const run: ExecRun = (signal, onOutput) => execs.exec(call.principal, id, body, { signal, hold, onOutput })
-          return await answerExecStream(request, call, clock, run, hold.release)
+        if (wantsStream(request, context)) {
+          const run: ExecRun = (signal, onOutput) => execs.exec(context.principal, id, body, { signal, hold, onOutput })
+          return await answerExecStream(request, context, clock, run, hold.release)
         }
-        const result = await execs.exec(call.principal, id, body, { signal: request.signal, hold })
-        if (isLarge(result)) return answerInPieces(call, result, hold.release)
+        const result = await execs.exec(context.principal, id, body, { signal: request.signal, hold })
+        if (isLarge(result)) return answerInPieces(context, result, hold.release)
         hold.release()
-        return answerJson(call, result)
+        return answerJson(context, result)
       } catch (error) {
         hold.release()
         throw error
@@ -85,8 +85,8 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     })
 }
 
-/** Made as the client reads it: a hundred such answers at once would otherwise be gigabytes. */
-function answerInPieces(call: Call, result: ExecResult, onEnd: () => void): Response {
-  call.ending = Promise.resolve({ status: 200, body: undefined, error: undefined })
-  return answer(call, bodyOf(resultJson(result), onEnd), 'application/json')
+/** Encodes the answer while the client reads it: a hundred large answers in memory would be gigabytes. */
+function answerInPieces(context: RequestContext, result: ExecResult, onEnd: () => void): Response {
+  context.streamOutcome = Promise.resolve({ status: 200, body: undefined, error: undefined })
+  return answer(context, bodyOf(resultJson(result), onEnd), 'application/json')
 }

@@ -1,21 +1,26 @@
-import type { Call } from './environment.ts'
+import type { RequestContext } from './environment.ts'
 
 /**
- * Makes the answer, with all that was told by `tellHeader`. Not by Hono's own `c.json`: with headers of our own that makes a
- * `Headers` of each, which costs as much as all else about a request.
+ * Makes the answer, with the headers that `setHeader` has set. Does not use Hono's `c.json`, which creates a `Headers`
+ * object for custom headers: that costs as much as the rest of a request.
  */
-export function answer({ told }: Call, body: BodyInit | null, contentType: string, status = 200): Response {
-  told['content-type'] = contentType
-  return new Response(body, { status, headers: told })
+export function answer(
+  { answerHeaders }: RequestContext,
+  body: BodyInit | null,
+  contentType: string,
+  status = 200,
+): Response {
+  answerHeaders['content-type'] = contentType
+  return new Response(body, { status, headers: answerHeaders })
 }
 
-/** The same for JSON. */
-export function answerJson(call: Call, value: object, status = 200): Response {
-  return answerText(call, JSON.stringify(value), status)
+/** Makes an answer from a value that is encoded as JSON. */
+export function answerJson(context: RequestContext, value: object, status = 200): Response {
+  return answerText(context, JSON.stringify(value), status)
 }
 
-/** The same for JSON that is text already. */
-export function answerText(call: Call, json: string, status = 200): Response {
-  call.answered = json
-  return answer(call, json, 'application/json', status)
+/** Makes an answer from encoded JSON. */
+export function answerText(context: RequestContext, json: string, status = 200): Response {
+  context.answerBody = json
+  return answer(context, json, 'application/json', status)
 }

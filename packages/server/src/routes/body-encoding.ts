@@ -10,22 +10,22 @@ const decoders = {
 }
 const maxShownChars = 40
 
-/** How the body is encoded; undefined if it is sent as it is. @throws {ApiError} 422 for what this server cannot read. */
+/** The encoding of the body; undefined if it is not encoded. @throws {ApiError} 422 for an unsupported encoding. */
 export function bodyEncoding(header: string | undefined): keyof typeof decoders | undefined {
   const name = header?.trim().toLowerCase() ?? ''
   if (name === '' || name === 'identity') return undefined
-  if (Object.hasOwn(decoders, name)) return name as keyof typeof decoders // by the line itself
+  if (Object.hasOwn(decoders, name)) return name as keyof typeof decoders // the condition proves it
   throw ApiError.invalid({
-    'content-encoding': [`must be gzip, deflate or br, or left out, not '${name.slice(0, maxShownChars)}'`],
+    'content-encoding': [`must be gzip, deflate or br, or absent, not '${name.slice(0, maxShownChars)}'`],
   })
 }
 
 /**
- * Decodes a body. It never takes more memory than the bound: a kilobyte may stand for a megabyte.
+ * Decodes a body. It never uses more memory than `maxBytes`: a kilobyte may decode to a megabyte.
  *
- * @param maxBytes of what comes out.
- * @returns undefined where there is more than that.
- * @throws {ApiError} 422 for bytes that are not so encoded.
+ * @param maxBytes maximum size of the decoded body.
+ * @returns undefined if the decoded body is larger.
+ * @throws {ApiError} 422 if the bytes are not valid in this encoding.
  */
 export async function decodeBody(
   bytes: Uint8Array,
@@ -37,6 +37,6 @@ export async function decodeBody(
     return await decoders[encoding](bytes, { maxOutputLength: maxBytes })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined
-    throw ApiError.invalid({ body: [`is not valid ${encoding}, which its content-encoding says`] })
+    throw ApiError.invalid({ body: [`is not valid ${encoding}, the encoding in its content-encoding header`] })
   }
 }

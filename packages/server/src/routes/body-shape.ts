@@ -1,16 +1,18 @@
-/** Levels of objects and arrays within each other. */
+/** Maximum depth of nested objects and arrays. */
 const maxDepth = 100
-/** Values of a body: ten times what the largest legitimate one has. */
+/** Maximum number of values in a body: ten times that of the largest legitimate body. */
 const maxValues = 20_000
-/** Entries of one array or object outside of `metadata`, whose size alone is bounded. */
+/** Maximum entries of one array or object. Does not apply to `metadata`, which has a limit on its size. */
 const maxEntries = 256
 
 const [quote, comma, backslash] = [0x22, 0x2c, 0x5c]
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d]
 
 /**
- * Says why a JSON text is not worth parsing: parsing and validating millions of values blocks every other request. One
- * pass that allocates nothing; a text that is no JSON passes, and its parser says so.
+ * Finds a fault that makes parsing a JSON text too expensive: parsing and validating millions of values would block every
+ * other request. It is one pass without allocations. Invalid JSON passes: the parser reports it.
+ *
+ * @returns the fault as a message that continues the field's name.
  */
 export function shapeFault(json: string): string | undefined {
   let depth = 0
@@ -41,12 +43,12 @@ function endOfString(json: string, start: number): number {
   return -1
 }
 
-/** The first array or object of a parsed body that has too many entries, by its path. */
+/** Finds the first array or object with too many entries in a parsed body. @returns its path and the message. */
 export function crowdedField(value: unknown, path: readonly string[] = []): [string, string] | undefined {
   if (typeof value !== 'object' || value === null || path[0] === 'metadata') return undefined
   const entries = Object.entries(value)
   if (entries.length > maxEntries) {
-    return [path.join('.') || 'body', `has ${entries.length} entries; at most ${maxEntries} are taken`]
+    return [path.join('.') || 'body', `has ${entries.length} entries; at most ${maxEntries} are accepted`]
   }
   for (const [name, entry] of entries) {
     const found = crowdedField(entry, [...path, name.slice(0, maxNameChars)])
@@ -55,5 +57,5 @@ export function crowdedField(value: unknown, path: readonly string[] = []): [str
   return undefined
 }
 
-/** Characters of a name that an error repeats: it may be as long as the body. */
+/** Maximum characters of a name in an error: the name may be as long as the body. */
 export const maxNameChars = 100

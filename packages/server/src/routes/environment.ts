@@ -3,49 +3,49 @@ import type { Logger } from 'pino'
 import type { Principal } from '../keys/api-keys.ts'
 
 /** How a request has ended. */
-export interface Ending {
+export interface StreamOutcome {
   status: number
-  /** JSON; undefined if it is too large to be kept. */
+  /** JSON; undefined if it is too large to store. */
   body: string | undefined
-  /** Where it failed. */
+  /** The error of a failed request. */
   error: Error | undefined
 }
 
-/** Where a request came in. */
+/** The connection of a request. */
 export interface Connection {
   /** Node's own request. */
   readonly incoming: { readonly headers: IncomingHttpHeaders }
 }
 
-/** One request on its way to its answer: what the checks before the routes have found, and what the answer is to tell. */
-export interface Call {
-  /** In-process there is none. */
+/** State of one request: the results of the checks before the routes, and the headers of the answer. */
+export interface RequestContext {
+  /** Undefined for a request in the same process. */
   readonly incoming: Connection['incoming'] | undefined
   readonly requestId: string
   readonly log: Logger
   readonly path: string
-  /** The path as routes name it: without ids. */
+  /** The pattern of the route: the path without ids. */
   readonly pattern: string
-  /** Who asks: {@link nobody} until `authenticate` has let the request pass. */
+  /** The caller; {@link nobody} before `authenticate`. */
   principal: Principal
   /** Headers of the answer so far. */
-  readonly told: Record<string, string>
-  /** The JSON of the answer, if it was made at once. */
-  answered: string | undefined
-  /** How the request ends where a stream answers it; its answer as one text. Never rejects. */
-  ending: Promise<Ending> | undefined
+  readonly answerHeaders: Record<string, string>
+  /** The JSON of the answer, if it was encoded in one piece. */
+  answerBody: string | undefined
+  /** For a streamed answer: how the request ends, with the whole answer as one text. Never rejects. */
+  streamOutcome: Promise<StreamOutcome> | undefined
 }
 
-/** What Hono hands to routes. */
+/** The state that Hono passes to routes. */
 export interface Environment {
-  Bindings: Call
+  Bindings: RequestContext
   Variables: {
-    /** The body, once it was read. */
+    /** The body, after it was read. */
     bodyText: string | undefined
-    /** The ULID for what the request creates, where it has an idempotency key: the same when it comes again. */
+    /** For a request with an idempotency key: the ULID of the resource that it creates, the same for each retry. */
     reserved: string | undefined
   }
 }
 
-/** Has no scope, and no data is its own. */
+/** A principal without scopes and without data. */
 export const nobody: Principal = { keyId: '', project: '', mode: 'test', plan: 'free', rpm: 0, scopes: [] }

@@ -4,35 +4,35 @@ import { ApiError, ClientGoneError } from '../errors.ts'
 import type { OnOutput } from '../services/execs.ts'
 import { prefers } from './accepts.ts'
 import { answer } from './answer.ts'
-import { errorBody, toldError } from './answer-error.ts'
-import type { Call, Ending } from './environment.ts'
+import { errorBody, visibleError } from './answer-error.ts'
+import type { RequestContext, StreamOutcome } from './environment.ts'
 import { isLarge, resultJson } from './exec-result-json.ts'
-import { readHeader, tellHeader } from './headers.ts'
+import { readHeader, setHeader } from './headers.ts'
 import { UnreadEvents } from './unread-events.ts'
 
-/** Starts an exec whose output is followed. */
+/** Starts an exec and reports its output. */
 export type ExecRun = (signal: AbortSignal, onOutput: OnOutput) => Promise<ExecResult>
 
 const type = 'text/event-stream'
 const heartbeatMs = 15_000
 
-/** True where the client reads output as it comes. */
-export function wantsStream(request: Request, call: Call): boolean {
-  return prefers(readHeader(request, call, 'accept'), type, 'application/json')
+/** True if the client asks for a stream of the output. */
+export function wantsStream(request: Request, context: RequestContext): boolean {
+  return prefers(readHeader(request, context, 'accept'), type, 'application/json')
 }
 
 /**
- * Answers an exec as a stream of its output (contract, `exec-stream`). It begins with the first output, or with the end;
- * what fails before that is answered as anywhere else, with its status.
+ * Answers an exec with a stream of its output (contract, `exec-stream`). The answer begins with the first output or with
+ * the end of the exec. An error before that is answered as in other routes, with its status.
  *
- * Events are made as the client reads them: what waits for a slow reader is the output that the exec has kept anyway.
+ * Events are encoded when the client reads them. A slow reader needs no copy: the exec retains its output anyway.
  *
- * @param run starts the exec; its signal fires when nobody reads any more.
- * @param onEnd is called once nothing of the output is needed any more.
+ * @param run starts the exec; its signal fires when the client stops reading.
+ * @param onEnd called when the output is no longer needed.
  */
 export async function answerExecStream(
   request: Request,
-  call: Call,
+  context: RequestContext,
   clock: Clock,
   run: ExecRun,
   onEnd: () => void,
@@ -60,7 +60,7 @@ export async function answerExecStream(
         }
       },
       cancel() {
-        left.abort(new ClientGoneError('The client does not read the stream any more.'))
+        left.abort(new ClientGoneError('The client no longer reads the stream.'))
         if (isOver) onEnd()
         wake()
       },
@@ -79,11 +79,11 @@ export async function answerExecStream(
   const result = run(signal, (stream, text) => write(() => events.addOutput(stream, text)))
   void result.catch(() => {}).finally(stopHeartbeat)
   await Promise.race([begun.promise, result])
-  call.ending = result.then(succeeded, failed).finally(close)
-  tellHeader(call, 'x-accel-buffering', 'no') // nginx would hold output back
-  return answer(call, body, type)
+  context.streamOutcome = result.then(succeeded, failed).finally(close)
+  setHeader(context, 'x-accel-buffering', 'no') // nginx would hold output back
+  return answer(context, body, type)
 
-  function succeeded(value: ExecResult): Ending {
+  function succeeded(value: ExecResult): StreamOutcome {
     if (isLarge(value)) {
       send('exit', resultJson(value))
       return { status: 200, body: undefined, error: undefined }
@@ -93,13 +93,13 @@ export async function answerExecStream(
     return { status: 200, body: json, error: undefined }
   }
 
-  function failed(thrown: unknown): Ending {
+  function failed(thrown: unknown): StreamOutcome {
     if (!(thrown instanceof ApiError) && signal.aborted) {
-      // Nobody reads this, and it is no fault of ours.
+      // The client has left: nobody reads this, and it is not a fault of the server.
       return { status: 499, body: '', error: new ClientGoneError(String(signal.reason)) }
     }
-    const error = toldError(thrown, call)
-    const envelope = errorBody(error, call)
+    const error = visibleError(thrown, context)
+    const envelope = errorBody(error, context)
     send('error', [JSON.stringify(envelope.error)])
     return { status: error.status, body: JSON.stringify(envelope), error }
   }

@@ -7,7 +7,7 @@ import type { Environment } from './environment.ts'
 import { bodyOf, escaped, maxWholeChars } from './exec-result-json.ts'
 import { readBody, readQuery, validate } from './read-body.ts'
 
-/** `/agents/:id/files`, as the official SDK has it (contract, `official-sdk`). */
+/** `/agents/:id/files`, in the format of the official SDK (contract, `official-sdk`). */
 export function fileRoutes(files: AgentFiles): Hono<Environment> {
   const callerOf = (c: Context<Environment>, agentId: string): FileCaller => {
     const { principal } = c.env
@@ -39,7 +39,7 @@ export function fileRoutes(files: AgentFiles): Hono<Environment> {
       const { release } = caller.hold
       try {
         const content = await files.read(caller, path)
-        // Held until it is read, as the output of an exec is. For HEAD nobody reads it.
+        // Counts against the output budget until it is read, like the output of an exec. For HEAD nobody reads it.
         if (content.data.length > maxWholeChars && c.req.method !== 'HEAD')
           return answer(c.env, bodyOf(contentJson(content), release), 'application/json')
         release()

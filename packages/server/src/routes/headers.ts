@@ -1,13 +1,17 @@
-import type { Call } from './environment.ts'
+import type { RequestContext } from './environment.ts'
 
-/** A header of the request; the name in lower case. Over a port it is read from Node's request: no `Headers` is made for it. */
-export function readHeader(request: Request, { incoming }: Call, name: string): string | undefined {
+/**
+ * A header of the request. On a connection it is read from Node's request, which saves creating a `Headers` object.
+ *
+ * @param name in lower case.
+ */
+export function readHeader(request: Request, { incoming }: RequestContext, name: string): string | undefined {
   if (!incoming) return request.headers.get(name) ?? undefined
   const value = incoming.headers[name]
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/** Adds a header to the answer, before it is made; the name in lower case. */
-export function tellHeader(call: Call, name: string, value: string): void {
-  call.told[name] = value
+/** Sets a header of the answer, before the answer is made. @param name in lower case. */
+export function setHeader(context: RequestContext, name: string, value: string): void {
+  context.answerHeaders[name] = value
 }

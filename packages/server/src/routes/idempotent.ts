@@ -1,21 +1,21 @@
 import type { ErrorEnvelope } from '@theazo/core'
 import type { Context, MiddlewareHandler } from 'hono'
-import { ApiError, isCut } from '../errors.ts'
+import { ApiError, isInterruption } from '../errors.ts'
 import type { AnswerEnd, IdempotentAnswers } from '../services/idempotency.ts'
 import { answer } from './answer.ts'
-import type { Ending, Environment } from './environment.ts'
-import { readHeader, tellHeader } from './headers.ts'
+import type { StreamOutcome, Environment } from './environment.ts'
+import { readHeader, setHeader } from './headers.ts'
 import { readText } from './read-body.ts'
 
-/** An answer larger than this is not kept (contract, Basics). */
+/** A larger answer is not stored (contract, Basics). */
 const maxKeptBytes = 1024 * 1024
-/** 4xx that another try may turn out otherwise. */
-const passing: ReadonlySet<number> = new Set([401, 402, 429])
+/** 4xx statuses that may change at the next try. */
+const transientStatuses: ReadonlySet<number> = new Set([401, 402, 429])
 
 /**
- * A POST with an `Idempotency-Key` is done once; the same one again gets the same answer.
+ * Runs a POST with an `Idempotency-Key` once. A repeated request gets the stored answer.
  *
- * @param onError is told where the end of a stream could not be kept: nobody else would hear of it.
+ * @param onError called if the end of a stream could not be stored: its answer has already begun.
  */
 export function idempotent(
   answers: IdempotentAnswers,
@@ -32,8 +32,8 @@ export function idempotent(
     const body = await readText(c)
     const { keyId, project } = c.env.principal
     const begun = await answers.begin({ keyId, project, key, path, body, isOnce })
-    if (begun.kind === 'kept') {
-      tellHeader(c.env, 'idempotent-replayed', 'true')
+    if (begun.kind === 'stored') {
+      setHeader(c.env, 'idempotent-replayed', 'true')
       return answer(c.env, withRequestId(begun.body, c.env.requestId), 'application/json', begun.status)
     }
     c.set('reserved', begun.reserved)
@@ -41,15 +41,15 @@ export function idempotent(
     try {
       await next()
     } finally {
-      const { ending } = c.env
-      if (ending) void ending.then((end) => begun.end(endOf(end, isOnce, signal))).catch(onError)
-      else await begun.end(endOf(await readEnding(c), isOnce, signal))
+      const { streamOutcome } = c.env
+      if (streamOutcome) void streamOutcome.then((end) => begun.end(endOf(end, isOnce, signal))).catch(onError)
+      else await begun.end(endOf(await outcomeOf(c), isOnce, signal))
     }
   }
 }
 
-async function readEnding(c: Context<Environment>): Promise<Ending> {
-  let body = c.error ? undefined : c.env.answered
+async function outcomeOf(c: Context<Environment>): Promise<StreamOutcome> {
+  let body = c.error ? undefined : c.env.answerBody
   if (body === undefined) {
     body = await c.res.text()
     c.res = new Response(body, c.res)
@@ -57,14 +57,14 @@ async function readEnding(c: Context<Environment>): Promise<Ending> {
   return { status: c.res.status, body, error: c.error }
 }
 
-function endOf({ status, body, error }: Ending, isOnce: boolean, signal: AbortSignal): AnswerEnd {
-  // By a client that left, a sandbox that broke down or the end of this server: part of it may have been done.
-  if (error && (signal.aborted || isCut(error))) return isOnce ? 'interrupted' : 'forget'
-  if (status >= 500 || passing.has(status)) return 'forget'
+function endOf({ status, body, error }: StreamOutcome, isOnce: boolean, signal: AbortSignal): AnswerEnd {
+  // The client left, the sandbox failed or the server ended: part of the work may be done.
+  if (error && (signal.aborted || isInterruption(error))) return isOnce ? 'interrupted' : 'forget'
+  if (status >= 500 || transientStatuses.has(status)) return 'forget'
   return body === undefined || Buffer.byteLength(body) > maxKeptBytes ? 'not_kept' : { status, body }
 }
 
-/** An error tells the request it answers: the present one, which the log has. */
+/** Replaces the request id in a stored error by the id of the present request, which the log contains. */
 function withRequestId(body: string, requestId: string): string {
   const parsed = JSON.parse(body) as Partial<ErrorEnvelope>
   return parsed.error ? JSON.stringify({ error: { ...parsed.error, requestId } }) : body

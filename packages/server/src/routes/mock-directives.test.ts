@@ -11,40 +11,40 @@ function faultOf(field: 'code' | 'task', text: string): string | undefined {
   }
 }
 
-describe('directives that would do nothing are refused, with the nearest one', () => {
+describe('refuses a directive without effect and suggests the most similar one', () => {
   test.each<['code' | 'task', string, string]>([
     ['code', '# theazo:stdot=hi', "no directive 'theazo:stdot'; did you mean 'theazo:stdout'?"],
     ['code', '# theazo:Stdout=hi', "did you mean 'theazo:stdout'?"],
     ['code', '# theazo:std-out=hi', "did you mean 'theazo:stdout'?"],
     ['code', '# THEAZO:stderrr=hi', "did you mean 'theazo:stderr'?"],
     ['code', '# theazo:stdout=a theazo:exti=3', "did you mean 'theazo:exit'?"],
-    ['code', '# theazo:steps=3', 'that one belongs into the task'],
-    ['code', '# theazo:exit=three', "'theazo:exit' takes a whole number"],
-    ['code', '# theazo:exit', "'theazo:exit' takes a whole number"],
+    ['code', '# theazo:steps=3', 'it belongs in the task'],
+    ['code', '# theazo:exit=three', "'theazo:exit' needs a whole number"],
+    ['code', '# theazo:exit', "'theazo:exit' needs a whole number"],
     [
       'code',
       '# theazo:exit=300',
-      "'theazo:exit' takes a whole number from 0 to 255: theazo:exit=1, not 'theazo:exit=300'",
+      "'theazo:exit' needs a whole number from 0 to 255: theazo:exit=1, not 'theazo:exit=300'",
     ],
-    ['code', '# theazo:exit=-1', "'theazo:exit' takes a whole number from 0 to 255"],
+    ['code', '# theazo:exit=-1', "'theazo:exit' needs a whole number from 0 to 255"],
     ['code', '# theazo:timeuot', "did you mean 'theazo:timeout'?"],
-    ['code', '# theazo:hang', 'that one belongs into the task'],
-    ['code', '# theazo:stdout="two words', "'theazo:stdout' has a value whose quote does not end"],
-    ['code', '# theazo:exit=0 theazo:stderr="\\"', "'theazo:stderr' has a value whose quote does not end"],
-    ['task', 'theazo:output="two words', "'theazo:output' has a value whose quote does not end"],
-    ['code', '# theazo:delay=1.5', "'theazo:delay' takes a whole number"],
-    ['code', '# theazo:stdout', "'theazo:stdout' takes a value"],
+    ['code', '# theazo:hang', 'it belongs in the task'],
+    ['code', '# theazo:stdout="two words', "'theazo:stdout' has an unterminated quote"],
+    ['code', '# theazo:exit=0 theazo:stderr="\\"', "'theazo:stderr' has an unterminated quote"],
+    ['task', 'theazo:output="two words', "'theazo:output' has an unterminated quote"],
+    ['code', '# theazo:delay=1.5', "'theazo:delay' needs a whole number"],
+    ['code', '# theazo:stdout', "'theazo:stdout' needs a value"],
     ['code', '# theazo:__proto__=1', 'did you mean'],
     ['task', 'Do it. theazo:hangs', "did you mean 'theazo:hang'?"],
     ['task', 'theazo:outputbytes=3', "did you mean 'theazo:output_bytes'?"],
-    ['task', 'theazo:stdout=3', 'that one belongs into the code'],
-    ['task', 'theazo:refuse', "'theazo:refuse' takes a value"],
+    ['task', 'theazo:stdout=3', 'it belongs in the code'],
+    ['task', 'theazo:refuse', "'theazo:refuse' needs a value"],
   ])('%s: %s', (field, text, says) => {
     expect(faultOf(field, text)).toContain(says)
   })
 })
 
-describe('what is none, or is right, passes', () => {
+describe('accepts correct directives and text that is no directive', () => {
   test.each<['code' | 'task', string]>([
     ['code', 'print(1)  # theazo:timeout'],
     ['code', '# theazo:stdout="see theazo:stdot" theazo:exit=3 theazo:truncated'],
@@ -63,11 +63,11 @@ describe('what is none, or is right, passes', () => {
     expect(faultOf(field, text)).toBeUndefined()
   })
 
-  test('megabytes of text', () => {
+  test('in megabytes of text', () => {
     const long = 'word \\n'.repeat(1_500_000)
     for (const text of [`theazo:stdout="${long}"`, `theazo:stdout=${'x'.repeat(9_000_000)}`]) {
       expect(faultOf('code', text)).toBeUndefined()
     }
-    expect(faultOf('code', `theazo:stdout="${long}`)).toContain('quote does not end')
+    expect(faultOf('code', `theazo:stdout="${long}`)).toContain('unterminated quote')
   })
 })

@@ -1,10 +1,10 @@
 import { ApiError } from '../errors.ts'
 import { isNearWord, nearestWord } from '../nearest-word.ts'
 
-/** What each directive takes: a whole number, the exit code of a process, a text, or nothing that would be read. */
+/** The value of each directive: a whole number, the exit code of a process, a text, or none (a value is ignored). */
 type Directives = Readonly<Record<string, 'number' | 'exitCode' | 'text' | 'none'>>
 
-/** In the code of an exec, and in the text of a task (README, Test keys). */
+/** Directives in the code of an exec and in the text of a task (README, Test keys). */
 const directives = {
   code: {
     stdout: 'text',
@@ -28,17 +28,17 @@ const directives = {
   },
 } as const satisfies Record<string, Directives>
 
-/** Names in any spelling; a digit after the colon is a port. */
+/** Matches names in any spelling. A digit after the colon is a port, not a directive. */
 const namePattern = /\btheazo:([a-z_][\w-]*)(=("|[^\s"]*))?/gi
 const maxShownChars = 40
 
 /**
- * Refuses a directive of a test key that would not do what it says: one that is misspelt, belongs elsewhere, has no number
- * where one is needed, or a quote that does not end. A name without a value that is like none of them is no directive, but
- * part of the text, e.g. `docker run theazo:latest`.
+ * Refuses a directive that would have no effect: it is misspelt, belongs in the other field, lacks its number, or has an
+ * unterminated quote. A name without a value that resembles no directive is part of the text, e.g.
+ * `docker run theazo:latest`.
  *
- * @param field where the text stands.
- * @throws {ApiError} 422 that names the nearest directive there is.
+ * @param field the field that contains the text.
+ * @throws {ApiError} 422 that names the most similar directive.
  */
 export function assertDirectives(field: keyof typeof directives, text: string): void {
   const known: Directives = directives[field]
@@ -49,29 +49,29 @@ export function assertDirectives(field: keyof typeof directives, text: string): 
     if (value === '"') namePattern.lastIndex = endOfQuoted(text, start)
     const kind = Object.hasOwn(known, name) ? known[name] : undefined
     const shown = `theazo:${name.slice(0, maxShownChars)}`
-    if (kind === undefined && assigned === undefined && !isMeant(name)) continue
+    if (kind === undefined && assigned === undefined && !isLikeDirective(name)) continue
     if (kind === undefined) throw invalid(field, `has no directive '${shown}'; ${suggestion(field, name)}`)
     const given = `'${shown}${(assigned ?? '').slice(0, maxShownChars)}'`
     if (kind === 'number' && !/^\d{1,9}$/.test(value)) {
-      throw invalid(field, `'${shown}' takes a whole number: ${shown}=1, not ${given}`)
+      throw invalid(field, `'${shown}' needs a whole number: ${shown}=1, not ${given}`)
     }
     if (kind === 'exitCode' && !(/^\d{1,3}$/.test(value) && Number(value) <= 255)) {
-      throw invalid(field, `'${shown}' takes a whole number from 0 to 255: ${shown}=1, not ${given}`)
+      throw invalid(field, `'${shown}' needs a whole number from 0 to 255: ${shown}=1, not ${given}`)
     }
-    if (kind === 'text' && assigned === undefined) throw invalid(field, `'${shown}' takes a value: ${shown}=…`)
+    if (kind === 'text' && assigned === undefined) throw invalid(field, `'${shown}' needs a value: ${shown}=…`)
     if (value === '"' && namePattern.lastIndex === start) {
-      throw invalid(field, `'${shown}' has a value whose quote does not end: ${shown}="…"`)
+      throw invalid(field, `'${shown}' has an unterminated quote: write ${shown}="…"`)
     }
   }
 }
 
-/** Whether a name is a directive, perhaps of the other field or misspelt by little. */
-function isMeant(name: string): boolean {
+/** True if a name is meant as a directive, perhaps one of the other field or slightly misspelt. */
+function isLikeDirective(name: string): boolean {
   const word = name.slice(0, maxShownChars)
   return Object.values(directives).some((known) => isNearWord(word, Object.keys(known)))
 }
 
-/** The index after the quote that ends a value; the start if there is none. */
+/** The index after the closing quote of a value; `start` if the quote is unterminated. */
 function endOfQuoted(text: string, start: number): number {
   for (let at = start; at < text.length; at += 1) {
     if (text[at] === '\\') at += 1
@@ -82,7 +82,7 @@ function endOfQuoted(text: string, start: number): number {
 
 function suggestion(field: keyof typeof directives, name: string): string {
   const other = field === 'code' ? 'task' : 'code'
-  if (Object.hasOwn(directives[other], name)) return `that one belongs into the ${other}`
+  if (Object.hasOwn(directives[other], name)) return `it belongs in the ${other}`
   return `did you mean 'theazo:${nearestWord(name.slice(0, maxShownChars), Object.keys(directives[field]))}'?`
 }
 

@@ -3,18 +3,18 @@ import { ApiError } from '../errors.ts'
 import { covers, type Scope } from '../keys/scopes.ts'
 import type { Environment } from './environment.ts'
 
-/** Lets keys pass that have the request's scope, before its body or idempotency key is looked at (contract, order of checks). */
+/** Refuses a key without the request's scope. Comes before the body and the idempotency key (contract, order of checks). */
 export function needsScope(): MiddlewareHandler<Environment> {
   return async (c, next) => {
     const { scopes } = c.env.principal
     const scope = scopeOf(c.req.method, c.req.path)
     if (covers(scopes, scope)) return await next()
-    const message = `The API key has the scopes ${scopes.join(', ')}; this needs ${scope}. Use a key that has it.`
+    const message = `The API key has the scopes ${scopes.join(', ')}; this request needs ${scope}. Use a key with that scope.`
     throw new ApiError('forbidden', message, { details: { scope } })
   }
 }
 
-/** The rule that `scopes` tells, for all but reads. A method that no route has is refused as such, whatever the scope. */
+/** The scope of a request, as `scopes` describes. An unknown method needs `read` only: the router refuses it. */
 function scopeOf(method: string, path: string): Scope {
   if (method === 'PATCH') return 'admin'
   if (method !== 'POST') return 'read'

@@ -5,16 +5,16 @@ import { isLoopback } from '../network/loopback.ts'
 import { answer, answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 
-/** What operators are told from. */
+/** The sources of the routes for operators. */
 export interface OperationsOptions {
   metrics: Metrics
-  /** Also to those who come from another machine. */
+  /** True if other machines may read `/metrics`. */
   isMetricsPublic: boolean
-  /** Why it takes no work, where it does not. */
+  /** Why the server accepts no work; undefined if it does. */
   unreadyBecause: () => Promise<string | undefined>
 }
 
-/** For whoever runs the server: is it there, does it take work, what does it do. None needs a key. */
+/** Routes for operators: health, readiness and metrics. None needs a key. */
 export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: OperationsOptions): Hono<Environment> {
   return new Hono<Environment>()
     .get('/healthz', (c) => answerJson(c.env, { status: 'ok' }))
@@ -25,7 +25,7 @@ export function operationsRoutes({ metrics, isMetricsPublic, unreadyBecause }: O
         : answerJson(c.env, { status: 'not ready', reason }, 503)
     })
     .get('/metrics', async (c) => {
-      // To others there is no such path.
+      // For other machines the path does not exist.
       if (!isMetricsPublic && !isFromThisMachine(c)) return c.notFound()
       return answer(c.env, await metrics.text(), metrics.contentType)
     })
@@ -42,8 +42,8 @@ const proxyHeaders = new Set([
 ])
 
 /**
- * A proxy on this machine passes on what comes from elsewhere: by a header that says so, or by the name that the outside
- * knows this server by. A page in a browser of this machine comes by another name too, if it rebinds one.
+ * False also for requests that a proxy on this machine forwards: they have a proxy header, or a public host name in the
+ * URL. The check of the host name also stops DNS rebinding by a page in a browser on this machine.
  */
 function isFromThisMachine(c: Context<Environment>): boolean {
   const names = Object.keys(c.req.header())

@@ -4,25 +4,25 @@ import { ApiError } from '../errors.ts'
 import { bodyEncoding, decodeBody } from './body-encoding.ts'
 import { crowdedField, maxNameChars, shapeFault } from './body-shape.ts'
 import type { Environment } from './environment.ts'
-import { readHeader, tellHeader } from './headers.ts'
+import { readHeader, setHeader } from './headers.ts'
 
-/** Contract, Basics: code, standard input and files may be large, nothing else. */
+/** Only code, standard input and files may be large (contract, Basics). */
 const maxLargeBodyMiB = 10
 const hasLargeBody = /\/(exec|files)$/
 const maxBodyMiB = 1
-/** Bytes that are read of a body which is refused; a client that sends more loses its connection. */
+/** A refused body is read up to this size; a client that sends more loses its connection. */
 const maxDroppedBytes = 100 * 1024 * 1024
-/** Bytes after which the values of a body are counted for the first time. */
+/** After this many bytes the beginning of a body is checked for too many values. */
 const earlyBytes = 128 * 1024
-/** Faults that one answer names. */
+/** Maximum number of faults in one answer. */
 const maxFaults = 20
 
 /**
- * Reads a JSON body, whatever its content type says: the reference's own curl examples send none.
+ * Reads a JSON body and ignores its content type: the reference's curl examples send none.
  *
  * An absent body is `{}`. Unknown fields are dropped.
  *
- * @throws {ApiError} 422 that names each field at fault.
+ * @throws {ApiError} 422 that names each invalid field.
  */
 export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>): Promise<T> {
   const text = await readText(c)
@@ -42,8 +42,8 @@ export async function readBody<T>(c: Context<Environment>, schema: z.ZodType<T>)
 }
 
 /**
- * Keeps no more than the limit. What is beyond is read all the same and dropped: a connection that is closed with a body
- * still coming in is reset, often before the client has read why.
+ * Reads the text of the body up to the limit. Bytes beyond it are read too, and dropped: closing the connection during a
+ * body resets it, often before the client has read the error.
  */
 export async function readText(c: Context<Environment>): Promise<string> {
   const known = c.get('bodyText')
@@ -51,9 +51,9 @@ export async function readText(c: Context<Environment>): Promise<string> {
   const maxMiB = hasLargeBody.test(c.env.pattern) ? maxLargeBodyMiB : maxBodyMiB
   const maxBodyBytes = maxMiB * 1024 * 1024
   const encoding = bodyEncoding(readHeader(c.req.raw, c.env, 'content-encoding'))
-  const toldBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
+  const announcedBytes = Number(readHeader(c.req.raw, c.env, 'content-length'))
   const chunks: Uint8Array[] = []
-  let sizeBytes = toldBytes > maxDroppedBytes ? toldBytes : 0
+  let sizeBytes = announcedBytes > maxDroppedBytes ? announcedBytes : 0
   let early: string | undefined
   let isLookedAt = false
   for await (const chunk of sizeBytes > 0 ? [] : (c.req.raw.body ?? [])) {
@@ -61,11 +61,11 @@ export async function readText(c: Context<Environment>): Promise<string> {
     if (sizeBytes > maxDroppedBytes) break
     if (early === undefined && sizeBytes <= maxBodyBytes) chunks.push(chunk)
     if (isLookedAt || encoding !== undefined || sizeBytes < earlyBytes) continue
-    // What the beginning has too much of, the whole has too: then the rest is neither kept nor decoded.
+    // A fault of the beginning is a fault of the whole body: the rest need not be stored or decoded.
     isLookedAt = true
     early = shapeFault(Buffer.concat(chunks).toString('latin1'))
   }
-  if (sizeBytes > maxDroppedBytes) tellHeader(c.env, 'connection', 'close')
+  if (sizeBytes > maxDroppedBytes) setHeader(c.env, 'connection', 'close')
   if (early !== undefined) throw ApiError.invalid({ body: [early] })
   const tooLarge = (): ApiError => ApiError.invalid({ body: [`is larger than ${maxMiB} MiB`] }) // an error costs a stack trace
   if (sizeBytes > maxBodyBytes) throw tooLarge()
@@ -77,7 +77,7 @@ export async function readText(c: Context<Environment>): Promise<string> {
   return text
 }
 
-/** @throws {ApiError} 422: what is no UTF-8 would be stored as something else than was sent. */
+/** @throws {ApiError} 422 for invalid UTF-8, which would be stored differently from what was sent. */
 function decoded(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -86,17 +86,21 @@ function decoded(bytes: Uint8Array): string {
   }
 }
 
-/** @throws {ApiError} 422 that names each parameter at fault. Unknown ones are ignored; of a repeated one the first counts. */
+/**
+ * Reads the query. Ignores unknown parameters, and all but the first value of a repeated one.
+ *
+ * @throws {ApiError} 422 that names each invalid parameter.
+ */
 export function readQuery<T>(c: Context, schema: z.ZodType<T>): T {
   return validate(c.req.query(), schema, 'query')
 }
 
-/** @param name of the whole, for faults that belong to no single field. */
+/** @param name of the whole value, for faults that belong to no single field. @throws {ApiError} 422. */
 export function validate<T>(value: unknown, schema: z.ZodType<T>, name: string): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const fields: Record<string, string[]> = {}
-  // Unknown fields first: a misspelt one is why the right one is missing, and the first fault is the error's message.
+  // Unknown fields first: the first fault is the error's message, and a misspelt name explains a missing field.
   const issues = parsed.error.issues.toSorted((a, b) => Number(isUnknownField(b)) - Number(isUnknownField(a)))
   for (const { path, message } of issues.slice(0, maxFaults)) {
     const field = path.map((part) => String(part).slice(0, maxNameChars)).join('.') || name

@@ -1,17 +1,17 @@
 import { ApiError } from '../errors.ts'
-import type { Call } from './environment.ts'
-import { tellHeader } from './headers.ts'
+import type { RequestContext } from './environment.ts'
+import { setHeader } from './headers.ts'
 
 /**
- * A server that is closing still reads, and begins nothing: what it began would be killed.
+ * Refuses changes while the server closes, because it would kill new work. Reads still succeed.
  *
- * @throws {ApiError} 502.
+ * @throws {ApiError} 502 while the server closes.
  */
-export function refuseWhileClosing(isClosing: () => boolean, { method }: Request, call: Call): void {
+export function refuseWhileClosing(isClosing: () => boolean, { method }: Request, context: RequestContext): void {
   if (!changes.includes(method) || !isClosing()) return
-  tellHeader(call, 'connection', 'close')
-  throw new ApiError('provider_error', 'The server is shutting down and begins nothing new; try again soon.')
+  setHeader(context, 'connection', 'close')
+  throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
 }
 
-/** The methods of requests that may begin or change something. */
+/** Methods of requests that may start or change something. */
 export const changes = ['POST', 'PATCH', 'PUT', 'DELETE']

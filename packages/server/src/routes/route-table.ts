@@ -5,15 +5,15 @@ import { TrieRouter } from 'hono/router/trie-router'
 import type { RouterRoute } from 'hono/types'
 
 /**
- * A router of Hono's for each method: its fastest refuses patterns that may meet, which ours do only where methods differ
- * or are POST. The latest match is kept: it is asked for by the metrics, and then by Hono.
+ * One of Hono's routers for each method. Hono's fastest router refuses patterns that overlap; ours overlap only across
+ * methods, or for POST. The latest match is cached: the metrics ask for it first, then Hono.
  */
 export class RouteTable<Handler> implements Router<Handler> {
   readonly name = 'RouteTable'
   readonly #byMethod = new Map<string, Router<Handler>>()
   #latest: { method: string; path: string; result: Result<Handler> } | undefined
 
-  /** @param method one of HTTP's, not `ALL`. */
+  /** @param method an HTTP method, not `ALL`. */
   add(method: string, path: string, handler: Handler): void {
     let router = this.#byMethod.get(method)
     if (!router) {
@@ -31,13 +31,13 @@ export class RouteTable<Handler> implements Router<Handler> {
   }
 }
 
-/** A path as routes name it, with the methods that it has. */
+/** The pattern of a path, with the methods that have a route. */
 export interface KnownPath {
   pattern: string
   methods: readonly string[]
 }
 
-/** Finds which of the routes' paths one is, whatever the method. */
+/** Returns a function that finds the pattern of a path, for any method. */
 export function knownPaths(routes: readonly RouterRoute[]): (path: string) => KnownPath | undefined {
   const byPattern = new Map<string, Set<string>>()
   for (const { path, method } of routes) {

@@ -5,7 +5,7 @@ import { findAgent } from '../services/agent-rows.ts'
 import type { Database } from '../store/database.ts'
 import { answer } from './answer.ts'
 import type { Environment } from './environment.ts'
-import { readHeader, tellHeader } from './headers.ts'
+import { readHeader, setHeader } from './headers.ts'
 import { readQuery, validate } from './read-body.ts'
 
 const type = 'text/event-stream'
@@ -17,16 +17,16 @@ export function streamRoutes(database: Database, streams: EventStreams): Hono<En
     const header = readHeader(c.req.raw, c.env, 'last-event-id')
     const { lastEventId } = header === undefined ? query : validate({ lastEventId: header }, streamQuery, 'headers')
     const id = c.req.param('id')
-    tellHeader(c.env, 'x-accel-buffering', 'no') // nginx would hold events back
+    setHeader(c.env, 'x-accel-buffering', 'no') // nginx would hold events back
     if (c.req.method === 'HEAD') {
       await findAgent(database, c.env.principal, id)
-      return answer(c.env, null, type) // nobody would read, or close, a stream
+      return answer(c.env, null, type) // nobody would read or close a stream
     }
     const body = await streams.open(id, async () => {
       const agent = await findAgent(database, c.env.principal, id)
       const isEnded = agent.status === 'terminated'
-      // Without a place to go on from, a stream starts now; of an agent that has ended there is only what is kept.
-      // An event that has not come yet is no place: what does come would be taken for known.
+      // Without an event id, a stream starts now; for a terminated agent it replays all stored events.
+      // The id of a future event is replaced by the latest one: otherwise the client would miss the next events.
       return { after: Math.min(lastEventId ?? (isEnded ? 0 : Infinity), agent.event_count), isEnded }
     })
     return answer(c.env, body, type)

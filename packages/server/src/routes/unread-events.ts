@@ -1,12 +1,12 @@
-/** Characters of output that are put into one event for a reader that is behind. */
+/** Maximum characters of output in one merged event, for a slow reader. */
 const maxMergedChars = 64 * 1024
 
-/** One event that is not read yet; its text is made when it is. */
+/** An event that waits for its reader. Its text is encoded when it is read. */
 type Unread = { stream: string; text: string } | { pieces: Iterator<string> }
 
 /**
- * Events of a stream that wait for their reader. Output that waits is put together: a program may print a byte at a time,
- * and an object for each would be far larger than what was printed.
+ * Events of a stream that wait for their reader. Waiting output is merged: a program may print one byte at a time, and an
+ * object for each byte would need far more memory.
  */
 export class UnreadEvents {
   readonly #waiting: Unread[] = []
@@ -18,17 +18,17 @@ export class UnreadEvents {
     } else this.#waiting.push({ stream, text })
   }
 
-  /** @param json the event's data, in pieces that are made as they are read. */
+  /** @param json the event's data, in parts that are encoded when they are read. */
   add(event: string, json: Iterable<string>): void {
     this.#waiting.push({ pieces: eventPieces(event, json) })
   }
 
-  /** Keeps the connection open, and says nothing. */
+  /** Adds an empty comment, which keeps the connection open. */
   addComment(): void {
     this.#waiting.push({ pieces: [': \n\n'].values() })
   }
 
-  /** The next piece of the first event that has one; undefined if nothing waits. */
+  /** The next part of the first event; undefined if no event waits. */
   next(): string | undefined {
     for (let first = this.#waiting[0]; first; first = this.#waiting[0]) {
       if ('stream' in first) {

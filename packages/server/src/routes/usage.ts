@@ -5,7 +5,7 @@ import { answerJson } from './answer.ts'
 import type { Environment } from './environment.ts'
 import { readQuery } from './read-body.ts'
 
-/** `/usage` (contract, Usage), and that of a session (`official-sdk`). */
+/** `/usage` (contract, Usage), and the usage of a session (`official-sdk`). */
 export function usageRoutes(usage: Usage): Hono<Environment> {
   return new Hono<Environment>()
     .get('/usage/summary', async (c) => {

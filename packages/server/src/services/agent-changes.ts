@@ -1,25 +1,26 @@
-import type { Unit } from '../events/event-log.ts'
+import type { UnitOfWork } from '../events/event-log.ts'
 import { type AgentEvent, agentEvents, isMetered, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
 import { failTaskOf } from './task-rows.ts'
 import { closeUsage, openUsage, rebillStorage } from './metering.ts'
 
-/** What else is told of a change. */
+/** Details of a change. */
 export interface ChangeDetails {
-  /** Kept with the agent as its `reason`, until its next change. */
+  /** Stored as the agent's `reason` until its next change. */
   why?: string
   taskId?: string | undefined
   reason?: 'limit'
-  /** Who is billed from here on. */
+  /** The key that is billed from now on. */
   keyId?: string
 }
 
 /**
- * The one place where an agent's status changes: it moves on where the event applies, its time is billed or no longer,
- * and its stream is told. Undefined where the event does not apply: nothing happens then.
+ * Changes an agent's status; no other function does. Starts or stops billing and emits a `status` event.
+ *
+ * @returns the changed agent; undefined if the event does not apply to its status, and then nothing has changed.
  */
 export async function changeAgent(
-  unit: Unit,
+  unit: UnitOfWork,
   id: string,
   event: AgentEvent,
   details: ChangeDetails = {},
@@ -36,8 +37,8 @@ export async function changeAgent(
   return after
 }
 
-/** Compute counts while it is ready, storage as long as it has files. Test keys cost nothing. */
-async function bill(unit: Unit, before: AgentRecord, after: AgentRecord): Promise<void> {
+/** Compute is billed while the agent is ready, storage as long as it has files. Test keys cost nothing. */
+async function bill(unit: UnitOfWork, before: AgentRecord, after: AgentRecord): Promise<void> {
   if (isMetered(before.status) && !isMetered(after.status)) await closeUsage(unit, 'compute_usage', after.id)
   if (!isMetered(before.status) && isMetered(after.status)) await openUsage(unit, 'compute_usage', after)
   if (before.status === 'booting' && !isOver(after.status)) await openUsage(unit, 'storage_usage', after)
@@ -45,11 +46,11 @@ async function bill(unit: Unit, before: AgentRecord, after: AgentRecord): Promis
   else if (before.key_id !== after.key_id) await rebillStorage(unit, after)
 }
 
-/** Why an agent fails that was there before. */
+/** The reason of an agent that fails after its creation. */
 export const filesGone = 'The sandbox and its files are gone.'
 
-/** The agent's sandbox is gone: it fails, and so does the task that it works on. */
-export async function failAgent(unit: Unit, id: string, why = filesGone): Promise<void> {
+/** Marks an agent and its active task as failed, because its sandbox is gone. */
+export async function failAgent(unit: UnitOfWork, id: string, why = filesGone): Promise<void> {
   await failTaskOf(unit, id, why)
   await changeAgent(unit, id, 'fail', { why })
 }

@@ -1,7 +1,7 @@
 import type { Database } from '../store/database.ts'
 import { overStatuses } from './agent-lifecycle.ts'
 
-/** Of all projects; those that are terminated aside. */
+/** The number of agents by status, of all projects. Terminated agents are not counted. */
 export async function agentsByStatus(database: Database): Promise<{ status: string; count: number }[]> {
   return await database
     .selectFrom('agents')
@@ -11,7 +11,7 @@ export async function agentsByStatus(database: Database): Promise<{ status: stri
     .execute()
 }
 
-/** Idle agents of live keys that the server never ends by itself: each is billed until a caller terminates it. */
+/** The number of idle agents of live keys without an idle timeout: each is billed until a caller terminates it. */
 export async function idleAgentsWithoutTimeout(database: Database): Promise<number> {
   const { count } = await database
     .selectFrom('agents')
@@ -24,7 +24,7 @@ export async function idleAgentsWithoutTimeout(database: Database): Promise<numb
   return count
 }
 
-/** All that a session ever had, and those that are neither terminated nor failed. */
+/** The agents of a session: all that it ever had, and those that are neither terminated nor failed. */
 export async function agentsOfSession(database: Database, id: string): Promise<{ active: number; total: number }> {
   const ofSession = database
     .selectFrom('agents')

@@ -13,27 +13,27 @@ import type { Principal } from '../keys/api-keys.ts'
 import type { Execs } from './execs.ts'
 import type { OutputHold } from './output-budget.ts'
 
-/** Bytes of the largest file that is read at once. */
+/** Maximum size of a file that can be read. */
 const maxReadBytes = 10 * 1024 * 1024
 
-/** Folders that last as long as the agent (contract, Agents). The first one is what `/` names. */
+/** Folders that exist as long as the agent (contract, Agents). `/` stands for the first one. */
 const folders = ['/workspace', '/home/agent'] as const
 
-/** Whose files, and who asks. */
+/** The caller of a file operation, and the agent that has the files. */
 export interface FileCaller {
   principal: Principal
   agentId: string
   /** Fires when the caller is gone. */
   signal: AbortSignal
-  /** Room for what is read, which the caller gives back. */
+  /** Reserves memory for the content; the caller releases it. */
   hold: OutputHold
 }
 
 /**
- * Files of agents for the official SDK: each operation is an exec in the sandbox, as the client of this repository makes
- * it, and is refused where an exec is. On test keys a folder is empty, and so is a file.
+ * Files of agents for the official SDK. Each operation is an exec in the sandbox, with the same code as in this
+ * repository's client, and is refused if an exec would be. For test keys, folders and files are empty.
  *
- * Every method throws what an exec does, and 404 where nothing is at the path, 422 where the path cannot be meant.
+ * Every method throws the errors of an exec, 404 if nothing exists at the path, and 422 if the path is invalid.
  */
 export class AgentFiles {
   readonly #execs: Execs
@@ -42,7 +42,7 @@ export class AgentFiles {
     this.#execs = execs
   }
 
-  /** Room for what one caller reads. */
+  /** Reserves memory for the content that one caller reads. */
   holdOutput(principal: Principal): OutputHold {
     return this.#execs.holdOutput(principal)
   }
@@ -86,7 +86,7 @@ export class AgentFiles {
     )
     try {
       if (principal.mode === 'live') return await work(files)
-      // Nothing runs on a mock; what an exec is refused for is asked all the same.
+      // Nothing runs on a mock, but the checks of an exec still apply.
       await this.#execs.exec(principal, agentId, { lang: 'bash', code: '' }, { signal: gone, hold })
       return mocked
     } catch (error) {
@@ -96,8 +96,8 @@ export class AgentFiles {
 }
 
 /**
- * Where in the sandbox a path is. The SDK sends paths with and without their first slash, so both are from `/workspace`;
- * what begins with the name of a folder that lasts, as exec's `files` have it, is that very path. `..` leads no higher.
+ * The absolute path in the sandbox. The SDK sends paths with and without a first slash; both are relative to `/workspace`.
+ * A path in `/workspace` or `/home/agent`, as in exec's `files`, stays unchanged. `..` cannot leave the root.
  */
 function placeOf(path: string): string {
   const place = posix.normalize(`/${path}`)
@@ -113,7 +113,7 @@ const invalidCodes: ReadonlySet<string> = new Set<FileErrorCode>([
   'file_invalid_path',
 ])
 
-/** What the sandbox's file system refuses; what is left, a full disk for one, is the agent's present state. */
+/** Turns a file error into an API error. Errors that are not the request's fault, e.g. a full disk, are conflicts. */
 function asApiError(error: FileError, field: string): ApiError {
   const { code, message } = error
   if (code === 'file_not_found') return new ApiError('not_found', message, { cause: error })

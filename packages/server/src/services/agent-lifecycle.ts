@@ -1,29 +1,29 @@
 import type { AgentStatus } from '@theazo/core'
 import { ApiError } from '../errors.ts'
 
-/** What can happen to an agent: where it may happen, and where it leads. Every change of a status is one of these. */
+/** The transitions of an agent's status: the statuses before, and the status after. No other change is possible. */
 export const agentEvents = {
-  /** Its sandbox is there. */
+  /** The sandbox was created. */
   ready: { from: ['booting'], to: 'idle' },
   /** A task begins. */
   run: { from: ['idle'], to: 'running' },
-  /** The task has ended, in whatever way. */
+  /** The task has ended, with any result. */
   finish: { from: ['running'], to: 'idle' },
-  /** By a caller, or by a limit of its session. */
+  /** A caller, an idle timeout or a cap of the session pauses the agent. */
   pause: { from: ['idle', 'running'], to: 'paused' },
-  /** Without a task under way. */
+  /** A caller resumes an agent without an active task. */
   resume: { from: ['paused'], to: 'idle' },
-  /** With one, which goes on. */
+  /** A caller resumes an agent with an active task, which continues. */
   resumeRun: { from: ['paused'], to: 'running' },
-  /** Its sandbox cannot be made, or is gone. */
+  /** The sandbox cannot be created, or is gone. */
   fail: { from: ['booting', 'idle', 'running', 'paused'], to: 'failed' },
   terminate: { from: ['booting', 'idle', 'running', 'paused', 'failed'], to: 'terminated' },
 } as const satisfies Record<string, { from: readonly AgentStatus[]; to: AgentStatus }>
 
-/** The name of one. */
+/** Name of a transition. */
 export type AgentEvent = keyof typeof agentEvents
 
-/** What callers ask of an agent: the statuses in which it can be done. One that boots is waited for. */
+/** The actions of callers, with the statuses that allow them. A call waits for an agent that boots. */
 const allowedIn = {
   exec: ['idle', 'running'],
   run: ['idle'],
@@ -31,38 +31,38 @@ const allowedIn = {
   resume: ['paused'],
 } as const satisfies Record<string, readonly AgentStatus[]>
 
-/** The name of one. */
+/** Name of an action. */
 export type AgentAction = keyof typeof allowedIn
 
-/** What an agent is refused for. */
-interface Standing {
+/** The fields of an agent that decide about an action. */
+interface StatusInfo {
   id: string
   status: AgentStatus
   reason: string | null
 }
 
-/** True where its time is billed (contract, Sessions): from ready until paused or ended. */
+/** True if compute time is billed in this status (contract, Sessions): from ready until paused or ended. */
 export function isMetered(status: AgentStatus): boolean {
   return status === 'idle' || status === 'running'
 }
 
-/** An agent that is one of these takes no place, and no name, in its session. */
+/** Agents in these statuses do not count towards `maxAgents`, and their names are free. */
 export const overStatuses: readonly AgentStatus[] = ['terminated', 'failed']
 
-/** True where nothing can happen to it but its end. */
+/** True if the agent has ended. A failed agent can only be terminated. */
 export function isOver(status: AgentStatus): boolean {
   return overStatuses.includes(status)
 }
 
-/** First of two checks (contract, Order of checks): @throws {ApiError} 409 terminated or failed. */
-export function assertLives(agent: Standing): void {
+/** The first of two checks (contract, Order of checks). @throws {ApiError} 409 for a terminated or failed agent. */
+export function assertNotEnded(agent: StatusInfo): void {
   const { id, status, reason } = agent
-  if (status === 'terminated') throw refusal(agent, 'create another one')
-  if (status === 'failed') throw new ApiError('conflict', `Agent ${id} has failed: ${reason} Create another one.`)
+  if (status === 'terminated') throw refusal(agent, 'create another agent')
+  if (status === 'failed') throw new ApiError('conflict', `Agent ${id} has failed: ${reason} Create another agent.`)
 }
 
-/** Second, after the session's limits: @throws {ApiError} 409 paused or busy. */
-export function assertCan(action: AgentAction, agent: Standing): void {
+/** The second check, after the session's caps. @throws {ApiError} 409 for a paused or busy agent. */
+export function assertCan(action: AgentAction, agent: StatusInfo): void {
   const { status } = agent
   const allowed: readonly AgentStatus[] = allowedIn[action]
   if (allowed.includes(status)) return
@@ -70,15 +70,15 @@ export function assertCan(action: AgentAction, agent: Standing): void {
     booting: 'wait until it is idle',
     idle: 'only a paused agent can be resumed',
     running: 'wait for its task, or cancel it',
-    paused: action === 'pause' ? 'resume it first to pause it again' : 'resume it first',
-    failed: 'create another one',
-    terminated: 'create another one',
+    paused: action === 'pause' ? 'resume it before you pause it again' : 'resume it first',
+    failed: 'create another agent',
+    terminated: 'create another agent',
   }[status]
   throw refusal(agent, fix)
 }
 
-/** 409 that says why the agent stands where it does, if anything but a caller is the cause, and the way out. */
-function refusal({ id, status, reason }: Standing, fix: string): ApiError {
+/** 409 with the status, its reason (unless a caller caused it) and the fix. */
+function refusal({ id, status, reason }: StatusInfo, fix: string): ApiError {
   const start = `Agent ${id} is ${status}:`
   if (reason === null) return new ApiError('conflict', `${start} ${fix}.`)
   const because = reason.charAt(0).toLowerCase() + reason.slice(1)

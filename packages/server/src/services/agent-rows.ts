@@ -8,13 +8,13 @@ import { Database, type Queries } from '../store/database.ts'
 import type { AgentRow, Mode, SessionRow, TaskRow } from '../store/tables.ts'
 import { shownMetadata, shownText } from './shown-texts.ts'
 
-/** An agent with what the rules need of its session. */
+/** An agent's row, with the project and mode of its session. */
 export interface AgentRecord extends AgentRow {
   project: string
   mode: Mode
 }
 
-/** What a new agent is made from. */
+/** The input for a new agent's row. */
 export interface NewAgent {
   id?: string | undefined
   session: Pick<SessionRow, 'id'>
@@ -25,7 +25,7 @@ export interface NewAgent {
   now: number
 }
 
-/** A new agent, which boots. */
+/** The row of a new agent, in status `booting`. */
 export function newAgentRow({ id, session, keyId, provider, tools, body, now }: NewAgent): AgentRow {
   return {
     id: id ?? newId('agt'),
@@ -50,31 +50,31 @@ export function newAgentRow({ id, session, keyId, provider, tools, body, now }: 
   }
 }
 
-/** @throws {ApiError} 404 where the principal has no such agent. */
+/** @throws {ApiError} 404 if the principal has no such agent. */
 export async function findAgent(db: Queries, principal: Principal, id: string): Promise<AgentRecord> {
-  return own(await agentRecord(db, id), principal, id)
+  return assertOwn(await agentRecord(db, id), principal, id)
 }
 
-/** The same at once, by what is kept. @throws {ApiError} 404. */
+/** The synchronous form of {@link findAgent}; it reads committed data only. @throws {ApiError} 404. */
 export function readAgent(db: Database, principal: Principal, id: string): AgentRecord {
-  return own(keptRecord(db, id), principal, id)
+  return assertOwn(committedRecord(db, id), principal, id)
 }
 
-function own(agent: AgentRecord | undefined, { project, mode }: Principal, id: string): AgentRecord {
+function assertOwn(agent: AgentRecord | undefined, { project, mode }: Principal, id: string): AgentRecord {
   if (!agent || agent.project !== project || agent.mode !== mode) {
-    throw new ApiError('not_found', `There is no agent ${id}.`)
+    throw new ApiError('not_found', `Agent ${id} does not exist.`)
   }
   return agent
 }
 
-/** Whosever it is. */
+/** An agent of any project. */
 export async function agentRecord(db: Queries, id: string): Promise<AgentRecord | undefined> {
-  if (db instanceof Database) return keptRecord(db, id)
+  if (db instanceof Database) return committedRecord(db, id)
   const { rows } = await db.executeQuery<AgentRecord>({ ...byId(db), parameters: [id] })
   return rows[0]
 }
 
-function keptRecord(db: Database, id: string): AgentRecord | undefined {
+function committedRecord(db: Database, id: string): AgentRecord | undefined {
   return db.cached(`record ${id}`, () => db.first(byId(db), id))
 }
 
@@ -82,11 +82,11 @@ function byId(db: Queries): CompiledQuery<AgentRecord> {
   return (agentById ??= selectAgent(db).where('agents.id', '=', '').compile())
 }
 
-/** Compiled once: every request about an agent begins with it. */
+/** Compiled once: every request for an agent uses it. */
 let agentById: CompiledQuery<AgentRecord> | undefined
 let taskById: CompiledQuery<TaskRow> | undefined
 
-/** Agents with what the rules need of their sessions. */
+/** A query of {@link AgentRecord}s. */
 export function selectAgent(db: Queries) {
   return db
     .selectFrom('agents')
@@ -95,24 +95,24 @@ export function selectAgent(db: Queries) {
     .select(['sessions.project', 'sessions.mode'])
 }
 
-/** As the API tells it, with its latest task. */
+/** The agent in wire format, with its latest task. */
 export function toWireAgent(db: Database, row: AgentRow): WireAgent {
-  return JSON.parse(wireAgentText(db, row)) as WireAgent // the text of one
+  return JSON.parse(wireAgentText(db, row)) as WireAgent // our own JSON
 }
 
-/** The same as the text of its JSON, which is made once for all who ask. */
+/** The JSON of {@link toWireAgent}, cached until the next write. */
 export function wireAgentText(db: Database, row: AgentRow): string {
   taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
   const query = taskById
-  // Both are read in one turn: a task that ends after the row was read would be told with an agent that still runs, and
-  // be kept so until the next write.
+  // Read both in one turn of the event loop: if the task ended between the reads, the cache would show an ended task of a
+  // running agent until the next write.
   return db.cached(`wire ${row.id}`, () => {
     const now = db.first(byId(db), row.id) ?? row
     return JSON.stringify(wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined))
   })
 }
 
-/** As the API tells a page of them. */
+/** A page of agents in wire format. */
 export async function toWireAgents(db: Queries, rows: readonly AgentRow[]): Promise<WireAgent[]> {
   const ids = rows.flatMap(({ task_id: id }) => id ?? [])
   const tasks = ids.length > 0 ? await db.selectFrom('tasks').selectAll().where('id', 'in', ids).execute() : []
@@ -148,7 +148,7 @@ function wireAgent(row: AgentRow, task: TaskRow | undefined): WireAgent {
   }
 }
 
-/** As the API tells it. */
+/** The task in wire format. */
 export function toWireTask(row: TaskRow): Task {
   const [prompt, isCut] = shownText(row.prompt)
   return {

@@ -4,7 +4,7 @@ import { computeCost, storageCost, toMoney } from '../pricing.ts'
 import type { Queries } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
 
-/** The official SDK has words of its own for two statuses. */
+/** Statuses of the official SDK, which has other names for two of them. */
 const statusOf: Record<AgentStatus, AgentStatusInfo['status']> = {
   booting: 'booting',
   idle: 'ready',
@@ -14,10 +14,10 @@ const statusOf: Record<AgentStatus, AgentStatusInfo['status']> = {
   terminated: 'completed',
 }
 
-/** The SDK knows where an agent runs by the names of clouds; a server of one's own has one place. */
+/** The SDK expects the region of a cloud. A self-hosted server has one place. */
 const region = 'local'
 
-/** How an agent does, as the official SDK reads it (contract, `official-sdk`). */
+/** The status of an agent in the format of the official SDK (contract, `official-sdk`). */
 export async function agentStatusInfo(db: Queries, agent: AgentRow, now: number): Promise<AgentStatusInfo> {
   const isOver = agent.status === 'terminated' || agent.status === 'failed'
   const task = agent.task_id
@@ -25,7 +25,7 @@ export async function agentStatusInfo(db: Queries, agent: AgentRow, now: number)
     : undefined
   return {
     status: statusOf[agent.status],
-    // A clock that was set back makes no negative time.
+    // If the clock was set back, the duration is 0 and not negative.
     duration: durationText(Math.max(0, (isOver ? agent.updated_at : now) - agent.created_at)),
     cost: toMoney(await costSoFar(db, agent, now)),
     task: task?.prompt ?? '',
@@ -34,13 +34,13 @@ export async function agentStatusInfo(db: Queries, agent: AgentRow, now: number)
   }
 }
 
-/** In micro-cents. An interval that is open counts until now. */
+/** The cost in micro-cents. An open interval counts until now. */
 async function costSoFar(db: Queries, { id, session_id: sessionId }: AgentRow, now: number): Promise<number> {
   const lengthMs = sql<number>`(coalesce(ended_at, case when seen_at > ${now} then seen_at else ${now} end) - started_at)`
   const compute = await db
     .selectFrom('compute_usage')
     .select(sql<number | null>`sum(${lengthMs})`.as('ms'))
-    .where('session_id', '=', sessionId) // what the table is indexed by
+    .where('session_id', '=', sessionId) // uses the table's index
     .where('agent_id', '=', id)
     .executeTakeFirstOrThrow()
   const storage = await db

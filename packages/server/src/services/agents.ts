@@ -10,14 +10,14 @@ import type {
 import { sql } from 'kysely'
 import type { Clock } from '../clock.ts'
 import { ApiError, asApiError } from '../errors.ts'
-import type { EventLog, Unit } from '../events/event-log.ts'
+import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
-import { type Database, isPassing } from '../store/database.ts'
+import { type Database, isTransient } from '../store/database.ts'
 import type { AgentRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { overStatuses } from './agent-lifecycle.ts'
-import { assertOffered, offers } from './agent-offer.ts'
+import { assertSupported, capabilities } from './agent-capabilities.ts'
 import {
   type AgentRecord,
   agentRecord,
@@ -30,40 +30,40 @@ import {
   wireAgentText,
 } from './agent-rows.ts'
 import { agentStatusInfo } from './agent-status-info.ts'
-import type { Executions } from './executions.ts'
+import type { AgentActivity } from './agent-activity.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 import { idBefore, type PageQuery, readPage } from './pages.ts'
-import { assertSameAgent } from './named-agent.ts'
+import { assertSameAgent } from './same-agent.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Runs } from './runs.ts'
 import type { SandboxOwner, Sandboxes } from './sandboxes.ts'
-import { assertNetworkOffered, type NetworkOffer } from './network-offer.ts'
+import { assertNetworkAllowed, type NetworkBounds } from './network-policy.ts'
 import { findSession } from './sessions.ts'
 
-/** Which agents of a session are listed. */
+/** Filter and page of a list of agents. */
 export interface AgentsQuery extends PageQuery {
   status?: AgentStatus | undefined
   name?: string | undefined
 }
 
-/** What agents need of the server. */
+/** The parts of the server that {@link Agents} uses. */
 export interface AgentsOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
   store: ProjectStore
   sandboxes: Sandboxes
-  executions: Executions
+  activity: AgentActivity
   idleClocks: IdleClocks
   runs: Runs
-  network: NetworkOffer
-  /** Of agents that are created without one. */
+  network: NetworkBounds
+  /** Idle timeout of agents that are created without one. */
   idleTimeout: IdleTimeout | undefined
   clock: Clock
   onError: (error: unknown) => void
 }
 
-/** Characters of an agent and its latest task that grow with what callers store. */
+/** Characters of an agent and its latest task in fields that callers fill. */
 const storedSize = sql<number>`coalesce(length(agents.metadata), 0) + coalesce(length(instructions), 0)
   + length(tools) + coalesce(length(network), 0) + coalesce(length(prompt), 0) + coalesce(length(output), 0)`
 
@@ -76,11 +76,12 @@ export class Agents {
   }
 
   /**
-   * With a name that an agent of the session has already, answers that one: `isNew` is false then. It is 409 if what is
-   * asked for differs from it.
+   * Creates an agent and its sandbox. If an agent of the session has the name already, returns that agent, and `isNew` is
+   * false.
    *
-   * @param id of the new agent, where the caller has reserved one; one that was made under it before is answered.
-   * @throws {ApiError} 422, 404, 409 where the session is terminated, 402, 502 where no sandbox can be had.
+   * @param id a reserved id for the new agent; if an agent with this id exists, it is returned.
+   * @throws {ApiError} 422, 404, 409 if the session is terminated or the agent with the name differs from the request,
+   *   402, 502 if no sandbox can be created.
    */
   async create(
     principal: Principal,
@@ -89,11 +90,11 @@ export class Agents {
     id?: string,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
     const { database, limits, sandboxes, network, idleTimeout, clock } = this.#options
-    const offer = offers[principal.mode]
-    assertOffered(offer, body)
-    if (principal.mode === 'live') assertNetworkOffered(network, sandboxes.of('live'), body)
-    const provider = body.compute?.provider ?? offer.providers[0] ?? ''
-    const tools = body.tools ?? offer.defaultTools
+    const supported = capabilities[principal.mode]
+    assertSupported(supported, body)
+    if (principal.mode === 'live') assertNetworkAllowed(network, sandboxes.of('live'), body)
+    const provider = body.compute?.provider ?? supported.providers[0] ?? ''
+    const tools = body.tools ?? supported.defaultTools
     const session = await findSession(database, principal, sessionId)
     const withTimeout = { ...body, idleTimeout: body.idleTimeout ?? idleTimeout }
     const made = { id, session, keyId: principal.keyId, provider, tools, body: withTimeout, now: clock.now() }
@@ -101,11 +102,11 @@ export class Agents {
     if (isToBoot)
       await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode, project: principal.project }))
     else await sandboxes.ready(row.id)
-    limits.settleSoon(sessionId)
+    limits.scheduleEnforcement(sessionId)
     return { agent: this.get(principal, row.id), isNew }
   }
 
-  /** Newest first. @throws {ApiError} 404 for the session. */
+  /** Lists agents, newest first. @throws {ApiError} 404 for the session. */
   async list(principal: Principal, sessionId: string, query: AgentsQuery): Promise<Page<WireAgent>> {
     const { database } = this.#options
     await findSession(database, principal, sessionId)
@@ -133,49 +134,50 @@ export class Agents {
     return toWireAgent(database, readAgent(database, principal, id))
   }
 
-  /** The same as the text of its JSON: many ask for it again and again. @throws {ApiError} 404. */
+  /** The JSON of {@link get}, which is cached: clients poll it. @throws {ApiError} 404. */
   getText(principal: Principal, id: string): string {
     const { database } = this.#options
     return wireAgentText(database, readAgent(database, principal, id))
   }
 
-  /** What the official SDK asks for. @throws {ApiError} 404. */
+  /** The status in the format of the official SDK. @throws {ApiError} 404. */
   async status(principal: Principal, id: string): Promise<AgentStatusInfo> {
     const { database, clock } = this.#options
     return await agentStatusInfo(database, await findAgent(database, principal, id), clock.now())
   }
 
-  /** Ends the agent; compute and files are gone. Again is fine. @throws {ApiError} 404. */
+  /** Terminates the agent and removes its sandbox and files. May be repeated. @throws {ApiError} 404. */
   async terminate(principal: Principal, id: string): Promise<void> {
     const { database, events, limits } = this.#options
     const agent = await findAgent(database, principal, id)
-    // The row first: nothing that starts from here on finds an agent it may use.
+    // The row first: no later call can use the agent.
     await events.write((unit) => this.#terminate(unit, agent))
-    limits.settleSoon(agent.session_id)
+    limits.scheduleEnforcement(agent.session_id)
     await this.#release(agent)
   }
 
   /**
-   * The same for an agent that nobody uses. What begins in it meanwhile waits, and finds it terminated; or as it was, if
-   * the store could not write.
+   * Terminates an agent because of its idle timeout. Calls that arrive during this wait, and then find the agent
+   * terminated, or unchanged if the store could not write.
    *
-   * @param isStillDue is asked when nothing begins any more: if something has begun before, nothing is terminated.
+   * @param isStillDue called after new calls are held back; if it returns false, a use has begun and nothing is
+   *   terminated.
    */
   async terminateIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
-    const { database, events, executions, limits } = this.#options
+    const { database, events, activity, limits } = this.#options
     const agent = await agentRecord(database, id)
     if (!agent) return
-    const isTerminated = await executions.whileHeld(id, async () => {
+    const isTerminated = await activity.whileHeld(id, async () => {
       if (!isStillDue()) return false
       await events.write((unit) => this.#terminate(unit, agent, why))
       return true
     })
     if (!isTerminated) return
-    limits.settleSoon(agent.session_id)
+    limits.scheduleEnforcement(agent.session_id)
     await this.#release(agent)
   }
 
-  /** Ends a session with all its agents, at once. Again is fine. @throws {ApiError} 404. */
+  /** Terminates a session and all its agents in one transaction. May be repeated. @throws {ApiError} 404. */
   async terminateSession(principal: Principal, sessionId: string): Promise<void> {
     const { events, limits } = this.#options
     const agents = await events.write(async (unit) => {
@@ -194,17 +196,17 @@ export class Agents {
       for (const agent of living) await this.#terminate(unit, agent)
       return living
     })
-    limits.settleSoon(sessionId)
+    limits.scheduleEnforcement(sessionId)
     await Promise.all(agents.map((agent) => this.#release(agent)))
   }
 
-  async #terminate(unit: Unit, agent: AgentRecord, why?: string): Promise<void> {
-    const { executions, runs } = this.#options
+  async #terminate(unit: UnitOfWork, agent: AgentRecord, why?: string): Promise<void> {
+    const { activity, runs } = this.#options
     await runs.terminateTask(unit, agent)
     await changeAgent(unit, agent.id, 'terminate', why === undefined ? {} : { why })
     const details = { reason: 'interrupted' }
     const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
-    unit.afterwards(() => executions.stop(agent.id, ended))
+    unit.afterwards(() => activity.stop(agent.id, ended))
   }
 
   async #release(agent: AgentRecord): Promise<void> {
@@ -214,7 +216,7 @@ export class Agents {
     await sandbox?.terminate()
   }
 
-  /** One transaction with the look for the name, for room, and for the session: racing calls agree. */
+  /** Checks the name, the caps and the session, and inserts the row, in one transaction: concurrent calls agree. */
   async #insert(principal: Principal, row: AgentRow, body: CreateAgentBody & CreateAgentExtensions): Promise<Inserted> {
     const { events, limits, store, idleClocks } = this.#options
     const { id, name, session_id: sessionId } = row
@@ -231,9 +233,10 @@ export class Agents {
           ]),
         )
         .executeTakeFirst()
-      // The same request again, after a crash; where that came while the sandbox was made, the agent says so.
+      // A retry after a crash. If the crash came while the sandbox was created, the agent has failed and says so.
       if (found?.id === id) return { row: found, isNew: true, isToBoot: false }
-      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${sessionId} is terminated.`)
+      if (session.status === 'terminated')
+        throw new ApiError('conflict', `Session ${sessionId} is terminated. Create another session.`)
       if (found) {
         assertSameAgent(found, body)
         return { row: found, isNew: false, isToBoot: false }
@@ -257,12 +260,12 @@ export class Agents {
         await sandbox.terminate()
         throw error
       })
-      // Ended meanwhile: whoever ended it waits for this, and then removes the sandbox.
+      // The agent was terminated during the boot. That call waits for this one, and then removes the sandbox.
       if (!isReady) await sandbox.terminate()
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      const failed = events.writeSurely((unit) => changeAgent(unit, id, 'fail', { why }))
-      if (isPassing(error)) void failed.catch(onError)
+      const failed = events.writeWithRetries((unit) => changeAgent(unit, id, 'fail', { why }))
+      if (isTransient(error)) void failed.catch(onError)
       else await failed
       throw asApiError(error)
     }
@@ -271,8 +274,8 @@ export class Agents {
 
 interface Inserted {
   row: AgentRow
-  /** Not one that another call has made. */
+  /** False if another call created the agent. */
   isNew: boolean
-  /** Its sandbox is still to be made. */
+  /** True if its sandbox must still be created. */
   isToBoot: boolean
 }

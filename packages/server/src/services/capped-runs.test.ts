@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { AgentStream } from '../../../../test/src/support/agent-stream.ts'
 import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
-import { StepClock } from '../../../../test/src/support/step-clock.ts'
+import { ServerTestClock } from '../../../../test/src/support/clock.ts'
 import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
 import { microCents } from '../pricing.ts'
 import { createServer, type Server } from '../server.ts'
@@ -56,7 +56,7 @@ function turn(step: Partial<ModelStep>): ModelStep {
 const call = (id: string, code: string) => ({ id, tool: 'run_code', input: { language: 'bash', code } })
 
 const model = new AskedModel()
-const clock = new StepClock()
+const clock = new ServerTestClock()
 let server: Server
 let api: ApiCaller
 beforeAll(async () => {
@@ -103,7 +103,7 @@ test('a task that spends the last cent stops after its step, and goes on to its 
   const third = await model.asked('costly')
   third.answer({ toolCalls: [call('d', 'echo d >> ran')], inputTokens: 1, outputTokens: 1, cost: microCents(0.5) })
 
-  expect((await stream.tellsStatus('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
+  expect((await stream.statusEvent('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
   expect(events(stream, 'error').map(({ data }) => data)).toEqual([
     { code: 'session_limit_exceeded', message: expect.stringContaining('100 cents'), resumable: true, taskId },
   ])
@@ -125,7 +125,7 @@ test('a task that spends the last cent stops after its step, and goes on to its 
   for (const name of ['tool_call', 'tool_result']) {
     expect(events(stream, name).map(({ data }) => data.id)).toEqual(['a', 'b', 'c', 'd'])
   }
-  clock.advance(1) // what is used now is told from the next moment on
+  clock.jump(1) // what is used now is told from the next moment on
   const { body: usage } = await api.get(`/usage/summary?from=${from}&sessionId=${sessionPath.split('/')[2]}`)
   expect(usage.models).toEqual({ inputTokens: 3001, outputTokens: 31, cost: { amount: 100, currency: 'usd' } })
 })
@@ -138,7 +138,7 @@ test('a task whose steps take no time spends no step more than the one that reac
     return { toolCalls: [{ id: `call ${asked}`, tool: 'none', input: {} }], cost: microCents(50) }
   })
   const taskId = await run('quick')
-  await stream.tellsStatus('paused')
+  await stream.statusEvent('paused')
   expect(asked).toBe(2)
   expect((await api.get(`${path}/tasks/${taskId}`)).body).toMatchObject({ status: 'paused', cost: { amount: 100 } })
 })
@@ -149,7 +149,7 @@ test('an answer that reaches the cap is the end of its task: nothing is left to 
   const only = await model.asked('last words')
   only.answer({ text: 'done', cost: microCents(100) })
   await stream.first(({ event }) => event === 'output')
-  await stream.tellsStatus('paused')
+  await stream.statusEvent('paused')
   expect(events(stream, 'error')).toEqual([])
   expect(await agent()).toMatchObject({ status: 'paused', task: { id: taskId, status: 'completed' } })
 })
@@ -158,11 +158,11 @@ test('a task under way when the time is used up ends its step, and begins no oth
   const { stream, sessionPath, path, run, exec, agent } = await newAgent({ maxComputeMinutes: 3 })
   const taskId = await run('slow')
   const first = await model.asked('slow')
-  clock.advance(3 * minuteMs)
+  clock.jump(3 * minuteMs)
   await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
   expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
   first.answer({ toolCalls: [call('a', 'echo a >> ran')] })
-  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit', taskId })
+  expect((await stream.statusEvent('paused')).data).toMatchObject({ reason: 'limit', taskId })
   expect(events(stream, 'tool_call')).toHaveLength(1)
   expect(events(stream, 'tool_result')).toEqual([])
 
@@ -180,12 +180,12 @@ test('a cap that is reached while a pause waits holds, also when the pause is gi
   const first = await model.asked('stuck')
   const pausing = api.post(`${path}/pause`)
   await eventually(async () => (await api.post(`${path}/exec`, { lang: 'bash', code: '' })).status).toBe(409)
-  clock.advance(minuteMs)
+  clock.jump(minuteMs)
   await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
-  clock.advance(minuteMs)
+  clock.jump(minuteMs)
   expect(await pausing).toMatchObject({ status: 504, body: { error: { code: 'timeout' } } })
   first.answer({ toolCalls: [call('a', 'true')] })
-  expect((await stream.tellsStatus('paused')).data).toMatchObject({ reason: 'limit' })
+  expect((await stream.statusEvent('paused')).data).toMatchObject({ reason: 'limit' })
   expect(model.waiting('stuck')).toBe(0)
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
 })
@@ -194,17 +194,17 @@ test("an agent's timeout is of the time its task runs: pauses do not count", asy
   const { stream, path, run, exec, agent } = await newAgent({}, { timeout: 100 })
   const taskId = await run('timed')
   const first = await model.asked('timed')
-  clock.advance(60_000)
+  clock.jump(60_000)
   const pausing = api.post(`${path}/pause`)
   first.answer({ toolCalls: [call('a', 'echo kept > file')] })
   expect((await pausing).body).toMatchObject({ status: 'paused', task: { status: 'paused' } })
-  clock.advance(60 * minuteMs)
+  clock.jump(60 * minuteMs)
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
   await api.post(`${path}/resume`)
   await model.asked('timed')
-  clock.advance(39_999)
+  clock.jump(39_999)
   expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
-  clock.advance(1)
+  clock.jump(1)
   const { data } = await stream.first(({ event }) => event === 'error')
   expect(data).toMatchObject({ code: 'timeout', message: expect.stringContaining('100 s'), taskId })
   await eventually(agent).toMatchObject({ status: 'idle', task: { status: 'failed', error: { code: 'timeout' } } })
@@ -219,9 +219,9 @@ test('a pause that nothing answers is given up after 120 s: 504, and the task go
   const tryExec = () => api.post(`${path}/exec`, { lang: 'bash', code: '' })
   await eventually(async () => (await tryExec()).status).toBe(409)
   expect((await api.post(`${path}/pause`)).status).toBe(409)
-  clock.advance(119_999)
+  clock.jump(119_999)
   expect((await tryExec()).status).toBe(409)
-  clock.advance(1)
+  clock.jump(1)
   expect(await pausing).toMatchObject({ status: 504, body: { error: { code: 'timeout' } } })
   expect(await agent()).toMatchObject({ status: 'running', task: { id: taskId, status: 'running' } })
   expect(await exec('echo on')).toBe('on\n')
@@ -229,6 +229,6 @@ test('a pause that nothing answers is given up after 120 s: 504, and the task go
   const second = await model.asked('deaf')
   second.answer({ text: 'done' })
   await stream.first(({ event }) => event === 'output')
-  await stream.tellsStatus('idle')
+  await stream.statusEvent('idle')
   expect(events(stream, 'status').map(({ data }) => data.status)).toEqual(['running', 'idle'])
 })

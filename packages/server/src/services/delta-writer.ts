@@ -1,20 +1,20 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 
-/** Characters that are written at once, and milliseconds that they wait for more. */
+/** Maximum characters of one write, and maximum milliseconds that text waits for more. */
 const maxChars = 4096
 const maxWaitMs = 50
 
 /**
- * Puts the pieces of an answer together before they become events: each event is a durable transaction, and a model
- * writes a word at a time. Pieces keep their order; together they are what came in.
+ * Merges the parts of an answer before they become events: each event is a durable transaction, and a model writes one
+ * word at a time. The order stays; no text is lost or added.
  */
 export class DeltaWriter {
   readonly #clock: Clock
   readonly #write: (text: string) => Promise<void>
   #text = ''
   #stopTimer: (() => void) | undefined
-  /** The write under way; it keeps the first error for the next call. */
+  /** The write in progress. Its first error is thrown by the next call. */
   #writing: Promise<void> = Promise.resolve()
 
   constructor(clock: Clock, write: (text: string) => Promise<void>) {
@@ -22,14 +22,14 @@ export class DeltaWriter {
     this.#write = write
   }
 
-  /** Waits only if much is unwritten: a model that is quicker than the store is slowed down. @throws what a write threw. */
+  /** Waits only if much text is unwritten, so that a fast model cannot outrun the store. @throws the error of a write. */
   async push(text: string): Promise<void> {
     this.#text += text
     if (this.#text.length >= maxChars) return await this.flush()
     this.#stopTimer ??= this.#clock.after(maxWaitMs, () => void this.flush().catch(() => {}))
   }
 
-  /** Writes what is there, after what is being written. Others have a turn afterwards. */
+  /** Writes the waiting text after the write in progress. Yields to other work after that. */
   async flush(): Promise<void> {
     this.#stopTimer?.()
     this.#stopTimer = undefined

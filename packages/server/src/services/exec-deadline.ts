@@ -1,15 +1,15 @@
 import type { Clock } from '../clock.ts'
 
-/** A timer that fires this much late says that the process itself was busy or stopped, not the code. */
+/** A timer that fires later than this means that this process was blocked. */
 const lateMs = 50
-/** The longest time that is given back. */
+/** Maximum extension of the deadline. */
 const maxGraceMs = 2_000
 
 /**
- * Calls once after so many milliseconds. If this process was blocked meanwhile, a little later: the end of code that was
- * in time may wait to be read, and must be read before the code is taken for late.
+ * Calls `run` once after the given milliseconds. If this process was blocked, it calls later: code may have ended in time
+ * with its end still unread, and must not be treated as late.
  *
- * @returns what stops it.
+ * @returns a function that cancels the call.
  */
 export function afterDeadline(clock: Clock, ms: number, run: () => void): () => void {
   const startedAt = performance.now()

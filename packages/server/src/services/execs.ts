@@ -9,48 +9,48 @@ import type { Principal } from '../keys/api-keys.ts'
 import { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import { failAgent, filesGone } from './agent-changes.ts'
-import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { assertCan, assertNotEnded } from './agent-lifecycle.ts'
 import { type AgentRecord, findAgent } from './agent-rows.ts'
 import { CapturedOutput } from './captured-output.ts'
 import { afterDeadline } from './exec-deadline.ts'
-import type { Executions } from './executions.ts'
+import type { AgentActivity } from './agent-activity.ts'
 import type { Metering } from './metering.ts'
 import { OutputBudget, type OutputHold } from './output-budget.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { withOutput } from './ended-exec.ts'
+import { withOutput } from './output-in-error.ts'
 
-/** Bytes of each stream of an exec that are kept (contract, exec). */
+/** Maximum bytes of each stream of an exec (contract, exec). */
 const maxOutputBytes = 10 * 1024 * 1024
 
-/** Bytes of output that are held for all execs at a time. */
+/** Maximum bytes of output in memory, for all execs together. */
 const maxHeldBytes = 512 * 1024 * 1024
 
-/** How long an exec takes part in the turns of those that begin. */
-const beginningMs = 100
+/** Maximum time that a starting exec occupies a slot of the queue. */
+const startSlotMs = 100
 
-/** Takes what code prints, piece by piece. */
+/** Receives the output of code in parts. */
 export type OnOutput = (stream: 'stdout' | 'stderr', text: string) => void
 
-/** Who waits for an exec. */
+/** The caller of an exec. */
 export interface ExecCaller {
   /** Fires when the caller is gone: the code is then killed. */
   signal: AbortSignal
-  /** Room for its output, which the caller gives back. */
+  /** Reserves memory for the output; the caller releases it. */
   hold: OutputHold
-  /** Called with what the code prints as it comes. */
+  /** Called with the output as it arrives. */
   onOutput?: OnOutput | undefined
 }
 
-/** What execs need of the server. */
+/** The parts of the server that {@link Execs} uses. */
 export interface ExecsOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
   metering: Metering
   sandboxes: Sandboxes
-  executions: Executions
+  activity: AgentActivity
   clock: Clock
-  /** Milliseconds after which an exec is killed and answered 504. */
+  /** Milliseconds after which an exec is killed and answered with 504. */
   execTimeoutMs: number
 }
 
@@ -58,7 +58,7 @@ export interface ExecsOptions {
 export class Execs {
   readonly #options: ExecsOptions
   readonly #output = new OutputBudget(maxHeldBytes)
-  readonly #beginnings = new FairQueue(8 * availableParallelism())
+  readonly #starts = new FairQueue(8 * availableParallelism())
 
   constructor(options: ExecsOptions) {
     this.#options = options
@@ -67,7 +67,7 @@ export class Execs {
   /**
    * Runs code and waits for its end.
    *
-   * @throws {ApiError} 404, 409 terminated or failed, 402, 409 paused, 504 at the deadline, 502 where the sandbox cannot start.
+   * @throws {ApiError} 404; 409 terminated or failed; 402; 409 paused; 504 at the deadline; 502 if the sandbox cannot start.
    */
   async exec(
     principal: Principal,
@@ -75,18 +75,18 @@ export class Execs {
     body: ExecBody & ExecExtensions,
     { signal, ...caller }: ExecCaller,
   ): Promise<ExecResult> {
-    const { database, sandboxes, executions, limits } = this.#options
+    const { database, sandboxes, activity, limits } = this.#options
     await sandboxes.ready(id)
-    using execution = await executions.begin(id)
+    using activeCall = await activity.begin(id)
     const agent = await findAgent(database, principal, id)
-    assertLives(agent)
+    assertNotEnded(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('exec', agent)
-    execution.accept()
-    return await this.run(agent, body, { ...caller, signal: AbortSignal.any([signal, execution.signal]) })
+    activeCall.accept()
+    return await this.run(agent, body, { ...caller, signal: AbortSignal.any([signal, activeCall.signal]) })
   }
 
-  /** The same for a tool of a task, whose agent was looked at when the task began; no pause waits for it by this. */
+  /** Runs code for a tool of a task: the agent was checked when the task began, and a pause waits for the task's step. */
   async run(
     agent: AgentRecord,
     body: ExecBody & ExecExtensions,
@@ -96,12 +96,12 @@ export class Execs {
     const { stdin, timeoutMs = execTimeoutMs, ...request } = body
     const sandbox = await this.#sandbox(agent)
     await this.#prepare(sandbox, signal)
-    using turn = await this.#turn(agent, signal)
+    using slot = await this.#enterQueue(agent, signal)
     const startedAt = clock.monotonic()
     const stdout = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stdout', text)), hold)
     const stderr = new CapturedOutput(maxOutputBytes, onOutput && ((text) => onOutput('stderr', text)), hold)
-    const take = (stream: CapturedOutput) => (chunk: Uint8Array) => {
-      turn.leave()
+    const pushTo = (stream: CapturedOutput) => (chunk: Uint8Array) => {
+      slot.leave()
       stream.push(chunk)
     }
     const deadline = new AbortController()
@@ -112,7 +112,7 @@ export class Execs {
     try {
       const outcome = await sandbox.exec(
         { ...request, stdin: bytesOf(stdin), maxOutputBytes },
-        { stdout: take(stdout), stderr: take(stderr) },
+        { stdout: pushTo(stdout), stderr: pushTo(stderr) },
         AbortSignal.any([signal, deadline.signal]),
       )
       const { exitCode, durationMs, files, filesTruncated } = outcome
@@ -136,21 +136,21 @@ export class Execs {
     }
   }
 
-  /** Execs that wait for the machine. */
+  /** Number of execs that wait for a slot in the queue. */
   get waiting(): number {
-    return this.#beginnings.length
+    return this.#starts.length
   }
 
-  /** A turn to begin, until the code prints or ends, or some time has passed: then it is the kernel that shares the CPUs. */
-  async #turn({ project, mode }: AgentRecord, signal: AbortSignal): Promise<Disposable & { leave: () => void }> {
+  /** Waits for a slot in the queue of starts. The slot is free again at the first output, at the end, or after 100 ms. */
+  async #enterQueue({ project, mode }: AgentRecord, signal: AbortSignal): Promise<Disposable & { leave: () => void }> {
     if (mode === 'test') return { leave() {}, [Symbol.dispose]() {} }
     let leave: () => void
     try {
-      leave = await this.#beginnings.enter(project, signal)
+      leave = await this.#starts.enter(project, signal)
     } catch (error) {
       throw asError(error)
     }
-    const timer = setTimeout(leave, beginningMs)
+    const timer = setTimeout(leave, startSlotMs)
     return {
       leave,
       [Symbol.dispose]() {
@@ -160,7 +160,7 @@ export class Execs {
     }
   }
 
-  /** The time that a sandbox takes to start is not the code's. */
+  /** Starts the sandbox before the exec's time begins. */
   async #prepare(sandbox: Sandbox, signal: AbortSignal): Promise<void> {
     try {
       await sandbox.prepare(signal)
@@ -169,7 +169,7 @@ export class Execs {
     }
   }
 
-  /** Room for the output of one exec, until its answer is read. */
+  /** Reserves memory for the output of one exec, until its answer is read. */
   holdOutput({ project }: Pick<Principal, 'project'>): OutputHold {
     return this.#output.hold(project)
   }
@@ -178,7 +178,7 @@ export class Execs {
     const sandbox = await this.#options.sandboxes.attach(agent)
     if (sandbox) return sandbox
     await this.#options.events.write((unit) => failAgent(unit, agent.id))
-    throw new ApiError('conflict', `Agent ${agent.id} has failed: ${filesGone} Create another one.`)
+    throw new ApiError('conflict', `Agent ${agent.id} has failed: ${filesGone} Create another agent.`)
   }
 }
 
@@ -187,7 +187,7 @@ function bytesOf(stdin: ExecExtensions['stdin']): Uint8Array | undefined {
   return typeof stdin === 'string' ? Buffer.from(stdin) : Buffer.from(stdin.base64, 'base64')
 }
 
-/** The reason of a closed connection is a text; what is thrown must be an error to be handled as one. */
+/** The abort reason of a closed connection is a text; handlers expect an error. */
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new ClientGoneError(String(reason))
 }

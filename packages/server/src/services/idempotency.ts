@@ -6,31 +6,31 @@ import type { Database } from '../store/database.ts'
 import type { IdempotencyRow } from '../store/tables.ts'
 import type { ProjectStore } from './project-store.ts'
 
-/** A POST that carries a key. */
+/** A POST with an idempotency key. */
 export interface KeyedRequest {
   keyId: string
   project: string
-  /** What the caller sent as `Idempotency-Key`. */
+  /** The value of `Idempotency-Key`. */
   key: string
   path: string
   body: string
-  /** It runs code: cut in the middle, it must not run again. */
+  /** True if the request runs code: after an interruption it must not run again. */
   isOnce: boolean
 }
 
-/** What is to be done with it: answer what was kept, or do it and say how it ended. */
+/** What to do with the request: send the stored answer, or run it and report its end. */
 export type Begun =
-  | { kind: 'kept'; status: number; body: string }
+  | { kind: 'stored'; status: number; body: string }
   | { kind: 'new'; reserved: string; end: (end: AnswerEnd) => Promise<void> }
 
 /** How a request ended. */
 export type AnswerEnd = { status: number; body: string } | 'interrupted' | 'not_kept' | 'forget'
 
-/** Keys are kept this long (contract, Basics). */
-const keptMs = 24 * 3_600_000
+/** How long keys are stored (contract, Basics). */
+const retentionMs = 24 * 3_600_000
 const sweepMs = 3_600_000
 
-/** Makes POSTs with the same key one (contract, Basics: idempotency). */
+/** Runs POSTs with the same key once (contract, Basics: idempotency). */
 export class IdempotentAnswers {
   readonly #database: Database
   readonly #store: ProjectStore
@@ -39,7 +39,7 @@ export class IdempotentAnswers {
   readonly #pending = new Map<string, Promise<void>>()
   readonly #stopSweep: () => Promise<void>
 
-  /** @param onError is told what goes wrong in the background. */
+  /** @param onError called with errors of background work. */
   constructor(database: Database, store: ProjectStore, clock: Clock, onError: (error: unknown) => void) {
     this.#database = database
     this.#store = store
@@ -48,9 +48,10 @@ export class IdempotentAnswers {
   }
 
   /**
-   * Waits while another request with the same key is in flight.
+   * Looks up the key. Waits while another request with the same key is in flight.
    *
-   * @throws {ApiError} 409 where the key came with another request, or the first was cut or is not kept.
+   * @throws {ApiError} 409 if the key was used for another request, the first request was interrupted, or its answer was
+   *   not stored.
    */
   async begin(request: KeyedRequest): Promise<Begun> {
     const { keyId, key } = request
@@ -64,7 +65,7 @@ export class IdempotentAnswers {
     }
     try {
       const begun = await this.#lookUp(request)
-      if (begun.kind === 'kept') {
+      if (begun.kind === 'stored') {
         release()
         return begun
       }
@@ -75,11 +76,11 @@ export class IdempotentAnswers {
     }
   }
 
-  /** Forgets what is older than a day. */
+  /** Deletes keys older than a day. */
   async sweep(): Promise<void> {
     await this.#database
       .deleteFrom('idempotency')
-      .where('created_at', '<', this.#clock.now() - keptMs)
+      .where('created_at', '<', this.#clock.now() - retentionMs)
       .execute()
   }
 
@@ -95,14 +96,14 @@ export class IdempotentAnswers {
       .where('key_id', '=', keyId)
       .where('key', '=', key)
       .executeTakeFirst()
-    const isKept = row && row.created_at >= this.#clock.now() - keptMs
-    if (isKept && row.request !== request) {
-      throw new ApiError('conflict', 'This Idempotency-Key came before with another request; use a new one.')
+    const isStored = row && row.created_at >= this.#clock.now() - retentionMs
+    if (isStored && row.request !== request) {
+      throw new ApiError('conflict', 'This Idempotency-Key was used for another request. Use a new key.')
     }
-    // Not answered, and not in flight here: a server was killed, or its store was full.
-    const state = isKept && row.state === 'pending' && isOnce ? 'interrupted' : row?.state
-    if (isKept && state !== 'pending') return keptAnswer({ ...row, state: state ?? 'pending' })
-    const reserved = isKept ? row.reserved : newUlid()
+    // Not answered and not in flight here: a server was killed, or its store was full.
+    const state = isStored && row.state === 'pending' && isOnce ? 'interrupted' : row?.state
+    if (isStored && state !== 'pending') return storedAnswer({ ...row, state: state ?? 'pending' })
+    const reserved = isStored ? row.reserved : newUlid()
     const started: IdempotencyRow = {
       key_id: keyId,
       key,
@@ -138,11 +139,11 @@ export class IdempotentAnswers {
   }
 }
 
-function keptAnswer({ state, status, body }: IdempotencyRow): Begun {
-  if (state === 'done') return { kind: 'kept', status: status ?? 200, body: body ?? '' }
+function storedAnswer({ state, status, body }: IdempotencyRow): Begun {
+  if (state === 'done') return { kind: 'stored', status: status ?? 200, body: body ?? '' }
   const why =
     state === 'not_kept'
-      ? 'The request with this Idempotency-Key was done, but its answer was not kept: it was too large, or the project has no room.'
-      : 'The request with this Idempotency-Key was cut while it ran, and is not run again.'
+      ? 'The request with this Idempotency-Key ran, but its answer was not stored: it was too large, or the project has no room.'
+      : 'The request with this Idempotency-Key was interrupted while it ran. It is not run again.'
   throw new ApiError('conflict', why, { details: { reason: state } })
 }

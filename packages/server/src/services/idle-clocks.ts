@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { AgentRow, EventRow } from '../store/tables.ts'
 import { isOver } from './agent-lifecycle.ts'
 
-/** Something that keeps an agent from being idle until it is disposed of: an exec, an open event stream, a pause. */
+/** A use of an agent, which is not idle until the use is disposed: an exec, an open event stream or a pause. */
 interface Use extends Disposable {
   /** Its end restarts the idle clock. The end of a refused request does not: another tenant must not delay a timeout. */
   accept(): void
@@ -13,18 +13,18 @@ interface IdleClock extends IdleTimeout {
   status: AgentStatus
   /** How many uses are in progress. */
   uses: number
-  /** In monotonic milliseconds; holds while the clock counts. */
+  /** In monotonic milliseconds; valid while the clock counts. */
   dueAt: number
 }
 
 /**
- * How long each agent with an `idleTimeout` has been idle. A clock restarts at the end of a use and at each change of the
- * agent's status. It is kept in memory only, so that an exec costs no write: after a restart of the server it starts anew.
+ * Measures the idle time of each agent with an `idleTimeout`. A clock restarts at the end of a use and at each change of
+ * the agent's status. Clocks are in memory only, so that an exec costs no write: they restart with the server.
  */
 export class IdleClocks {
   readonly #time: Clock
   readonly #clocks = new Map<string, IdleClock>()
-  /** Called when a clock counts, with the monotonic time at which it is due. Must be cheap: every exec ends with it. */
+  /** Called when a clock starts to count, with its monotonic due time. Must be cheap: every exec ends with it. */
   onCounting: (dueAt: number) => void = () => {}
 
   constructor(time: Clock) {
@@ -106,7 +106,7 @@ export class IdleClocks {
   }
 }
 
-/** A paused agent is unused too: `terminate` ends it, so that a forgotten one does not fill its session for ever. */
+/** For `terminate` a paused agent counts as idle, so that forgotten agents do not fill their session for ever. */
 function isCounting({ status, action, uses }: IdleClock): boolean {
   return uses === 0 && (status === 'idle' || (status === 'paused' && action === 'terminate'))
 }

@@ -7,7 +7,7 @@ import type { Agents } from './agents.ts'
 import type { IdleClocks } from './idle-clocks.ts'
 import type { Pauses } from './pauses.ts'
 
-/** What idle timeouts need of the server. */
+/** The parts of the server that {@link IdleTimeouts} uses. */
 export interface IdleTimeoutsOptions {
   database: Database
   agents: Agents
@@ -17,14 +17,14 @@ export interface IdleTimeoutsOptions {
   onError: (error: unknown) => void
 }
 
-/** Time between two sweeps: an agent is ended at most this late, however many agents are due one after another. */
+/** Minimum time between two sweeps. An agent ends at most this late. */
 const minGapMs = 1_000
-/** How long an agent is left alone after its timeout could not be carried out, e.g. because the disk is full. */
+/** Delay before the next try if a timeout could not be carried out, e.g. because the disk is full. */
 const retryMs = 10_000
-/** How many agents are ended at the same time: after a restart thousands may be due at once. */
+/** Maximum number of agents that are ended in parallel: after a restart thousands may be due. */
 const maxParallel = 4
 
-/** Terminates or pauses agents that nobody uses (contract, Agents: `idleTimeout`). One timer serves all of them. */
+/** Terminates or pauses unused agents (contract, Agents: `idleTimeout`). One timer serves all agents. */
 export class IdleTimeouts implements AsyncDisposable {
   readonly #options: IdleTimeoutsOptions
   #stopTimer: () => void = () => {}
@@ -38,7 +38,7 @@ export class IdleTimeouts implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Watches the agents that an earlier process has left. They count as used until now. */
+  /** Watches the agents of an earlier process. Their idle time starts now. */
   async recover(): Promise<void> {
     const rows = await this.#options.database
       .selectFrom('agents')
@@ -49,21 +49,21 @@ export class IdleTimeouts implements AsyncDisposable {
     for (const row of rows) this.#options.idleClocks.watch(row)
   }
 
-  /** Begins to end agents. Not before recovery, which works on the same agents. */
+  /** Starts the timer. Call it after recovery, which works on the same agents. */
   start(): void {
     const { idleClocks } = this.#options
     idleClocks.onCounting = (dueAt) => this.#wakeAt(dueAt)
     this.#wakeAt(idleClocks.nextDueAt())
   }
 
-  /** Waits for what it is ending at the moment. */
+  /** Stops the timer and waits for the sweep in progress. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     this.#stopTimer()
     await this.#sweeping
   }
 
-  /** The timer only ever moves forward to an earlier time: uses, which make agents due later, need not touch it. */
+  /** Moves the timer to an earlier time only. Uses make agents due later, and need not touch the timer. */
   #wakeAt(dueAt: number): void {
     const at = Math.max(dueAt, this.#lastSweepAt + minGapMs)
     if (this.#isClosed || this.#sweeping || at >= this.#wakesAt) return
@@ -98,7 +98,7 @@ export class IdleTimeouts implements AsyncDisposable {
       if (action === 'pause') await pauses.pauseIdle(id, why, isStillDue)
       else await agents.terminateIdle(id, why, isStillDue)
     } catch (error) {
-      // A caller paused or ended it at the same moment.
+      // A caller paused or terminated it at the same moment.
       if (error instanceof ApiError && error.code === 'conflict') return
       idleClocks.postpone(id, retryMs)
       onError(error)

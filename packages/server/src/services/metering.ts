@@ -1,5 +1,5 @@
 import { type Clock, every } from '../clock.ts'
-import type { EventLog, Unit } from '../events/event-log.ts'
+import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import { newId } from '../ids.ts'
 import type { Database, Queries } from '../store/database.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
@@ -9,11 +9,11 @@ const measureMs = 10_000
 
 type UsageTable = 'compute_usage' | 'storage_usage'
 
-/** Who is billed for an agent. */
+/** The fields of an agent that billing needs. */
 type BilledAgent = Pick<AgentRecord, 'id' | 'session_id' | 'key_id' | 'project'>
 
-/** Begins to bill an agent's sandbox, or the files in it. */
-export async function openUsage(unit: Unit, table: UsageTable, agent: BilledAgent, sizeBytes = 0): Promise<void> {
+/** Opens an interval: starts to bill an agent's sandbox, or its files. */
+export async function openUsage(unit: UnitOfWork, table: UsageTable, agent: BilledAgent, sizeBytes = 0): Promise<void> {
   const row = {
     id: newId('use'),
     agent_id: agent.id,
@@ -32,8 +32,8 @@ export async function openUsage(unit: Unit, table: UsageTable, agent: BilledAgen
       .execute()
 }
 
-/** From now on an agent's files are billed to whom its key says. */
-export async function rebillStorage(unit: Unit, agent: AgentRecord): Promise<void> {
+/** Bills an agent's files to its present key from now on. */
+export async function rebillStorage(unit: UnitOfWork, agent: AgentRecord): Promise<void> {
   const open = await unit.db
     .selectFrom('storage_usage')
     .select('size_bytes')
@@ -45,8 +45,8 @@ export async function rebillStorage(unit: Unit, agent: AgentRecord): Promise<voi
   await openUsage(unit, 'storage_usage', agent, open.size_bytes)
 }
 
-/** Ends what is open. A clock that was set back makes no time negative, and takes back none that was seen. */
-export async function closeUsage({ db, now }: Unit, table: UsageTable, agentId: string): Promise<void> {
+/** Closes the open interval. If the clock was set back, the interval ends at the time of its last heartbeat. */
+export async function closeUsage({ db, now }: UnitOfWork, table: UsageTable, agentId: string): Promise<void> {
   await db
     .updateTable(table)
     .set((expression) => ({
@@ -57,21 +57,21 @@ export async function closeUsage({ db, now }: Unit, table: UsageTable, agentId: 
     .execute()
 }
 
-/** What metering needs of the server. */
+/** The parts of the server that {@link Metering} uses. */
 export interface MeteringOptions {
   database: Database
   events: EventLog
   clock: Clock
-  /** Bytes of an agent's files; undefined where they are gone. */
+  /** Bytes of an agent's files; undefined if the files are gone. */
   sizeOf: (agentId: string) => Promise<number | undefined>
-  /** Agents whose processes may write at any time, detached ones after the end of their exec too. */
+  /** Agents with processes that may write at any time, including detached processes after an exec. */
   writers: () => Promise<string[]>
   onError: (error: unknown) => void
 }
 
 /**
- * Keeps open what is billed: a heartbeat notes that it goes on, so that a server that is killed bills no more than was
- * seen, and the size of files that may have changed is measured anew.
+ * Maintains the open intervals of billing. A heartbeat stores the present time in them, which is their end if the server
+ * is killed. Files that may have changed are measured again.
  */
 export class Metering {
   readonly #options: MeteringOptions
@@ -83,7 +83,7 @@ export class Metering {
     this.#options = options
   }
 
-  /** Begins the heartbeat. What measures may take long, and must not hold it up. */
+  /** Starts the heartbeat and the measuring. Measuring may take long and must not delay the heartbeat. */
   start(): void {
     const { clock, onError } = this.#options
     const stops = [
@@ -93,12 +93,12 @@ export class Metering {
     this.#stop = () => Promise.all(stops.map((stop) => stop()))
   }
 
-  /** The agent's files may have another size from now on. */
+  /** Notes that the agent's files may have changed. */
   noteFiles(agentId: string): void {
     this.#changed.add(agentId)
   }
 
-  /** A last look, so that no time is lost where the server ends in order. The next one measures all files anew. */
+  /** Stops with a last heartbeat, so that no time is lost. The next server measures all files again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
     await this.#stop?.()
@@ -108,7 +108,7 @@ export class Metering {
   async #beat(): Promise<void> {
     const { database, clock } = this.#options
     for (const table of ['compute_usage', 'storage_usage'] as const) {
-      await see(database, table, clock.now())
+      await recordHeartbeat(database, table, clock.now())
       await this.#followClock(table)
     }
   }
@@ -118,7 +118,7 @@ export class Metering {
       this.#options.onError(error)
       return []
     })
-    // A copy: the changes that are noted meanwhile are measured the next time.
+    // A copy: changes during this loop are measured the next time.
     for (const agentId of new Set([...this.#changed, ...writers])) {
       if (this.#isClosed) return
       this.#changed.delete(agentId)
@@ -129,7 +129,7 @@ export class Metering {
     }
   }
 
-  /** A clock that was set back: what is open ends where it was seen last, and goes on by the new time. */
+  /** If the clock was set back, closes the open intervals at their last heartbeat and opens new ones. */
   async #followClock(table: UsageTable): Promise<void> {
     const { database, clock, events } = this.#options
     const isAhead = async (db: Queries, now: number) =>
@@ -164,7 +164,7 @@ export class Metering {
   }
 }
 
-/** Bytes that the agent is billed for now; undefined where it is for none. */
+/** Bytes in the agent's open storage interval; undefined if none is open. */
 async function sizeOfOpen(db: Queries, agentId: string): Promise<number | undefined> {
   const open = await db
     .selectFrom('storage_usage')
@@ -175,11 +175,11 @@ async function sizeOfOpen(db: Queries, agentId: string): Promise<number | undefi
   return open?.size_bytes
 }
 
-async function see(db: Queries, table: UsageTable, now: number): Promise<void> {
+async function recordHeartbeat(db: Queries, table: UsageTable, now: number): Promise<void> {
   await db.updateTable(table).set({ seen_at: now }).where('ended_at', 'is', null).where('seen_at', '<', now).execute()
 }
 
-/** After a crash: what was open ended when it was last seen. */
+/** After a crash: closes the open intervals at their last heartbeat. */
 export async function closeAtLastSeen(db: Queries): Promise<void> {
   for (const table of ['compute_usage', 'storage_usage'] as const) {
     await db

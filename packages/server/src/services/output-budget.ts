@@ -1,16 +1,21 @@
-/** Bytes of each stream that every exec may keep, whatever others hold. */
+/** Bytes of each stream that every exec may store, independent of the budget. */
 const guaranteedBytes = 256 * 1024
 
-/** What one exec holds of the budget, until its answer is read. */
+/** The part of the budget that one exec uses until its answer is read. */
 export interface OutputHold {
-  /** Asks for room for more output, after what the stream has already; false if it is to be cut. */
+  /**
+   * Reserves memory for more output of a stream.
+   *
+   * @param heldBytes bytes that the stream has already.
+   * @returns false if the output must be truncated.
+   */
   take(bytes: number, heldBytes: number): boolean
   release(): void
 }
 
 /**
- * Bounds the output that the server holds for all execs: what they have printed, and answers that clients do not read. A
- * project can take half of it, so that one that reads nothing leaves room to others. Beyond it output is cut, and says so.
+ * Limits the output in memory of all execs: output of running code, and answers that clients have not read. One project
+ * can use half of the budget, so that a client that reads nothing leaves room for others. Output beyond it is truncated.
  */
 export class OutputBudget {
   readonly #maxBytes: number
@@ -21,7 +26,7 @@ export class OutputBudget {
     this.#maxBytes = maxBytes
   }
 
-  /** Bytes that are held now. */
+  /** Bytes in use. */
   get bytes(): number {
     return this.#bytes
   }

@@ -1,25 +1,26 @@
 import type { Page } from '@theazo/core'
 
-/** Which part of a list: at most `limit` items, from what follows `cursor`. */
+/** A part of a list: at most `limit` items after `cursor`. */
 export interface PageQuery {
   limit: number
   cursor?: string | undefined
 }
 
-/** A row of a list before it is read whole: its stored characters decide how many rows a page holds. */
+/** A row's id and its stored characters, which decide how many rows a page has. */
 export interface SizedRow {
   id: string
   size: number
 }
 
-/** Characters of the rows of one page (contract, Basics): a page of a hundred large rows must not fill the memory. */
+/** Maximum characters of one page (contract, Basics): a hundred large rows must not fill the memory. */
 const maxPageChars = 4 * 1024 * 1024
 
 /**
- * The page of rows that were found newest first, one more than the limit: as many as it may have by number and by size,
- * at least one. The cursor is the last row's id, which sorts by time: it stays valid whatever is added before it.
+ * Makes a page: as many rows as the limit and the maximum size allow, at least one. The cursor is the last row's id, which
+ * sorts by time: it stays valid if rows are added before it.
  *
- * @param read reads the rows of these ids whole, in their order.
+ * @param found rows, newest first; one more than the limit if there are more.
+ * @param read reads the complete rows of these ids, in the same order.
  */
 export async function readPage<Item>(
   found: readonly SizedRow[],
@@ -34,7 +35,7 @@ export async function readPage<Item>(
   return hasMore ? { data, nextCursor: `cur_${last.id.slice(last.id.indexOf('_') + 1)}`, hasMore } : { data, hasMore }
 }
 
-/** The id that a page begins after; above every id without a cursor. */
+/** The id before the first row of a page; without a cursor it sorts after every id. */
 export function idBefore(prefix: 'ses' | 'agt', { cursor }: PageQuery): string {
   return cursor === undefined ? `${prefix}_~` : `${prefix}_${cursor.slice('cur_'.length)}`
 }

@@ -4,7 +4,7 @@ import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
 import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
 import { createServer, type Server } from '../server.ts'
 
-/** What the model was asked, and how it answers. */
+/** The requests to the model, with functions to answer them. */
 const asked: { request: ModelRequest; answer: (step: Partial<ModelStep>) => void; signal: AbortSignal }[] = []
 const model: Model = {
   id: 'asked',
@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-test('a pause that meets a run at any moment leaves one loop on its task, or none', async () => {
+test('leaves at most one loop on a task if a pause meets the start of a run at any moment', async () => {
   const { body: session } = await api.post('/sessions', { userId: 'u' })
   let met = 0
   for (let microtasks = 20; microtasks < 160; microtasks += 2) {
@@ -43,7 +43,7 @@ test('a pause that meets a run at any moment leaves one loop on its task, or non
     const isWaited = status === 202 && !pause.isOver
     if (isWaited) {
       met += 1
-      expect(mine()).toHaveLength(1) // it is waited for
+      expect(mine()).toHaveLength(1) // the pause waits for it
       mine()[0]?.answer({ toolCalls: [{ id: 'c', tool: 'run_code', input: { language: 'bash', code: 'true' } }] })
     }
     const { status: pauseStatus } = await paused
@@ -51,7 +51,7 @@ test('a pause that meets a run at any moment leaves one loop on its task, or non
     if (status === 202 && pauseStatus === 200) {
       for (let count = 0; count < 5; count += 1) await turn()
       const before = mine().length
-      expect(before, `asked after ${microtasks} microtasks`).toBe(isWaited ? 1 : 0) // no loop goes on behind the pause
+      expect(before, `asked after ${microtasks} microtasks`).toBe(isWaited ? 1 : 0) // no loop continues after the pause
       expect((await api.get(`/agents/${id}`)).body).toMatchObject({ status: 'paused', task: { status: 'paused' } })
       await api.post(`/agents/${id}/resume`)
       await expect.poll(() => mine().length).toBe(before + 1)

@@ -6,27 +6,27 @@ import type { Principal } from '../keys/api-keys.ts'
 import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import { changeAgent, failAgent } from './agent-changes.ts'
-import { assertCan, assertLives, isOver } from './agent-lifecycle.ts'
+import { assertCan, assertNotEnded, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireAgent } from './agent-rows.ts'
-import type { Executions } from './executions.ts'
+import type { AgentActivity } from './agent-activity.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
 
-/** What pauses need of the server. */
+/** The parts of the server that {@link Pauses} uses. */
 export interface PausesOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
   sandboxes: Sandboxes
-  executions: Executions
+  activity: AgentActivity
   runs: Runs
   clock: Clock
 }
 
-/** How long a pause waits for what runs (contract, pause). */
+/** How long a pause waits for execs and for the step of a task (contract, pause). */
 const pauseTimeoutMs = 120_000
 
-/** Agents that stop for a while, because a caller or a cap says so, and go on (contract, pause and resume). */
+/** Pauses and resumes agents, for callers, idle timeouts and caps (contract, pause and resume). */
 export class Pauses {
   readonly #options: PausesOptions
 
@@ -35,40 +35,44 @@ export class Pauses {
   }
 
   /**
-   * Waits for what runs in the agent, and then suspends it; nothing new begins meanwhile.
+   * Waits for the agent's execs and the step of its task, and then pauses it. Refuses new calls during this.
    *
-   * @throws {ApiError} 404, 409, 504 where something runs on for too long: nothing is paused then.
+   * @throws {ApiError} 404, 409, 504 if they do not end in time; the agent is not paused then.
    */
   async pause(principal: Principal, id: string): Promise<WireAgent> {
     const { database, sandboxes } = this.#options
     await sandboxes.ready(id)
     const agent = await findAgent(database, principal, id)
-    assertLives(agent)
+    assertNotEnded(agent)
     assertCan('pause', agent)
     await this.#pause(agent)
     return toWireAgent(database, await findAgent(database, principal, id))
   }
 
   /**
-   * The same for an agent that nobody uses.
+   * Pauses an agent because of its idle timeout.
    *
-   * @param isStillDue is asked when nothing begins any more: if something has begun before, nothing is paused.
+   * @param isStillDue called directly before new calls are refused; if it returns false, a use has begun and the agent is
+   *   not paused.
    */
   async pauseIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
-    if (agent && isStillDue()) await this.#pause(agent, why) // refuses new execs at once, before anything is waited for
+    if (agent && isStillDue()) await this.#pause(agent, why) // refuses new execs before its first await
   }
 
   async #pause(agent: AgentRecord, why?: string): Promise<void> {
-    const { sandboxes, executions, runs, clock } = this.#options
+    const { sandboxes, activity, runs, clock } = this.#options
     const { id } = agent
     const by = {}
-    await executions.whilePausing(id, async (quiet) => {
-      // Again once it is quiet: a run that was let in before has its loop then.
+    await activity.whilePausing(id, async (quiet) => {
+      // Suspend again when no call is active: a run that was accepted before has started its loop by then.
       const stopped = Promise.all([runs.suspend(id, by), quiet.then(() => runs.suspend(id, by))])
       if (!(await endsWithin(clock, pauseTimeoutMs, stopped))) {
         await runs.unsuspend(id, by)
-        throw new ApiError('timeout', `What runs in ${id} did not end within 120 s. Nothing was paused.`)
+        throw new ApiError(
+          'timeout',
+          `The running code or task of agent ${id} did not end within 120 s. The agent was not paused.`,
+        )
       }
       const sandbox = await sandboxes.attach(agent)
       try {
@@ -80,40 +84,40 @@ export class Pauses {
         throw error
       }
     })
-    this.#options.limits.settleSoon(agent.session_id)
+    this.#options.limits.scheduleEnforcement(agent.session_id)
   }
 
-  /** Goes on where it was paused. @throws {ApiError} 404, 409 not paused, 402. */
+  /** Resumes the agent and its task. @throws {ApiError} 404, 409 not paused, 402. */
   async resume(principal: Principal, id: string): Promise<WireAgent> {
-    const { database, events, executions, limits, runs, sandboxes } = this.#options
-    using _going = await executions.begin(id) // a pause that comes now waits until its loop is there
+    const { database, events, activity, limits, runs, sandboxes } = this.#options
+    using _call = await activity.begin(id) // a pause that arrives now waits until the loop has started
     const agent = await findAgent(database, principal, id)
-    assertLives(agent)
+    assertNotEnded(agent)
     await limits.assertWithin(database, agent.session_id)
     assertCan('resume', agent)
     const sandbox = await sandboxes.attach(agent)
     await events.write(async (unit) => {
       const current = await findAgent(unit.db, principal, id)
-      assertLives(current)
+      assertNotEnded(current)
       await limits.assertWithin(unit.db, current.session_id)
       assertCan('resume', current)
       if (!sandbox) return await failAgent(unit, id)
-      const taskId = await runs.goOn(unit, current)
+      const taskId = await runs.resumeTask(unit, current)
       return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
     })
     await sandbox?.resume()
-    limits.settleSoon(agent.session_id)
+    limits.scheduleEnforcement(agent.session_id)
     const after = await findAgent(database, principal, id)
-    assertLives(after)
+    assertNotEnded(after)
     return toWireAgent(database, after)
   }
 
   /**
-   * A cap of the session is reached: what its agents do is ended or paused (contract, Sessions). Resolves when no step
-   * begins any more.
+   * Ends execs and pauses the tasks and agents of a session that has reached a cap (contract, Sessions). Resolves when no
+   * further step can begin.
    */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, executions, limits, runs, sandboxes } = this.#options
+    const { database, activity, limits, runs, sandboxes } = this.#options
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
@@ -123,14 +127,14 @@ export class Pauses {
       .execute()
     const pauses = agents.map(async (agent) => {
       const { id } = agent
-      executions.stop(id, exceeded(message))
+      activity.stop(id, exceeded(message))
       await runs.suspend(id, limits)
       await this.#writePause(id, { limit: message })
       const sandbox = await sandboxes.attach(agent)
-      await sandbox?.pause() // waits for what is being killed
+      await sandbox?.pause() // waits for the killed execs
     })
-    // A step under way may take long; that none follows is settled above.
-    void Promise.all(pauses).catch((error: unknown) => limits.settleAgain(sessionId, error))
+    // Not awaited: the present step may take long. That no step follows is certain already.
+    void Promise.all(pauses).catch((error: unknown) => limits.retryEnforcement(sessionId, error))
   }
 
   async #writePause(id: string, { limit, why }: PauseCause): Promise<void> {
@@ -138,7 +142,7 @@ export class Pauses {
     await events.write(async (unit) => {
       const agent = await agentRecord(unit.db, id)
       if (!agent || (limit !== undefined && (agent.status === 'paused' || isOver(agent.status)))) return
-      assertLives(agent)
+      assertNotEnded(agent)
       assertCan('pause', agent)
       const taskId = await runs.pauseTask(unit, agent, limit)
       const reason = limit === undefined ? {} : { reason: 'limit' as const }
@@ -147,10 +151,10 @@ export class Pauses {
   }
 }
 
-/** What pauses an agent, if not a caller. */
+/** The cause of a pause, if not a caller. */
 interface PauseCause {
-  /** The cap that was reached, as its session says it. */
+  /** The message of the reached cap. */
   limit?: string
-  /** Kept as the agent's reason. */
+  /** Stored as the agent's reason. */
   why?: string | undefined
 }

@@ -1,10 +1,10 @@
 import { ApiError } from '../errors.ts'
 import type { Database, Queries } from '../store/database.ts'
 
-/** Projects that `/metrics` names: those with the most bytes. */
+/** Number of projects in `/metrics`: those with the most bytes. */
 const maxShown = 20
 
-/** What a project may store of sessions, agents, tasks, events and kept answers: the disk belongs to all projects. */
+/** Limits the bytes that a project may store: sessions, agents, tasks, events and answers for idempotency. */
 export class ProjectStore {
   readonly #maxBytes: number
 
@@ -12,24 +12,24 @@ export class ProjectStore {
     this.#maxBytes = maxBytes
   }
 
-  /** Before new content is stored. @throws {ApiError} 409 if the project has stored as much as it may. */
+  /** Call this before you store new content. @throws {ApiError} 409 if the project has reached its limit. */
   async assertRoom(db: Queries, project: string): Promise<void> {
     const storedBytes = await storedBytesOf(db, project)
     if (storedBytes < this.#maxBytes) return
     const details = { reason: 'store_full', storedBytes, maxStoredBytes: this.#maxBytes }
     const message =
-      `The project has stored ${mebibytes(storedBytes)}, and this server keeps ${mebibytes(this.#maxBytes)} for each: ` +
-      'remove metadata of sessions, wait until events expire, or ask the operator for more (serve --project-mib).'
+      `The project stores ${mebibytes(storedBytes)}; the limit of this server is ${mebibytes(this.#maxBytes)} per project. ` +
+      'Remove metadata of sessions, wait until events expire, or ask the operator for more (serve --project-mib).'
     throw new ApiError('conflict', message, { details })
   }
 
-  /** True if answers of the project are no longer kept. */
+  /** True if answers of the project are no longer stored for idempotency. */
   async isFull(db: Queries, project: string): Promise<boolean> {
     return (await storedBytesOf(db, project)) >= this.#maxBytes
   }
 }
 
-/** Bytes of the projects that store most, largest first. */
+/** The projects that store the most bytes, largest first. */
 export async function largestProjects(db: Database): Promise<{ project: string; bytes: number }[]> {
   return await db.selectFrom('project_store').selectAll().orderBy('bytes', 'desc').limit(maxShown).execute()
 }

@@ -9,7 +9,7 @@ import { closeAtLastSeen, type Metering, openUsage } from './metering.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
 
-/** What recovery works on. */
+/** The parts of the server that recovery uses. */
 export interface RecoveryOptions {
   database: Database
   events: EventLog
@@ -21,15 +21,15 @@ export interface RecoveryOptions {
 }
 
 /**
- * Settles what an earlier process of this server left, however it ended: usage ends when it was last seen and goes on
- * from now, agents whose sandbox is gone say so, tasks go on, and what is left of ended sandboxes is removed.
+ * Recovers the state of an earlier process of this server, however that ended. Open usage ends at its last heartbeat and
+ * restarts now, agents without a sandbox are marked as failed, tasks continue, and files of ended sandboxes are removed.
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
   const { database, events, sandboxes, limits, runs, metering, onError } = options
   await continueIds(database)
   await continueEvents(database, events)
   await closeAtLastSeen(database)
-  // Not their metadata and instructions: of thousands of agents these may not fit into the memory.
+  // Without metadata and instructions: those of thousands of agents may not fit into memory.
   const agents: RecoveredAgent[] = await database
     .selectFrom('agents')
     .innerJoin('sessions', 'sessions.id', 'agents.session_id')
@@ -45,33 +45,33 @@ export async function recover(options: RecoveryOptions): Promise<void> {
       } else if (agent.mode === 'live') {
         if (isMetered(agent.status)) await openUsage(unit, 'compute_usage', agent)
         await openUsage(unit, 'storage_usage', agent, await lastSize(unit.db, agent.id))
-        // Code that was cut may have written since.
+        // Killed code may have written after the last measurement.
         unit.afterwards(() => metering.noteFiles(agent.id))
       }
     }
   })
   await runs.recover()
   await limits.recover()
-  void removeLeftovers(database, sandboxes).catch(onError) // files may be many; nobody waits for this
+  void removeLeftovers(database, sandboxes).catch(onError) // in the background: there may be many files
 }
 
-/** Removes the files of sandboxes whose agents have ended, e.g. because a removal failed or was cut. */
+/** Removes remaining files of ended agents, e.g. after a removal that failed or was interrupted. */
 export async function removeLeftovers(database: Database, sandboxes: Sandboxes): Promise<void> {
   const rows = await database.selectFrom('agents').select('id').where('status', 'not in', overStatuses).execute()
   const known = new Set(rows.map(({ id }) => id))
   await sandboxes.of('live').prune((id) => known.has(id))
 }
 
-/** What of an agent recovery needs. */
+/** The columns of an agent that recovery needs. */
 type RecoveredAgent = Pick<AgentRecord, 'id' | 'session_id' | 'key_id' | 'status' | 'network' | 'project' | 'mode'>
 
 async function failureOf(agent: RecoveredAgent, sandboxes: Sandboxes): Promise<string | undefined> {
-  if (agent.status === 'booting') return 'The server stopped while the sandbox was being made.'
+  if (agent.status === 'booting') return 'The server stopped while the sandbox was being created.'
   const sandbox = await sandboxes.attach(agent)
   return sandbox ? undefined : filesGone
 }
 
-/** Bytes, as they were measured last. */
+/** The last measured size, in bytes. */
 async function lastSize(db: Queries, agentId: string): Promise<number> {
   const row = await db
     .selectFrom('storage_usage')
@@ -82,7 +82,7 @@ async function lastSize(db: Queries, agentId: string): Promise<number> {
   return row?.size_bytes ?? 0
 }
 
-/** A clock that was set back while the server was down must not sort new things before old ones. */
+/** New ids must sort after old ones, even if the clock was set back while the server was down. */
 async function continueIds(database: Database): Promise<void> {
   for (const table of ['sessions', 'agents', 'tasks', 'api_keys', 'compute_usage', 'storage_usage'] as const) {
     const { id } = await database
@@ -93,7 +93,7 @@ async function continueIds(database: Database): Promise<void> {
   }
 }
 
-/** Nor make new events older than old ones. */
+/** New events must not be older than old ones, for the same reason. */
 async function continueEvents(database: Database, events: EventLog): Promise<void> {
   const { at } = await database
     .selectFrom('events')

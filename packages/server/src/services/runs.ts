@@ -1,7 +1,7 @@
 import type { RunAccepted, Task } from '@theazo/core'
 import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
-import type { EventLog, Unit } from '../events/event-log.ts'
+import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
@@ -9,26 +9,26 @@ import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
-import { assertCan, assertLives } from './agent-lifecycle.ts'
+import { assertCan, assertNotEnded } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
-import type { Executions } from './executions.ts'
+import type { AgentActivity } from './agent-activity.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { endTask, failTaskOf, findTask, isEnded, newTask, taskUnderWay } from './task-rows.ts'
+import { endTask, failTaskOf, findTask, isEnded, newTask, activeTask } from './task-rows.ts'
 import { TaskRun } from './task-run.ts'
 
-/** The model of an agent; undefined where this server has none for it. */
+/** Returns the model of an agent; undefined if this server has no such model. */
 export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
 
-/** What runs need of the server. */
+/** The parts of the server that {@link Runs} uses. */
 export interface RunsOptions {
   database: Database
   events: EventLog
   limits: SessionLimits
   store: ProjectStore
   sandboxes: Sandboxes
-  executions: Executions
+  activity: AgentActivity
   execs: Execs
   clock: Clock
   modelFor: ModelFor
@@ -46,31 +46,31 @@ export class Runs {
     this.#options = options
   }
 
-  /** How many tasks are worked on now. */
+  /** Number of tasks that run in this process. */
   get count(): number {
     return this.#active.size
   }
 
   /**
-   * Begins a task; it goes on in the background.
+   * Starts a task, which runs in the background.
    *
-   * @param taskId of the new task, where the caller has reserved one.
-   * @throws {ApiError} 404, 422 where the agent has no model, 409, 402.
+   * @param taskId a reserved id for the new task.
+   * @throws {ApiError} 404, 422 if the agent has no model, 409, 402.
    */
   async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
-    const { database, events, sandboxes, executions, limits, store } = this.#options
+    const { database, events, sandboxes, activity, limits, store } = this.#options
     await sandboxes.ready(id)
-    using execution = await executions.begin(id) // a pause waits until its loop is there
+    using activeCall = await activity.begin(id) // a pause waits until the loop has started
     const asIs = await findAgent(database, principal, id)
-    assertLives(asIs)
+    assertNotEnded(asIs)
     this.#modelOf(asIs).assertAccepts?.(prompt)
     await events.write(async (unit) => {
       const agent = await findAgent(unit.db, principal, id)
-      assertLives(agent)
+      assertNotEnded(agent)
       await limits.assertWithin(unit.db, agent.session_id)
       assertCan('run', agent)
       await store.assertRoom(unit.db, principal.project)
-      execution.accept()
+      activeCall.accept()
       this.#assertOpen()
       const task = newTask(taskId, id, principal.keyId, prompt, unit.now)
       await unit.db.insertInto('tasks').values(task).execute()
@@ -87,14 +87,14 @@ export class Runs {
     return toWireTask(await findTask(this.#options.database, agentId, taskId))
   }
 
-  /** Ends a task without an answer; again is fine. @throws {ApiError} 404, 409 where it has ended by itself. */
+  /** Cancels a task. May be repeated. @throws {ApiError} 404, 409 if the task has completed or failed. */
   async cancel(principal: Principal, agentId: string, taskId: string): Promise<void> {
     await this.#options.events.write(async (unit) => {
       const agent = await findAgent(unit.db, principal, agentId)
       const task = await findTask(unit.db, agentId, taskId)
       if (task.status === 'cancelled') return
-      assertLives(agent)
-      if (isEnded(task)) throw new ApiError('conflict', `Task ${taskId} is ${task.status} already.`)
+      assertNotEnded(agent)
+      if (isEnded(task)) throw new ApiError('conflict', `Task ${taskId} has ended already: it is ${task.status}.`)
       const error = { code: 'cancelled', message: 'The task was cancelled.' }
       await endTask(unit, task, { status: 'cancelled', error })
       await changeAgent(unit, agentId, 'finish', { taskId })
@@ -102,24 +102,24 @@ export class Runs {
     })
   }
 
-  /** Resolves when the agent's task, where it has one, stands between two steps; it does not go on by itself then. */
+  /** Suspends the agent's task, if it has one. Resolves when the present step has ended; no step follows. */
   async suspend(agentId: string, by: object): Promise<void> {
     await this.#active.get(agentId)?.suspend(by)
   }
 
-  /** Takes back a {@link suspend} that was not waited for: the task goes on. */
+  /** Reverts a {@link suspend}: the task continues. */
   async unsuspend(agentId: string, by: object): Promise<void> {
     const run = this.#active.get(agentId)
     if (!run?.unsuspend(by)) return
     const { database } = this.#options
     const agent = await agentRecord(database, agentId)
-    const task = agent && (await taskUnderWay(database, agentId))
+    const task = agent && (await activeTask(database, agentId))
     if (agent?.status === 'running' && task?.status === 'running') this.#work(agent, { ...task, run_ms: run.runMs })
   }
 
-  /** Notes in the agent's task that it is paused; by a limit, with the event that tells so. */
-  async pauseTask(unit: Unit, agent: AgentRecord, limit?: string): Promise<string | undefined> {
-    const task = await taskUnderWay(unit.db, agent.id)
+  /** Marks the agent's active task as paused. Emits an `error` event if a cap is the cause. @returns the task's id. */
+  async pauseTask(unit: UnitOfWork, agent: AgentRecord, limit?: string): Promise<string | undefined> {
+    const task = await activeTask(unit.db, agent.id)
     if (!task) return undefined
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
     await unit.db.updateTable('tasks').set({ status: 'paused', run_ms: runMs }).where('id', '=', task.id).execute()
@@ -131,11 +131,11 @@ export class Runs {
     return task.id
   }
 
-  /** Lets the agent's task, where it has one that is not ended, go on once the transaction is kept. */
-  async goOn(unit: Unit, agent: AgentRecord): Promise<string | undefined> {
-    const task = await taskUnderWay(unit.db, agent.id)
+  /** Resumes the agent's active task after the transaction commits. @returns the task's id; undefined without a task. */
+  async resumeTask(unit: UnitOfWork, agent: AgentRecord): Promise<string | undefined> {
+    const task = await activeTask(unit.db, agent.id)
     if (!task) return undefined
-    this.#modelOf(agent) // or whoever resumes is told
+    this.#modelOf(agent) // a missing model is an error of the resume call
     this.#assertOpen()
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
     await unit.db.updateTable('tasks').set({ status: 'running', run_ms: runMs }).where('id', '=', task.id).execute()
@@ -143,15 +143,15 @@ export class Runs {
     return task.id
   }
 
-  /** Ends the agent's task because the agent ends; part of the transaction that ends the agent. */
-  async terminateTask(unit: Unit, agent: AgentRecord): Promise<void> {
-    const task = await taskUnderWay(unit.db, agent.id)
+  /** Cancels the agent's active task, in the transaction that terminates the agent. */
+  async terminateTask(unit: UnitOfWork, agent: AgentRecord): Promise<void> {
+    const task = await activeTask(unit.db, agent.id)
     const error = { code: 'terminated', message: `Agent ${agent.id} was terminated.` }
     if (task) await endTask(unit, task, { status: 'cancelled', error })
     unit.afterwards(() => this.#stop(agent.id, new ApiError('conflict', error.message)))
   }
 
-  /** Goes on with what an earlier process of this server left. */
+  /** Resumes the running tasks of an earlier process. */
   async recover(): Promise<void> {
     const { database, events } = this.#options
     const running = await database.selectFrom('agents').select('id').where('status', '=', 'running').execute()
@@ -159,14 +159,14 @@ export class Runs {
       await events.write(async (unit) => {
         const agent = await agentRecord(unit.db, id)
         if (!agent) return
-        if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.goOn(unit, agent))
-        await failTaskOf(unit, agent.id, 'This server has no model for the task any more.')
+        if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.resumeTask(unit, agent))
+        await failTaskOf(unit, agent.id, 'This server no longer has the model of this task.')
         await changeAgent(unit, agent.id, 'finish')
       })
     }
   }
 
-  /** Stops all tasks between two steps, or where they are after a while. Another process goes on with them. */
+  /** Stops all tasks after their present step, or during it after the timeout. The next process resumes them. */
   async close(timeoutMs: number): Promise<void> {
     const { clock, database } = this.#options
     this.#isClosed = true
@@ -175,7 +175,7 @@ export class Runs {
     for (const [agentId, run] of active) {
       run.abandon()
       await run.done
-      // What it has run counts against its agent's timeout, wherever it goes on.
+      // The time so far counts against the agent's timeout in the next process too.
       await database
         .updateTable('tasks')
         .set({ run_ms: run.runMs })
@@ -185,9 +185,10 @@ export class Runs {
     }
   }
 
-  /** @throws {ApiError} 502 where the server is on its way to end: nobody would work on the task. */
+  /** @throws {ApiError} 502 while the server shuts down: the task would not run. */
   #assertOpen(): void {
-    if (this.#isClosed) throw new ApiError('provider_error', 'The server is shutting down and begins nothing new.')
+    if (this.#isClosed)
+      throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
   }
 
   #work(agent: AgentRecord, task: TaskRow, isNew = false): void {
@@ -196,7 +197,7 @@ export class Runs {
     void this.#forget(agent.id, run)
   }
 
-  /** A suspended one is kept until its pause is written: it knows how long it ran. */
+  /** Removes an ended run. A suspended run stays until its pause is stored: it knows how long the task has run. */
   async #forget(agentId: string, run: TaskRun): Promise<void> {
     const end = await run.done
     if (end !== 'suspended' && this.#active.get(agentId) === run) this.#active.delete(agentId)
@@ -210,7 +211,7 @@ export class Runs {
   #modelOf({ mode, model_id: modelId }: AgentRecord): Model {
     const model = this.#options.modelFor(mode, modelId)
     if (model) return model
-    const missing = 'no model is configured on this server, which a task needs; exec runs code without one'
+    const missing = 'is not configured on this server, and a task needs one; exec runs code without a model'
     throw ApiError.invalid({ model: [missing] })
   }
 }

@@ -12,13 +12,13 @@ import { idBefore, type PageQuery, readPage } from './pages.ts'
 import type { ProjectStore } from './project-store.ts'
 import { shownMetadata } from './shown-texts.ts'
 
-/** Which sessions are listed. */
+/** Filter and page of a list of sessions. */
 export interface SessionsQuery extends PageQuery {
   userId?: string | undefined
   status?: WireSession['status'] | undefined
 }
 
-/** Characters of a row that grow with what callers store. */
+/** Characters of a row in fields that callers fill. */
 const storedSize = sql<number>`length(metadata) + length(limits)`
 
 /** The rules of sessions. Each call sees only what belongs to the principal's project and mode. */
@@ -36,8 +36,10 @@ export class Sessions {
   }
 
   /**
-   * @param id of the new session, where the caller has reserved one; one that was made under it before is answered.
-   * @throws {ApiError} 409 if the project has stored as much as it may.
+   * Creates a session.
+   *
+   * @param id a reserved id for the new session; if a session with this id exists, it is returned.
+   * @throws {ApiError} 409 if the project has reached its storage limit.
    */
   async create(principal: Principal, body: CreateSessionBody, id = newId('ses')): Promise<WireSession> {
     const row = newRow(principal, body, id, this.#clock.now())
@@ -47,10 +49,10 @@ export class Sessions {
       .values(row)
       .onConflict((conflict) => conflict.column('id').doNothing())
       .execute()
-    return await this.get(principal, id) // the one that was made before has other times, and may have changed
+    return await this.get(principal, id) // an existing session has other times, and may have changed
   }
 
-  /** The user's newest session that is not terminated, or a new one: one transaction, so that racing calls agree. */
+  /** The user's newest session that is not terminated, or a new one. One transaction, so that concurrent calls agree. */
   async forUser(principal: Principal, userId: string, body: SessionForUserBody): Promise<WireSession> {
     return await this.#database.transaction().execute(async (transaction) => {
       const found = await transaction
@@ -70,7 +72,7 @@ export class Sessions {
     })
   }
 
-  /** Newest first. */
+  /** Lists sessions, newest first. */
   async list(principal: Principal, query: SessionsQuery): Promise<Page<WireSession>> {
     const { userId, status, limit } = query
     const found = await this.#database
@@ -91,17 +93,21 @@ export class Sessions {
   }
 
   /**
-   * Merges limits and metadata into what is there; null removes.
+   * Merges limits and metadata into the stored ones; null removes.
    *
-   * @throws {ApiError} 404; 409 for a session that is terminated, or if more would be stored than the project may.
+   * @throws {ApiError} 404; 409 for a terminated session, or if the project has reached its storage limit; 422 for
+   *   metadata that would be too large.
    */
   async update(principal: Principal, id: string, { limits, metadata }: UpdateSessionBody): Promise<WireSession> {
     await this.#database.transaction().execute(async (transaction) => {
       const session = await findSession(transaction, principal, id)
-      if (session.status === 'terminated') throw new ApiError('conflict', `Session ${id} is terminated.`)
+      if (session.status === 'terminated')
+        throw new ApiError('conflict', `Session ${id} is terminated. Create another session.`)
       const newMetadata = JSON.stringify(merged(JSON.parse(session.metadata), metadata))
       if (metadata && Buffer.byteLength(newMetadata) > maxMetadataBytes) {
-        throw ApiError.invalid({ metadata: ['would be more than 64 KiB of JSON with what is there'] })
+        throw ApiError.invalid({
+          metadata: ['would be more than 64 KiB of JSON after the merge; remove some with null'],
+        })
       }
       const newLimits = JSON.stringify(merged(JSON.parse(session.limits), limits))
       if (newMetadata.length + newLimits.length > session.metadata.length + session.limits.length) {
@@ -114,7 +120,7 @@ export class Sessions {
       }
       await transaction.updateTable('sessions').set(changed).where('id', '=', id).execute()
     })
-    await this.#limits.settle(id)
+    await this.#limits.enforceCaps(id)
     return await this.get(principal, id)
   }
 
@@ -124,7 +130,7 @@ export class Sessions {
   }
 }
 
-/** @throws {ApiError} 404 where the principal has no such session. */
+/** @throws {ApiError} 404 if the principal has no such session. */
 export async function findSession(database: Queries, principal: Principal, id: string): Promise<SessionRow> {
   const row = await database
     .selectFrom('sessions')
@@ -137,7 +143,7 @@ export async function findSession(database: Queries, principal: Principal, id: s
   return row
 }
 
-/** Undefined changes nothing, null removes: one entry, or all. */
+/** Merges a change. `undefined` changes nothing; null removes an entry, or all entries. */
 function merged(value: object, change: object | null | undefined): object {
   if (change === null) return {}
   return Object.fromEntries(Object.entries({ ...value, ...change }).filter(([, entry]) => entry !== null))

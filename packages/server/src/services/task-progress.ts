@@ -1,18 +1,18 @@
 import type { Step } from '../engine/model.ts'
 import type { Database } from '../store/database.ts'
 
-/** Where the work on a task goes on after a pause or a restart. */
+/** The progress of a task, from which it continues after a pause or a restart. */
 export interface TaskProgress {
-  /** Those that are done, in order. */
+  /** Completed steps, in order. */
   steps: Step[]
-  /** The beginning of the next step's answer, if a process was killed while it wrote that. */
+  /** The beginning of the next step's answer, if a process was killed while it wrote the answer. */
   writtenText: string
 }
 
-/** Of a new task. */
-export const nothingYet: TaskProgress = { steps: [], writtenText: '' }
+/** Progress of a new task. */
+export const noProgress: TaskProgress = { steps: [], writtenText: '' }
 
-/** What earlier work on a task has left in the store. */
+/** The stored progress of a task. */
 export async function progressOf(database: Database, agentId: string, taskId: string): Promise<TaskProgress> {
   const rows = await database
     .selectFrom('task_steps')
@@ -25,14 +25,14 @@ export async function progressOf(database: Database, agentId: string, taskId: st
 }
 
 /**
- * The pieces of an answer that a task has emitted since its last step: a server that was killed may have written them,
- * and they are not written again.
+ * The parts of an answer that a task has emitted since its last step. A killed server may have emitted them; they must not
+ * be emitted again.
  *
- * Empty if there are none, or if the log no longer goes back to the task's last step: a part of the pieces is of no use.
+ * Empty if there are none, or if the log no longer goes back to the task's last step: an incomplete text is of no use.
  */
 async function writtenTextOf(database: Database, agentId: string, taskId: string): Promise<string> {
   const ofAgent = database.selectFrom('events').where('agent_id', '=', agentId)
-  // The events that steps and starts of tasks emit. A status change while the server restarts ends no step.
+  // The events of steps and of starts of tasks. A status change during a restart of the server ends no step.
   const last = await ofAgent
     .where('type', 'in', ['thinking', 'tool_call', 'tool_result', 'output', 'error', 'status'])
     .where((where) => where.or([where('type', '!=', 'status'), where('data', 'like', '{"status":"running"%')]))

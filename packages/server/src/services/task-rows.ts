@@ -1,12 +1,12 @@
 import type { TaskStatus } from '@theazo/core'
 import type { ModelStep } from '../engine/model.ts'
 import { ApiError } from '../errors.ts'
-import type { Unit } from '../events/event-log.ts'
+import type { UnitOfWork } from '../events/event-log.ts'
 import { toMoney } from '../pricing.ts'
 import type { Queries } from '../store/database.ts'
 import type { TaskRow } from '../store/tables.ts'
 
-/** A task that begins. */
+/** The row of a new task, in status `running`. */
 export function newTask(id: string, agentId: string, keyId: string, prompt: string, now: number): TaskRow {
   return {
     id,
@@ -38,8 +38,8 @@ export async function findTask(db: Queries, agentId: string, taskId: string): Pr
   return task
 }
 
-/** The agent's task, where it has not ended. */
-export async function taskUnderWay(db: Queries, agentId: string): Promise<TaskRow | undefined> {
+/** The agent's task, if it has not ended. */
+export async function activeTask(db: Queries, agentId: string): Promise<TaskRow | undefined> {
   return await db
     .selectFrom('tasks')
     .innerJoin('agents', 'agents.task_id', 'tasks.id')
@@ -49,18 +49,18 @@ export async function taskUnderWay(db: Queries, agentId: string): Promise<TaskRo
     .executeTakeFirst()
 }
 
-/** True where nothing can happen to it any more. */
+/** True if the task has ended. */
 export function isEnded({ status }: TaskRow): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled'
 }
 
-/** How a task ends. */
+/** The end of a task. */
 export type TaskEnd =
   | { status: 'completed'; answer: ModelStep }
   | { status: Extract<TaskStatus, 'failed' | 'cancelled'>; error: { code: string; message: string } }
 
-/** Writes the end of a task, with the event that tells it: one `output` or one `error`. */
-export async function endTask(unit: Unit, task: TaskRow, end: TaskEnd): Promise<void> {
+/** Stores the end of a task and emits its event: one `output` or one `error`. */
+export async function endTask(unit: UnitOfWork, task: TaskRow, end: TaskEnd): Promise<void> {
   const text = end.status === 'completed' ? (end.answer.text ?? '') : null
   const error = end.status === 'completed' ? null : end.error
   await unit.db
@@ -78,8 +78,8 @@ export async function endTask(unit: Unit, task: TaskRow, end: TaskEnd): Promise<
   else await unit.emit(task.agent_id, 'output', { text, cost: toMoney(task.cost), taskId: task.id })
 }
 
-/** Ends the agent's task because its sandbox is gone; part of the transaction that says so. */
-export async function failTaskOf(unit: Unit, agentId: string, message: string): Promise<void> {
-  const task = await taskUnderWay(unit.db, agentId)
+/** Marks the agent's active task as failed, in the transaction of the cause. */
+export async function failTaskOf(unit: UnitOfWork, agentId: string, message: string): Promise<void> {
+  const task = await activeTask(unit.db, agentId)
   if (task) await endTask(unit, task, { status: 'failed', error: { code: 'provider_error', message } })
 }

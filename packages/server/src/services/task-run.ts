@@ -4,7 +4,7 @@ import { runLoop } from '../engine/agent-loop.ts'
 import type { Model, ModelStep, Step } from '../engine/model.ts'
 import { callTool } from '../engine/tools.ts'
 import { ApiError, SandboxEndedError } from '../errors.ts'
-import type { EventLog, Unit } from '../events/event-log.ts'
+import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import { newId } from '../ids.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
@@ -14,9 +14,9 @@ import type { AgentRecord } from './agent-rows.ts'
 import { DeltaWriter } from './delta-writer.ts'
 import type { Execs } from './execs.ts'
 import { endTask, type TaskEnd } from './task-rows.ts'
-import { nothingYet, progressOf } from './task-progress.ts'
+import { noProgress, progressOf } from './task-progress.ts'
 
-/** What one task needs to be worked on. */
+/** The parts of the server that a task needs, and the task. */
 export interface TaskRunOptions {
   database: Database
   events: EventLog
@@ -25,16 +25,16 @@ export interface TaskRunOptions {
   clock: Clock
   agent: AgentRecord
   task: TaskRow
-  /** Nothing has worked on it yet, in no process. */
+  /** True if no process has worked on the task yet. */
   isNew: boolean
   model: Model
   onError: (error: unknown) => void
 }
 
-/** How the work on a task came to its end here. */
+/** The end of the work on a task in this process. */
 export type EndedTask = 'ended' | 'suspended'
 
-/** The loop at work on one task, in this process. Its store says at each step whether it may go on. */
+/** The loop of one task in this process. Before each write it checks in the store that the task still runs. */
 export class TaskRun {
   /** Never rejects. */
   readonly done: Promise<EndedTask>
@@ -42,7 +42,7 @@ export class TaskRun {
   readonly #abort = new AbortController()
   readonly #abandoned = new AbortController()
   readonly #startedAt: number
-  /** Who wants it suspended: a pause and a cap may both. */
+  /** The causes of a suspension: a pause and a cap may both apply. */
   readonly #suspends = new Set<object>()
   #stoppedAfterMs: number | undefined
 
@@ -50,7 +50,7 @@ export class TaskRun {
     this.#options = options
     const { agent, task, clock } = options
     this.#startedAt = clock.monotonic()
-    const late = new ApiError('timeout', `The task ran longer than the ${agent.timeout_seconds} s of its agent.`)
+    const late = new ApiError('timeout', `The task ran longer than its agent's timeout of ${agent.timeout_seconds} s.`)
     const stopDeadline = clock.after(agent.timeout_seconds * 1000 - task.run_ms, () => this.#abort.abort(late))
     this.done = this.#work().finally(() => {
       this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
@@ -58,29 +58,29 @@ export class TaskRun {
     })
   }
 
-  /** Milliseconds of work on the task: pauses do not count. */
+  /** Milliseconds that the task has run, without pauses. */
   get runMs(): number {
     const { task, clock } = this.#options
     return Math.round(task.run_ms + (this.#stoppedAfterMs ?? clock.monotonic() - this.#startedAt))
   }
 
-  /** Resolves when the step under way has ended: the task has ended with it, or waits. */
+  /** Resolves when the present step has ended. The task has then ended, or is suspended. */
   async suspend(by: object): Promise<void> {
     this.#suspends.add(by)
     await this.done
   }
 
-  /** Takes one {@link suspend} back. True where the loop has stopped by then, and nobody else wants that. */
+  /** Reverts one {@link suspend}. @returns true if the loop has stopped and no other cause remains: it must start again. */
   unsuspend(by: object): boolean {
     return this.#suspends.delete(by) && this.#suspends.size === 0 && this.#stoppedAfterMs !== undefined
   }
 
-  /** The task has been ended in the store: whatever is under way is killed. */
+  /** Kills the present step, because the task has ended in the store. */
   stop(reason: ApiError): void {
     this.#abort.abort(reason)
   }
 
-  /** The server ends: whatever is under way is killed, and the next server does it again. */
+  /** Kills the present step, because the server ends. The next server runs the step again. */
   abandon(): void {
     this.#abandoned.abort()
     this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
@@ -109,7 +109,7 @@ export class TaskRun {
 
   async #loop(): Promise<ModelStep | undefined> {
     const { database, agent, task, isNew, model, execs } = this.#options
-    const { steps, writtenText } = isNew ? nothingYet : await progressOf(database, agent.id, task.id)
+    const { steps, writtenText } = isNew ? noProgress : await progressOf(database, agent.id, task.id)
     const { prompt } = task
     const tools = JSON.parse(agent.tools) as string[]
     let count = steps.length
@@ -123,18 +123,18 @@ export class TaskRun {
         const run = { id: agent.id, mode: agent.mode, exec: runner(execs, agent) }
         return callTool(call, run, signal)
       },
-      keep: async (step) => {
+      store: async (step) => {
         await deltas.flush()
-        await this.#keep(step, count)
+        await this.#store(step, count)
         count += 1
       },
       onDelta: (text) => deltas.push(text),
-      isToStop: () => this.#suspends.size > 0,
+      shouldStop: () => this.#suspends.size > 0,
       signal: this.#abort.signal,
     })
   }
 
-  async #keep(step: Step, number: number): Promise<void> {
+  async #store(step: Step, number: number): Promise<void> {
     const { agent, task, limits, onError } = this.#options
     await this.#write(async (unit) => {
       await unit.db
@@ -151,12 +151,12 @@ export class TaskRun {
         await unit.emit(agent.id, 'tool_call', { id, tool, input, taskId: task.id })
       }
     })
-    // Waited for: a step that reaches a cap is the last one.
-    if (step.kind === 'model' && agent.mode === 'live') await limits.settle(agent.session_id).catch(onError)
+    // Awaited: a step that reaches a cap must be the last one.
+    if (step.kind === 'model' && agent.mode === 'live') await limits.enforceCaps(agent.session_id).catch(onError)
   }
 
-  /** What the step used: told with the task, and billed unless the key is a test key. */
-  async #count({ db, now }: Unit, { inputTokens, outputTokens, cost }: ModelStep): Promise<void> {
+  /** Adds the step's usage to the task, and bills it unless the key is a test key. */
+  async #count({ db, now }: UnitOfWork, { inputTokens, outputTokens, cost }: ModelStep): Promise<void> {
     const { agent, task } = this.#options
     await db
       .updateTable('tasks')
@@ -195,12 +195,12 @@ export class TaskRun {
   }
 
   /**
-   * Only as long as the store says that the task runs: it may have been cancelled, or its agent ended. What a step gave
-   * is held while the store cannot write: a call of a tool must not be made twice.
+   * Writes only while the task runs according to the store: it may have been cancelled, or its agent terminated. While the
+   * store cannot write, the result of a step waits: a tool must not be called twice.
    */
-  async #write(work: (unit: Unit) => Promise<void>): Promise<void> {
+  async #write(work: (unit: UnitOfWork) => Promise<void>): Promise<void> {
     const { events, task } = this.#options
-    await events.writeSurely(async (unit) => {
+    await events.writeWithRetries(async (unit) => {
       const found = await unit.db.selectFrom('tasks').select('status').where('id', '=', task.id).executeTakeFirst()
       if (found?.status !== 'running') throw new TaskOverError(`Task ${task.id} is ${found?.status}.`)
       await work(unit)
@@ -208,12 +208,12 @@ export class TaskRun {
   }
 }
 
-/** The loop's: the store says that the task is not to go on. */
+/** Ends the loop, because the task no longer runs according to the store. */
 class TaskOverError extends Error {}
 
 const unexpected = { code: 'internal_error', message: 'Unexpected server error.' } as const
 
-/** Code of a tool, run in the agent's sandbox. */
+/** Returns a function that runs code of a tool in the agent's sandbox. */
 function runner(execs: Execs, agent: AgentRecord) {
   return async (lang: Language, code: string, signal: AbortSignal) => {
     const hold = execs.holdOutput(agent)

@@ -2,7 +2,7 @@ import { sql, type RawBuilder } from 'kysely'
 import { computeCost, storageCost } from '../pricing.ts'
 import type { Queries } from '../store/database.ts'
 
-/** What is summed: all of a session, of a project, of one of its users or keys. */
+/** The usage to sum: that of a session, a project, a user or a key. */
 export interface UsageScope {
   project?: string | undefined
   sessionId?: string | undefined
@@ -10,13 +10,13 @@ export interface UsageScope {
   keyId?: string | undefined
 }
 
-/** From, and until just before; milliseconds since the epoch. */
+/** A period from `from` (inclusive) until `until` (exclusive), in milliseconds since the epoch. */
 export interface Period {
   from: number
   until: number
 }
 
-/** Exact: rounding is for whoever tells it. */
+/** Exact sums; the caller rounds them. */
 export interface UsageSums {
   computeMs: number
   byteMs: number
@@ -26,13 +26,13 @@ export interface UsageSums {
   modelCost: number
 }
 
-/** All that it costs, in micro-cents. */
+/** The total cost in micro-cents. */
 export function costOf({ computeMs, byteMs, modelCost }: UsageSums): number {
   return computeCost(computeMs) + storageCost(byteMs) + modelCost
 }
 
 /**
- * What was used in a period. An interval counts with the part of it that lies within; one that is open counts until now.
+ * Sums the usage in a period. An interval counts with its part inside the period; an open interval counts until now.
  *
  * @param now milliseconds since the epoch.
  */
@@ -79,7 +79,7 @@ function conditions({ project, sessionId, userId, keyId }: UsageScope): RawBuild
   return sql<boolean>`(${sql.join(all, sql` and `)})`
 }
 
-/** Not SQLite's two-argument min and max, which other databases call otherwise. */
+/** The smaller value. SQLite's min with two arguments has other names in other databases. */
 function lesser(a: RawBuilder<unknown>, b: RawBuilder<unknown>): RawBuilder<number> {
   return sql<number>`(case when ${a} < ${b} then ${a} else ${b} end)`
 }

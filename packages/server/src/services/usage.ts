@@ -9,7 +9,7 @@ import { isoTime } from './agent-rows.ts'
 import type { Sessions } from './sessions.ts'
 import { costOf, sumUsage, type UsageSums } from './usage-sums.ts'
 
-/** Which usage is told; times in milliseconds since the epoch. */
+/** Filter of a usage summary. Times are milliseconds since the epoch. */
 export interface UsageQuery {
   /** Default: the start of this month, UTC. */
   from?: number | undefined
@@ -20,7 +20,7 @@ export interface UsageQuery {
   keyId?: string | undefined
 }
 
-/** What usage is summed from. */
+/** The parts of the server that {@link Usage} uses. */
 export interface UsageOptions {
   database: Database
   sessions: Sessions
@@ -28,7 +28,7 @@ export interface UsageOptions {
   clock: Clock
 }
 
-/** What a project has used (contract, Usage). Test keys use nothing. */
+/** Reports the usage of projects and sessions (contract, Usage). The usage of test keys is zero. */
 export class Usage {
   readonly #options: UsageOptions
 
@@ -36,22 +36,22 @@ export class Usage {
     this.#options = options
   }
 
-  /** @throws {ApiError} 422 where from is after until; 404 for a session or key that is not the principal's. */
+  /** @throws {ApiError} 422 if `from` is after `until`; 404 for a session or key that is not the principal's. */
   async summary(principal: Principal, query: UsageQuery): Promise<UsageSummary> {
     const { database, sessions, keys, clock } = this.#options
     const now = clock.now()
     const { from = startOfMonth(now), until = Math.max(now, from), sessionId, userId, keyId } = query
-    if (from > until) throw ApiError.invalid({ from: [`is after until (${isoTime(until)})`] })
+    if (from > until) throw ApiError.invalid({ from: [`must not be after until (${isoTime(until)})`] })
     if (sessionId !== undefined) await sessions.get(principal, sessionId)
     if (keyId !== undefined) await keys.assertOwn(principal, keyId)
     if (principal.mode === 'test') return toSummary(from, until, nothing)
     const scope = { project: principal.project, sessionId, userId, keyId }
-    // A clock that was set back must not take back what was told before: "until now" leaves nothing out.
+    // If the clock was set back, usage must not shrink: "until now" includes all intervals.
     const period = { from, until: query.until ?? Number.MAX_SAFE_INTEGER }
     return toSummary(from, until, await sumUsage(database, scope, period, now))
   }
 
-  /** What a session has used since it was made, as the official SDK asks for it. @throws {ApiError} 404. */
+  /** The total usage of a session, in the format of the official SDK. @throws {ApiError} 404. */
   async ofSession(principal: Principal, sessionId: string): Promise<SessionUsage> {
     const { database, sessions, clock } = this.#options
     await sessions.get(principal, sessionId)
@@ -69,7 +69,7 @@ export class Usage {
 
 const nothing: UsageSums = { computeMs: 0, byteMs: 0, inputTokens: 0, outputTokens: 0, modelCost: 0 }
 
-/** Each part is rounded once; the total is the sum of what is told, so that it adds up. */
+/** Rounds each part once. The total is the sum of the rounded parts, so that it adds up. */
 function toSummary(from: number, until: number, sums: UsageSums): UsageSummary {
   const compute = toMoney(computeCost(sums.computeMs))
   const models = toMoney(sums.modelCost)
@@ -84,7 +84,7 @@ function toSummary(from: number, until: number, sums: UsageSums): UsageSummary {
   }
 }
 
-/** Six decimals: a minute to less than a millisecond. */
+/** Rounds to six decimals: a minute is exact to less than a millisecond. */
 function rounded(value: number): number {
   return Math.round(value * 1e6) / 1e6
 }

@@ -6,10 +6,10 @@ import { SetupError } from '../errors.ts'
 import { migrations } from './migrations.ts'
 import type { Tables } from './tables.ts'
 
-/** What a query runs on: the store, or a transaction of it. */
+/** Runs queries: the store, or a transaction. */
 export type Queries = Kysely<Tables>
 
-/** A transaction of the store: all of it is kept, or nothing. */
+/** A transaction of the store. */
 export type StoreTransaction = Transaction<Tables>
 
 /** The store behind the services. SQLite has one writer; its transactions run one after another. */
@@ -18,10 +18,10 @@ export class Database extends Kysely<Tables> {
   readonly #version: StatementSync
   readonly #cache: Map<string, unknown>
   readonly #prepared = new WeakMap<CompiledQuery, StatementSync>()
-  /** Asked once in a turn of the event loop. */
+  /** Read once in each turn of the event loop. */
   #knownVersion: number | undefined
 
-  /** @param reader a second connection to the same file: it sees what is kept, and nothing that is not yet. */
+  /** @param reader a second connection to the same file, which sees committed data only. */
   constructor(sqlite: DatabaseSync, reader: DatabaseSync) {
     const cache = new Map<string, unknown>()
     super({ dialect: new SqliteDialect({ database: asKyselyDatabase(sqlite, () => cache.clear()) }) })
@@ -30,7 +30,7 @@ export class Database extends Kysely<Tables> {
     this.#version = sqlite.prepare('PRAGMA data_version')
   }
 
-  /** Another number as soon as another process has written. */
+  /** A number that changes when another process has written. */
   dataVersion(): number {
     if (this.#knownVersion !== undefined) return this.#knownVersion
     setImmediate(() => (this.#knownVersion = undefined))
@@ -38,25 +38,25 @@ export class Database extends Kysely<Tables> {
   }
 
   /**
-   * The first row of a query that is compiled once: for what is read with every request. Kysely's own way costs ten
-   * times the query.
+   * The first row of a compiled query, from committed data, synchronously. For reads of every request: Kysely's own
+   * execution costs ten times as much as the query.
    */
   first<Row>(query: CompiledQuery<Row>, ...parameters: SQLInputValue[]): Row | undefined {
     let statement = this.#prepared.get(query)
     if (!statement) this.#prepared.set(query, (statement = this.#reader.prepare(query.sql)))
-    return statement.get(...parameters) as Row | undefined // the query's own type, as Kysely would give it
+    return statement.get(...parameters) as Row | undefined // the type of the query, as in Kysely
   }
 
   /**
-   * What a read gave, until anything is written: many ask for the same agent again and again. Only for reads by
-   * {@link first}, which see no transaction that is under way; what is given must not be changed.
+   * Caches the result of a read until the next write: clients poll the same agents. Only for reads with {@link first},
+   * which see committed data. The result must not be changed.
    */
   cached<Value>(key: string, read: () => Value): Value {
     const known = this.#cache.get(key)
-    if (known !== undefined) return known as Value // whoever uses the key says what it is
+    if (known !== undefined) return known as Value // each key has one type
     const value = read()
     if (this.#cache.size >= maxCached) this.#cache.clear()
-    // Large ones are read anew: how many there are says nothing of their bytes.
+    // Large values are not cached: the limit on the number of entries does not bound their bytes.
     const chars = typeof value === 'string' ? value.length : JSON.stringify(value)?.length
     if (chars <= maxCachedChars) this.#cache.set(key, value)
     return value
@@ -68,22 +68,23 @@ export class Database extends Kysely<Tables> {
   }
 }
 
-/** Of the SQLite file, in the data folder. */
+/** Name of the SQLite file in the data folder. */
 export const databaseName = 'theazo.db'
 
 /**
- * Opens the SQLite file, making it where there is none, and brings its tables up to date.
+ * Opens the SQLite file, creates it if necessary, and migrates its tables.
  *
  * @param path of the file; its folder must exist.
- * @param isTemporary nobody opens it again, so that nothing in it has to outlive a loss of power. Default false.
+ * @param isTemporary true if the file need not survive a loss of power. Default false.
+ * @throws {SetupError} if a newer version or another program has written the file.
  */
 export async function openDatabase(path: string, isTemporary = false): Promise<Database> {
-  // Closed to others also in a folder that is open; SQLite gives the journal the same mode.
+  // Private even in a folder that others may enter; SQLite gives the journal the same mode.
   closeSync(openSync(path, 'a', 0o600))
   chmodSync(path, 0o600)
   const database = connect(path, isTemporary)
   try {
-    await assertKnown(database, path)
+    await assertKnownMigrations(database, path)
     const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
     const { error } = await migrator.migrateToLatest()
     if (error) throw error
@@ -99,7 +100,7 @@ function connect(path: string, isTemporary: boolean): Database {
   try {
     const sqlite = new DatabaseSync(path)
     opened.push(sqlite)
-    // WAL: readers go on while one writes. FULL: what was acknowledged survives a loss of power.
+    // WAL: readers continue during a write. FULL: acknowledged data survives a loss of power.
     const synchronous = isTemporary ? 'OFF' : 'FULL'
     sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`)
     sqlite.exec('PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON')
@@ -113,8 +114,8 @@ function connect(path: string, isTemporary: boolean): Database {
   }
 }
 
-/** @throws {SetupError} where a newer version has changed the tables: this one would read them wrongly. */
-async function assertKnown(database: Database, path: string): Promise<void> {
+/** @throws {SetupError} if a newer version has changed the tables: this version would read them wrongly. */
+async function assertKnownMigrations(database: Database, path: string): Promise<void> {
   const tables = await database.introspection.getTables({ withInternalKyselyTables: true })
   if (!tables.some(({ name }) => name === migrationTable)) {
     if (tables.length === 0) return
@@ -131,15 +132,15 @@ async function assertKnown(database: Database, path: string): Promise<void> {
   )
 }
 
-/** Where Kysely's migrator notes what it has done. */
+/** The table in which Kysely's migrator records its migrations. */
 const migrationTable = 'kysely_migration'
 
 const maxCached = 10_000
 const maxCachedChars = 16_384
-/** Statements kept prepared. Queries are few and the same, lists with filters aside. */
+/** Maximum prepared statements in the cache. Queries are few and repeat, except lists with filters. */
 const maxStatements = 500
 
-/** Kysely knows better-sqlite3's interface; node:sqlite differs in how it takes parameters and tells readers. */
+/** Adapts node:sqlite to better-sqlite3's interface, which Kysely expects. */
 function asKyselyDatabase(
   sqlite: DatabaseSync,
   onWrite: () => void,
@@ -150,7 +151,7 @@ function asKyselyDatabase(
     return {
       reader: statement.columns().length > 0,
       all: (parameters: readonly unknown[]) => statement.all(...values(parameters)),
-      // Also what begins and ends a transaction: its writes count when it is kept.
+      // Also called for begin and commit: the writes of a transaction become visible with its commit.
       run(parameters: readonly unknown[]) {
         const result = statement.run(...values(parameters))
         onWrite()
@@ -161,11 +162,11 @@ function asKyselyDatabase(
   }
   return {
     close: () => sqlite.close(),
-    prepare(asked) {
-      // A transaction that reads first and writes later would fail at once where another process wrote in between:
-      // SQLite does not wait then.
-      const sql = asked === 'begin' ? 'begin immediate' : asked
-      // Where the disk is full SQLite has rolled back by itself; a second time would be an error that hides the first.
+    prepare(requested) {
+      // A deferred transaction that reads first and writes later would fail immediately if another process wrote between:
+      // SQLite does not wait in that case.
+      const sql = requested === 'begin' ? 'begin immediate' : requested
+      // If the disk is full, SQLite has rolled back itself; a second rollback would fail and hide the first error.
       if (sql === 'rollback' && !sqlite.isTransaction) return nothing
       let statement = prepared.get(sql)
       if (!statement) {
@@ -185,16 +186,16 @@ const nothing = {
   iterate: () => [].values(),
 }
 
-/** True where the store cannot write now, and may later: its disk is full or fails, or another process writes. */
-export function isPassing(error: unknown): boolean {
+/** True if a later try may succeed: the disk is full or fails, or another process writes. */
+export function isTransient(error: unknown): boolean {
   const { errcode } = error as { errcode?: unknown } // of node:sqlite's errors: SQLite's extended result code
-  return typeof errcode === 'number' && passingCodes.has(errcode & 0xff)
+  return typeof errcode === 'number' && transientCodes.has(errcode & 0xff)
 }
 
 /** SQLITE_BUSY, SQLITE_IOERR, SQLITE_FULL. */
-const passingCodes: ReadonlySet<number> = new Set([5, 10, 13])
+const transientCodes: ReadonlySet<number> = new Set([5, 10, 13])
 
-/** Kysely types parameters as unknown; node:sqlite rejects at run time what is not a value of SQLite. */
+/** Kysely types parameters as unknown; node:sqlite rejects invalid values at run time. */
 function values(parameters: readonly unknown[]): SQLInputValue[] {
   return parameters as SQLInputValue[]
 }

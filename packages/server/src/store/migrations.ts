@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { countStoredBytes } from './stored-bytes.ts'
 
-/** Forward only: what has landed is never edited, a change is a further entry. They run in the order of their names. */
+/** Migrations, in the order of their names. Never edit a released entry: add a new one. There is no way back. */
 export const migrations: Record<string, Migration> = {
   '0001_keys_sessions_agents': {
     async up(db) {
@@ -71,7 +71,7 @@ export const migrations: Record<string, Migration> = {
         .addColumn('scopes', 'text', (column) => column.notNull().defaultTo('read,exec,admin'))
         .execute()
       await db.schema.alterTable('api_keys').addColumn('revoked_at', 'integer').execute()
-      // The embedded key had a project of its own; keys that are made now share its data unless they say otherwise.
+      // The embedded key had a separate project; new keys share its data unless they name another project.
       await sql`update api_keys set project = 'default' where project = 'local'`.execute(db)
       await sql`update sessions set project = 'default' where project = 'local'`.execute(db)
 
@@ -138,7 +138,7 @@ export const migrations: Record<string, Migration> = {
           .execute()
         await db.schema.createIndex(`${table}_by_session`).on(table).columns(['session_id', 'started_at']).execute()
         await db.schema.createIndex(`${table}_by_project`).on(table).columns(['project', 'started_at']).execute()
-        // At most one interval of an agent is open.
+        // At most one interval per agent is open.
         await db.schema
           .createIndex(`${table}_open`)
           .on(table)

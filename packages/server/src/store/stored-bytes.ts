@@ -1,9 +1,9 @@
 import { type Kysely, sql } from 'kysely'
 
-/** Bytes that each row counts beside its texts: its numbers, ids and indexes, roughly. */
+/** Approximate bytes of a row in addition to its texts: numbers, ids and indexes. */
 const rowBytes = 200
 
-/** What is counted: texts that callers fill, and the project of a row. `row` is the row, in a trigger `new` or `old`. */
+/** For each table: the text columns that callers fill, and SQL for the project of a row (in a trigger `new` or `old`). */
 const counted: Record<string, { texts: readonly string[]; project: (row: string) => string }> = {
   sessions: { texts: ['user_id', 'limits', 'metadata'], project: (row) => `${row}.project` },
   agents: {
@@ -36,8 +36,8 @@ function adding(bytes: string, owner: string): string {
 }
 
 /**
- * Counts each project's stored bytes in a table of its own. By triggers: whatever writes or deletes rows, the count is
- * part of the same transaction and needs no scan at a start.
+ * Creates the table with each project's stored bytes, and triggers that update it: the count is part of every transaction
+ * that writes or deletes rows, and needs no scan at the start.
  */
 export async function countStoredBytes(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -56,7 +56,7 @@ export async function countStoredBytes(db: Kysely<unknown>): Promise<void> {
       const event = trigger.slice(0, trigger.indexOf(' '))
       await sql.raw(`create trigger stored_${table}_${event} after ${trigger}`).execute(db)
     }
-    // The rows that are there already.
+    // Count the existing rows.
     await sql
       .raw(
         `insert into project_store (project, bytes)

@@ -16,7 +16,7 @@ export interface Tables {
   project_store: ProjectStoreRow
 }
 
-/** Live data is real, test data comes from mocks; neither sees the other. */
+/** Live data is real, test data comes from mocks. Live keys cannot see test data, nor test keys live data. */
 export type Mode = 'live' | 'test'
 
 export interface ApiKeyRow {
@@ -24,13 +24,13 @@ export interface ApiKeyRow {
   project: string
   mode: Mode
   plan: Plan
-  /** Requests a minute in place of the plan's. */
+  /** Requests per minute; null: the plan's. */
   rpm: number | null
-  /** Names with commas between. */
+  /** Names, separated by commas. */
   scopes: string
   /** SHA-256 of the key, hex. The key itself is never stored. */
   hash: string
-  /** 1: its text is in the data folder. */
+  /** 1 for the embedded key, whose text is in the data folder. */
   is_embedded: 0 | 1
   created_at: number
   revoked_at: number | null
@@ -51,9 +51,9 @@ export interface SessionRow {
 export interface AgentRow {
   id: string
   session_id: string
-  /** Of the API key that made it, or resumed it last: who is billed. */
+  /** The billed API key: it created the agent, or resumed it last. */
   key_id: string
-  /** Unique among the session's agents that live. */
+  /** Unique among the session's agents that have not ended. */
   name: string | null
   metadata: string | null
   status: AgentStatus
@@ -64,13 +64,13 @@ export interface AgentRow {
   instructions: string | null
   tools: string
   timeout_seconds: number
-  /** What it may reach; null is nothing. */
+  /** JSON of `network`; null: no network access. */
   network: string | null
-  /** What becomes of it when nobody uses it; null: nothing. */
+  /** JSON of `idleTimeout`; null: none. */
   idle_timeout: string | null
-  /** The latest one. */
+  /** The latest task. */
   task_id: string | null
-  /** The number of its latest event, also of one that is kept no more. */
+  /** Number of the latest event, even if that event is no longer stored. */
   event_count: number
   created_at: number
   updated_at: number
@@ -87,14 +87,14 @@ export interface TaskRow {
   cost: number
   input_tokens: number
   output_tokens: number
-  /** Milliseconds that it ran before it was paused or its server ended. */
+  /** Milliseconds that the task ran before its last pause or shutdown. */
   run_ms: number
   created_at: number
   started_at: number | null
   finished_at: number | null
 }
 
-/** What a run has done so far: all that is needed to go on after a pause or a crash. */
+/** A completed step of a task, from which the task continues after a pause or a crash. */
 interface TaskStepRow {
   task_id: string
   number: number
@@ -103,14 +103,14 @@ interface TaskStepRow {
 
 export interface EventRow {
   agent_id: string
-  /** Grows by one. */
+  /** Increases by one. */
   number: number
   type: string
   data: string
   created_at: number
 }
 
-/** Time that is billed. */
+/** An interval of billing. */
 interface UsageIntervalRow {
   id: string
   agent_id: string
@@ -118,7 +118,7 @@ interface UsageIntervalRow {
   key_id: string
   project: string
   started_at: number
-  /** When it was last known to go on: where it ends if the server is killed. */
+  /** Time of the last heartbeat: the end of the interval if the server is killed. */
   seen_at: number
   ended_at: number | null
 }
@@ -135,10 +135,10 @@ interface ModelUsageRow {
   cost: number
 }
 
-/** Kept by triggers (stored-bytes.ts). */
+/** Maintained by triggers (stored-bytes.ts). */
 interface ProjectStoreRow {
   project: string
-  /** Of its sessions, agents, tasks, events and kept answers; files of agents are not among them. */
+  /** Bytes of its sessions, agents, tasks, events and answers for idempotency, without agents' files. */
   bytes: number
 }
 
@@ -147,9 +147,12 @@ export interface IdempotencyRow {
   key: string
   /** SHA-256 of path and body. */
   request: string
-  /** `pending` until it is answered; `interrupted` where it was cut and must not run again; `not_kept`: the answer was too large. */
+  /**
+   * `pending`: not answered yet; `interrupted`: must not run again; `not_kept`: the answer was too large, or the project is
+   * full.
+   */
   state: 'pending' | 'done' | 'interrupted' | 'not_kept'
-  /** The ULID of what the request creates: after a crash it is found by that. */
+  /** ULID of the resource that the request creates: a retry after a crash finds it. */
   reserved: string
   status: number | null
   body: string | null
