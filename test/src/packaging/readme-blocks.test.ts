@@ -1,11 +1,11 @@
 // Every code block of every README does what the reader is told. A block that cannot be run carries a comment with the
 // reason on the line before it: <!-- not run: needs a real OpenAI key -->.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { installPackedPackages } from '../support/packed-packages.ts'
-import { startServer } from '../support/server-process.ts'
+import { root, startServer } from '../support/server-process.ts'
 import { blocksOf, type ReadmeBlock, readmePaths } from './readme-blocks.ts'
 import { programOf } from './readme-program.ts'
 import { ReadmeWalk } from './readme-walk.ts'
@@ -61,6 +61,15 @@ test('each TypeScript block is a correct program, also if it is not run', () => 
   // The control: the same compiler finds a wrong type.
   writeFileSync(join(folder, 'wrong.ts'), programOf('await theazo.sessions.forUser(42)\n'))
   expect(tscErrors(folder)).toEqual([expect.stringMatching(/^wrong\.ts\(1,.*number/)])
+})
+
+// These programs are files, so that `npm run` in that folder starts them.
+test('the root README shows every program of examples/frameworks as it is, and no other', () => {
+  const folder = join(root, 'examples/frameworks/src')
+  const programs = readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'))
+  const shown = all.filter(({ readme, kind }) => readme === 'README.md' && kind === 'program').map(({ text }) => text)
+  expect(programs.length).toBeGreaterThan(3)
+  expect(shown.toSorted()).toEqual(programs.toSorted())
 })
 
 test('each shell block is correct shell, also if it is not run', () => {

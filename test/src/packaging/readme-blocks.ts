@@ -71,7 +71,7 @@ export function blocksOf(readme: string): ReadmeBlock[] {
       kind,
       text: `${(language === 'console' ? commandsOf(body) : body).join('\n')}\n`,
       prose: before.join(' '),
-      fileName: kind === 'program' ? fileNameIn(before.join(' '), body[0] ?? '') : undefined,
+      fileName: kind === 'program' ? fileNameIn(before.join(' '), body[0] ?? '', language) : undefined,
       notRun: /^<!-- not run: (.+) -->$/.exec(before.at(-1)?.trim() ?? '')?.[1],
     })
     index = end
@@ -91,8 +91,8 @@ function commandsOf(body: readonly string[]): string[] {
   return body.filter((line) => /^[$#] /.test(line)).map((line) => line.slice(2))
 }
 
-function fileNameIn(prose: string, firstLine: string): string | undefined {
-  const name = String.raw`([\w-]+\.m?[jt]s)`
+function fileNameIn(prose: string, firstLine: string, language: string): string | undefined {
+  const name = String.raw`([\w-]+\.m?${language.slice(0, 1)}s)`
   const inProse = Array.from(prose.matchAll(new RegExp(`\`${name}\``, 'g')), ([, file]) => file)
   return new RegExp(`^// ${name}$`).exec(firstLine)?.[1] ?? inProse.at(-1)
 }

@@ -117,7 +117,7 @@ export class ReadmeWalk implements AsyncDisposable {
     writeFileSync(path, programOf(text))
     const { requests } = this.#models
     const before = requests.length
-    await this.#ended(spawn('node', [path], { cwd: this.#cwd, env: this.#env, timeout: timeoutMs }))
+    await this.#ended(spawn('node', [path], { cwd: this.#cwd, env: this.#env, detached: true }), timeoutMs)
     if (!/from '@(?:ai-sdk|langchain)\/(?:anthropic|openai)'/.test(text)) return
     if (requests.length === before || !JSON.stringify(requests.at(-1)?.body).includes(modelOutput)) {
       throw new Error(`the model made ${requests.length - before} requests and did not receive the output of its code`)
@@ -126,7 +126,7 @@ export class ReadmeWalk implements AsyncDisposable {
 
   async #runShell(text: string): Promise<void> {
     this.#output = ''
-    await this.#ended(this.#bash(`${text}\nsave_state`, timeoutMs))
+    await this.#ended(this.#bash(`${text}\nsave_state`), timeoutMs)
     this.#loadState()
   }
 
@@ -156,16 +156,16 @@ export class ReadmeWalk implements AsyncDisposable {
   async #stopServing(): Promise<void> {
     const child = this.#serving
     this.#serving = undefined
-    if (child?.pid === undefined || child.exitCode !== null) return
+    if (child === undefined || child.exitCode !== null) return
     const closed = once(child, 'close')
-    process.kill(-child.pid, 'SIGTERM') // its group: bash, npm and the server
+    signalGroup(child, 'SIGTERM')
     await closed
   }
 
-  #bash(text: string, timeout?: number): ChildProcess {
+  #bash(text: string): ChildProcess {
     // After the functions, as `set -a` exports all later variables and functions: the next block has them too.
     const script = `source ${shellFunctions}\nset -aeo pipefail\n${text}`
-    return spawn('bash', ['-c', script], { cwd: this.#cwd, env: this.#env, detached: true, timeout })
+    return spawn('bash', ['-c', script], { cwd: this.#cwd, env: this.#env, detached: true })
   }
 
   #loadState(): void {
@@ -177,13 +177,20 @@ export class ReadmeWalk implements AsyncDisposable {
     )
   }
 
-  /** Resolves if the process ends with 0 before its time is over. */
-  async #ended(child: ChildProcess): Promise<void> {
+  /** Resolves if the process ends with 0. After the timeout, its whole group is killed. */
+  async #ended(child: ChildProcess, timeoutMs?: number): Promise<void> {
     let err = ''
     child.stdin?.end()
     child.stdout?.on('data', (chunk) => (this.#output += chunk))
     child.stderr?.on('data', (chunk) => (err += chunk))
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => signalGroup(child, 'SIGKILL'), timeoutMs)
     const [code, signal] = await once(child, 'close')
+    clearTimeout(timer)
     if (code !== 0) throw new Error(`ended with ${code ?? signal}: ${err || this.#output.slice(-2000)}`)
   }
+}
+
+/** Reaches all processes that a block has started, e.g. bash, npm and the server. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid !== undefined) process.kill(-pid, signal)
 }
