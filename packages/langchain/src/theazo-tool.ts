@@ -19,9 +19,17 @@ import {
   withoutImages,
 } from '@theazo/core/tools'
 import { acceptsToolImages } from './accepts-tool-images.ts'
+import { EventQueue } from './event-queue.ts'
 
-/** In a graph, LangGraph sets both added fields. Without a graph, a tool call sets only `toolCall`; a plain input sets none. */
-type CallConfig = ToolRunnableConfig & { toolCallId?: string; state?: unknown }
+/** In a graph, LangGraph sets the added fields. Without a graph, a tool call sets only `toolCall`; a plain input sets none. */
+type CallConfig = ToolRunnableConfig & {
+  toolCallId?: string
+  state?: unknown
+  /** Writes to the stream mode `custom`. */
+  writer?: (chunk: unknown) => void
+  /** Set if the node has an idle timeout, which events of the tool do not restart. */
+  heartbeat?: () => void
+}
 
 /**
  * A tool of the catalog as a LangChain tool. {@link theazoTools} creates it.
@@ -46,17 +54,35 @@ export class TheazoTool extends DynamicStructuredTool {
       description: tool.description,
       schema: schema as ToolSchemaBase, // a plain JSON Schema, which LangChain's type describes more loosely
       responseFormat: 'content_and_artifact',
-      func: async (input: unknown, _run?: CallbackManagerForToolRun, config?: CallConfig) => {
+      func: async function* (input: unknown, run?: CallbackManagerForToolRun, config?: CallConfig) {
         const callId = config?.toolCall?.id ?? config?.toolCallId
-        const result = await tool.run(input, {
-          sandbox,
-          account,
-          signal: config?.signal,
-          callId,
-          images: images ?? (acceptsToolImages(config?.state) || unknownModel),
-        })
-        if (result.isError) return [errorMessage(tool.name, result, callId), undefined]
-        return [contentOf(result), withoutImages(result.data)]
+        const events = new EventQueue()
+        const ended = tool
+          .run(input, {
+            sandbox,
+            account,
+            signal: config?.signal,
+            callId,
+            images: images ?? (acceptsToolImages(config?.state) || unknownModel),
+            // Without a consumer the output need not be streamed.
+            report: run || config?.writer ? ({ event }) => events.push(event) : undefined,
+          })
+          .finally(() => events.end())
+        ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled
+        try {
+          for await (const event of events) {
+            config?.writer?.({ toolCallId: callId, name: tool.name, event })
+            config?.heartbeat?.()
+            yield event
+          }
+        } finally {
+          events.end() // a reader that leaves must not hold up the call
+        }
+        const result = await ended
+        const returned: [string | ContentBlock[] | ToolMessage, unknown] = result.isError
+          ? [errorMessage(tool.name, result, callId), undefined]
+          : [contentOf(result), withoutImages(result.data)]
+        return returned
       },
     })
     this.#parse = (input) => {

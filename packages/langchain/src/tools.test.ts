@@ -5,7 +5,7 @@ import { ToolNode } from '@langchain/langgraph/prebuilt'
 import { type Agent, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent, createMiddleware } from 'langchain'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { acceptsToolImages } from './accepts-tool-images.ts'
 import { theazoTools } from './tools.ts'
 
@@ -156,4 +156,72 @@ test('the tool receives the id of the call, with and without a graph', async () 
   const bare = (await tool?.invoke({ ...call('print(1)', 'call_bare'), type: 'tool_call' })) as ToolMessage
   expect(bare.tool_call_id).toBe('call_bare')
   expect(await tool?.invoke({ language: 'python', code: 'print(1)' })).toBe('1')
+})
+
+describe('output streams while the code runs', () => {
+  // The code ends only after the test has received its first chunk.
+  const code = 'echo first; echo wrong >&2; until [[ -e go-on ]]; do sleep 0.01; done; rm go-on; echo last'
+  const letGoOn = async (): Promise<unknown> => await agent.exec('bash', 'touch go-on')
+
+  test("in LangGraph's stream modes tools and custom", async () => {
+    const seen: [string, unknown][] = []
+    let hasGoneOn = false
+    const input = { messages: [calling(call(code, 'call_1', 'bash'))] }
+    for await (const [mode, chunk] of await toolNode().stream(input, { streamMode: ['tools', 'custom'] })) {
+      seen.push([mode, chunk])
+      if (!hasGoneOn && JSON.stringify(chunk).includes('first')) {
+        hasGoneOn = true
+        await letGoOn()
+      }
+    }
+    const yielded = seen.flatMap(([mode, chunk]) => {
+      const { event, data } = chunk as { event?: string; data?: { type: string; text: string } }
+      return mode === 'tools' && event === 'on_tool_event' && data ? [data] : []
+    })
+    const written = seen.flatMap(([mode, chunk]) => (mode === 'custom' ? [chunk] : []))
+    const textOf = (type: string): string => yielded.map((event) => (event.type === type ? event.text : '')).join('')
+    expect([textOf('stdout'), textOf('stderr')]).toEqual(['first\nlast\n', 'wrong\n'])
+    expect(written).toEqual(yielded.map((event) => ({ toolCallId: 'call_1', name: 'run_code', event })))
+  })
+
+  test('in the callbacks of a plain call', async () => {
+    const [tool] = theazoTools({ agent })
+    const texts: string[] = []
+    const handleToolEvent = (chunk: { type: string; text: string }): void => {
+      texts.push(chunk.text)
+      if (chunk.text.includes('first')) void letGoOn()
+    }
+    const result = await tool?.invoke(
+      { ...call(code, 'call_1', 'bash'), type: 'tool_call' },
+      {
+        callbacks: [{ handleToolEvent }],
+      },
+    )
+    expect(texts.join('').split('\n').toSorted()).toEqual(['', 'first', 'last', 'wrong'])
+    expect(result).toMatchObject({ content: 'first\nlast\n[stderr]\nwrong', artifact: { exitCode: 0 } })
+  })
+
+  test('and no byte of a large output is lost', async () => {
+    const lines = 'for i in $(seq 20000); do echo "line $i"; done'
+    let text = ''
+    const input = { messages: [calling(call(lines, 'call_1', 'bash'))] }
+    for await (const chunk of await toolNode().stream(input, { streamMode: 'tools' })) {
+      if (chunk.event === 'on_tool_event') text += (chunk.data as { text: string }).text
+    }
+    expect(text).toBe(Array.from({ length: 20_000 }, (_, index) => `line ${index + 1}\n`).join(''))
+  })
+
+  test('a task streams the tool calls and the answer of the remote agent', async () => {
+    const { key } = await local.keys.create({ mode: 'test', plan: 'team' })
+    const theazo = new Theazo({ ...local, apiKey: key })
+    const mocked = await (await theazo.sessions.forUser('langchain')).agents.create()
+    const [tool] = theazoTools({ agent: mocked, groups: ['task'] })
+    const events: { type: string }[] = []
+    await tool?.invoke(
+      { type: 'tool_call', name: 'run_task', id: 'call_1', args: { task: 'Add 2 and 2.', timeoutSeconds: null } },
+      { callbacks: [{ handleToolEvent: (event: { type: string }) => void events.push(event) }] },
+    )
+    const types = new Set(events.map(({ type }) => type))
+    expect([...types].toSorted()).toEqual(['output_delta', 'thinking', 'tool_call', 'tool_result'])
+  })
 })

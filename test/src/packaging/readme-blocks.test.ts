@@ -28,6 +28,7 @@ test('these blocks, and no others, are not run', () => {
   expect(notRun.map(({ readme, notRun }) => `${readme}: ${notRun}`)).toEqual([
     'README.md: the tests themselves are one of these commands; quickstart.test.ts runs the other',
     'packages/core/README.md: needs a server with an agent loop',
+    'packages/langchain/README.md: needs a model that calls execute; test/src/adapters/deepagents.test.ts runs one',
     'packages/server/README.md: changes the machine',
     'packages/server/README.md: changes the machine, and needs a network',
     'packages/server/README.md: needs the folder of the block before it; sandbox-mounts.test.ts runs the same',

@@ -16,6 +16,7 @@ const peers = [
   '@modelcontextprotocol/sdk',
   '@types/node',
   'ai',
+  'deepagents',
   'langchain',
   'zod',
 ]

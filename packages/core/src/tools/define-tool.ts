@@ -19,10 +19,18 @@ export interface ToolHints {
   openWorld: boolean
 }
 
-/** Progress of a running call, for display to a person. The result contains everything that a model needs. */
+/** What happens during a call, as JSON. `stdout` and `stderr` are of `run_code`; the others are of `run_task`. */
+export type ToolEvent =
+  | { type: 'stdout' | 'stderr' | 'thinking' | 'output_delta'; text: string }
+  | { type: 'tool_call'; tool: string; callId?: string | undefined; input?: unknown }
+  | { type: 'tool_result'; tool: string; callId?: string | undefined; output?: unknown; isError?: boolean | undefined }
+
+/** Progress of a running call, for display. The result contains everything that a model needs. */
 export interface ToolProgress {
-  /** A chunk of output, a thought, or the name of a called tool. */
+  /** For a person: a chunk of output, a thought, or the name of a called tool. */
   message: string
+  /** The same for a program. */
+  event: ToolEvent
 }
 
 /** Options of a tool call. */
@@ -162,7 +170,14 @@ function withNotice(notice: string | undefined, text: string): string {
 }
 
 function reporter(report: ToolCallOptions['report']): ToolCallOptions['report'] {
-  return report && (({ message }) => report({ message: cleanText(message) }))
+  return (
+    report &&
+    (({ message, event }) =>
+      report({
+        message: cleanText(message),
+        event: 'text' in event ? { ...event, text: cleanText(event.text) } : event,
+      }))
+  )
 }
 
 function accountOf(

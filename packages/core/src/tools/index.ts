@@ -29,6 +29,7 @@ export {
   type ToolContext,
   type ToolDefinition,
   type ToolHints,
+  type ToolEvent,
   type ToolProgress,
   type ToolResult,
 } from './define-tool.ts'

@@ -93,11 +93,12 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   async run({ language, code, timeoutSeconds: seconds }, { sandbox, signal, report, imagesOff }) {
-    const onOutput = report && ((message: string) => report({ message }))
+    const reportOutput = (type: 'stdout' | 'stderr') =>
+      report && ((text: string) => report({ message: text, event: { type, text } }))
     const result = await sandbox.exec(language, code, {
       signal,
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),
-      ...(onOutput && { onStdout: onOutput, onStderr: onOutput }),
+      ...(report && { onStdout: reportOutput('stdout'), onStderr: reportOutput('stderr') }),
     })
     const images = await imagesAmong(sandbox, result.files ?? [], imagesOff, signal)
     return { agentId: sandbox.id, ...bounded(result), ...images }

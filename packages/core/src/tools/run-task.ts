@@ -76,9 +76,12 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
       await using run = await start(task, { signal: AbortSignal.any([deadline.signal, ...(signal ? [signal] : [])]) })
       if (report) {
         await run.forward({
-          onThinking: ({ text }) => report({ message: `${text}\n` }),
-          onToolCall: ({ tool }) => report({ message: `calls ${tool}\n` }),
-          onOutputDelta: ({ text }) => report({ message: text }),
+          onThinking: ({ type, text }) => report({ message: `${text}\n`, event: { type, text } }),
+          onToolCall: ({ type, tool, callId, input }) =>
+            report({ message: `calls ${tool}\n`, event: { type, tool, callId, input } }),
+          onToolResult: ({ type, tool, callId, output, isError }) =>
+            report({ message: '', event: { type, tool, callId, output, isError } }),
+          onOutputDelta: ({ type, text }) => report({ message: text, event: { type, text } }),
           onError: () => {}, // run.result() throws the error
         })
       }
