@@ -279,7 +279,7 @@ describe('files as resources', () => {
     const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code }))
     const read = (path: string) => mcp.client.readResource({ uri: fileUri({ agentId, path }) })
     expect((await read('most')).contents).toHaveLength(1)
-    await expect(read('large')).rejects.toThrow(/has 4000001 bytes; at most 4000000 .*run_code/)
+    await expect(read('large')).rejects.toThrow(/has 4000001 bytes; the limit is 4000000.*run_code/)
     await expect(read('none')).rejects.toThrow(/none/)
     await expect(mcp.client.readResource({ uri: 'file:///etc/passwd' })).rejects.toThrow(
       'not a resource of this server',

@@ -285,7 +285,7 @@ describe('network', () => {
     for (const caller of [live, mocked]) {
       expect(await refused({ network: { allow } }, caller)).toEqual({
         'network.allow.1': [expect.stringContaining('write example.org')],
-        'network.allow.2': ['must be public: 10.0.0.1 is an address that agents never reach; take it out'],
+        'network.allow.2': ['must be public: 10.0.0.1 is an address that agents can never reach; remove it'],
         'network.allow.4': [expect.stringContaining('neither a path')],
         'network.allow.5': expect.arrayContaining(['must be at most 261 characters']),
         'network.allow.6': [expect.stringContaining('must be a host name')],

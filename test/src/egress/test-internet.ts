@@ -80,7 +80,7 @@ const hosts = `127.0.0.1 localhost
 `
 
 export async function createTestInternet(): Promise<TestInternet> {
-  const folder = mkdtempSync(join(tmpdir(), 'theazo-test-internet-'))
+  const folder = mkdtempSync(join(tmpdir(), 'theazo-net-'))
   chmodSync(folder, 0o755)
   writeFileSync(join(folder, 'hosts'), hosts, { mode: 0o644 })
   const proxy = join(root, 'packages/server/dist/compute/local/egress/egress-proxy.js')

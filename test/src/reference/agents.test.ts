@@ -140,7 +140,7 @@ describe('run', () => {
   test('with a live key needs a model, which this server does not have: 422 with that message', async () => {
     const answer = await live.post(`/agents/${await live.agent()}/run`, { task: 'x' })
     expectFields(answer, 'model')
-    expect(answer.body.error.message).toContain('no model is configured on this server')
+    expect(answer.body.error.message).toContain('is not configured on this server')
   })
 })
 
