@@ -62,7 +62,6 @@ export class SandboxLifecycle {
   async #create(agents: Pick<SessionAgents, 'create'>, name: string | undefined): Promise<Agent> {
     const { agent: base = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
     const options = { ...base, ...(name !== undefined && { name }) }
-    if ('idleTimeout' in base) return await agents.create(options)
     const seconds = Math.min(Math.max(idleTimeoutSeconds, idleTimeoutBounds.min), idleTimeoutBounds.max)
     const action = onRelease === 'pause' && name !== undefined ? 'pause' : 'terminate'
     return await createIdleAgent(agents, options, { seconds, action })
@@ -80,20 +79,26 @@ export class SandboxLifecycle {
   }
 }
 
+/** Ends an agent that nobody uses or terminates, e.g. if the process was killed. */
+const defaultIdleTimeout: IdleTimeout = { seconds: 1800, action: 'terminate' }
+
 /**
  * Creates an agent with an idle timeout, and without one on a server that lacks the extension `agents`.
  *
+ * @param idleTimeout default: the server terminates the agent after 30 minutes without use. An `idleTimeout` of the
+ *   options, even undefined, has precedence, and then a server without the extension refuses it.
  * @throws {TheazoError} of `agents.create`.
  * @example
  * ```ts
- * const agent = await createIdleAgent(session.agents, {}, { seconds: 1800, action: 'terminate' })
+ * const agent = await createIdleAgent(session.agents, { name: 'worker' }, { seconds: 600, action: 'pause' })
  * ```
  */
 export async function createIdleAgent(
   agents: Pick<SessionAgents, 'create'>,
   options: CreateAgentOptions,
-  idleTimeout: IdleTimeout,
+  idleTimeout: IdleTimeout = defaultIdleTimeout,
 ): Promise<Agent> {
+  if ('idleTimeout' in options) return await agents.create(options)
   try {
     return await agents.create({ ...options, idleTimeout })
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod/v4'
 import { createIdleAgent } from '../pool/sandbox-lifecycle.ts'
-import type { Agent as WireAgent, IdleTimeout } from '../wire.ts'
+import type { Agent as WireAgent } from '../wire.ts'
 import { defineTool, requireCapability, type Tool, type ToolContext, type ToolHints } from './define-tool.ts'
 import { noInput } from './schemas.ts'
 import { ToolInputError } from './tool-input-error.ts'
@@ -40,8 +40,6 @@ type NoInput = Record<string, never>
 const maxAgents = 50
 /** The cap on ids in an error message. */
 const maxNamed = 10
-/** Terminates an additional sandbox that nobody uses or terminates. */
-const idleTimeout: IdleTimeout = { seconds: 1800, action: 'terminate' }
 const readOnly: ToolHints = { readOnly: true, destructive: false, idempotent: true, openWorld: false }
 const changing: ToolHints = { readOnly: false, destructive: false, idempotent: false, openWorld: false }
 const ending: ToolHints = { readOnly: false, destructive: true, idempotent: true, openWorld: false }
@@ -192,7 +190,7 @@ export const createAgent: Tool<'create_agent', CreateAgentInput, AgentData> = de
   async run({ name, instructions }, { account, signal }) {
     const { session } = await account()
     const options = { ...(name !== undefined && { name }), ...(instructions !== undefined && { instructions }), signal }
-    return dataOf((await createIdleAgent(session.agents, options, idleTimeout)).data)
+    return dataOf((await createIdleAgent(session.agents, options)).data)
   },
   toText: agentText,
 })

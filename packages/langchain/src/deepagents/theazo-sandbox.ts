@@ -19,9 +19,6 @@ import {
 } from 'deepagents'
 import { downloadAll, uploadAll } from './file-transfer.ts'
 
-/** The end of an agent whose process was killed. */
-const defaultIdleTimeout = { seconds: 1800, action: 'terminate' } as const
-
 /** Options of every {@link TheazoSandbox}. */
 export interface TheazoSandboxOptions {
   /** Milliseconds that one command may run. Default 120,000, the server's limit. A longer command ends with exit code 124. */
@@ -133,10 +130,7 @@ export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
   }
 
   async #create({ session, agent: options = {}, initialFiles = {} }: CreateTheazoSandboxOptions): Promise<void> {
-    const agent =
-      'idleTimeout' in options
-        ? await session.agents.create(options)
-        : await createIdleAgent(session.agents, options, defaultIdleTimeout)
+    const agent = await createIdleAgent(session.agents, options)
     try {
       const encoder = new TextEncoder()
       const files = Object.entries(initialFiles).map(
