@@ -65,7 +65,7 @@ export class TheazoTool extends DynamicStructuredTool {
             callId,
             images: images ?? (acceptsToolImages(config?.state) || unknownModel),
             // Without a consumer the output need not be streamed.
-            report: run || config?.writer ? ({ event }) => events.push(event) : undefined,
+            onEvent: run || config?.writer ? (event) => events.push(event) : undefined,
           })
           .finally(() => events.end())
         ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled

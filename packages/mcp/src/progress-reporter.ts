@@ -5,7 +5,7 @@ import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
 /** Reports the output of one tool call to the client while the call runs. */
 export interface ProgressReporter {
   /** Adds a chunk of output. */
-  report: (progress: Pick<ToolProgress, 'message'>) => void
+  report: (progress: ToolProgress) => void
   /** Sends the unsent output, then waits until the result may follow. */
   end: () => Promise<void>
 }

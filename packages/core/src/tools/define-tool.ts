@@ -1,7 +1,7 @@
 import type { z } from 'zod/v4'
 import { abortable } from '../transport/abortable.ts'
 import { NotSupportedError, TheazoError } from '../errors.ts'
-import { cleanData, cleanText, modelText } from './model-text.ts'
+import { cleanData, modelText } from './model-text.ts'
 import type { ToolImage } from './tool-images.ts'
 import { parseToolInput } from './tool-input.ts'
 import type { AccountSource, SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
@@ -25,12 +25,10 @@ export type ToolEvent =
   | { type: 'tool_call'; tool: string; callId?: string | undefined; input?: unknown }
   | { type: 'tool_result'; tool: string; callId?: string | undefined; output?: unknown; isError?: boolean | undefined }
 
-/** Progress of a running call, for display. The result contains everything that a model needs. */
+/** Progress of a running call, for display to a person. The result contains everything that a model needs. */
 export interface ToolProgress {
-  /** For a person: a chunk of output, a thought, or the name of a called tool. */
+  /** A chunk of output, a thought, or the name of a called tool. */
   message: string
-  /** The same for a program. */
-  event: ToolEvent
 }
 
 /** Options of a tool call. */
@@ -40,6 +38,8 @@ export interface ToolCallOptions {
   signal?: AbortSignal | undefined
   /** Called with progress while the tool runs, in order and awaited. */
   report?: ((progress: ToolProgress) => unknown) | undefined
+  /** Called with the events of the tool while it runs, in order and awaited. */
+  onEvent?: ((event: ToolEvent) => unknown) | undefined
   /** The framework's id of this call. */
   callId?: string | undefined
   /** For the tools that report usage, or create and list agents. */
@@ -49,7 +49,9 @@ export interface ToolCallOptions {
 }
 
 /** The options of a call, as the implementation of the tool receives them. */
-export interface ToolContext extends Omit<ToolCallOptions, 'sandbox' | 'account' | 'images'> {
+export interface ToolContext extends Omit<ToolCallOptions, 'sandbox' | 'account' | 'images' | 'report' | 'onEvent'> {
+  /** Reports an event to the caller; undefined if the caller has no callback for it. */
+  report?: ((event: ToolEvent) => unknown) | undefined
   sandbox: ToolSandbox
   /** @throws {NotSupportedError} with a text for the model, if the caller gave no account. */
   account: () => Promise<ToolAccount>
@@ -127,7 +129,7 @@ export function defineTool<Name extends string, Input, Data extends object>(
   return {
     ...definition,
     toText,
-    async run(input, { sandbox: source, account, images = true, report, ...options }) {
+    async run(input, { sandbox: source, account, images = true, report, onEvent, ...options }) {
       const { signal } = options
       signal?.throwIfAborted()
       let sandbox: ToolSandbox | undefined
@@ -142,7 +144,7 @@ export function defineTool<Name extends string, Input, Data extends object>(
           ...options,
           sandbox,
           imagesOff: images === true ? undefined : images === false ? 'images are switched off here' : images,
-          report: reporter(report),
+          report: reporter(report, onEvent),
           account: accountOf(account, definition, signal),
         }
         const result = cleanData(await definition.run(checked, context))
@@ -169,15 +171,28 @@ function withNotice(notice: string | undefined, text: string): string {
   return notice === undefined ? text : modelText(`[${notice}]\n${text}`)
 }
 
-function reporter(report: ToolCallOptions['report']): ToolCallOptions['report'] {
-  return (
-    report &&
-    (({ message, event }) =>
-      report({
-        message: cleanText(message),
-        event: 'text' in event ? { ...event, text: cleanText(event.text) } : event,
-      }))
-  )
+function reporter(report: ToolCallOptions['report'], onEvent: ToolCallOptions['onEvent']): ToolContext['report'] {
+  if (!report && !onEvent) return undefined
+  return async (reported) => {
+    const event = cleanData(reported)
+    await onEvent?.(event)
+    const message = messageOf(event)
+    if (message !== undefined) await report?.({ message })
+  }
+}
+
+/** An event as a person reads it; undefined if it is not displayed. */
+function messageOf(event: ToolEvent): string | undefined {
+  switch (event.type) {
+    case 'thinking':
+      return `${event.text}\n`
+    case 'tool_call':
+      return `calls ${event.tool}\n`
+    case 'tool_result':
+      return undefined
+    default:
+      return event.text
+  }
 }
 
 function accountOf(

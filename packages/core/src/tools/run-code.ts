@@ -93,8 +93,7 @@ export const runCode: Tool<'run_code', RunCodeInput, RunCodeData> = defineTool({
   output,
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: false },
   async run({ language, code, timeoutSeconds: seconds }, { sandbox, signal, report, imagesOff }) {
-    const reportOutput = (type: 'stdout' | 'stderr') =>
-      report && ((text: string) => report({ message: text, event: { type, text } }))
+    const reportOutput = (type: 'stdout' | 'stderr') => report && ((text: string) => report({ type, text }))
     const result = await sandbox.exec(language, code, {
       signal,
       ...(seconds && seconds < maxTimeoutSeconds && { timeoutMs: seconds * 1000 }),

@@ -1,5 +1,5 @@
 import { z } from 'zod/v4'
-import { TimeoutError } from '../errors.ts'
+import { withinTime } from '../transport/lifetime.ts'
 import type { Money } from '../wire.ts'
 import { defineTool, requireCapability, type Tool } from './define-tool.ts'
 import { money } from './schemas.ts'
@@ -65,31 +65,22 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   async run({ task, timeoutSeconds: seconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
     const start = requireCapability(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
-    const message = `The task did not end within ${seconds} s and was cancelled.`
-    const deadline = new AbortController()
-    const timer = setTimeout(
-      () => deadline.abort(new TimeoutError(message, { code: 'client_timeout' })),
-      seconds * 1000,
-    )
-    try {
-      // An abort of the run cancels the task, so that it does not continue unseen after the deadline.
-      await using run = await start(task, { signal: AbortSignal.any([deadline.signal, ...(signal ? [signal] : [])]) })
+    const timeoutMessage = `The task did not end within ${seconds} s and was cancelled.`
+    // The abort of the run cancels the task, so that it does not continue unseen after the deadline.
+    return await withinTime({ signal, timeoutMs: seconds * 1000, timeoutMessage }, async (either) => {
+      await using run = await start(task, { signal: either })
       if (report) {
         await run.forward({
-          onThinking: ({ type, text }) => report({ message: `${text}\n`, event: { type, text } }),
-          onToolCall: ({ type, tool, callId, input }) =>
-            report({ message: `calls ${tool}\n`, event: { type, tool, callId, input } }),
-          onToolResult: ({ type, tool, callId, output, isError }) =>
-            report({ message: '', event: { type, tool, callId, output, isError } }),
-          onOutputDelta: ({ type, text }) => report({ message: text, event: { type, text } }),
+          onThinking: ({ type, text }) => report({ type, text }),
+          onToolCall: ({ type, tool, callId, input }) => report({ type, tool, callId, input }),
+          onToolResult: ({ type, tool, callId, output, isError }) => report({ type, tool, callId, output, isError }),
+          onOutputDelta: ({ type, text }) => report({ type, text }),
           onError: () => {}, // run.result() throws the error
         })
       }
       const { taskId, output, cost } = await run.result()
       return { agentId: sandbox.id, taskId, output: truncate(output, maxChars), ...(cost && { cost }) }
-    } finally {
-      clearTimeout(timer)
-    }
+    })
   },
   toText: ({ output, cost }) => (cost ? `${output}\n[cost: ${costText(cost)}]` : output),
 })
