@@ -38,18 +38,32 @@ test('these blocks, and no others, are not run', () => {
 test('each block runs, in the order of its README', async () => {
   const args = [join(packed, 'node_modules/@theazo/server/dist/bin.js'), 'serve', '--port', '0', '--json']
   await using server = await startServer(process.execPath, args)
-  const failures = await Promise.all(readmes.map(({ blocks }) => failuresOf(blocks, server)))
-  expect(failures.flat()).toEqual([])
-}, 240_000)
+  const failures: string[] = []
+  const waiting = readmes.values()
+  // Two at a time: each program starts a server of its own, and they slow each other down.
+  const walks = [1, 2].map(async () => {
+    for (const { blocks } of waiting) failures.push(...(await failuresOf(blocks, server)))
+  })
+  await Promise.all(walks)
+  expect(failures).toEqual([])
+}, 600_000)
 
 /** Goes on after a failed block, so that one run reports all of them. */
 async function failuresOf(blocks: readonly ReadmeBlock[], server: { url: string; apiKey: string }): Promise<string[]> {
   const failures: string[] = []
   await using walk = await ReadmeWalk.start(blocks, { packed, server })
   for (const block of blocks.filter(({ kind, notRun }) => kind !== 'output' && notRun === undefined)) {
-    await walk.run(block).catch((error: unknown) => failures.push(`${block.readme}:${block.line}: ${String(error)}`))
+    const step = inTime(walk.run(block), 100_000)
+    await step.catch((error: unknown) => failures.push(`${block.readme}:${block.line}: ${String(error)}`))
   }
   return failures
+}
+
+/** Rejects if the step takes longer: one that hangs is reported with its line, not as a timeout of the whole test. */
+async function inTime(step: Promise<void>, timeoutMs: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`took longer than ${timeoutMs} ms`)), timeoutMs)
+  await Promise.race([step, promise]).finally(() => clearTimeout(timer))
 }
 
 test('each TypeScript block is a correct program, also if it is not run', () => {

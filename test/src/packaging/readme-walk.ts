@@ -159,7 +159,8 @@ export class ReadmeWalk implements AsyncDisposable {
     if (child === undefined || child.exitCode !== null) return
     const closed = once(child, 'close')
     signalGroup(child, 'SIGTERM')
-    await closed
+    const timer = setTimeout(() => signalGroup(child, 'SIGKILL'), timeoutMs)
+    await closed.finally(() => clearTimeout(timer))
   }
 
   #bash(text: string): ChildProcess {

@@ -66,9 +66,13 @@ export function runUnsandboxed(lang: Language, code: string, stdin = ''): Progra
   }
 }
 
-/** Replaces the same values in a result from the sandbox. */
+/** The line that the sandbox adds to an error about a missing export (inside/missing-export.mjs). */
+const missingExportHint = /^If '.*' is a type, .* Types are removed before code runs\.\n/gm
+
+/** Replaces the same values in a result from the sandbox, and removes the sandbox's own hint. */
 export function normalizeSandboxResult({ stdout, stderr, exitCode }: ProgramResult): ProgramResult {
-  return { stdout: normalizeSandboxPaths(stdout), stderr: normalizeSandboxPaths(stderr), exitCode }
+  const withoutHint = normalizeSandboxPaths(stderr).replaceAll(missingExportHint, '')
+  return { stdout: normalizeSandboxPaths(stdout), stderr: withoutHint, exitCode }
 }
 
 /**
