@@ -5,7 +5,8 @@ const maxWaitingChars = 64 * 1024
 
 /**
  * The events of one call, from the tool that reports them to the generator that yields them. Adjacent chunks of output
- * that wait for the reader become one event, so a slow reader gets fewer events and all of the text.
+ * that wait for the reader become one event, so a slow reader gets fewer events and all of the text. Each thought remains
+ * an event of its own.
  */
 export class EventQueue implements AsyncIterable<ToolEvent> {
   #waiting: ToolEvent[] = []
@@ -17,7 +18,7 @@ export class EventQueue implements AsyncIterable<ToolEvent> {
   /** Resolves when there is room for the next event. */
   async push(event: ToolEvent): Promise<void> {
     const last = this.#waiting.at(-1)
-    if (last && 'text' in last && 'text' in event && last.type === event.type) last.text += event.text
+    if (last && isOutput(last) && isOutput(event) && last.type === event.type) last.text += event.text
     else this.#waiting.push({ ...event })
     if ('text' in event) this.#waitingChars += event.text.length
     this.#changed.resolve()
@@ -45,4 +46,8 @@ export class EventQueue implements AsyncIterable<ToolEvent> {
       this.#changed = Promise.withResolvers<void>()
     }
   }
+}
+
+function isOutput(event: ToolEvent): event is Extract<ToolEvent, { text: string }> {
+  return 'text' in event && event.type !== 'thinking'
 }

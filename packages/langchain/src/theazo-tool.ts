@@ -12,14 +12,18 @@ import {
   inputSchemaOf,
   modelText,
   parseToolInput,
+  type ToolEvent,
   type ToolImage,
   ToolInputError,
   type ToolSource,
+  type ToolSources,
   unknownModel,
   withoutImages,
 } from '@theazo/core/tools'
 import { acceptsToolImages } from './accepts-tool-images.ts'
+import { ChildRuns } from './child-runs.ts'
 import { EventQueue } from './event-queue.ts'
+import type { TheazoToolOptions } from './theazo-tool-options.ts'
 
 /** In a graph, LangGraph sets the added fields. Without a graph, a tool call sets only `toolCall`; a plain input sets none. */
 type CallConfig = ToolRunnableConfig & {
@@ -30,6 +34,9 @@ type CallConfig = ToolRunnableConfig & {
   /** Set if the node has an idle timeout, which events of the tool do not restart. */
   heartbeat?: () => void
 }
+
+/** A result as LangChain expects it: the content for the model, and the artifact. */
+type Returned = [string | ContentBlock[] | ToolMessage, unknown]
 
 /**
  * A tool of the catalog as a LangChain tool. {@link theazoTools} creates it.
@@ -47,42 +54,15 @@ type CallConfig = ToolRunnableConfig & {
 export class TheazoTool extends DynamicStructuredTool {
   readonly #parse: (input: unknown) => Record<string, unknown>
 
-  constructor(tool: AnyTool, { sandbox, account }: ToolSource, images: boolean | undefined) {
+  constructor(tool: AnyTool, sources: ToolSources<ToolRunnableConfig>, options: TheazoToolOptions = {}) {
     const schema = inputSchemaOf(tool, { isStrict: true })
     super({
       name: tool.name,
       description: tool.description,
       schema: schema as ToolSchemaBase, // a plain JSON Schema, which LangChain's type describes more loosely
       responseFormat: 'content_and_artifact',
-      func: async function* (input: unknown, run?: CallbackManagerForToolRun, config?: CallConfig) {
-        const callId = config?.toolCall?.id ?? config?.toolCallId
-        const events = new EventQueue()
-        const ended = tool
-          .run(input, {
-            sandbox,
-            account,
-            signal: config?.signal,
-            callId,
-            images: images ?? (acceptsToolImages(config?.state) || unknownModel),
-            // Without a consumer the output need not be streamed.
-            onEvent: run || config?.writer ? (event) => events.push(event) : undefined,
-          })
-          .finally(() => events.end())
-        ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled
-        try {
-          for await (const event of events) {
-            config?.writer?.({ toolCallId: callId, name: tool.name, event })
-            config?.heartbeat?.()
-            yield event
-          }
-        } finally {
-          events.end() // a reader that leaves must not hold up the call
-        }
-        const result = await ended
-        const returned: [string | ContentBlock[] | ToolMessage, unknown] = result.isError
-          ? [errorMessage(tool.name, result, callId), undefined]
-          : [contentOf(result), withoutImages(result.data)]
-        return returned
+      func: (input: unknown, run?: CallbackManagerForToolRun, config: CallConfig = {}) => {
+        return callOf(tool, { input, run, config, source: sources.of(config), options })
       },
     })
     this.#parse = (input) => {
@@ -105,6 +85,54 @@ export class TheazoTool extends DynamicStructuredTool {
       // The ToolNodes of LangChain and LangGraph return this error's message to the model, with any middleware.
       throw new ToolInputParsingException(error.message)
     }
+  }
+}
+
+interface Call {
+  input: unknown
+  run: CallbackManagerForToolRun | undefined
+  config: CallConfig
+  source: ToolSource
+  options: TheazoToolOptions
+}
+
+/** One call: yields its events while it runs, and returns its result. */
+async function* callOf(
+  tool: AnyTool,
+  { input, run, config, source, options }: Call,
+): AsyncGenerator<ToolEvent, Returned> {
+  const { signal, state, writer, heartbeat } = config
+  const callId = config.toolCall?.id ?? config.toolCallId
+  const children = new ChildRuns(tool.title, input, { run, callId, mode: options.childRuns ?? 'hidden' })
+  const events = new EventQueue()
+  const ended = tool
+    .run(input, {
+      ...source,
+      signal,
+      callId,
+      images: options.images ?? (acceptsToolImages(state) || unknownModel),
+      // Without a consumer the output need not be streamed.
+      onEvent: run || writer ? (event) => events.push(event) : undefined,
+    })
+    .finally(() => events.end())
+  ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled
+  try {
+    for await (const event of events) {
+      writer?.({ toolCallId: callId, name: tool.name, event })
+      heartbeat?.()
+      await children.add(event)
+      yield event
+    }
+    const result = await ended
+    if (result.isError) {
+      if (options.onError === 'throw') throw result.error
+      return [errorMessage(tool.name, result, callId), undefined]
+    }
+    await children.end(result.data)
+    return [contentOf(result), withoutImages(result.data)]
+  } finally {
+    events.end() // a reader that leaves must not hold up the call
+    await children.fail('The call ended before this run.')
   }
 }
 

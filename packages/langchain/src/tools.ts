@@ -1,14 +1,22 @@
-import { type SelectToolsOptions, selectTools, toolSource, type ToolSourceOptions } from '@theazo/core/tools'
+import type { ToolRunnableConfig } from '@langchain/core/tools'
+import {
+  prefixTools,
+  type SelectToolsOptions,
+  selectTools,
+  ToolSources,
+  type ToolSourcesOptions,
+} from '@theazo/core/tools'
 import { TheazoTool } from './theazo-tool.ts'
+import type { TheazoToolOptions } from './theazo-tool-options.ts'
 
-/** The sandbox of the tools (exactly one of `userId`, `session` and `agent`), and the tools of the catalog to offer. */
-export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOptions {
-  /**
-   * True: the model receives images as content blocks of the tool message. False: the text only names them. Default: true
-   * if the model is known to accept images from tools (Anthropic, OpenAI's Responses API), else false. The model's last
-   * message in the graph's state identifies it. The Chat Completions API refuses a tool message with an image.
-   */
-  images?: boolean | undefined
+/**
+ * The sandbox of the tools (exactly one of `userId`, `session`, `agent` and `sandbox`), and the tools of the catalog to
+ * offer.
+ */
+export interface TheazoToolsOptions
+  extends Omit<ToolSourcesOptions<ToolRunnableConfig>, 'onDispose'>, SelectToolsOptions, TheazoToolOptions {
+  /** Text before the name of each tool, at most 40 letters, digits, `_` and `-`. Default: none. */
+  prefix?: string | undefined
 }
 
 /**
@@ -18,7 +26,8 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
  * images). An API error becomes a `ToolMessage` with status `error`, so that the model can react. An abort rejects the
  * call.
  *
- * @throws {ConfigurationError} if not exactly one of `agent`, `session` and `userId` is given, or a tool is unknown.
+ * @throws {ConfigurationError} if not exactly one of `agent`, `session`, `userId` and `sandbox` is given, or a tool is
+ *   unknown.
  * @example
  * ```ts
  * import { theazoTools } from '@theazo/langchain'
@@ -31,6 +40,11 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
  * ```
  */
 export function theazoTools(options: TheazoToolsOptions = {}): TheazoTool[] {
-  const source = toolSource(options)
-  return selectTools(options).map((tool) => new TheazoTool(tool, source, options.images))
+  return toolsOf(new ToolSources(options), options)
+}
+
+/** The selected tools, all with the same source of sandboxes. */
+export function toolsOf(sources: ToolSources<ToolRunnableConfig>, options: TheazoToolsOptions): TheazoTool[] {
+  const tools = prefixTools(selectTools(options), options.prefix ?? '')
+  return tools.map((tool) => new TheazoTool(tool, sources, options))
 }

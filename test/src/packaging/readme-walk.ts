@@ -10,8 +10,11 @@ import { startMcpServers } from './mcp-config.ts'
 import { programOf } from './readme-program.ts'
 import type { ReadmeBlock } from './readme-blocks.ts'
 
-/** The code of the scripted model, and its output. A model that receives this output has used a sandbox. */
-const [modelCode, modelOutput] = ['print(21021 * 2)', '42042']
+/** The output of the scripted model's code. A model that receives this output has used a sandbox. */
+const modelOutput = '42042'
+/** The scripted model's call of our tool, and of the tool that deepagents offers in its place. */
+const runCode = { name: 'run_code', input: { language: 'python', code: 'print(21021 * 2)' } }
+const execute = { name: 'execute', input: { command: 'echo $((21021 * 2))' } }
 const shellFunctions = fileURLToPath(new URL('readme-shell.sh', import.meta.url))
 const timeoutMs = 60_000
 /** Starts a server, in each way that a README may give. */
@@ -69,7 +72,7 @@ export class ReadmeWalk implements AsyncDisposable {
   }
 
   static async start(blocks: readonly ReadmeBlock[], options: WalkOptions): Promise<ReadmeWalk> {
-    const models = await startModelServer(() => [{ name: 'run_code', input: { language: 'python', code: modelCode } }])
+    const models = await startModelServer((request) => [request.includes('"name":"run_code"') ? runCode : execute])
     return new ReadmeWalk(blocks, options, models)
   }
 

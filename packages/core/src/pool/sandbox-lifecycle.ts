@@ -15,6 +15,9 @@ export interface PoolAgent {
 /** How long the pause of a released sandbox may take. After a failure, the server's idle timeout pauses it later. */
 const pauseTimeoutMs = 10_000
 
+/** How long the creation may take: longer than other requests, because a burst of creations waits for its turn. */
+const createTimeoutMs = 120_000
+
 /** Creates, finds and releases the sandboxes of a pool. */
 export class SandboxLifecycle {
   readonly #theazo: Pick<Theazo, 'sessions' | 'agents'>
@@ -61,7 +64,7 @@ export class SandboxLifecycle {
   /** Creates an agent, with an idle timeout if the server supports that. */
   async #create(agents: Pick<SessionAgents, 'create'>, name: string | undefined): Promise<Agent> {
     const { agent: base = {}, onRelease, idleTimeoutSeconds = Math.ceil((2 * this.#idleTtlMs) / 1000) } = this.#options
-    const options = { ...base, ...(name !== undefined && { name }) }
+    const options = { timeoutMs: createTimeoutMs, ...base, ...(name !== undefined && { name }) }
     const seconds = Math.min(Math.max(idleTimeoutSeconds, idleTimeoutBounds.min), idleTimeoutBounds.max)
     const action = onRelease === 'pause' && name !== undefined ? 'pause' : 'terminate'
     return await createIdleAgent(agents, options, { seconds, action })

@@ -31,6 +31,36 @@ export type ToolGroup = keyof ToolNames
 /** The name of any tool of the catalog. */
 export type ToolName = ToolNames[ToolGroup]
 
+/** Every tool of the catalog, by its name. */
+interface ToolsByName {
+  run_code: typeof runCode
+  read_file: typeof readFile
+  write_file: typeof writeFile
+  edit_file: typeof editFile
+  list_files: typeof listFiles
+  delete_file: typeof deleteFile
+  run_task: typeof runTask
+  start_task: typeof startTask
+  get_task: typeof getTask
+  cancel_task: typeof cancelTask
+  get_usage: typeof getUsage
+  get_agent: typeof getAgent
+  pause_agent: typeof pauseAgent
+  resume_agent: typeof resumeAgent
+  terminate_agent: typeof terminateAgent
+  create_agent: typeof createAgent
+  list_agents: typeof listAgents
+}
+
+/** The type of a tool's input. */
+export type ToolInputOf<Name extends ToolName> = Parameters<ToolsByName[Name]['run']>[0]
+
+/** The type of a tool's data. */
+export type ToolDataOf<Name extends ToolName> = Extract<
+  Awaited<ReturnType<ToolsByName[Name]['run']>>,
+  { isError: false }
+>['data']
+
 /** The groups that are selected by default. They are few, because each tool costs tokens and time in every model call. */
 export type DefaultToolGroup = 'code' | 'files'
 

@@ -18,7 +18,9 @@ export {
   type AnyTool,
   type DefaultToolGroup,
   type SelectToolsOptions,
+  type ToolDataOf,
   type ToolGroup,
+  type ToolInputOf,
   type ToolName,
   type ToolNames,
 } from './catalog.ts'
@@ -63,7 +65,16 @@ export {
 } from './tool-images.ts'
 export { inputSchemaOf, parseToolInput, type ToolInputSchema, type ToolInputSchemaProperty } from './tool-input.ts'
 export { ToolInputError } from './tool-input-error.ts'
-export { toolSource, type ToolSource, type ToolSourceOptions } from './tool-source.ts'
+export type { OnDispose } from './tool-pool.ts'
+export { prefixTools } from './prefix-tools.ts'
+export {
+  type SandboxKey,
+  toolSource,
+  type ToolSource,
+  type ToolSourceOptions,
+  ToolSources,
+  type ToolSourcesOptions,
+} from './tool-source.ts'
 export type {
   AccountSource,
   DescribedSandbox,

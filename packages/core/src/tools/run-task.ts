@@ -1,9 +1,11 @@
 import { z } from 'zod/v4'
+import { TheazoError } from '../errors.ts'
 import { withinTime } from '../transport/lifetime.ts'
-import type { Money } from '../wire.ts'
+import type { Money, Task } from '../wire.ts'
 import { defineTool, requireCapability, type Tool } from './define-tool.ts'
 import { money } from './schemas.ts'
 import { truncate } from './model-text.ts'
+import type { ToolSandbox } from './tool-sandbox.ts'
 
 /** Input of `run_task`. */
 export interface RunTaskInput {
@@ -17,6 +19,8 @@ export interface RunTaskData {
   taskId: string
   output: string
   cost?: Money
+  /** Tokens of all model calls of the task. Absent on a server without the extension `tasks`. */
+  usage?: Task['usage']
 }
 
 const maxTimeoutSeconds = 3600
@@ -40,8 +44,15 @@ const input: z.ZodType<RunTaskInput> = z.object({
     .describe(`Seconds until the task is cancelled, 1 to ${maxTimeoutSeconds}. Default ${defaultTimeoutSeconds}.`),
 })
 
+const usage = z.object({ inputTokens: z.number(), outputTokens: z.number() }).passthrough()
 const output: z.ZodType<RunTaskData> = z
-  .object({ agentId: z.string(), taskId: z.string(), output: z.string(), cost: money.optional() })
+  .object({
+    agentId: z.string(),
+    taskId: z.string(),
+    output: z.string(),
+    cost: money.optional(),
+    usage: usage.optional(),
+  })
   .passthrough() as z.ZodType<RunTaskData> // zod types an optional key as `| undefined`
 
 /**
@@ -79,11 +90,23 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
         })
       }
       const { taskId, output, cost } = await run.result()
-      return { agentId: sandbox.id, taskId, output: truncate(output, maxChars), ...(cost && { cost }) }
+      const usage = await usageOf(sandbox, taskId, either)
+      return { agentId: sandbox.id, taskId, output: truncate(output, maxChars), ...(cost && { cost }), ...usage }
     })
   },
   toText: ({ output, cost }) => (cost ? `${output}\n[cost: ${costText(cost)}]` : output),
 })
+
+/** The tokens of a task; none if the server does not record tasks, or does not answer: the result matters more. */
+async function usageOf(sandbox: ToolSandbox, taskId: string, signal: AbortSignal): Promise<Pick<RunTaskData, 'usage'>> {
+  try {
+    const task = await sandbox.tasks?.get(taskId, { signal })
+    return task ? { usage: task.usage } : {}
+  } catch (error) {
+    if (signal.aborted || !TheazoError.isInstance(error)) throw error
+    return {}
+  }
+}
 
 /** An amount in dollars: $0.12 */
 export function costText({ amount }: Money): string {

@@ -1,0 +1,6 @@
+/**
+ * A middleware for LangChain's `createAgent` that brings a Theazo sandbox.
+ *
+ * @module
+ */
+export { theazoMiddleware, type TheazoMiddlewareOptions } from './theazo-middleware.ts'

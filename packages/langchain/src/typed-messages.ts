@@ -1,0 +1,46 @@
+import { ToolMessage } from '@langchain/core/messages'
+import type { ToolDataOf, ToolInputOf, ToolName } from '@theazo/core/tools'
+
+/**
+ * The data of a tool's result, typed. The artifact of a `ToolMessage` has no type of its own.
+ *
+ * @param name the tool's name, without prefix.
+ * @returns undefined if the message is not a result of this tool, or is an error.
+ * @example
+ * ```ts
+ * import { artifactOf, theazoTools } from '@theazo/langchain'
+ * import { createAgent } from 'langchain'
+ *
+ * const assistant = createAgent({ model: 'anthropic:claude-sonnet-5-5', tools: theazoTools({ userId: 'user_123' }) })
+ * const { messages } = await assistant.invoke({ messages: 'Compute the 1,000th prime number.' })
+ * const exitCodes = messages.map((message) => artifactOf(message, 'run_code')?.exitCode)
+ * ```
+ */
+export function artifactOf<Name extends ToolName>(message: unknown, name: Name): ToolDataOf<Name> | undefined {
+  if (!ToolMessage.isInstance(message) || message.status === 'error' || !isNamed(message, name)) return undefined
+  return message.artifact as ToolDataOf<Name> | undefined // the artifact of a result is the tool's data
+}
+
+/**
+ * The input of a tool call, typed, as the model wrote it: it is not validated yet.
+ *
+ * @param name the tool's name, without prefix.
+ * @returns undefined if the call is of another tool.
+ * @example
+ * ```ts
+ * import { inputOf } from '@theazo/langchain'
+ *
+ * const call = { name: 'run_code', args: { language: 'bash', code: 'ls' } }
+ * const code = inputOf(call, 'run_code')?.code
+ * ```
+ */
+export function inputOf<Name extends ToolName>(
+  call: { name: string; args: Record<string, unknown> },
+  name: Name,
+): Partial<ToolInputOf<Name>> | undefined {
+  return isNamed(call, name) ? (call.args as Partial<ToolInputOf<Name>>) : undefined // Partial: not validated yet
+}
+
+function isNamed({ name = '' }: { name?: string | undefined }, wanted: string): boolean {
+  return name === wanted || name.endsWith(`_${wanted}`) || name.endsWith(`-${wanted}`)
+}
