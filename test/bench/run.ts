@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { clientRows } from './client.ts'
+import { langChainRows } from './langchain.ts'
 import { burstRow, busyRow, idleRow } from './many-agents.ts'
 import type { Row } from './measure.ts'
 import { sandboxRows } from './sandbox.ts'
@@ -19,6 +20,7 @@ const groups: Record<string, () => Promise<Row[]>> = {
   streams: concurrentRows,
   size: sizeRows,
   sandbox: sandboxRows,
+  LangChain: langChainRows,
   'idle agents': async () => [await idleRow()],
   'busy agents': async () => [await busyRow()],
   'a burst of agents': async () => [await burstRow()],

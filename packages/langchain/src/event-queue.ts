@@ -15,14 +15,22 @@ export class EventQueue implements AsyncIterable<ToolEvent> {
   #read = Promise.withResolvers<void>()
   #changed = Promise.withResolvers<void>()
 
-  /** Resolves when there is room for the next event. */
-  async push(event: ToolEvent): Promise<void> {
+  /** @returns undefined if there is room for the next event, else a promise that resolves when there is. */
+  push(event: ToolEvent): Promise<void> | undefined {
     const last = this.#waiting.at(-1)
     if (last && isOutput(last) && isOutput(event) && last.type === event.type) last.text += event.text
     else this.#waiting.push({ ...event })
     if ('text' in event) this.#waitingChars += event.text.length
     this.#changed.resolve()
-    while (this.#waitingChars > maxWaitingChars && !this.#isEnded) await this.#read.promise
+    return this.#isFull ? this.#untilRead() : undefined
+  }
+
+  get #isFull(): boolean {
+    return this.#waitingChars > maxWaitingChars && !this.#isEnded
+  }
+
+  async #untilRead(): Promise<void> {
+    while (this.#isFull) await this.#read.promise
   }
 
   /** The reader gets the events that wait, and then the end. */

@@ -14,6 +14,7 @@ import {
   parseToolInput,
   type ToolEvent,
   type ToolImage,
+  type ToolResult,
   ToolInputError,
   type ToolSource,
   type ToolSources,
@@ -96,25 +97,22 @@ interface Call {
   options: TheazoToolOptions
 }
 
-/** One call: yields its events while it runs, and returns its result. */
-async function* callOf(
-  tool: AnyTool,
-  { input, run, config, source, options }: Call,
-): AsyncGenerator<ToolEvent, Returned> {
-  const { signal, state, writer, heartbeat } = config
-  const callId = config.toolCall?.id ?? config.toolCallId
-  const children = new ChildRuns(tool.title, input, { run, callId, mode: options.childRuns ?? 'hidden' })
+/** One call: a generator of its events if somebody listens, else a promise, which costs less. */
+function callOf(tool: AnyTool, call: Call): AsyncGenerator<ToolEvent, Returned> | Promise<Returned> {
+  return call.run || call.config.writer ? streamedCall(tool, call) : start(tool, call).then(returnedBy(tool, call))
+}
+
+/** Yields the events of a call while it runs, and returns its result. */
+async function* streamedCall(tool: AnyTool, call: Call): AsyncGenerator<ToolEvent, Returned> {
+  const { writer, heartbeat } = call.config
+  const callId = callIdOf(call)
+  const children = new ChildRuns(tool.title, call.input, {
+    run: call.run,
+    callId,
+    mode: call.options.childRuns ?? 'hidden',
+  })
   const events = new EventQueue()
-  const ended = tool
-    .run(input, {
-      ...source,
-      signal,
-      callId,
-      images: options.images ?? (acceptsToolImages(state) || unknownModel),
-      // Without a consumer the output need not be streamed.
-      onEvent: run || writer ? (event) => events.push(event) : undefined,
-    })
-    .finally(() => events.end())
+  const ended = start(tool, call, (event) => events.push(event)).finally(() => events.end())
   ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled
   try {
     for await (const event of events) {
@@ -124,16 +122,40 @@ async function* callOf(
       yield event
     }
     const result = await ended
-    if (result.isError) {
-      if (options.onError === 'throw') throw result.error
-      return [errorMessage(tool.name, result, callId), undefined]
-    }
-    await children.end(result.data)
-    return [contentOf(result), withoutImages(result.data)]
+    if (!result.isError) await children.end(result.data)
+    return returnedBy(tool, call)(result)
   } finally {
     events.end() // a reader that leaves must not hold up the call
     await children.fail('The call ended before this run.')
   }
+}
+
+function start(
+  tool: AnyTool,
+  call: Call,
+  onEvent?: (event: ToolEvent) => unknown,
+): Promise<ToolResult<Record<string, unknown>>> {
+  const { input, source, config, options } = call
+  return tool.run(input, {
+    ...source,
+    signal: config.signal,
+    callId: callIdOf(call),
+    images: options.images ?? (acceptsToolImages(config.state) || unknownModel),
+    onEvent,
+  })
+}
+
+/** Turns the result of a tool into that of LangChain. It throws an error of the API only if the options say so. */
+function returnedBy({ name }: AnyTool, call: Call): (result: ToolResult<object>) => Returned {
+  return (result) => {
+    if (!result.isError) return [contentOf(result), withoutImages(result.data)]
+    if (call.options.onError === 'throw') throw result.error
+    return [errorMessage(name, result, callIdOf(call)), undefined]
+  }
+}
+
+function callIdOf({ config }: Call): string | undefined {
+  return config.toolCall?.id ?? config.toolCallId
 }
 
 function contentOf({ text, images }: { text: string; images: ToolImage[] }): string | ContentBlock[] {

@@ -173,11 +173,12 @@ function withNotice(notice: string | undefined, text: string): string {
 
 function reporter(report: ToolCallOptions['report'], onEvent: ToolCallOptions['onEvent']): ToolContext['report'] {
   if (!report && !onEvent) return undefined
+  if (!report) return (reported) => onEvent?.(cleanData(reported)) // output comes in many small events
   return async (reported) => {
     const event = cleanData(reported)
     await onEvent?.(event)
     const message = messageOf(event)
-    if (message !== undefined) await report?.({ message })
+    if (message !== undefined) await report({ message })
   }
 }
 

@@ -51,11 +51,13 @@ async function expectDead(): Promise<void> {
 const graph = () => toolGraph(theazoTools({ agent }))
 
 test('the control: without an abort the code is alive', async () => {
-  const running = agent.exec('bash', endless, { timeoutMs: 3000 }).catch(() => {})
+  const abort = new AbortController()
+  const ended = errorOf(agent.exec('bash', endless, { signal: abort.signal }))
   await started()
   const { stdout } = await agent.exec('bash', 'kill -0 $(cat alive) && echo alive')
   expect(stdout).toBe('alive\n')
-  await running
+  abort.abort(reason)
+  expect(await ended).toBe(reason)
 })
 
 test('before the call: nothing runs', async () => {
@@ -130,7 +132,7 @@ test('after the call: the abort changes nothing', async () => {
 
 test('at the timeout of a node: the code is dead', async () => {
   const node = new StateGraph(MessagesAnnotation)
-    .addNode('tools', new ToolNode(theazoTools({ agent })), { timeout: { runTimeout: 1500 } })
+    .addNode('tools', new ToolNode(theazoTools({ agent })), { timeout: { runTimeout: 5000 } })
     .addEdge('__start__', 'tools')
     .compile()
   const ended = errorOf(node.invoke({ messages: [calling(bash(endless))] }))
@@ -141,12 +143,12 @@ test('at the timeout of a node: the code is dead', async () => {
 
 test('output restarts the idle timeout of a node', async () => {
   const node = new StateGraph(MessagesAnnotation)
-    .addNode('tools', new ToolNode(theazoTools({ agent })), { timeout: { idleTimeout: 1500 } })
+    .addNode('tools', new ToolNode(theazoTools({ agent })), { timeout: { idleTimeout: 4000 } })
     .addEdge('__start__', 'tools')
     .compile()
-  const code = 'for i in {1..8}; do echo $i; sleep 0.4; done'
+  const code = 'for i in {1..10}; do echo $i; sleep 0.5; done'
   const { messages } = await node.invoke({ messages: [calling(bash(code))] })
-  expect(messages.at(-1)?.text).toMatch(/8$/)
+  expect(messages.at(-1)?.text).toMatch(/10$/)
 })
 
 test('with createAgent: the next message of the user continues the conversation', async () => {

@@ -47,7 +47,7 @@ test('fifty threads of one graph have fifty sandboxes, which end with the toolki
     expect(await statusesOf(session)).toEqual(Array.from({ length: 50 }, () => 'idle'))
   }
   expect(new Set(await statusesOf(session))).toEqual(new Set(['terminated']))
-}, 120_000)
+}, 240_000)
 
 test('a string is the id of a user, whose session pays', async () => {
   await using toolkit = new TheazoToolkit({ client: theazo, sandbox: ({ configurable }) => configurable?.['user'] })
