@@ -5,27 +5,27 @@ import { MemorySaver, MessagesAnnotation, StateGraph } from '@langchain/langgrap
 import { ToolNode } from '@langchain/langgraph/prebuilt'
 import { type Agent, Theazo } from '@theazo/core'
 import { theazoTools, repairToolCalls } from '@theazo/langchain'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { createAgent } from 'langchain'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { errorOf } from '../../support/error-of.ts'
 import { bash, calling, toolGraph } from './graphs.ts'
 
-let local: LocalTheazo
+let server: ListeningTheazo
 let theazo: Theazo
 let agent: Agent
 const unhandled: unknown[] = []
 const listener = (reason: unknown): void => void unhandled.push(reason)
 beforeAll(async () => {
-  local = await createLocalTheazo()
-  theazo = new Theazo(local)
+  server = await listenTheazo({ port: 0 })
+  theazo = new Theazo({ baseUrl: String(server.url), apiKey: server.apiKey })
   process.on('unhandledRejection', listener)
 })
 beforeEach(async () => {
   agent = await (await theazo.sessions.forUser('aborts', { limits: { maxAgents: 50 } })).agents.create()
 })
 afterAll(async () => {
-  await local[Symbol.asyncDispose]()
+  await server[Symbol.asyncDispose]()
   process.off('unhandledRejection', listener)
   expect(unhandled).toEqual([])
 })
@@ -166,4 +166,13 @@ test('with createAgent: the next message of the user continues the conversation'
   await expectDead()
   const { values } = await assistant.graph.getState(config)
   expect(repairToolCalls(values.messages).map(({ type }) => type)).toEqual(['human', 'ai', 'tool'])
+})
+
+test('no aborted call is left at the server', async () => {
+  const gauges = async (): Promise<string[]> => {
+    const text = await (await fetch(new URL('/metrics', server.url))).text()
+    return text.match(/^theazo_(?:execs|streams)\w* \d+$/gm) ?? []
+  }
+  expect(await gauges()).not.toEqual([])
+  await expect.poll(async () => (await gauges()).filter((gauge) => !gauge.endsWith(' 0'))).toEqual([])
 })

@@ -1,11 +1,15 @@
 // The work of a remote agent in LangChain's streams and traces. The agents belong to test keys, whose model is scripted.
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { AIMessage, type BaseMessage, HumanMessage } from '@langchain/core/messages'
 import { BaseTracer, type Run } from '@langchain/core/tracers/base'
 import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
 import { Theazo } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorOf } from '../../support/error-of.ts'
+import { root } from '../../support/server-process.ts'
 import { calling, toolGraph } from './graphs.ts'
 import type { TheazoTool } from '@theazo/langchain'
 import { createTheazoNode } from '@theazo/langchain'
@@ -231,4 +235,24 @@ test('an abort cancels the task', async () => {
   expect(await reason).toMatchObject({ message: 'the user left' })
   await expect.poll(async () => (await agent.refresh()).data.status).not.toBe('running')
   expect(agent.data.task?.status).toBe('cancelled')
+})
+
+test('the program examples/langchain/src/delegate.ts runs', async () => {
+  await using server = await listenTheazo({ port: 0 })
+  const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
+  const program = join(root, 'examples/langchain/src/delegate.ts')
+  const env = { ...process.env, THEAZO_API_KEY: key, THEAZO_BASE_URL: String(server.url) }
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { env })
+  expect(stdout).toMatch(/^Mocked answer .* \(\d+ cents\)\n$/)
+})
+
+test('streamEvents v3 has the output of the remote agent', async () => {
+  const graph = toolGraph(await taskTools())
+  const run = await graph.streamEvents({ messages: [task('theazo:output=42')] }, { version: 'v3' })
+  const deltas: string[] = []
+  for await (const { method, params } of run) {
+    const { event, delta = '' } = (params as { data: { event?: string; delta?: string } }).data
+    if (method === 'tools' && event === 'tool-output-delta') deltas.push(JSON.parse(delta).type)
+  }
+  expect(new Set(deltas)).toEqual(new Set(['thinking', 'tool_call', 'tool_result', 'output_delta']))
 })

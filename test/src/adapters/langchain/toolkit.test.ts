@@ -1,10 +1,14 @@
+import { inspect } from 'node:util'
+import { BaseCallbackHandler } from '@langchain/core/callbacks/base'
 import type { ToolMessage } from '@langchain/core/messages'
+import { MemorySaver } from '@langchain/langgraph'
 import { ConfigurationError, type Session, Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bash, calling, toolGraph } from './graphs.ts'
-import { TheazoToolkit } from '@theazo/langchain'
+import { createTheazoNode, TheazoToolkit } from '@theazo/langchain'
+import { theazoMiddleware } from '@theazo/langchain/middleware'
 
 let local: LocalTheazo
 let theazo: Theazo
@@ -106,4 +110,25 @@ test.each([
   [{ sandbox: () => 'a' }, 'not userId and sandbox'],
 ])('%j is refused', (options, message) => {
   expect(() => new TheazoToolkit({ client: theazo, userId: 'a', ...options })).toThrow(message)
+})
+
+test('the API key is in no printed object, trace or checkpoint', async () => {
+  await using toolkit = new TheazoToolkit({ client: theazo, userId: 'secrets', groups: 'all' })
+  const middleware = theazoMiddleware({ client: theazo, userId: 'secrets' })
+  const seen: unknown[] = [toolkit, toolkit.tools, middleware, createTheazoNode({ client: theazo, userId: 'secrets' })]
+  const checkpointer = new MemorySaver()
+  const handler = BaseCallbackHandler.fromMethods({
+    handleChainStart: (...args) => void seen.push(args),
+    handleToolStart: (...args) => void seen.push(args),
+    handleToolEvent: (...args) => void seen.push(args),
+    handleToolEnd: (...args) => void seen.push(args),
+  })
+  const config = { configurable: { thread_id: '1' }, callbacks: [handler] }
+  const graph = toolGraph(toolkit.tools, { checkpointer })
+  // The control: what the code prints is seen.
+  await graph.invoke({ messages: [calling(bash('echo visible-text; env'))] }, config)
+  for await (const checkpoint of checkpointer.list({ configurable: { thread_id: '1' } })) seen.push(checkpoint)
+  const text = inspect(seen, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null })
+  expect(text).toContain('visible-text')
+  expect(text + JSON.stringify(seen)).not.toContain(local.apiKey)
 })
