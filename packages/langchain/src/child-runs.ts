@@ -74,6 +74,7 @@ export class ChildRuns {
 
   /** Ends the runs that are still open; otherwise a tracer would show them as running forever. */
   async fail(reason: string): Promise<void> {
+    if (!this.#step && this.#calls.size === 0) return
     const error = new Error(reason)
     await this.#step?.run.handleLLMError(error)
     this.#step = undefined
