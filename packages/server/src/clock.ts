@@ -27,19 +27,19 @@ export const systemClock: Clock = {
  * @returns a function that stops this and waits for the present call.
  */
 export function every(clock: Clock, ms: number, work: () => Promise<void>): () => Promise<void> {
-  let underWay: Promise<void> = Promise.resolve()
+  let current: Promise<void> = Promise.resolve()
   let isStopped = false
-  const again = (): (() => void) =>
+  const schedule = (): (() => void) =>
     clock.after(ms, () => {
-      underWay = work().finally(() => {
-        if (!isStopped) stop = again()
+      current = work().finally(() => {
+        if (!isStopped) stop = schedule()
       })
     })
-  let stop = again()
+  let stop = schedule()
   return async () => {
     isStopped = true
     stop()
-    await underWay
+    await current
   }
 }
 

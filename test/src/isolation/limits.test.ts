@@ -54,7 +54,7 @@ except RuntimeError as e: print(e, made < 512)`
       'for i in 1 2 3 4; do python3 -c "b = bytearray(300 << 20); b[::4096] = b\'x\' * len(b[::4096]); input()" < <(sleep 1000) & done; wait -n; kill -KILL $(jobs -p)',
     ],
   ] as const)('code that uses memory above the limit is ended (%s), and the agent stays usable', async (lang, bomb) => {
-    expect(server.doctor('limit: memory')).toMatch(/by control groups|held by a watcher/)
+    expect(server.doctor('limit: memory')).toMatch(/by control groups|enforced by a watcher/)
     await using agent = await server.newAgent()
     const { stderr } = await agent.exec(lang, bomb)
     expect(stderr).toContain('ran out of memory (limit 512 MiB)')

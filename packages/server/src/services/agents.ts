@@ -206,7 +206,7 @@ export class Agents {
     await changeAgent(unit, agent.id, 'terminate', why === undefined ? {} : { why })
     const details = { reason: 'interrupted' }
     const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
-    unit.afterwards(() => activity.stop(agent.id, ended))
+    unit.afterCommit(() => activity.stop(agent.id, ended))
   }
 
   async #release(agent: AgentRecord): Promise<void> {
@@ -245,7 +245,7 @@ export class Agents {
       await limits.assertRoom(unit, session)
       await store.assertRoom(unit.db, principal.project)
       await unit.db.insertInto('agents').values(row).execute()
-      unit.afterwards(() => idleClocks.watch(row))
+      unit.afterCommit(() => idleClocks.watch(row))
       return { row, isNew: true, isToBoot: true }
     })
   }

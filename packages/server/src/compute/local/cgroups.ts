@@ -205,11 +205,11 @@ async function removeGroup(path: string): Promise<void> {
   })
 }
 
-const patienceMs = 5_000
+const timeoutMs = 5_000
 
 /** Polls until it is true, for a limited time; the kernel has no event for it. */
 async function until(isDone: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + patienceMs
+  const end = performance.now() + timeoutMs
   for (let waitMs = 0; !(await isDone()); waitMs = Math.min(waitMs + 1, 20)) {
     if (performance.now() > end) throw new Error('a control group did not change within 5 s')
     await new Promise((resolve) => setTimeout(resolve, waitMs))

@@ -14,9 +14,9 @@ import { tunnel } from './tunnel.ts'
 export interface EgressProxyOptions extends EgressRoute {
   /** Connections of code at a time. */
   maxConnections: number
-  /** A client that takes longer to send its headers is dropped, and so is a target, for which the time starts with its first byte. */
+  /** A client or a target that takes longer to send its headers is dropped. For a target the time starts with its first byte. */
   headersTimeoutMs: number
-  /** A connection without data for so long is dropped. */
+  /** A connection without data for this time is dropped. Milliseconds. */
   idleMs: number
   /** Sent first on each connection: it proves to the server which process has accepted it. Default: nothing. */
   greeting?: Uint8Array

@@ -4,7 +4,10 @@ import { pipeline } from 'node:stream'
 import { EgressRefusal } from './refusal.ts'
 import type { TargetUrl } from './target.ts'
 
-/** Dropped: headers of the connection (RFC 9110, 7.6.1), and `expect`, which is answered here. So are all of `proxy-`. */
+/**
+ * Headers that are not passed on: those of the connection (RFC 9110, 7.6.1), and `expect`, which the proxy answers itself.
+ * Headers whose name starts with `proxy-` are not passed on either.
+ */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'])
 /** Interim answers (1xx) that one request may get. None is passed on. */
 const maxInterimAnswers = 100
@@ -74,7 +77,7 @@ export async function forwardRequest(
       if (interimAnswers > maxInterimAnswers) fail('bad_answer', 'sent interim answers without end')
       else expectHeaders()
     })
-    outgoing.on('upgrade', () => fail('bad_answer', 'switched to another protocol, which nobody asked for'))
+    outgoing.on('upgrade', () => fail('bad_answer', 'switched to another protocol without a request'))
     upstream.once('close', () => {
       if (!response.headersSent) fail('unreachable', 'ended the connection without an answer')
       request.unpipe(outgoing)
