@@ -152,11 +152,12 @@ describe('replay', () => {
   test('sends events within the retention time; event numbers continue', async () => {
     const own = new ServerTestClock()
     await using other = await listenTheazo({ port: 0, clock: own, eventRetentionMs: 2 * hourMs })
+    const hourlyTimers = own.dueIn(hourMs)
     const by = await callerOf(other)
     const id = await newAgent(by, [])
     const advance = async (ms: number): Promise<void> => {
       own.jump(ms)
-      await by.get(`/agents/${id}`) // the store works in order: pruned events are gone when this is answered
+      await eventually(() => own.dueIn(hourMs)).toBe(hourlyTimers) // each starts again when its work has ended
     }
     const read = async (lastEventId: number): Promise<number[]> => {
       await using live = await AgentStream.open(by, id, lastEventId)
