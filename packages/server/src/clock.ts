@@ -45,9 +45,9 @@ export function every(clock: Clock, ms: number, work: () => Promise<void>): () =
 
 /** True if the work ends in time. After the timeout the work still continues. */
 export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
-  const late = Promise.withResolvers<false>()
-  const stop = clock.after(ms, () => late.resolve(false))
-  const isInTime = await Promise.race([work.then(() => true), late.promise])
+  const timeout = Promise.withResolvers<false>()
+  const stop = clock.after(ms, () => timeout.resolve(false))
+  const isInTime = await Promise.race([work.then(() => true), timeout.promise])
   stop()
   return isInTime
 }

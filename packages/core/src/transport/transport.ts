@@ -140,8 +140,8 @@ export class Transport {
         // Without a response, fetch threw: the connection failed. With a response, a BodyFault means that the connection
         // broke; any other error is from a callback of the caller, who gets it unchanged.
         if (attempt.signal.aborted || (hasResponse && !(error instanceof BodyFault))) throw error
-        const lost = connectionError(attempt, this.baseUrl, error)
-        fault = { error: lost, cause: retryCause(lost, false) }
+        const failure = connectionError(attempt, this.baseUrl, error)
+        fault = { error: failure, cause: retryCause(failure, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
       // The last error may state only that there is no server, or that an earlier attempt was interrupted. The server's

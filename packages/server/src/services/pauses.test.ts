@@ -5,14 +5,14 @@ import type { Model, ModelRequest, ModelStep } from '../engine/model.ts'
 import { createServer, type Server } from '../server.ts'
 
 /** The requests to the model, with functions to answer them. */
-const asked: { request: ModelRequest; answer: (step: Partial<ModelStep>) => void; signal: AbortSignal }[] = []
+const modelRequests: { request: ModelRequest; answer: (step: Partial<ModelStep>) => void; signal: AbortSignal }[] = []
 const model: Model = {
   id: 'asked',
   async step(request, _onDelta, signal) {
     const { promise, resolve, reject } = Promise.withResolvers<ModelStep>()
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
     const usual: ModelStep = { kind: 'model', toolCalls: [], inputTokens: 0, outputTokens: 0, cost: 0 }
-    asked.push({ request, signal, answer: (step) => resolve({ ...usual, ...step }) })
+    modelRequests.push({ request, signal, answer: (step) => resolve({ ...usual, ...step }) })
     return await promise
   },
 }
@@ -37,7 +37,8 @@ test('at most one loop works on a task, at whatever moment of its start the agen
     for (let count = 0; count < microtasks; count += 1) await Promise.resolve()
     const pause = { isOver: false }
     const paused = api.post(`/agents/${id}/pause`).finally(() => (pause.isOver = true))
-    const openRequests = () => asked.filter(({ request, signal }) => request.prompt === prompt && !signal.aborted)
+    const openRequests = () =>
+      modelRequests.filter(({ request, signal }) => request.prompt === prompt && !signal.aborted)
     const { status } = await started
     for (let count = 0; count < 10 && openRequests().length === 0 && !pause.isOver; count += 1) await turn()
     const isPauseWaiting = status === 202 && !pause.isOver
@@ -53,7 +54,7 @@ test('at most one loop works on a task, at whatever moment of its start the agen
     if (status === 202 && pauseStatus === 200) {
       for (let count = 0; count < 5; count += 1) await turn()
       const before = openRequests().length
-      expect(before, `asked after ${microtasks} microtasks`).toBe(isPauseWaiting ? 1 : 0) // no loop continues after the pause
+      expect(before, `requested after ${microtasks} microtasks`).toBe(isPauseWaiting ? 1 : 0) // no loop continues after the pause
       expect((await api.get(`/agents/${id}`)).body).toMatchObject({ status: 'paused', task: { status: 'paused' } })
       await api.post(`/agents/${id}/resume`)
       await expect.poll(() => openRequests().length).toBe(before + 1)

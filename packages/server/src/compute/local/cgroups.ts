@@ -258,8 +258,8 @@ async function makeParent(
     if (version === 1) return offered
     // Each level must enable the controllers for its children. Except for the root, a group with processes cannot do so.
     for (const path of [own, dirname(parent), parent]) {
-      const there = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/)
-      const wanted = ['memory', 'pids', 'cpu'].filter((name) => there.includes(name)).map((name) => `+${name}`)
+      const available = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/)
+      const wanted = ['memory', 'pids', 'cpu'].filter((name) => available.includes(name)).map((name) => `+${name}`)
       if (wanted.length > 0) await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' ')).catch(() => {})
     }
     const enabled = (await readFile(join(parent, 'cgroup.subtree_control'), 'utf8')).split(/\s+/)

@@ -164,12 +164,12 @@ export class EgressProxy implements AsyncDisposable {
   }
 
   async #connectTo(target: Target, client: Socket): Promise<Socket> {
-    const gone = new AbortController()
-    const onClose = (): void => gone.abort(new EgressRefusal('unreachable', 'the client has gone'))
+    const disconnected = new AbortController()
+    const onClose = (): void => disconnected.abort(new EgressRefusal('unreachable', 'the client has gone'))
     client.once('close', onClose)
     try {
       if (client.destroyed) onClose()
-      const upstream = await connectTo(target, this.#options, gone.signal)
+      const upstream = await connectTo(target, this.#options, disconnected.signal)
       this.#upstreams.add(upstream)
       upstream.once('close', () => this.#upstreams.delete(upstream))
       return upstream

@@ -24,8 +24,8 @@ export function headersToSend(request: IncomingMessage, { authority }: TargetUrl
   if (hosts.length > 1 || (hosts.length === 0 && httpVersionMinor >= 1)) {
     throw new EgressRefusal('invalid', 'a request must have one Host header (RFC 9112, 3.2)')
   }
-  const { 'content-length': _length, ...kept } = endToEnd(request)
-  return { ...kept, ...framing(request), host: authority }
+  const { 'content-length': _length, ...forwarded } = endToEnd(request)
+  return { ...forwarded, ...framing(request), host: authority }
 }
 
 /**
@@ -48,7 +48,7 @@ export async function forwardRequest(
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   promise.catch(() => {}) // it may fail after the client has gone
   let answer: IncomingMessage | undefined
-  let late: NodeJS.Timeout | undefined
+  let timer: NodeJS.Timeout | undefined
   let interimAnswers = 0
   const fail = (outcome: 'unreachable' | 'bad_answer' | 'timeout', what: string): void => {
     if (!response.headersSent) reject(new EgressRefusal(outcome, `${target.host} ${what}`))
@@ -56,9 +56,9 @@ export async function forwardRequest(
     upstream.destroy()
   }
   const expectHeaders = (): void => {
-    clearTimeout(late)
+    clearTimeout(timer)
     if (answer) return // its headers came with its first bytes
-    late = setTimeout(() => fail('timeout', 'did not finish the headers of its answer in time'), headersTimeoutMs)
+    timer = setTimeout(() => fail('timeout', 'did not finish the headers of its answer in time'), headersTimeoutMs)
   }
   try {
     const options = { method: request.method, path: target.path, headers, setHost: false }
@@ -84,7 +84,7 @@ export async function forwardRequest(
       request.resume() // the rest of its body is dropped
     })
     outgoing.once('response', (received) => {
-      clearTimeout(late)
+      clearTimeout(timer)
       answer = received
       const reason = whyRefused(received)
       if (reason !== undefined) fail('bad_answer', reason)
@@ -93,7 +93,7 @@ export async function forwardRequest(
     request.pipe(outgoing)
     await promise
   } finally {
-    clearTimeout(late)
+    clearTimeout(timer)
     upstream.destroy()
   }
 }
@@ -130,10 +130,10 @@ function endToEnd(message: IncomingMessage): Record<string, string[]> {
   const named = (message.headers.connection ?? '').toLowerCase().split(',')
   const dropped = new Set([...hopByHop, ...named.map((name) => name.trim())])
   dropped.delete('content-length') // `Connection` cannot remove it
-  const kept = Object.entries(message.headersDistinct).filter(([name]) => {
+  const forwarded = Object.entries(message.headersDistinct).filter(([name]) => {
     return !dropped.has(name) && !name.startsWith('proxy-')
   })
-  return Object.fromEntries(kept.map(([name, values = []]) => [name, values]))
+  return Object.fromEntries(forwarded.map(([name, values = []]) => [name, values]))
 }
 
 /** @throws {EgressRefusal} for a transfer coding that this proxy cannot decode. */

@@ -73,9 +73,9 @@ export class ProxyChild {
   /** Ends the process, and waits until it is gone. */
   async end(): Promise<void> {
     this.#process.stdin?.end()
-    const late = setTimeout(() => this.#kill('it did not end with the server'), endMs)
+    const timer = setTimeout(() => this.#kill('it did not end with the server'), endMs)
     await this.ended
-    clearTimeout(late)
+    clearTimeout(timer)
   }
 
   #kill(reason: string): void {
