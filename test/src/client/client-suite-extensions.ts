@@ -17,7 +17,9 @@ interface Subject {
   missingParts: ReferencePart[]
 }
 
-/** Omits tests of parts that a server does not have by design. They are not even reported as skipped, unlike extensions. */
+/**
+ * Omits tests of parts that a server does not have by design. They are not even reported as skipped, unlike extensions.
+ */
 export const omit = (): void => {}
 
 /**

@@ -1,4 +1,6 @@
-/** The text of a server's page `/metrics`. @param fetch default: the platform's. A server in this process has its own. */
+/**
+ * The text of a server's page `/metrics`. @param fetch default: the platform's. A server in this process has its own.
+ */
 export async function metricsOf(baseUrl: string, fetch = globalThis.fetch): Promise<string> {
   return await (await fetch(new URL('/metrics', baseUrl))).text()
 }

@@ -112,8 +112,8 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
 })
 
 /**
- * True if there is a NUL near the start (git's rule), or if the first byte is that of a JPEG or a PNG, which is never valid
- * UTF-8.
+ * True if there is a NUL near the start (git's rule), or if the first byte is that of a JPEG or a PNG, which is never
+ * valid UTF-8.
  */
 function isBinary(bytes: Uint8Array): boolean {
   const head = bytes.subarray(0, 8192)

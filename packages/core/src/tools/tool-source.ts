@@ -108,8 +108,9 @@ function accountOf(transport: Transport, session: Session): ToolAccount {
 const pools = new WeakMap<Transport, SandboxPool>()
 
 /**
- * The default pool of a client. All tool sets share it, because a web route creates a tool set for each request. Another
- * process may use the same sandbox by its name, so the pool never terminates it. The server terminates it when it is idle.
+ * The default pool of a client. All tool sets share it, because a web route creates a tool set for each request.
+ * Another process may use the same sandbox by its name, so the pool never terminates it. The server terminates it when
+ * it is idle.
  */
 function sharedPool(transport: Transport): SandboxPool {
   const existing = pools.get(transport)

@@ -22,7 +22,10 @@ export interface TransportRequest extends CallOptions {
   headers?: Record<string, string>
   /** True for a POST that the contract allows the client to send twice. */
   isRepeatable?: boolean
-  /** Extensions that the request needs, each with the name of the call for the error message. If one is absent, nothing is sent. */
+  /**
+   * Extensions that the request needs, each with the name of the call for the error message. If one is absent, nothing
+   * is sent.
+   */
   needs?: readonly (readonly [Feature, string])[]
   /** The extension that adds this route. If it is absent, a 404 becomes a {@link NotSupportedError}. */
   feature?: Feature

@@ -38,10 +38,9 @@ export interface CreateTheazoSandboxOptions extends TheazoSandboxOptions {
 /**
  * A Theazo sandbox for deepagents: the backend of `createDeepAgent`.
  *
- * Commands run in Bash, in `/workspace`, and standard error is merged into standard output in the order of the writes. An abort of the graph ends
- * the command. If the API returns an error, `execute` returns its message as
- * output, with exit code null: a thrown error would end the run. Relative
- * paths are below `/workspace`.
+ * Commands run in Bash, in `/workspace`, and standard error is merged into standard output in the order of the writes.
+ * An abort of the graph ends the command. If the API returns an error, `execute` returns its message as output, with
+ * exit code null: a thrown error would end the run. Relative paths are below `/workspace`.
  *
  * @example
  * ```ts

@@ -14,7 +14,10 @@ import { tunnel } from './tunnel.ts'
 export interface EgressProxyOptions extends EgressRoute {
   /** Connections of code at a time. */
   maxConnections: number
-  /** A client or a target that takes longer to send its headers is dropped. For a target the time starts with its first byte. */
+  /**
+   * A client or a target that takes longer to send its headers is dropped. For a target the time starts with its first
+   * byte.
+   */
   headersTimeoutMs: number
   /** A connection without data for this time is dropped. Milliseconds. */
   idleMs: number

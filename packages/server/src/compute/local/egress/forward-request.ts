@@ -5,8 +5,8 @@ import { EgressRefusal } from './refusal.ts'
 import type { TargetUrl } from './target.ts'
 
 /**
- * Headers that are not passed on: those of the connection (RFC 9110, 7.6.1), and `expect`, which the proxy answers itself.
- * Headers whose name starts with `proxy-` are not passed on either.
+ * Headers that are not passed on: those of the connection (RFC 9110, 7.6.1), and `expect`, which the proxy answers
+ * itself. Headers whose name starts with `proxy-` are not passed on either.
  */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'])
 /** Interim answers (1xx) that one request may get. None is passed on. */

@@ -14,7 +14,9 @@ const [maxComplaintChars, maxComplaintBytes] = [2048, 65_536]
 const maxReasonChars = 500
 /** Times: until the first answer; between two pings; until the answer to a ping; until the process must have ended. */
 const [startMs, pingMs, answerMs, endMs] = [30_000, 5_000, 15_000, 2_000]
-/** The server reads at most this many answers in each window, so that a process that floods it uses little of its time. */
+/**
+ * The server reads at most this many answers in each window, so that a process that floods it uses little of its time.
+ */
 const [maxAnswersPerWindow, windowMs] = [10_000, 1_000]
 
 /**
