@@ -13,7 +13,7 @@ export const node = join(root, 'node_modules/node/bin/node')
 const stampPath = join(root, 'node_modules/.cache/theazo-setup')
 const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** An error whose message tells the user how to continue; it is printed without a stack trace. */
+/** An error that states how to continue. It is printed without a stack trace. */
 export class SetupFailure extends Error {}
 
 /** Runs the pinned version of pnpm, without a global installation. */

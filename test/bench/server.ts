@@ -29,14 +29,14 @@ async function requestsRow(): Promise<Row> {
   try {
     await using server = await start([bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
     const createKey = ['keys', 'create', '--test', '--plan', 'enterprise', '--rpm', '10000000', '--json']
-    const { key } = JSON.parse(
+    const { apiKey } = JSON.parse(
       execFileSync(process.execPath, [bin, ...createKey, '--data-dir', dataDir], { encoding: 'utf8' }),
     )
     const { url } = JSON.parse(server.line)
-    const session = await new Theazo({ baseUrl: url, apiKey: key }).sessions.forUser('bench')
+    const session = await new Theazo({ baseUrl: url, apiKey }).sessions.forUser('bench')
     const agent = await session.agents.create()
     await using bare = await start(['--input-type=module', '-e', bareServer, JSON.stringify(agent.data)])
-    const request = `GET /v1/agents/${agent.id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`
+    const request = `GET /v1/agents/${agent.id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${apiKey}\r\n\r\n`
     const ratios: { ours: number; theirs: number }[] = []
     for (let round = -1; round < rounds; round += 1) {
       const ours = await rate(Number(new URL(url).port), request)

@@ -27,27 +27,27 @@ export const systemClock: Clock = {
  * @returns a function that stops this and waits for the present call.
  */
 export function every(clock: Clock, ms: number, work: () => Promise<void>): () => Promise<void> {
-  let underWay: Promise<void> = Promise.resolve()
+  let current: Promise<void> = Promise.resolve()
   let isStopped = false
-  const again = (): (() => void) =>
+  const schedule = (): (() => void) =>
     clock.after(ms, () => {
-      underWay = work().finally(() => {
-        if (!isStopped) stop = again()
+      current = work().finally(() => {
+        if (!isStopped) stop = schedule()
       })
     })
-  let stop = again()
+  let stop = schedule()
   return async () => {
     isStopped = true
     stop()
-    await underWay
+    await current
   }
 }
 
 /** True if the work ends in time. After the timeout the work still continues. */
 export async function endsWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
-  const late = Promise.withResolvers<false>()
-  const stop = clock.after(ms, () => late.resolve(false))
-  const isInTime = await Promise.race([work.then(() => true), late.promise])
+  const timeout = Promise.withResolvers<false>()
+  const stop = clock.after(ms, () => timeout.resolve(false))
+  const isInTime = await Promise.race([work.then(() => true), timeout.promise])
   stop()
   return isInTime
 }

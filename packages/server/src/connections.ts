@@ -16,13 +16,17 @@ export function defaultMaxConnections(): number {
 }
 
 /**
- * Limits the open connections of a server, so that a client with many connections cannot lock out others. A new connection
- * above the limit closes the longest idle one. If all have requests in progress, the new connection is closed.
+ * Limits the open connections of a server, so that a client with many connections cannot lock out others. If a new
+ * connection exceeds the limit, the one that has been idle longest is closed. If all have requests in progress, the new
+ * connection is closed.
  */
 export function boundConnections(server: Server, max: number): void {
   /** All open connections. */
   const open = new Set<Socket>()
-  /** Connections without a request in progress, longest idle first. A connection that still sends headers is idle. */
+  /**
+   * Connections without a request in progress, in the order in which they became idle. A connection that still sends
+   * headers is idle.
+   */
   const idle = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     open.add(socket)

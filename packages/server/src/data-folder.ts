@@ -113,7 +113,7 @@ async function reachableNode(base: string, temporary: string): Promise<string> {
 async function makeTemporary(base: string): Promise<string> {
   const parent = join(base, 'temporary')
   await sweep(parent)
-  // The name identifies the process, so that the folder of a killed server can be told from one in use.
+  // The name identifies the process, so that the folder of a killed server can be distinguished from one in use.
   const path = join(parent, `${process.pid}-${await startTime(process.pid)}-${randomBytes(4).toString('hex')}`)
   await mkdir(path)
   await chmod(path, 0o711)

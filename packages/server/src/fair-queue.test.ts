@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { FairQueue } from './fair-queue.ts'
 
 /** Jobs that record their start and end on request. */
-function works(queue: FairQueue) {
+function recordedJobs(queue: FairQueue) {
   const begun: string[] = []
   const ends = new Map<string, () => void>()
   const add = (owner: string, name: string, signal?: AbortSignal): Promise<void> =>
@@ -24,7 +24,7 @@ function works(queue: FairQueue) {
 
 test('limits the number of running jobs and alternates between owners', async () => {
   const queue = new FairQueue(2)
-  const { begun, add, end } = works(queue)
+  const { begun, add, end } = recordedJobs(queue)
   for (const name of ['a1', 'a2', 'a3', 'a4']) void add('a', name)
   void add('b', 'b1')
   void add('c', 'c1')
@@ -40,7 +40,7 @@ test('limits the number of running jobs and alternates between owners', async ()
 
 test('frees the slot of a failed job and never starts a job that was aborted while it waited', async () => {
   const queue = new FairQueue(1)
-  const { begun, add, end } = works(queue)
+  const { begun, add, end } = recordedJobs(queue)
   const failed = queue.run('a', async () => Promise.reject(new Error('mine')))
   await expect(failed).rejects.toThrow('mine')
   void add('a', 'first')

@@ -6,9 +6,9 @@ export class InFlight {
   /** Runs and tracks a request. @throws {TypeError} after {@link close}, as `fetch` does if no server listens. */
   track<T>(answer: () => T | Promise<T>): T | Promise<T> {
     if (this.#isClosed) throw new TypeError('the server is closed')
-    const given = answer()
-    if (given instanceof Promise) this.hold(given)
-    return given
+    const result = answer()
+    if (result instanceof Promise) this.hold(result)
+    return result
   }
 
   /** Tracks work that continues after its answer has begun. */

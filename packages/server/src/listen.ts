@@ -24,7 +24,10 @@ export interface ListenOptions extends ServerOptions {
    * theirs, so that they do not send a request into a connection that is being closed.
    */
   keepAliveTimeoutMs?: number | undefined
-  /** Maximum open connections; above it the longest idle one is closed. Default: 3/4 of `ulimit -n`, at most 20,000. */
+  /**
+   * Maximum open connections; above it the one that is idle longest is closed. Default: 3/4 of `ulimit -n`, at most
+   * 20,000.
+   */
   maxConnections?: number | undefined
 }
 

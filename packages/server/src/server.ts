@@ -86,9 +86,9 @@ export interface Server extends AsyncDisposable {
   apiKey: string
   /** The keys that it accepts. */
   keys: ApiKeys
-  /** What holds the limits of sandboxes on this machine. */
+  /** The mechanism that enforces each limit of sandboxes on this machine. */
   limits: EnforcedLimits
-  /** Resolves once a closing server has let what runs go on for long enough. */
+  /** Resolves at the end of the drain time of a closing server, or earlier if nothing runs. */
   drained: Promise<void>
 }
 

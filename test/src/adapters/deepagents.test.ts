@@ -55,7 +55,7 @@ describe('beyond the standard tests', () => {
     expect(Buffer.compare(file?.content ?? new Uint8Array(1), content)).toBe(0)
   })
 
-  test('each file has its own answer, in the order of the request', async () => {
+  test('each file has its own response, in the order of the request', async () => {
     const text = new TextEncoder().encode('x')
     await sandbox.execute('mkdir -p folder; touch closed; chmod 000 closed; echo file > plain')
     expect(
@@ -85,21 +85,21 @@ describe('beyond the standard tests', () => {
     ])
   })
 
-  test('a command that runs too long ends with 124 and its output so far', async () => {
+  test('a command over its time limit returns exit code 124 and its output so far', async () => {
     const short = TheazoSandbox.fromAgent(sandbox.agent, { timeoutMs: 1000 })
     const { output, exitCode } = await short.execute('echo before; sleep 600')
     expect([output.split('\n')[0], exitCode]).toEqual(['before', 124])
     expect((await sandbox.execute('pgrep -c sleep')).output).toBe('0\n')
   })
 
-  test('commands run side by side', async () => {
+  test('commands run concurrently', async () => {
     const meet = (mine: string, other: string) =>
       sandbox.execute(`touch ${mine}; until [[ -e ${other} ]]; do sleep 0.01; done; echo ${mine}`)
     const [a, b] = await Promise.all([meet('a', 'b'), meet('b', 'a')])
     expect([a.output, b.output]).toEqual(['a\n', 'b\n'])
   })
 
-  test('a fault of the API is output and does not throw', async () => {
+  test('an error of the API is returned as output, and not thrown', async () => {
     const own = await TheazoSandbox.create({ session })
     await own.agent.terminate()
     expect(await own.execute('echo hi')).toEqual({
@@ -134,7 +134,7 @@ describe('beyond the standard tests', () => {
     expect(statuses).toEqual(['terminated'])
   })
 
-  test('no key is in the sandbox, whichever way it is printed', () => {
+  test('a printed sandbox never contains the API key', () => {
     expect(inspect(sandbox, { depth: 20, showHidden: true }) + JSON.stringify(sandbox)).not.toContain(local.apiKey)
   })
 
@@ -154,7 +154,7 @@ describe('beyond the standard tests', () => {
     expect(results[2]).toContain('hi')
   })
 
-  test('an agent has an idle timeout, or the one that was given', async () => {
+  test('an agent has the default idle timeout, or the one of the options', async () => {
     await using own = await TheazoSandbox.create({ session, agent: { idleTimeout: { seconds: 90, action: 'pause' } } })
     expect(own.agent.data?.idleTimeout).toEqual({ seconds: 90, action: 'pause' })
     expect(sandbox.agent.data?.idleTimeout).toEqual({ seconds: 1800, action: 'terminate' })

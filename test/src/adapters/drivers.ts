@@ -12,7 +12,7 @@ import { MockLanguageModelV4 } from 'ai/test'
 import { createAgent } from 'langchain'
 import type { ScriptedCall } from './scripted-calls.ts'
 
-/** Lets a scripted model make the calls with all tools of a user, and returns the texts that the model received. */
+/** Runs a scripted model that makes these calls with all tools of a user. Returns the texts that the model received. */
 export type Driver = (client: Theazo, userId: string, calls: readonly ScriptedCall[]) => Promise<string[]>
 
 /** By the name of the adapter. */

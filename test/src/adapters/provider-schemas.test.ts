@@ -156,27 +156,30 @@ function expectJsonSchema(tools: readonly SentTool[]): void {
 describe('LangChain', () => {
   const responseFormat = providerStrategy(z.object({ answer: z.string().optional() }))
 
-  test.each(['OpenAI Chat Completions', 'OpenAI Responses', 'Anthropic', 'Gemini'])('%s', async (api) => {
-    const model = langChainModels(server.url)[api]
-    if (!model) expect.fail(api)
-    const isOpenAi = api.startsWith('OpenAI')
-    // For structured output ChatOpenAI makes every tool strict.
-    const agent = createAgent({ model, tools: langChainTools(source), ...(isOpenAi && { responseFormat }) })
-    await agent.invoke({ messages: 'go' })
-    const tools = sentTools()
-    expect(tools).toHaveLength(17)
-    expectPortable(tools)
-    if (isOpenAi) expectStrictOpenAi(tools)
-    if (api === 'OpenAI Chat Completions') expect(tools.every(({ strict }) => strict)).toBe(true)
-    if (api === 'Anthropic') expectAnthropic(tools)
-    if (api === 'Gemini') expectGemini(tools)
-  })
+  test.each(['OpenAI Chat Completions', 'OpenAI Responses', 'Anthropic', 'Gemini'])(
+    'sends tools that obey the rules of %s',
+    async (api) => {
+      const model = langChainModels(server.url)[api]
+      if (!model) expect.fail(api)
+      const isOpenAi = api.startsWith('OpenAI')
+      // For structured output ChatOpenAI makes every tool strict.
+      const agent = createAgent({ model, tools: langChainTools(source), ...(isOpenAi && { responseFormat }) })
+      await agent.invoke({ messages: 'go' })
+      const tools = sentTools()
+      expect(tools).toHaveLength(17)
+      expectPortable(tools)
+      if (isOpenAi) expectStrictOpenAi(tools)
+      if (api === 'OpenAI Chat Completions') expect(tools.every(({ strict }) => strict)).toBe(true)
+      if (api === 'Anthropic') expectAnthropic(tools)
+      if (api === 'Gemini') expectGemini(tools)
+    },
+  )
 })
 
 describe('AI SDK', () => {
   const apis = ['OpenAI Chat Completions', 'OpenAI Responses', 'an OpenAI compatible API', 'Anthropic', 'Gemini']
 
-  test.each(apis)('%s', async (api) => {
+  test.each(apis)('sends tools that obey the rules of %s', async (api) => {
     const model = aiSdkModels(server.url)[api]
     if (!model) expect.fail(api)
     await generateText({ model, prompt: 'go', tools: aiSdkTools(source) })

@@ -14,19 +14,21 @@ interface Subject {
   session: () => Session
   agent: () => Agent
   has: (feature: Feature) => boolean
-  lacks: ReferencePart[]
+  missingParts: ReferencePart[]
 }
 
-/** Omits tests of parts that a server lacks by design. They are not even reported as skipped, unlike extensions. */
-export const leaveOut = (): void => {}
+/**
+ * Omits tests of parts that a server does not have by design. They are not even reported as skipped, unlike extensions.
+ */
+export const omit = (): void => {}
 
 /**
  * Tests of files, lists, usage and extensions. Missing extensions are skipped; unsupported-features.test.ts tests the
  * refusals.
  */
-export function describeParts({ theazo, session, agent, has, lacks }: Subject): void {
-  const describeCode = lacks.includes('code') ? leaveOut : describe
-  const testCode = lacks.includes('code') ? leaveOut : test
+export function describeParts({ theazo, session, agent, has, missingParts }: Subject): void {
+  const describeCode = missingParts.includes('code') ? omit : describe
+  const testCode = missingParts.includes('code') ? omit : test
 
   describeCode('files', () => {
     test('are written, read, listed, moved and removed', async () => {

@@ -186,7 +186,7 @@ export function describeRuns({ session }: Subject): void {
       const taskId = await run.taskId
       expect(await agent.tasks.get(taskId)).toMatchObject({ id: taskId, agentId: agent.id, status: 'running' })
       await agent.tasks.cancel(taskId)
-      await agent.tasks.cancel(taskId) // again is fine
+      await agent.tasks.cancel(taskId) // a second call succeeds, too
       expect(await agent.tasks.get(taskId)).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } })
       expect((await agent.refresh()).data).toMatchObject({ status: 'idle', task: { id: taskId } })
       const done = await agent.run(answer).result()

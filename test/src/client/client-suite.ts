@@ -1,6 +1,6 @@
 import { type Agent, ConfigurationError, type Feature, type Session, Theazo, type TheazoOptions } from '@theazo/core'
 import { collect } from '../support/collect.ts'
-import { describeParts, leaveOut, type ReferencePart } from './client-suite-extensions.ts'
+import { describeParts, omit, type ReferencePart } from './client-suite-extensions.ts'
 import { describeRuns } from './client-suite-runs.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -11,9 +11,9 @@ export type OpenServer = () => Promise<TheazoOptions & { baseUrl: string; apiKey
  * Tests of the client against any server that implements the contract. The header `Theazo-Features` selects the tests
  * of extensions; for a missing one, the client's refusal is tested.
  *
- * @param lacks Parts of the reference that the server lacks: their tests are omitted.
+ * @param missingParts Parts of the reference that the server does not have: their tests are omitted.
  */
-export function describeClient(name: string, open: OpenServer, lacks: ReferencePart[] = []): void {
+export function describeClient(name: string, open: OpenServer, missingParts: ReferencePart[] = []): void {
   describe(`the client on ${name}`, () => {
     let server: Awaited<ReturnType<OpenServer>>
     let theazo: Theazo
@@ -168,7 +168,7 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
       })
     })
 
-    const describeCode = lacks.includes('code') ? leaveOut : describe
+    const describeCode = missingParts.includes('code') ? omit : describe
     describeCode('exec', () => {
       test.each([
         ['python', 'import sys; print("out"); print("err", file=sys.stderr); sys.exit(3)', 3],
@@ -239,8 +239,8 @@ export function describeClient(name: string, open: OpenServer, lacks: ReferenceP
       })
     })
 
-    if (!lacks.includes('run')) describeRuns({ session: () => session })
+    if (!missingParts.includes('run')) describeRuns({ session: () => session })
 
-    describeParts({ has, lacks, agent: () => agent, session: () => session, theazo: () => theazo })
+    describeParts({ has, missingParts, agent: () => agent, session: () => session, theazo: () => theazo })
   })
 }

@@ -1,11 +1,12 @@
 // The client against a real server and against a scripted one.
 import { createHash } from 'node:crypto'
-import { type AgentStatus, type Clock, type Page, Theazo, type WireSession } from '@theazo/core'
+import { type AgentStatus, type Page, Theazo, type WireSession } from '@theazo/core'
 import { createLocalTheazo, listenTheazo } from '@theazo/server'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { collect } from '../support/collect.ts'
 import { errorOf } from '../support/error-of.ts'
+import { ClientTestClock } from '../support/clock.ts'
 import { describeClient } from './client-suite.ts'
 import {
   Answer,
@@ -225,18 +226,6 @@ describe('usage', () => {
 })
 
 describe('waiting until an agent is ready', () => {
-  /** Time that passes only while the client sleeps. */
-  function quickClock(): Clock {
-    let now = 0
-    return {
-      now: () => now,
-      random: () => 0.5,
-      async sleep(ms, signal) {
-        signal?.throwIfAborted()
-        now += ms
-      },
-    }
-  }
   /** Returns one status after the other, then always the last one. */
   const becoming = (...statuses: AgentStatus[]) => {
     const next = () =>
@@ -247,7 +236,7 @@ describe('waiting until an agent is ready', () => {
 
   test('resolves when a booting agent is idle', async () => {
     await using api = await startApi(becoming('booting', 'booting', 'booting', 'idle'))
-    const theazo = new Theazo({ ...api.options, clock: quickClock() })
+    const theazo = new Theazo({ ...api.options, clock: new ClientTestClock() })
     const agent = await theazo.session('ses_1').agents.create(options)
     expect([agent.data.status, api.requests.length]).toEqual(['idle', 4])
     expect(api.requests[0]?.body).toEqual({})
@@ -264,7 +253,7 @@ describe('waiting until an agent is ready', () => {
     ['terminated', 'ConflictError', 'conflict', /terminated/],
   ] as const)('%s is immediately a %s', async (status, name, code, message) => {
     await using api = await startApi(becoming('booting', status))
-    const theazo = new Theazo({ ...api.options, clock: quickClock() })
+    const theazo = new Theazo({ ...api.options, clock: new ClientTestClock() })
     const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
     expect(thrown).toMatchObject({ name, code, details: { agentId: 'agt_1' }, message: expect.stringMatching(message) })
     expect(api.requests).toHaveLength(2)
@@ -272,7 +261,7 @@ describe('waiting until an agent is ready', () => {
 
   test('an agent that never gets ready is a timeout that names the agent', async () => {
     await using api = await startApi(becoming('booting'))
-    const theazo = new Theazo({ ...api.options, clock: quickClock() })
+    const theazo = new Theazo({ ...api.options, clock: new ClientTestClock() })
     const thrown = await errorOf(theazo.session('ses_1').agents.create(options))
     expect(thrown).toMatchObject({ name: 'TimeoutError', code: 'client_timeout', details: { agentId: 'agt_1' } })
   })
@@ -314,14 +303,14 @@ describe('exec over an event stream', () => {
     })
     const received: string[] = []
     let running = 0
-    const tell = async (text: string): Promise<void> => {
+    const record = async (text: string): Promise<void> => {
       running += 1
       await new Promise(setImmediate)
       received.push(text)
       expect(running).toBe(1)
       running -= 1
     }
-    const result = await agentOf(api).exec('bash', 'x', { onStdout: tell, onStderr: tell })
+    const result = await agentOf(api).exec('bash', 'x', { onStdout: record, onStderr: record })
     expect(received.join('')).toBe(Array.from({ length: 100 }, (_, n) => `${n} `).join(''))
     expect(result).toEqual(execResult('all'))
     expect(api.requests[0]?.headers.accept).toContain('text/event-stream')
@@ -382,7 +371,7 @@ describe('exec over an event stream', () => {
     }
     for (const options of [{ onStdout: fail }, { onStderr: async () => fail() }]) {
       expect(await errorOf(agent.exec('bash', 'x', options))).toBe(mine)
-      await api.requests.at(-1)?.left
+      await api.requests.at(-1)?.disconnected
     }
     expect(api.calls).toEqual([path, path])
   })
@@ -479,12 +468,12 @@ describe('exec over an event stream', () => {
       if (texts.length === 3) break
     }
     expect(texts).toEqual(['0', '1', '2'])
-    await api.requests[0]?.left
+    await api.requests[0]?.disconnected
     const fail = async (): Promise<void> => {
       for await (const chunk of agentOf(api).execStream('bash', 'x')) throw new Error(`mine: ${chunk.type}`)
     }
     await expect(fail()).rejects.toThrow('mine: stdout')
-    await api.requests[1]?.left
+    await api.requests[1]?.disconnected
   })
 
   test('an abort ends execStream with its reason, and closes the request', async () => {
@@ -497,7 +486,7 @@ describe('exec over an event stream', () => {
       for await (const _ of agentOf(api).execStream('bash', 'x', { signal: abort.signal })) abort.abort(reason)
     }
     expect(await errorOf(read())).toBe(reason)
-    await api.requests[0]?.left
+    await api.requests[0]?.disconnected
   })
 
   test('200 execs with one mebibyte of output each, streamed or not, each receive their own output', async () => {

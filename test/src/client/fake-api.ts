@@ -104,7 +104,7 @@ export class FakeApi {
   }
 
   /** Emits one event of a task; `output` and `error` end it. */
-  tell(agentId: string, taskId: string, [event, data]: ScriptedEvent): void {
+  emit(agentId: string, taskId: string, [event, data]: ScriptedEvent): void {
     const { log, tasks } = this.#agent(agentId)
     const task = tasks.get(taskId)
     if (task && typeof data === 'object') {
@@ -179,7 +179,7 @@ export class FakeApi {
     if (!task) return notFound(route)
     if (route === 'GET agents/*/tasks/*') return { status: 200, body: task }
     if (route !== 'POST agents/*/tasks/*/cancel') return notFound(route)
-    this.tell(data.id, taskId, ['error', { code: 'cancelled', message: 'The task was cancelled.' }])
+    this.emit(data.id, taskId, ['error', { code: 'cancelled', message: 'The task was cancelled.' }])
     task.status = 'cancelled'
     return { status: 200, body: { ok: true } satisfies OkBody }
   }
@@ -244,7 +244,7 @@ export class FakeApi {
     const task: Task = { id, agentId, status: 'running', prompt, cost: free, usage, createdAt: time, startedAt: time }
     tasks.set(id, task)
     data.task = task
-    for (const event of this.script) this.tell(agentId, id, event)
+    for (const event of this.script) this.emit(agentId, id, event)
     return { status: 202, body: { taskId: id, agentId } satisfies RunAccepted }
   }
 

@@ -85,7 +85,7 @@ export class FaultServer implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`
   }
 
-  /** What a client takes. */
+  /** The client's options for this server. */
   get options(): { apiKey: string; baseUrl: string } {
     return { apiKey: this.apiKey, baseUrl: this.url }
   }
@@ -98,7 +98,7 @@ export class FaultServer implements AsyncDisposable {
     return this.streams.size
   }
 
-  /** Number of requests without a complete response, including streams. */
+  /** Method and path of each request without a complete response, including streams. */
   get openRequests(): string[] {
     return Array.from(this.#inFlight.values(), ({ method, path }) => `${method} ${path}`)
   }
@@ -108,7 +108,7 @@ export class FaultServer implements AsyncDisposable {
     this.#faults.push({ fault, times, when })
   }
 
-  /** Requests that arrived with this method and the end of this path. */
+  /** Requests that arrived with this method and a path that ends with this text. */
   arrived(method: string, pathEnd: string): RecordedRequest[] {
     return this.requests.filter((request) => request.method === method && request.path.endsWith(pathEnd))
   }
@@ -128,7 +128,7 @@ export class FaultServer implements AsyncDisposable {
     await this.until(() => this.#inFlight.size === 0)
   }
 
-  /** Also after {@link refuse}, on the same port. */
+  /** Accepts connections, also again after {@link refuse}, on the same port. */
   async listen(): Promise<void> {
     if (this.#server.listening) return
     this.#server.listen(this.#port, '127.0.0.1')

@@ -48,12 +48,12 @@ const thrownBy = (promise: Promise<unknown>): Promise<unknown> =>
   )
 
 /** The server, with the creation of agents delayed until a release. */
-function heldServer(): { options: TheazoOptions; isAsked: Promise<void>; letGo: () => void } {
+function delayedServer(): { options: TheazoOptions; requested: Promise<void>; release: () => void } {
   const asked = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
   return {
-    isAsked: asked.promise,
-    letGo: gate.resolve,
+    requested: asked.promise,
+    release: gate.resolve,
     options: {
       async fetch(input, init) {
         if (String(input).endsWith('/agents')) {
@@ -111,30 +111,30 @@ describe('one sandbox per key', () => {
   })
 
   test("a caller's abort ends only its own wait", async () => {
-    const held = heldServer()
-    await using pool = newPool({}, held.options)
+    const delayed = delayedServer()
+    await using pool = newPool({}, delayed.options)
     const abort = new AbortController()
     const reason = new Error('enough')
     const aborted = thrownBy(idOf(pool, 'a', abort.signal))
     const other = idOf(pool, 'a')
-    await held.isAsked
+    await delayed.requested
     abort.abort(reason)
     expect(await aborted).toBe(reason)
-    held.letGo()
+    delayed.release()
     expect(await other).toMatch(/^agt_/)
     expect(await idOf(pool, 'a')).toBe(await other)
     expect(creations()).toBe(1)
   })
 
   test('a sandbox whose creation no caller waits for stays in the pool, and dispose ends it', async () => {
-    const held = heldServer()
-    const pool = newPool({}, held.options)
+    const delayed = delayedServer()
+    const pool = newPool({}, delayed.options)
     const abort = new AbortController()
     const aborted = thrownBy(idOf(pool, 'a', abort.signal))
-    await held.isAsked
+    await delayed.requested
     abort.abort(new Error('enough'))
     await aborted
-    held.letGo()
+    delayed.release()
     const id = await idOf(pool, 'a')
     expect(creations()).toBe(1)
     await pool.dispose()
@@ -279,17 +279,17 @@ describe('a sandbox for tools', () => {
   })
 
   test('that is slow to start does not delay an aborted call', async () => {
-    const held = heldServer()
-    await using pool = newPool({}, held.options)
+    const delayed = delayedServer()
+    await using pool = newPool({}, delayed.options)
     const abort = new AbortController()
     const reason = new Error('enough')
     const call = thrownBy(
       runCode.run({ language: 'bash', code: '1' }, { sandbox: pool.source('a'), signal: abort.signal }),
     )
-    await held.isAsked
+    await delayed.requested
     abort.abort(reason)
     expect(await call).toBe(reason)
-    held.letGo()
+    delayed.release()
     expect(await idOf(pool, 'a')).toMatch(/^agt_/)
     expect(creations()).toBe(1)
   })
@@ -297,11 +297,11 @@ describe('a sandbox for tools', () => {
   test('is not ended during a tool call', async () => {
     await using pool = newPool({ maxSize: 1 })
     const sandbox = await pool.source('a')()
-    const letGo = sandbox.hold()
+    const release = sandbox.hold()
     const other = idOf(pool, 'b')
     await idOf(pool, 'a')
     expect([pool.size, creations()]).toEqual([1, 1])
-    letGo()
+    release()
     await other
     expect(await statusOf(sandbox.id)).not.toBe('idle')
   })
@@ -391,21 +391,21 @@ describe('the end of a sandbox that no process ends', () => {
 describe('a 409 of a live agent', () => {
   /** Each created agent has the next number; the test scripts the responses of exec. */
   const startPoolApi = async (exec: (number: number) => unknown, status: () => 'paused' | 'idle' | 'terminated') => {
-    let made = 0
+    let created = 0
     const api = await startApi({
       'POST /sessions/by-user/*': () => wireSession('ses_1'),
-      'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle', { id: `agt_${(made += 1)}` })),
+      'POST /sessions/ses_1/agents': () => new Answer(201, wireAgent('idle', { id: `agt_${(created += 1)}` })),
       'GET /agents/*': ({ path }) => wireAgent(status(), { id: path.split('/')[2] ?? '' }),
       'POST /agents/*/exec': ({ path }) => exec(Number(path.split('_')[1]?.split('/')[0])),
       'POST /agents/*/terminate': () => ({ ok: true }),
       'POST /agents/*/resume': () => error(402, 'session_limit_exceeded', 'no budget is left'),
     })
-    return { api, made: () => made, execs: () => api.calls.filter((call) => call.endsWith('/exec')) }
+    return { api, created: () => created, execs: () => api.calls.filter((call) => call.endsWith('/exec')) }
   }
 
   test('that is busy rejects the call, and the sandbox stays', async () => {
     const status = 'idle'
-    const { api, made, execs } = await startPoolApi(
+    const { api, created, execs } = await startPoolApi(
       () => error(409, 'conflict', status),
       () => status,
     )
@@ -414,11 +414,11 @@ describe('a 409 of a live agent', () => {
     const sandbox = await pool.source('a')()
     expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'ConflictError', message: status })
     expect(await thrownBy(pool.use('a', (agent) => agent.exec('bash', 'x')))).toMatchObject({ name: 'ConflictError' })
-    expect([made(), execs()]).toEqual([1, ['POST /agents/agt_1/exec', 'POST /agents/agt_1/exec']])
+    expect([created(), execs()]).toEqual([1, ['POST /agents/agt_1/exec', 'POST /agents/agt_1/exec']])
   })
 
   test('that is paused and cannot be resumed rejects with the error of resume', async () => {
-    const { api, made } = await startPoolApi(
+    const { api, created } = await startPoolApi(
       () => error(409, 'conflict', 'paused'),
       () => 'paused',
     )
@@ -426,12 +426,12 @@ describe('a 409 of a live agent', () => {
     await using pool = new SandboxPool(new Theazo(api.options))
     const sandbox = await pool.source('a')()
     expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'SessionLimitExceededError' })
-    expect(made()).toBe(1)
+    expect(created()).toBe(1)
   })
 
   test('rejects the call also after the sandbox was replaced once', async () => {
     let status: 'idle' | 'terminated' = 'terminated'
-    const { api, made, execs } = await startPoolApi(
+    const { api, created, execs } = await startPoolApi(
       (number) => (number === 1 ? error(409, 'conflict', 'terminated') : execResult('')),
       () => status,
     )
@@ -449,11 +449,11 @@ describe('a 409 of a live agent', () => {
     )
     const sandbox = await pool.source('a')()
     await sandbox.exec('bash', 'x')
-    expect([made(), execs()]).toEqual([2, ['POST /agents/agt_1/exec', 'POST /agents/agt_2/exec']])
+    expect([created(), execs()]).toEqual([2, ['POST /agents/agt_1/exec', 'POST /agents/agt_2/exec']])
     status = 'idle'
     isBusy = true
     expect(await thrownBy(sandbox.exec('bash', 'x'))).toMatchObject({ name: 'ConflictError' })
-    expect([made(), execs().length]).toEqual([2, 3])
+    expect([created(), execs().length]).toEqual([2, 3])
   })
 })
 
@@ -544,64 +544,64 @@ describe('the size of a pool', () => {
 
 describe('an adopted sandbox', () => {
   test('is used and never ended: not by idle time, a full pool, evict or dispose', async () => {
-    const given = await Promise.all([newAgent(), newAgent(), newAgent(), newAgent()])
-    const [idle, old, evicted, last] = given.map(({ id }) => id)
+    const adopted = await Promise.all([newAgent(), newAgent(), newAgent(), newAgent()])
+    const [idle, old, evicted, last] = adopted.map(({ id }) => id)
     await using quick = newPool({ idleTtlMs: 20 })
-    for (const agent of given.slice(0, 1)) quick.adopt('a', agent)
+    for (const agent of adopted.slice(0, 1)) quick.adopt('a', agent)
     expect(await idOf(quick, 'a')).toBe(idle)
     await untilTerminated(await idOf(quick, 'b'))
 
     const pool = newPool({ maxSize: 1 })
-    for (const agent of given.slice(1, 2)) pool.adopt('a', agent)
+    for (const agent of adopted.slice(1, 2)) pool.adopt('a', agent)
     expect(await idOf(pool, 'a')).toBe(old)
-    const made = await idOf(pool, 'b')
-    for (const agent of given.slice(2, 3)) pool.adopt('c', agent)
+    const created = await idOf(pool, 'b')
+    for (const agent of adopted.slice(2, 3)) pool.adopt('c', agent)
     expect(await idOf(pool, 'c')).toBe(evicted)
     await pool.evict('c')
-    for (const agent of given.slice(3)) pool.adopt('c', agent)
+    for (const agent of adopted.slice(3)) pool.adopt('c', agent)
     expect(await idOf(pool, 'c')).toBe(last)
     await pool.dispose()
-    expect(await statusOf(made)).toBe('terminated')
-    const statuses = await Promise.all(given.map(({ id }) => statusOf(id)))
+    expect(await statusOf(created)).toBe('terminated')
+    const statuses = await Promise.all(adopted.map(({ id }) => statusOf(id)))
     expect(statuses).toEqual(['idle', 'idle', 'idle', 'idle'])
-    await Promise.all(given.map((agent) => agent.terminate()))
+    await Promise.all(adopted.map((agent) => agent.terminate()))
   })
 
-  test('replaces the own sandbox of the pool for the key, which is then ended', async () => {
-    const given = await newAgent()
+  test('replaces the sandbox that the pool created for the key, and the pool ends that one', async () => {
+    const adopted = await newAgent()
     {
       await using pool = newPool()
-      const made = await idOf(pool, 'a')
-      pool.adopt('a', given)
-      expect(await idOf(pool, 'a')).toBe(given.id)
+      const created = await idOf(pool, 'a')
+      pool.adopt('a', adopted)
+      expect(await idOf(pool, 'a')).toBe(adopted.id)
       await pool.dispose()
-      expect(await statusOf(made)).toBe('terminated')
+      expect(await statusOf(created)).toBe('terminated')
     }
-    expect(await statusOf(given.id)).toBe('idle')
-    await given.terminate()
+    expect(await statusOf(adopted.id)).toBe('idle')
+    await adopted.terminate()
   })
 
   test('is never ended, even if the pool itself had created it', async () => {
     const pool = newPool()
-    const made = await idOf(pool, 'a')
-    pool.adopt('a', theazo.agent(made))
-    expect(await idOf(pool, 'a')).toBe(made)
+    const created = await idOf(pool, 'a')
+    pool.adopt('a', theazo.agent(created))
+    expect(await idOf(pool, 'a')).toBe(created)
     await pool.dispose()
-    expect(await statusOf(made)).toBe('idle')
-    await theazo.agent(made).terminate()
+    expect(await statusOf(created)).toBe('idle')
+    await theazo.agent(created).terminate()
   })
 
-  test('that is gone is replaced by an own sandbox of the pool', async () => {
-    const given = await newAgent()
+  test('that no longer exists is replaced by a sandbox that the pool creates', async () => {
+    const adopted = await newAgent()
     const pool = newPool()
-    pool.adopt('a', given)
-    await given.terminate()
+    pool.adopt('a', adopted)
+    await adopted.terminate()
     const sandbox = await pool.source('a')()
     expect((await sandbox.exec('bash', 'echo hi')).stdout).toBe('hi\n')
-    const made = await idOf(pool, 'a')
-    expect(made).not.toBe(given.id)
+    const created = await idOf(pool, 'a')
+    expect(created).not.toBe(adopted.id)
     await pool.dispose()
-    expect(await statusOf(made)).toBe('terminated')
+    expect(await statusOf(created)).toBe('terminated')
   })
 
   test('with a stored id can be adopted by another pool, which does not end it', async () => {
@@ -642,24 +642,24 @@ describe('dispose', () => {
         message: expect.stringContaining('dispose'),
       })
     }
-    const given = theazo.agent('agt_none')
-    expect(() => pool.adopt('a', given)).toThrow('dispose')
+    const adopted = theazo.agent('agt_none')
+    expect(() => pool.adopt('a', adopted)).toThrow('dispose')
     expect([calls.length, pool.size]).toEqual([sent, 0])
   })
 
   test('during creations ends the new sandboxes, and rejects the waiting calls', async () => {
-    const held = heldServer()
-    const made: string[] = []
-    const pool = newPool({ onCreate: (_key, { id }) => made.push(id) }, held.options)
+    const delayed = delayedServer()
+    const created: string[] = []
+    const pool = newPool({ onCreate: (_key, { id }) => created.push(id) }, delayed.options)
     const waiting = ['a', 'a', 'b'].map((key) => pool.use(key, (agent) => agent.exec('bash', 'touch ran')))
     const failed = Promise.all(waiting.map(thrownBy))
-    await held.isAsked
+    await delayed.requested
     const disposed = pool.dispose()
-    held.letGo()
+    delayed.release()
     await disposed
     expect((await failed).map((thrown) => (thrown as Error).name)).toEqual(Array(3).fill('ConfigurationError'))
-    expect(made).toHaveLength(2)
-    expect(await Promise.all(made.map(statusOf))).toEqual(['terminated', 'terminated'])
+    expect(created).toHaveLength(2)
+    expect(await Promise.all(created.map(statusOf))).toEqual(['terminated', 'terminated'])
   })
 
   test('rejects calls that wait for a place', async () => {

@@ -14,7 +14,7 @@ import type {
   WireSession,
 } from '@theazo/core'
 
-/** One request, as it came. */
+/** A request that the server received. */
 interface SeenRequest {
   method: string
   /** Below `/v1`. */
@@ -24,11 +24,11 @@ interface SeenRequest {
   // oxlint-disable-next-line typescript/no-explicit-any
   body: any
   headers: IncomingMessage['headers']
-  /** Resolves when the client has closed the connection before the answer was whole. */
-  left: Promise<void>
+  /** Resolves when the client has closed the connection before the answer was complete. */
+  disconnected: Promise<void>
 }
 
-/** Answers a request: with a body, or by itself on the response. */
+/** Returns the body of the answer, or undefined after it has written to the response itself. */
 export type Route = (request: SeenRequest, response: ServerResponse) => unknown
 
 /** An answer that is not 200. */
@@ -41,7 +41,7 @@ export class Answer {
   }
 }
 
-/** A server of this process that answers what a test tells it to, and keeps what it was asked. */
+/** A server in this process that gives the answers of the test, and records the requests. */
 export interface ScriptedApi extends AsyncDisposable {
   options: TheazoOptions & { baseUrl: string; apiKey: string }
   requests: SeenRequest[]
@@ -54,8 +54,8 @@ export async function startApi(routes: Record<string, Route>, features: Feature[
   const requests: SeenRequest[] = []
   const server = createServer(async (incoming, response) => {
     const url = new URL(incoming.url ?? '/', 'http://localhost')
-    const left = Promise.withResolvers<void>()
-    response.once('close', () => !response.writableFinished && left.resolve())
+    const disconnected = Promise.withResolvers<void>()
+    response.once('close', () => !response.writableFinished && disconnected.resolve())
     const body = await text(incoming)
     const request: SeenRequest = {
       method: incoming.method ?? '',
@@ -63,7 +63,7 @@ export async function startApi(routes: Record<string, Route>, features: Feature[
       query: Object.fromEntries(url.searchParams),
       body: body === '' ? undefined : JSON.parse(body),
       headers: incoming.headers,
-      left: left.promise,
+      disconnected: disconnected.promise,
     }
     requests.push(request)
     response.setHeader('theazo-features', features.join(', '))
@@ -104,16 +104,16 @@ export function error(status: number, code: string, message: string): Answer {
   return new Answer(status, { error: { code, message, requestId: 'req_1' } } satisfies ErrorEnvelope)
 }
 
-/** Writes an event stream; each event is taken by the client's side of the socket before the next. */
+/** Writes an event stream. `send` waits until the socket has room for the next event. */
 export function eventStream(response: ServerResponse) {
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   return {
     async send(event: string, data: unknown): Promise<void> {
       if (response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`) || response.destroyed) return
-      const heard = new AbortController()
-      const { signal } = heard
+      const waiting = new AbortController()
+      const { signal } = waiting
       await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })])
-      heard.abort()
+      waiting.abort()
     },
     end: () => response.end(),
   }

@@ -18,6 +18,7 @@ import { errorOf as thrownBy } from '../support/error-of.ts'
 import { allFeatures, type FaultServer, startFaultServer } from './fault-server.ts'
 import { callerAbort, watchLeaks } from './leaks.ts'
 import { ClientTestClock } from '../support/clock.ts'
+import { Chance } from '../support/chance.ts'
 
 watchLeaks()
 
@@ -27,7 +28,7 @@ interface Setting extends AsyncDisposable {
   theazo: Theazo
   agent: Agent
   /** Emits one event of the agent's latest task. */
-  tell: (...event: ScriptedEvent) => void
+  emit: (...event: ScriptedEvent) => void
 }
 
 interface SettingOptions extends TheazoOptions {
@@ -42,8 +43,8 @@ async function start({ script = [], ...options }: SettingOptions = {}): Promise<
   const clock = new ClientTestClock()
   const theazo = new Theazo({ ...server.options, clock, ...options })
   const agent = theazo.agent(server.api.addAgent())
-  const tell = (...event: ScriptedEvent): void => server.api.tell(agent.id, server.api.latestTask(agent.id), event)
-  return { server, clock, theazo, agent, tell, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+  const emit = (...event: ScriptedEvent): void => server.api.emit(agent.id, server.api.latestTask(agent.id), event)
+  return { server, clock, theazo, agent, emit, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<TheazoError> {
@@ -58,17 +59,6 @@ const deltas = (count: number, text = ''): ScriptedEvent[] =>
   Array.from({ length: count }, (_, n) => delta(`${n}${text}`))
 const textOf = (event: AgentEvent): string => ('text' in event ? event.text : event.type)
 
-/** Mulberry32: reproducible random numbers for a seed. */
-function chance(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Enough for a test whose stream would otherwise never end. */
 const guard = { timeoutMs: 10_000 }
 
@@ -80,8 +70,8 @@ describe('10,000 events over 1,000 disconnects at random bytes each arrive once,
   ])('seed %i, up to %i bytes per connection, up to %i repeated events', async (seed, maxBytes, maxRepeats) => {
     await using setting = await start({ script: [...deltas(9999, ' é😀'), output] })
     const { server, agent } = setting
-    const random = chance(seed)
-    const below = (limit: number): number => Math.floor(random() * limit)
+    const chance = new Chance(seed)
+    const below = (limit: number): number => Math.floor(chance.next() * limit)
     let cuts = 0
     server.styleOf = (number) => {
       if (cuts === 1000) return {}
@@ -101,12 +91,12 @@ describe('10,000 events over 1,000 disconnects at random bytes each arrive once,
 
   test('a disconnect before the first event of the run loses nothing', async () => {
     await using setting = await start()
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const run = agent.run('one', guard)
     await run.taskId
     const [first] = server.streams
     first?.cut('close')
-    for (const event of defaultScript) tell(...event)
+    for (const event of defaultScript) emit(...event)
     expect((await collect(run)).map(({ type }) => type)).toEqual(['thinking', 'tool_call', 'tool_result', 'output'])
   })
 })
@@ -150,15 +140,15 @@ describe('after a disconnect', () => {
 
   test.each(['end', 'close', 'reset'] as const)('missed events are replayed, without a gap: %s', async (by) => {
     await using setting = await start()
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const events = agent.run('one')[Symbol.asyncIterator]()
     const first = events.next()
     await server.until(() => server.arrived('POST', '/run').length === 1)
-    tell(...delta('a'))
+    emit(...delta('a'))
     await first
     await cut(setting, by)
-    tell(...delta('b'))
-    tell(...output)
+    emit(...delta('b'))
+    emit(...output)
     const rest = [await events.next(), await events.next()]
     expect(rest).toMatchObject([{ value: { text: 'b', eventId: '2' } }, { value: { text: 'the end', eventId: '3' } }])
     expect(rest.some(({ value }) => value?.gap)).toBe(false)
@@ -175,25 +165,25 @@ describe('after a disconnect', () => {
     'one event is marked with a gap if the server cannot replay: %s',
     async (_name, style, isMissed, hasGap) => {
       await using setting = await start({ features: ['tasks'] })
-      const { server, agent, tell } = setting
+      const { server, agent, emit } = setting
       server.styleOf = () => style
       const run = agent.run('one')
       const events = run[Symbol.asyncIterator]()
       await run.taskId
       const seen: unknown[] = []
       const take = async (text: string): Promise<void> => {
-        tell(...delta(text))
+        emit(...delta(text))
         seen.push((await events.next()).value)
       }
       await take('a')
       const next = events.next()
       await cut(setting)
-      if (isMissed) tell(...delta('missed'))
+      if (isMissed) emit(...delta('missed'))
       await server.until(() => server.openStreams === 1)
-      tell(...delta('b'))
+      emit(...delta('b'))
       seen.push((await next).value)
       await take('c')
-      tell(...output)
+      emit(...output)
       seen.push((await events.next()).value)
       expect(seen.map((event) => textOf(event as AgentEvent))).toEqual(['a', 'b', 'c', 'the end'])
       expect(seen.map((event) => (event as AgentEvent).gap)).toEqual([
@@ -288,12 +278,12 @@ describe('an event', () => {
 
   test('of another task of the agent does not belong to the run', async () => {
     await using setting = await start()
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const run = agent.run('one')
     await run.taskId
     server.api.log(agent.id)?.append('output', { text: 'not mine', taskId: 'task_other' })
-    tell(...delta('a'))
-    tell(...output)
+    emit(...delta('a'))
+    emit(...output)
     expect((await collect(run)).map(textOf)).toEqual(['a', 'the end'])
   })
 })
@@ -355,14 +345,14 @@ describe('a stream that stalls', () => {
 
   test('is not idle while heartbeats come', async () => {
     await using setting = await start()
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const run = agent.run('one', { idleTimeoutMs: 1000 })
     await run.taskId
     let beats = 0
     const timer = setInterval(() => {
       for (const stream of server.streams) stream.write(': keep-alive\n\n')
       beats += 1
-      if (beats === 30) tell(...output)
+      if (beats === 30) emit(...output)
     }, 50)
     expect(await run.result()).toMatchObject({ output: 'the end' })
     clearInterval(timer)
@@ -375,7 +365,7 @@ describe('a stream that stalls', () => {
     ['is reset', {}, 'reset'],
   ] as const)('or breaks fails after maxReconnects without an event: it %s', async (_name, options, by) => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     server.styleOf = (number) => ({ cut: { afterBytes: number === 1 ? 120 : 0, by } })
     const run = agent.run('one', { ...options, maxReconnects: 3 })
     const seen: string[] = []
@@ -383,7 +373,7 @@ describe('a stream that stalls', () => {
     expect(error).toMatchObject({ name: 'StreamError', code: 'stream_error' })
     expect([seen, server.arrived('GET', '/stream').length]).toEqual([['a'], 4])
     await server.idle()
-    tell(...output)
+    emit(...output)
     expect(await run.result()).toMatchObject({ output: 'the end' })
   })
 
@@ -475,10 +465,10 @@ describe('the stream of an agent that terminates', () => {
 
   test('ends its run with an error', async () => {
     await using setting = await start()
-    const { agent, tell } = setting
+    const { agent, emit } = setting
     const run = agent.run('one')
     await run.taskId
-    tell('error', { code: 'terminated', message: 'The agent was terminated.' })
+    emit('error', { code: 'terminated', message: 'The agent was terminated.' })
     await agent.terminate()
     expect(await errorOf(run.result())).toMatchObject({ code: 'terminated' })
     expect(await collect(run)).toMatchObject([{ type: 'error', code: 'terminated' }])
@@ -527,14 +517,14 @@ describe('a run', () => {
     'whose stream is lost permanently gets its result by polling',
     async (features) => {
       await using setting = await start({ features })
-      const { server, clock, agent, tell } = setting
+      const { server, clock, agent, emit } = setting
       server.styleOf = () => ({ cut: { afterBytes: 0, by: 'close' } })
       const run = agent.run('one', { maxReconnects: 1 })
       await run.taskId
       server.api.setStatus(agent.id, 'running')
       server.fault(page(503), { times: 3, when: ({ path }) => path.includes('/tasks/') })
       clock.whileAsleep = () => {
-        if (clock.sleeps.length === 8) tell(...output)
+        if (clock.sleeps.length === 8) emit(...output)
       }
       expect(await run.result()).toMatchObject({ output: 'the end', taskId: await run.taskId })
     },
@@ -633,7 +623,7 @@ describe('an abort', () => {
 
   test('of one result() does not affect other consumers', async () => {
     await using setting = await start()
-    const { agent, tell } = setting
+    const { agent, emit } = setting
     const abort = callerAbort()
     const reason = new Error('enough')
     const run = agent.run('one')
@@ -643,7 +633,7 @@ describe('an abort', () => {
     await new Promise(setImmediate)
     abort.abort(reason)
     expect(await result).toBe(reason)
-    tell(...output)
+    emit(...output)
     expect(await events).toHaveLength(1)
     expect(await run.result()).toMatchObject({ output: 'the end' })
   })
@@ -663,7 +653,7 @@ describe('an abort', () => {
 describe('leaving', () => {
   test('the loop over a run closes the connection; the result is then polled for', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const abort = callerAbort()
     const run = agent.run('one', { signal: abort.signal })
     for await (const event of run) {
@@ -671,7 +661,7 @@ describe('leaving', () => {
       break
     }
     await server.until(() => server.openStreams === 0)
-    tell(...output)
+    emit(...output)
     expect(await run.result()).toMatchObject({ output: 'the end' })
     expect(server.arrived('POST', '/cancel')).toEqual([])
   })
@@ -691,11 +681,11 @@ describe('leaving', () => {
 
   test('one of two loops does not affect the other', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const run = agent.run('one')
     const other = collect(run)
     for await (const _event of run) break
-    tell(...output)
+    emit(...output)
     expect(await other).toHaveLength(3)
     await server.until(() => server.openStreams === 0)
   })
@@ -717,7 +707,7 @@ describe('leaving', () => {
 describe('attach', () => {
   test('follows a run that another client started, from now on or from an event', async () => {
     await using setting = await start({ script: [delta('a'), delta('b')] })
-    const { server, agent, tell } = setting
+    const { server, agent, emit } = setting
     const first = agent.run('one')
     const taskId = await first.taskId
     const other = new Theazo({ ...server.options, clock: new ClientTestClock() }).agent(agent.id)
@@ -728,8 +718,8 @@ describe('attach', () => {
     ]
     const all = [fromNow, fromOne, fromStart, first].map(collect)
     await Promise.all([fromNow, fromOne, fromStart].map(({ taskId }) => taskId))
-    tell(...delta('c'))
-    tell(...output)
+    emit(...delta('c'))
+    emit(...output)
     const texts = (await Promise.all(all)).map((events) => events.map(textOf))
     expect(texts).toEqual([
       ['c', 'the end'],

@@ -102,7 +102,7 @@ test('a task continues in the background after start_task, and can be read and c
   await server.idle()
   const running = await dataOf(getTask, { taskId: data.taskId }, { sandbox })
   expect(running.text).toBe(`${data.taskId} is running.\n[cost so far: $0.00]`)
-  server.api.tell(sandbox.id, data.taskId, ['output', { text: 'Done.', cost: { amount: 7, currency: 'usd' } }])
+  server.api.emit(sandbox.id, data.taskId, ['output', { text: 'Done.', cost: { amount: 7, currency: 'usd' } }])
   const done = await dataOf(getTask, { taskId: data.taskId }, { sandbox })
   expect(done.text).toBe(`${data.taskId} is completed.\nDone.\n[cost so far: $0.07]`)
 

@@ -257,7 +257,7 @@ describe('inputs that models write', () => {
 
 describe('run_code', () => {
   /** The sandbox, with the files that a server with `exec-files` would report. */
-  function telling(files: { path: string; sizeBytes: number }[]): ToolSandbox {
+  function reporting(files: { path: string; sizeBytes: number }[]): ToolSandbox {
     return {
       id: sandbox.id,
       exec: async (lang, code, options) => ({ ...(await sandbox.exec(lang, code, options)), files }),
@@ -272,7 +272,7 @@ describe('run_code', () => {
       { path: '/workspace/gone.png', sizeBytes: 70 },
       { path: '/workspace/huge.png', sizeBytes: 50_000_000 },
     ]
-    const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
+    const result = await runCode.run({ language: 'python', code }, { sandbox: reporting(files) })
     expect(result).toMatchObject({
       isError: false,
       images: [{ path: '/workspace/a.png', mediaType: 'image/png', base64: png }],
@@ -292,7 +292,7 @@ describe('run_code', () => {
   test('at most four images are returned, and the others are named', async () => {
     const code = `import base64\nfor i in range(6): open(f'{i}.png', 'wb').write(base64.b64decode('${png}'))`
     const files = Array.from({ length: 6 }, (_, index) => ({ path: `/workspace/${index}.png`, sizeBytes: 70 }))
-    const result = await runCode.run({ language: 'python', code }, { sandbox: telling(files) })
+    const result = await runCode.run({ language: 'python', code }, { sandbox: reporting(files) })
     expect(dataOf(result).images).toHaveLength(4)
     expect(result.text).toContain('[image not shown: /workspace/5.png: only 4 images are shown at a time]')
   })

@@ -7,44 +7,50 @@ import { listenTheazo } from '@theazo/server'
 import { describe, expect, test } from 'vitest'
 import { ServerTestClock } from '../support/clock.ts'
 import { CheckedCaller, expectError } from '../support/checked-caller.ts'
+import { metricOf } from '../support/metrics.ts'
 
 /** A server whose clock stands still, with a caller for a test key. */
-async function startStill() {
+async function listenWithTestClock() {
   const clock = new ServerTestClock('2025-05-01T00:00:00Z')
   const server = await listenTheazo({ port: 0, clock })
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
-  const gauge = async (name: 'execs' | 'streams'): Promise<number> => {
-    const text = await (await fetch(new URL('/metrics', server.url))).text()
-    return Number(new RegExp(`^theazo_${name}\\w* (\\d+)$`, 'm').exec(text)?.[1])
-  }
+  const execsRunning = () => metricOf(server.url, 'theazo_execs_running')
+  const streamsOpen = () => metricOf(server.url, 'theazo_streams_open')
   const caller = await CheckedCaller.to(server, key)
-  return { clock, server, caller, gauge, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+  return {
+    clock,
+    server,
+    caller,
+    execsRunning,
+    streamsOpen,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  }
 }
 
-const patient = { timeout: 20_000 }
+const pollOptions = { timeout: 20_000 }
 
 describe('deadlines', () => {
   test('exec blocks for at most 120 seconds, also with a test key', async () => {
-    await using still = await startStill()
-    const { clock, caller, gauge } = still
-    const live = caller.with(still.server.apiKey)
+    await using opened = await listenWithTestClock()
+    const { clock, caller, execsRunning } = opened
+    const live = caller.with(opened.server.apiKey)
     const [mocked, real] = [await caller.agent(), await live.agent()]
     let answered = 0
     const running = [
       caller.exec(mocked, 'bash', '# theazo:delay=600000').finally(() => (answered += 1)),
       live.exec(real, 'bash', 'sleep 600').finally(() => (answered += 1)),
     ]
-    await expect.poll(() => clock.dueIn(120_000), patient).toBe(2)
+    await expect.poll(() => clock.dueIn(120_000), pollOptions).toBe(2)
     await clock.advance(119_999)
-    expect([await gauge('execs'), answered]).toEqual([2, 0])
+    expect([await execsRunning(), answered]).toEqual([2, 0])
     await clock.advance(1)
     for (const answer of await Promise.all(running)) expectError(answer, 504, 'timeout')
     expect((await live.exec(real, 'bash', 'echo kept')).body.stdout).toBe('kept\n')
   })
 
   test("an agent's timeout counts the time that its run works, without pauses", async () => {
-    await using still = await startStill()
-    const { clock, caller } = still
+    await using opened = await listenWithTestClock()
+    const { clock, caller } = opened
     const agentId = await caller.agent({ timeout: 10 })
     const status = async () => (await caller.get(`/agents/${agentId}`)).body.task.status
     await caller.run(agentId, 'theazo:steps=2 theazo:delay=100')
@@ -53,40 +59,40 @@ describe('deadlines', () => {
     await clock.advance(3_600_000)
     await caller.post(`/agents/${agentId}/resume`)
     await clock.advance(999) // due timers fire
-    await expect.poll(status, patient).toBe('completed')
+    await expect.poll(status, pollOptions).toBe('completed')
 
     await caller.run(agentId, 'theazo:steps=2 theazo:delay=1000')
     await clock.advance(9_000)
     await caller.post(`/agents/${agentId}/pause`)
     await caller.post(`/agents/${agentId}/resume`)
     await clock.advance(1_000) // ten seconds in total: a resume does not restart the timeout
-    await expect.poll(status, patient).toBe('failed')
+    await expect.poll(status, pollOptions).toBe('failed')
 
     await caller.run(agentId, 'theazo:hang')
-    await expect.poll(() => clock.dueIn(10_000), patient).toBe(1)
+    await expect.poll(() => clock.dueIn(10_000), pollOptions).toBe(1)
     await clock.advance(9_999)
     expect(await status()).toBe('running')
     await clock.advance(1)
-    await expect.poll(status, patient).toBe('failed')
+    await expect.poll(status, pollOptions).toBe('failed')
     const { body } = await caller.get(`/agents/${agentId}`)
     expect(body).toMatchObject({ status: 'idle', task: { error: { code: 'timeout' } } })
   })
 
   test('pause waits 120 seconds for a step, then is 504 and pauses nothing: the task continues', async () => {
-    await using still = await startStill()
-    const { clock, caller } = still
+    await using opened = await listenWithTestClock()
+    const { clock, caller } = opened
     const agentId = await caller.agent()
     const taskId = await caller.run(agentId, 'theazo:delay=1500')
     const pausing = caller.post(`/agents/${agentId}/pause`)
-    await expect.poll(async () => (await caller.exec(agentId, 'bash', 'true')).status, patient).toBe(409)
+    await expect.poll(async () => (await caller.exec(agentId, 'bash', 'true')).status, pollOptions).toBe(409)
     expectError(await caller.post(`/agents/${agentId}/pause`), 409, 'conflict')
-    await expect.poll(() => clock.dueIn(120_000), patient).toBe(1)
+    await expect.poll(() => clock.dueIn(120_000), pollOptions).toBe(1)
     await clock.advance(120_000)
     expectError(await pausing, 504, 'timeout')
     expect((await caller.get(`/agents/${agentId}`)).body.status).toBe('running')
     expect((await caller.exec(agentId, 'bash', 'true')).status).toBe(200)
     const status = async () => (await caller.get(`/agents/${agentId}/tasks/${taskId}`)).body.status
-    await expect.poll(status, patient).toBe('completed')
+    await expect.poll(status, pollOptions).toBe('completed')
   })
 })
 
@@ -185,24 +191,24 @@ function foldersOf(agentId: string, dataDir: string): string[] {
 
 describe('a HEAD request', () => {
   test('returns the headers of GET without the body', async () => {
-    await using still = await startStill()
-    const { caller } = still
+    await using opened = await listenWithTestClock()
+    const { caller } = opened
     const headers = { authorization: `Bearer ${caller.key}` }
     const response = await fetch(`${caller.url}/agents/${await caller.agent()}`, { method: 'HEAD', headers })
     expect([response.status, response.headers.has('x-request-id'), await response.text()]).toEqual([200, true, ''])
   })
 
   test('for a stream leaves no stream open', async () => {
-    await using still = await startStill()
-    const { caller, gauge } = still
+    await using opened = await listenWithTestClock()
+    const { caller, streamsOpen } = opened
     const agentId = await caller.agent()
     const headers = { authorization: `Bearer ${caller.key}` }
     for (const _ of [1, 2, 3]) {
       const response = await fetch(`${caller.url}/agents/${agentId}/stream`, { method: 'HEAD', headers })
       expect(response.headers.get('content-type')).toBe('text/event-stream')
     }
-    await expect.poll(() => gauge('streams'), patient).toBe(0)
+    await expect.poll(streamsOpen, pollOptions).toBe(0)
     await using _ = await caller.stream(agentId)
-    expect(await gauge('streams')).toBe(1) // control: a GET leaves one open
+    expect(await streamsOpen()).toBe(1) // control: a GET leaves one open
   })
 })

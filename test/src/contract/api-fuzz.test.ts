@@ -12,9 +12,11 @@ import { type RawAnswer, sendRaw } from './raw-http.ts'
 import { type FuzzRequest, keyPlaceholder, requestsOf } from './request-arbitraries.ts'
 import { root } from '../support/server-process.ts'
 import { isSoak, reportSoak } from '../support/soak.ts'
+import { metricOf } from '../support/metrics.ts'
+import { ApiCaller } from '../support/api-caller.ts'
 
 const seed = Number(process.env['THEAZO_SEED'] ?? (isSoak ? Date.now() % 2 ** 31 : 4020))
-let nearlyRight = 0
+let nearlyValid = 0
 const statuses = new Map<number, number>()
 const tally = (): string =>
   [...statuses]
@@ -49,31 +51,28 @@ beforeAll(async () => {
   routes = await openapiRoutes(server.url, fetch)
   key = (await server.keys.create({ mode: 'test', plan: 'enterprise', project: 'fuzzed' })).key
   const other = (await server.keys.create({ mode: 'test', plan: 'enterprise', project: 'other' })).key
-  foreign = { key: other, ...(await makeWorld(other)) }
+  foreign = { key: other, ...(await createRows(other)) }
   await renew()
 })
 afterAll(async () => {
   await server[Symbol.asyncDispose]()
   reportSoak('fuzz', [
     ['seed', String(seed)],
-    ['requests that are nearly right', String(nearlyRight)],
+    ['nearly valid requests', String(nearlyValid)],
     ['of those answered, by status', tally()],
   ])
 })
 
 // Each caller states what it expects of the answer.
 // oxlint-disable-next-line typescript/no-explicit-any
-async function api(key: string, method: string, path: string, body?: unknown): Promise<any> {
-  const response = await fetch(server.url + path, {
-    method,
-    headers: { authorization: `Bearer ${key}` },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  })
-  expect(response.ok, `${method} ${path}: ${response.status}`).toBe(true)
-  return await response.json()
+async function api(apiKey: string, method: string, path: string, body?: unknown): Promise<any> {
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey })
+  const answer = await caller.send(method, path, JSON.stringify(body))
+  expect(answer.status, `${method} ${path}: ${answer.status}`).toBeLessThan(300)
+  return answer.body
 }
 
-async function makeWorld(key: string) {
+async function createRows(key: string) {
   const session = await api(key, 'POST', '/sessions', { userId: 'u' })
   const agent = await api(key, 'POST', `/sessions/${session.id}/agents`, {})
   const run = await api(key, 'POST', `/agents/${agent.id}/run`, { task: 'Say hello.' })
@@ -81,7 +80,7 @@ async function makeWorld(key: string) {
 }
 
 async function renew(): Promise<void> {
-  const { sessionId, agentId, taskId } = await makeWorld(key)
+  const { sessionId, agentId, taskId } = await createRows(key)
   const { nextCursor } = await api(key, 'GET', '/sessions?limit=1')
   ids = {
     'OWN-SESSION': sessionId,
@@ -108,7 +107,7 @@ function toBytes({ method, target, headers, body }: FuzzRequest): Uint8Array {
 }
 
 /** The text reveals nothing about the machine or the program's internals, and no key. */
-function expectNothingTold({ text }: RawAnswer): void {
+function expectNothingRevealed({ text }: RawAnswer): void {
   expect(text).not.toMatch(/\n\s+at |node_modules|node:internal|file:\/\/|SQLITE_|\.ts:\d|\.js:\d/)
   for (const secret of [root, tmpdir(), '/var/lib/theazo', key.slice(8), server.apiKey.slice(8)]) {
     expect(text).not.toContain(secret)
@@ -118,7 +117,7 @@ function expectNothingTold({ text }: RawAnswer): void {
 /** The status and the code of the error envelope match, and the request id is the one in the header. */
 function expectDocumented(answer: RawAnswer, method: string): void {
   const { status = 0, headers, body } = answer
-  expectNothingTold(answer)
+  expectNothingRevealed(answer)
   expect(headers['x-request-id'], answer.text.slice(0, 300)).toMatch(/^req_[0-9A-HJKMNP-TV-Z]{26}$/)
   expect(headers).toHaveProperty('theazo-features')
   if (method === 'HEAD') return expect(body).toBe('')
@@ -173,14 +172,9 @@ function matches({ path: template }: Route, path: string): boolean {
   return new RegExp(`^/v1${template.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)
 }
 
-const metric = async (name: string): Promise<number> => {
-  const text = await (await fetch(new URL('/metrics', server.url))).text()
-  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1])
-}
-
 /** The positive control: the server still works after the fuzzed requests. */
 async function expectWorks(): Promise<void> {
-  const { agentId, taskId } = await makeWorld(key)
+  const { agentId, taskId } = await createRows(key)
   await expect.poll(async () => (await api(key, 'GET', `/agents/${agentId}/tasks/${taskId}`)).status).toBe('completed')
   const exec = await api(key, 'POST', `/agents/${agentId}/exec`, { lang: 'python', code: 'print(2 + 2)' })
   expect(exec.stdout).toBe('4\n')
@@ -190,7 +184,7 @@ async function expectWorks(): Promise<void> {
   })
   expect(await stream.text()).toMatch(/event: output\n[^]*"status":"terminated"/)
   for (const name of ['theazo_streams_open', 'theazo_execs_running', 'theazo_tasks_running']) {
-    await expect.poll(() => metric(name), { timeout: 10_000 }).toBe(0)
+    await expect.poll(() => metricOf(server.url, name), { timeout: 10_000 }).toBe(0)
   }
   expect(log.length).toBeGreaterThan(0)
   expect(log.filter((line) => JSON.parse(line).level >= 50)).toEqual([])
@@ -211,7 +205,7 @@ describe('nearly valid requests', () => {
       { weight: 1, arbitrary: requestsOf(unknown, false) },
     )
     const property = fc.asyncProperty(requests, async (generated) => {
-      if ((nearlyRight += 1) % 40 === 0) await renew()
+      if ((nearlyValid += 1) % 40 === 0) await renew()
       const request = filled(generated)
       const answer = await sendRaw(port, toBytes(request))
       expectAnswer(request, answer)
@@ -424,14 +418,14 @@ describe('a stream', () => {
       expect([answer.status, answer.body]).toEqual([200, ''])
       expect(answer.headers['content-type']).toBe('text/event-stream')
     }
-    await expect.poll(() => metric('theazo_streams_open')).toBe(0)
+    await expect.poll(() => metricOf(server.url, 'theazo_streams_open')).toBe(0)
     // Control: an open stream is counted.
     const reading = new AbortController()
     const headers = { authorization: `Bearer ${key}` }
     await fetch(`${server.url}/agents/${ids['OWN-AGENT']}/stream`, { headers, signal: reading.signal })
-    expect(await metric('theazo_streams_open')).toBe(1)
+    expect(await metricOf(server.url, 'theazo_streams_open')).toBe(1)
     reading.abort()
-    await expect.poll(() => metric('theazo_streams_open')).toBe(0)
+    await expect.poll(() => metricOf(server.url, 'theazo_streams_open')).toBe(0)
   })
 
   test('that resumes after a future event sends the events that come, and ends with its agent', async () => {
@@ -497,7 +491,7 @@ describe('malformed HTTP', () => {
 
   test.each(malformed)('%s is refused by the HTTP parser, and the next request is answered', async (_, text) => {
     const answer = await sendRaw(port, Buffer.from(text.replace('KEY', key), 'latin1'))
-    expectNothingTold(answer)
+    expectNothingRevealed(answer)
     expect([undefined, 400, 413, 417, 431]).toContain(answer.status)
     expect((await fetch(new URL('/healthz', server.url))).status).toBe(200)
     expect(log.filter((line) => JSON.parse(line).level >= 50)).toEqual([])
@@ -564,7 +558,7 @@ describe('malformed HTTP', () => {
     )
     const property = fc.asyncProperty(fc.array(piece, { maxLength: 20 }), async (pieces) => {
       const answer = await sendRaw(port, Buffer.from(pieces.join(''), 'latin1'), { isEnded: true })
-      expectNothingTold(answer)
+      expectNothingRevealed(answer)
       expect([undefined, 200, 400, 401, 404, 405, 408, 413, 417, 431]).toContain(answer.status)
     })
     await fc.assert(property, { seed, numRuns: isSoak ? 2000 : 200 })

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { root, startServer } from '../support/server-process.ts'
 import type { Answer } from '../support/api-caller.ts'
 import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
+import { metricOf } from '../support/metrics.ts'
 
 let server: ListeningTheazo
 let live: CheckedCaller
@@ -139,8 +140,7 @@ describe('limits', () => {
 
 /** Waits until this number of execs run. */
 async function inFlight(count: number): Promise<void> {
-  const metrics = async () => await (await fetch(new URL('/metrics', server.url))).text()
-  await expect.poll(metrics, { timeout: 20_000 }).toMatch(new RegExp(`^theazo_execs\\w* ${count}$`, 'm'))
+  await expect.poll(() => metricOf(server.url, 'theazo_execs_running'), { timeout: 20_000 }).toBe(count)
 }
 
 describe('conflicts', () => {
@@ -338,7 +338,7 @@ describe('lists', () => {
 
 describe('a booting agent', () => {
   test('has the status booting, and exec, run, pause and terminate wait until it is ready', async () => {
-    using gate = heldBubblewrap()
+    using gate = delayedBubblewrap()
     await using program = await startServer(
       process.execPath,
       [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--pool', '0', '--json'],
@@ -361,8 +361,8 @@ describe('a booting agent', () => {
   })
 })
 
-/** A `bwrap` in its own PATH folder that starts nothing while the test holds it. */
-function heldBubblewrap() {
+/** A `bwrap` for the PATH. Between `hold` and `release` it waits before it starts a sandbox. */
+function delayedBubblewrap() {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-bwrap-'))
   const hold = join(folder, 'hold')
   const real = execFileSync('bash', ['-c', 'command -v bwrap'], { encoding: 'utf8' }).trim()

@@ -9,7 +9,7 @@ import { CheckedCaller } from '../support/checked-caller.ts'
 const maxConnections = 10
 
 /** A server that accepts few connections, and sockets to it that are closed at the end. */
-async function startSmall() {
+async function listenWithFewConnections() {
   const server = await listenTheazo({ port: 0, maxConnections })
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
   const sockets: Socket[] = []
@@ -38,7 +38,7 @@ async function startSmall() {
 }
 
 /** Less than 15 s, after which the server closes a connection without a request in any case. */
-const patient = { timeout: 10_000 }
+const pollOptions = { timeout: 10_000 }
 /** A request on its own connection. */
 const health = async (url: string): Promise<number> => {
   const response = await fetch(new URL('/healthz', url), { headers: { connection: 'close' } })
@@ -56,40 +56,40 @@ describe('one client that keeps connections open does not shut out others', () =
       'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n',
     ],
   ])('with many %s', async (_, text) => {
-    await using small = await startSmall()
-    for (let count = 0; count < 5 * maxConnections; count += 1) await small.hold(text)
-    for (let count = 0; count < 5; count += 1) expect(await health(small.server.url)).toBe(200)
+    await using opened = await listenWithFewConnections()
+    for (let count = 0; count < 5 * maxConnections; count += 1) await opened.hold(text)
+    for (let count = 0; count < 5; count += 1) expect(await health(opened.server.url)).toBe(200)
     // The server closed all except the latest, to make room.
-    await expect.poll(small.closed, patient).toBeGreaterThanOrEqual(4 * maxConnections)
+    await expect.poll(opened.closed, pollOptions).toBeGreaterThanOrEqual(4 * maxConnections)
   })
 
   test('and the server does not close a connection with a request in progress', async () => {
-    await using small = await startSmall()
-    const { caller } = small
+    await using opened = await listenWithFewConnections()
+    const { caller } = opened
     const agentId = await caller.agent()
     await using stream = await caller.stream(agentId)
     const running = caller.exec(agentId, 'bash', '# theazo:delay=1500 theazo:stdout=on')
-    for (let count = 0; count < 5 * maxConnections; count += 1) await small.hold('')
+    for (let count = 0; count < 5 * maxConnections; count += 1) await opened.hold('')
     expect((await running).body.stdout).toBe('on')
     await caller.post(`/agents/${agentId}/pause`)
     expect((await stream.next())?.data).toEqual({ status: 'paused' })
   })
 
   test('a new connection is closed while all others have requests in progress, and accepted when one has ended', async () => {
-    await using small = await startSmall()
-    const agentId = await small.caller.agent()
-    const request = `GET /v1/agents/${agentId}/stream HTTP/1.1\r\nhost: x\r\n${small.authorization}\r\n`
+    await using opened = await listenWithFewConnections()
+    const agentId = await opened.caller.agent()
+    const request = `GET /v1/agents/${agentId}/stream HTTP/1.1\r\nhost: x\r\n${opened.authorization}\r\n`
     const streams: Socket[] = []
     for (let count = 0; count < maxConnections; count += 1) {
-      const socket = await small.hold(request)
+      const socket = await opened.hold(request)
       await once(socket, 'data') // the stream is open
       streams.push(socket)
     }
-    const refused = await small.hold('')
-    await expect.poll(() => refused.closed, patient).toBe(true)
+    const refused = await opened.hold('')
+    await expect.poll(() => refused.closed, pollOptions).toBe(true)
     expect(streams.filter(({ closed }) => closed)).toEqual([])
     streams[0]?.destroy()
-    await expect.poll(() => health(small.server.url).catch(String), patient).toBe(200)
+    await expect.poll(() => health(opened.server.url).catch(String), pollOptions).toBe(200)
   })
 })
 

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { ServerTestClock } from '../support/clock.ts'
 import { root, startServer } from '../support/server-process.ts'
 import { CheckedCaller, expectError, expectFields, listenWithCallers } from '../support/checked-caller.ts'
+import { metricOf } from '../support/metrics.ts'
 
 let server: ListeningTheazo
 let live: CheckedCaller
@@ -221,10 +222,7 @@ describe('an interrupted exec', () => {
   })
 })
 
-async function execsInFlight(): Promise<number> {
-  const text = await (await fetch(new URL('/metrics', server.url))).text()
-  return Number(/^theazo_execs\w* (\d+)$/m.exec(text)?.[1])
-}
+const execsInFlight = (): Promise<number> => metricOf(server.url, 'theazo_execs_running')
 
 describe('an answer over 1 MiB', () => {
   const print = (sizeBytes: number) => `echo x >> runs; head -c ${sizeBytes} /dev/zero | tr '\\0' x`

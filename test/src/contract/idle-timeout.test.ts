@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { AgentStream } from '../support/agent-stream.ts'
 import { type Answer, ApiCaller } from '../support/api-caller.ts'
 import { ServerTestClock } from '../support/clock.ts'
+import { metricOf } from '../support/metrics.ts'
 
 const secondMs = 1_000
 const minuteMs = 60_000
@@ -450,10 +451,7 @@ describe("the server's default idle timeout", () => {
   })
 
   test('is optional: /metrics counts the idle agents of live keys without an idle timeout', async () => {
-    const count = async () => {
-      const text = await (await local.fetch(new URL('/metrics', local.baseUrl))).text()
-      return Number(/^theazo_agents_idle_without_timeout (\d+)$/m.exec(text)?.[1])
-    }
+    const count = () => metricOf(local.baseUrl, 'theazo_agents_idle_without_timeout', local.fetch)
     await newAgent(mocked, {})
     await newAgent(live, { idleTimeout: toPause })
     expect(await count()).toBe(0)

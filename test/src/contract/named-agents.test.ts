@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 const named = { name: 'main' }
-const whole = {
+const allOptions = {
   ...named,
   compute: { provider: 'docker' },
   model: { id: 'model-1' },
@@ -20,63 +20,63 @@ const whole = {
   network: { allow: ['example.com', '*.example.org:8080'] },
 }
 
-/** Creates an agent, and then requests its name again. */
-async function madeThenAsked(made: object, asked: object) {
+/** Creates an agent, and then sends a create call with other options and the same name. */
+async function createTwice(options: object, laterOptions: object) {
   const path = `/sessions/${await mocked.session()}/agents`
-  const first = await mocked.post(path, made)
+  const first = await mocked.post(path, options)
   expect(first.status).toBe(201)
-  return { path, first, again: await mocked.post(path, asked) }
+  return { path, first, second: await mocked.post(path, laterOptions) }
 }
 
 describe('a create call with an existing name returns that agent', () => {
   test.each<[string, object, object]>([
-    ['the same is asked for', whole, whole],
-    ['nothing but the name is asked for', whole, named],
-    ['a part of it is asked for', whole, { ...named, model: { id: 'model-1' } }],
-    ['what is the default is asked for', named, { ...named, compute: { provider: 'local' }, browser: false }],
-    ['no network is asked for', named, { ...named, network: { allow: [] } }],
+    ['with the same options', allOptions, allOptions],
+    ['with the name alone', allOptions, named],
+    ['with a part of the options', allOptions, { ...named, model: { id: 'model-1' } }],
+    ['with default values', named, { ...named, compute: { provider: 'local' }, browser: false }],
+    ['with an empty list of hosts', named, { ...named, network: { allow: [] } }],
     [
-      'the network is the same, and written otherwise',
-      whole,
+      'with the same hosts in another notation',
+      allOptions,
       { ...named, network: { allow: ['*.EXAMPLE.org:8080', 'example.com:443', 'example.com:80'] } },
     ],
     [
-      'fields differ that count when it is made',
-      whole,
-      { ...whole, metadata: { a: 1 }, instructions: 'x', timeout: 9 },
+      'with other metadata, instructions and timeout, which apply only at creation',
+      allOptions,
+      { ...allOptions, metadata: { a: 1 }, instructions: 'x', timeout: 9 },
     ],
-  ])('%s', async (_, made, asked) => {
-    const { first, again } = await madeThenAsked(made, asked)
-    expect([again.status, again.body]).toEqual([200, first.body])
+  ])('%s', async (_, options, laterOptions) => {
+    const { first, second } = await createTwice(options, laterOptions)
+    expect([second.status, second.body]).toEqual([200, first.body])
   })
 })
 
 describe('a create call with different options is 409 and names the field', () => {
   test.each<[object, object, string[]]>([
     [named, { network: { allow: ['example.com'] } }, ['network']],
-    [whole, { network: { allow: ['example.com'] } }, ['network']],
-    [whole, { network: { allow: [] } }, ['network']],
-    [whole, { network: { allow: ['example.com', '*.example.org:8080', 'example.net'] } }, ['network']],
-    [whole, { network: { allow: ['*'] } }, ['network']],
+    [allOptions, { network: { allow: ['example.com'] } }, ['network']],
+    [allOptions, { network: { allow: [] } }, ['network']],
+    [allOptions, { network: { allow: ['example.com', '*.example.org:8080', 'example.net'] } }, ['network']],
+    [allOptions, { network: { allow: ['*'] } }, ['network']],
     [named, { compute: { provider: 'e2b' } }, ['compute']],
     [named, { model: { id: 'model-1' } }, ['model']],
-    [whole, { model: { id: 'model-2' } }, ['model']],
+    [allOptions, { model: { id: 'model-2' } }, ['model']],
     [named, { browser: true }, ['browser']],
-    [whole, { browser: false }, ['browser']],
+    [allOptions, { browser: false }, ['browser']],
     [named, { browser: true, network: { allow: ['*'] } }, ['browser', 'network']],
-  ])('%j, then %j', async (made, asked, fields) => {
-    const { path, first, again } = await madeThenAsked(made, { ...named, ...asked })
-    expectError(again, 409, 'conflict')
-    expect(Object.keys(again.body.error.details.fields)).toEqual(fields)
-    for (const field of fields) expect(again.body.error.message).toContain(field)
+  ])('%j, then %j', async (options, laterOptions, fields) => {
+    const { path, first, second } = await createTwice(options, { ...named, ...laterOptions })
+    expectError(second, 409, 'conflict')
+    expect(Object.keys(second.body.error.details.fields)).toEqual(fields)
+    for (const field of fields) expect(second.body.error.message).toContain(field)
     expect((await mocked.get(`/agents/${first.body.id}`)).body).toEqual(first.body) // it has not changed
     expect((await mocked.get(path)).body.data).toHaveLength(1)
   })
 })
 
 test('the name of a terminated agent is free', async () => {
-  const { path, first, again } = await madeThenAsked(named, { ...named, browser: true })
-  expect(again.status).toBe(409)
+  const { path, first, second } = await createTwice(named, { ...named, browser: true })
+  expect(second.status).toBe(409)
   await mocked.post(`/agents/${first.body.id}/terminate`)
   expect((await mocked.post(path, { ...named, browser: true })).status).toBe(201)
 })
@@ -98,8 +98,8 @@ test('the client rejects with a ConflictError whose details name the field', asy
   const session = await theazo.sessions.create({ userId: 'u' })
   const agent = await session.agents.create({ name: 'main' })
   expect((await session.agents.create({ name: 'main' })).id).toBe(agent.id)
-  const asked = session.agents.create({ name: 'main', network: { allow: ['example.com'] } })
-  await expect(asked).rejects.toMatchObject({
+  const conflict = session.agents.create({ name: 'main', network: { allow: ['example.com'] } })
+  await expect(conflict).rejects.toMatchObject({
     name: 'ConflictError',
     details: { agentId: agent.id, fields: { network: ['differs from the existing agent: it reaches nothing'] } },
   })

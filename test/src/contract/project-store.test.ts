@@ -7,6 +7,7 @@ import { createLocalTheazo, listenTheazo, type LocalTheazo } from '@theazo/serve
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ApiCaller } from '../support/api-caller.ts'
 import { ServerTestClock } from '../support/clock.ts'
+import { metricsOf } from '../support/metrics.ts'
 
 const kib = 1024
 let dataDir: string
@@ -78,7 +79,7 @@ test('the stored size always matches the rows, and /metrics shows it', async () 
   const before = counts()
   {
     await using server = await listenTheazo({ port: 0, dataDir, clock })
-    const metrics = await (await fetch(new URL('/metrics', server.url))).text()
+    const metrics = await metricsOf(server.url)
     expect(metrics).toContain(`theazo_project_stored_bytes{project="a"} ${counts()['a']}`)
     expect(counts()['a']).toBeLessThan(before['a'] ?? 0)
   }

@@ -9,13 +9,7 @@ import { createLocalTheazo, type LocalTheazo, type Scope } from '@theazo/server'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
 import { root, startServer } from '../support/server-process.ts'
-
-interface Answer {
-  status: number
-  // Each test states what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  body: any
-}
+import { type Answer, ApiCaller, answerOf } from '../support/api-caller.ts'
 
 let server: LocalTheazo
 let routes: Route[]
@@ -32,13 +26,7 @@ const keyWith = async (...scopes: Scope[]): Promise<string> =>
   (await server.keys.create({ mode: 'test', plan: 'enterprise', scopes })).key
 
 async function send(key: string, method: string, path: string, init: RequestInit = {}): Promise<Answer> {
-  const headers = { authorization: `Bearer ${key}`, ...init.headers }
-  const response = await server.fetch(server.baseUrl + path, { ...init, method, headers })
-  if (response.headers.get('content-type') !== 'text/event-stream') {
-    return { status: response.status, body: await response.json() }
-  }
-  await response.body?.cancel()
-  return { status: response.status, body: undefined }
+  return await answerOf(await new ApiCaller({ ...server, apiKey: key }).open(path, { ...init, method }))
 }
 
 const post = (path: string, body: unknown = {}, key = all) => send(key, 'POST', path, { body: JSON.stringify(body) })

@@ -11,6 +11,7 @@ import { AgentStream, type StreamedEvent } from '../support/agent-stream.ts'
 import { ApiCaller } from '../support/api-caller.ts'
 import { ServerTestClock } from '../support/clock.ts'
 import { root } from '../support/server-process.ts'
+import { metricOf, metricsOf } from '../support/metrics.ts'
 
 const hourMs = 3_600_000
 /** The bytes that a server buffers for one reader. */
@@ -43,11 +44,7 @@ async function run(agentId: string, task: string, by = api): Promise<string> {
   return body.taskId
 }
 
-async function streamsOpen(of = server): Promise<number> {
-  const text = await (await fetch(new URL('/metrics', of.url))).text()
-  return Number(/^theazo_streams_open (\d+)$/m.exec(text)?.[1])
-}
-
+const streamsOpen = (): Promise<number> => metricOf(server.url, 'theazo_streams_open')
 const eventually = <T>(ask: () => T) => expect.poll(ask, { interval: 5, timeout: 30_000 })
 const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, n) => n + first)
 const idsOf = ({ events }: AgentStream): number[] => events.map(({ id }) => id)
@@ -66,7 +63,7 @@ test('each of a thousand readers of a hundred agents gets every event of its age
   for (const [n, streams] of readers.entries()) {
     await Promise.all(streams.map((stream) => stream.first(isEndOf(tasks[n] ?? ''))))
     for (const stream of streams) {
-      // Event 1, idle, came before anybody listened. Then come 9 events of tools, a delta, the answer and 2 status events.
+      // Event 1, idle, was emitted before a reader connected. Then come 9 events of tools, a delta, the answer and 2 status events.
       expect(idsOf(stream)).toEqual(upTo(14, 2))
       expect(stream.events.map(({ event }) => event)).toEqual([
         'status',
@@ -152,11 +149,12 @@ describe('replay', () => {
   test('sends events within the retention time; event numbers continue', async () => {
     const own = new ServerTestClock()
     await using other = await listenTheazo({ port: 0, clock: own, eventRetentionMs: 2 * hourMs })
+    const hourlyTimers = own.dueIn(hourMs)
     const by = await callerOf(other)
     const id = await newAgent(by, [])
     const advance = async (ms: number): Promise<void> => {
       own.jump(ms)
-      await by.get(`/agents/${id}`) // the store works in order: pruned events are gone when this is answered
+      await eventually(() => own.dueIn(hourMs)).toBe(hourlyTimers) // each starts again when its work has ended
     }
     const read = async (lastEventId: number): Promise<number[]> => {
       await using live = await AgentStream.open(by, id, lastEventId)
@@ -213,7 +211,7 @@ describe('a stream whose reader disconnects', () => {
     const { key } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
     const by = new ApiCaller({ ...local, apiKey: key })
     const id = await newAgent(by)
-    const open = async (): Promise<string> => (await local.fetch('http://theazo.local/metrics')).text()
+    const open = () => metricsOf(local.baseUrl, local.fetch)
     const stream = await AgentStream.open(by, id)
     expect(await open()).toContain('theazo_streams_open 1\n')
     await stream.close()
@@ -311,7 +309,7 @@ describe('a reader that does not read', () => {
     expect([...seen, ...idsOf(back)]).toEqual(upTo(last, 2))
   })
 
-  test('is cut off if it does not read the rest within 30 s', async () => {
+  test('is disconnected if it does not read the rest within 30 s', async () => {
     const id = await newAgent(api, [])
     const open = await streamsOpen()
     await using reader = await AgentStream.open(api, id)
@@ -336,14 +334,14 @@ describe('a reader that does not read', () => {
     for (let n = 0; n < 10; n += 1) await reader.first(isEndOf(await run(id, `theazo:${answer}`, by)))
     const replay = async () => (await by.open(`/agents/${id}/stream?lastEventId=0`)).body?.getReader()
 
-    const patient = await replay()
+    const slowReader = await replay()
     let text = ''
     while (!text.slice(-200).includes('\nid: 41\n')) {
-      text += Buffer.from((await patient?.read())?.value ?? []).toString()
+      text += Buffer.from((await slowReader?.read())?.value ?? []).toString()
       own.jump(29_000)
     }
     expect(Array.from(text.matchAll(/\nid: (\d+)\n/g), ([, number]) => Number(number))).toEqual(upTo(41))
-    await patient?.cancel()
+    await slowReader?.cancel()
 
     const waited = own.timerStarted(30_000)
     const gone = await replay()

@@ -5,14 +5,9 @@
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openapiRoutes, type Route, sampleOf } from './openapi-routes.ts'
-
-interface Answer {
-  status: number
-  headers: Headers
-  // Each test states what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  body: any
-}
+import { metricOf } from '../support/metrics.ts'
+import { type Answer, ApiCaller } from '../support/api-caller.ts'
+import { ServerTestClock } from '../support/clock.ts'
 
 interface Key {
   key: string
@@ -20,7 +15,7 @@ interface Key {
 }
 
 /** The rows of a key. */
-interface World {
+interface OwnedRows {
   owner: Key
   userId: string
   sessionId: string
@@ -32,19 +27,10 @@ interface World {
 let server: LocalTheazo
 let routes: Route[]
 let keys: Record<'test' | 'live' | 'otherTest' | 'otherLive' | 'sameProject', Key>
-/** Time stands still, so that usage does not depend on the duration of the test. */
-const now = Date.now()
 
 beforeAll(async () => {
-  const clock = {
-    now: () => now,
-    monotonic: () => performance.now(),
-    after(ms: number, run: () => void) {
-      const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1)).unref()
-      return () => clearTimeout(timer)
-    },
-  }
-  server = await createLocalTheazo({ clock })
+  // Time stands still, so that usage does not depend on the duration of the test.
+  server = await createLocalTheazo({ clock: new ServerTestClock() })
   const make = (project: string, mode: 'test' | 'live') => server.keys.create({ project, mode, plan: 'enterprise' })
   keys = {
     test: await make('ours', 'test'),
@@ -64,38 +50,28 @@ async function send(
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const response = await server.fetch(server.baseUrl + path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, ...headers },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  })
-  const { status, headers: answered } = response
-  if (answered.get('content-type') !== 'text/event-stream') {
-    return { status, headers: answered, body: await response.json() }
-  }
-  await response.body?.cancel()
-  return { status, headers: answered, body: undefined }
+  return await new ApiCaller({ ...server, apiKey: key }).send(method, path, JSON.stringify(body), { headers })
 }
 
-let worlds = 0
+let rowSets = 0
 
-async function makeWorld(owner: Key, task = 'Say hello.'): Promise<World> {
-  worlds += 1
-  const userId = `user-${worlds}`
+async function createRows(owner: Key, task = 'Say hello.'): Promise<OwnedRows> {
+  rowSets += 1
+  const userId = `user-${rowSets}`
   const { body: session } = await send(owner, 'POST', '/sessions', { userId, metadata: { secret: 'ours' } })
   const { body: agent } = await send(owner, 'POST', `/sessions/${session.id}/agents`, { name: 'main' })
-  const world: World = { owner, userId, sessionId: session.id, agentId: agent.id, taskId: undefined }
-  if (owner === keys.live) return world
+  const rows: OwnedRows = { owner, userId, sessionId: session.id, agentId: agent.id, taskId: undefined }
+  if (owner === keys.live) return rows
   const { body: run } = await send(owner, 'POST', `/agents/${agent.id}/run`, { task })
   if (!task.includes('theazo:hang')) {
     const status = async () => (await send(owner, 'GET', `/agents/${agent.id}/tasks/${run.taskId}`)).body.status
     await expect.poll(status).toBe('completed')
   }
-  return { ...world, taskId: run.taskId }
+  return { ...rows, taskId: run.taskId }
 }
 
 /** Everything that the owner can read of its rows. */
-async function viewOf({ owner, sessionId, agentId, taskId }: World): Promise<unknown> {
+async function viewOf({ owner, sessionId, agentId, taskId }: OwnedRows): Promise<unknown> {
   const paths = [
     '/sessions?limit=100',
     `/sessions/${sessionId}`,
@@ -106,16 +82,11 @@ async function viewOf({ owner, sessionId, agentId, taskId }: World): Promise<unk
     `/usage/summary?sessionId=${sessionId}`,
   ]
   const bodies = await Promise.all(paths.map(async (path) => (await send(owner, 'GET', path)).body))
-  return { bodies, events: await eventsKept() }
-}
-
-async function eventsKept(): Promise<number> {
-  const text = await (await server.fetch(new URL('/metrics', server.baseUrl))).text()
-  return Number(/^theazo_events_total (\d+)$/m.exec(text)?.[1])
+  return { bodies, events: await metricOf(server.baseUrl, 'theazo_events_total', server.fetch) }
 }
 
 /** The route's path with these ids. @throws for an unknown parameter: add it here. */
-function pathIn({ sessionId, agentId, taskId }: World, { path }: Route): string {
+function pathIn({ sessionId, agentId, taskId }: OwnedRows, { path }: Route): string {
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     if (name === 'id' && path.startsWith('/sessions/')) return sessionId
     if (name === 'id' && path.startsWith('/agents/')) return agentId
@@ -130,18 +101,18 @@ const takesIds = ({ path }: Route): boolean => path.includes('{') && !path.inclu
 const isOfTask = ({ path }: Route): boolean => path.includes('{taskId}')
 
 /** Brings the rows into a state in which the owner's request succeeds. */
-async function worldFor(route: Route, owner: Key): Promise<World> {
-  const world = await makeWorld(owner, route.path.endsWith('/cancel') ? 'theazo:hang' : undefined)
-  if (route.path.endsWith('/resume')) await send(owner, 'POST', `/agents/${world.agentId}/pause`)
+async function rowsFor(route: Route, owner: Key): Promise<OwnedRows> {
+  const rows = await createRows(owner, route.path.endsWith('/cancel') ? 'theazo:hang' : undefined)
+  if (route.path.endsWith('/resume')) await send(owner, 'POST', `/agents/${rows.agentId}/pause`)
   if (route.path.endsWith('/{path}'))
-    await send(owner, 'POST', `/agents/${world.agentId}/files`, { path: 'notes.txt', data: 'ours' })
-  return world
+    await send(owner, 'POST', `/agents/${rows.agentId}/files`, { path: 'notes.txt', data: 'ours' })
+  return rows
 }
 
 /** The owner's request. If it is refused, a refused probe proves nothing. */
-async function expectOwnerPasses(world: World, route: Route, path: string, body: unknown): Promise<void> {
-  const { status } = await send(world.owner, route.method, path, body)
-  const isNoModel = world.owner === keys.live && route.path.endsWith('/run')
+async function expectOwnerPasses(rows: OwnedRows, route: Route, path: string, body: unknown): Promise<void> {
+  const { status } = await send(rows.owner, route.method, path, body)
+  const isNoModel = rows.owner === keys.live && route.path.endsWith('/run')
   expect([...route.statuses, ...(isNoModel ? [422] : [])], `${route.name} by the owner`).toContain(status)
 }
 
@@ -162,32 +133,32 @@ describe.each(['test', 'live'] as const)('data of a %s key', (mode) => {
     const strangers = (['otherTest', 'otherLive', mode === 'test' ? 'live' : 'test'] as const).map((name) => keys[name])
     const ids = routes.filter((route) => takesIds(route) && !(mode === 'live' && isOfTask(route)))
     for (const route of ids) {
-      const world = await worldFor(route, keys[mode])
-      const path = pathIn(world, route)
+      const rows = await rowsFor(route, keys[mode])
+      const path = pathIn(rows, route)
       const body = route.body && sampleOf(route.body)
-      const before = await viewOf(world)
+      const before = await viewOf(rows)
       for (const stranger of strangers) {
-        for (const headers of [{}, { 'idempotency-key': `strange-${world.agentId}` }]) {
+        for (const headers of [{}, { 'idempotency-key': `strange-${rows.agentId}` }]) {
           const answer = await send(stranger, route.method, path, body, headers)
           expectNotFound(answer, `${route.name} by ${stranger.keyId}`)
         }
       }
-      expect(await viewOf(world), route.name).toEqual(before)
-      await expectOwnerPasses(world, route, path, body)
+      expect(await viewOf(rows), route.name).toEqual(before)
+      await expectOwnerPasses(rows, route, path, body)
     }
   })
 
   test('cannot be distinguished from data that does not exist: the answers are equal except for the id', async () => {
     const none = { sessionId: 'ses_01HX3K2M4N5P6Q7R8S9T0V1W2X', agentId: 'agt_01HX3K2M4N5P6Q7R8S9T0V1W2X' }
-    const world = await makeWorld(keys[mode])
-    const nowhere: World = { ...world, ...none, taskId: undefined }
+    const rows = await createRows(keys[mode])
+    const unknown: OwnedRows = { ...rows, ...none, taskId: undefined }
     for (const route of routes.filter(takesIds)) {
       const body = route.body && sampleOf(route.body)
-      const before = await viewOf(world)
-      const absent = await send(keys[mode], route.method, pathIn(nowhere, route), body)
+      const before = await viewOf(rows)
+      const absent = await send(keys[mode], route.method, pathIn(unknown, route), body)
       expectNotFound(absent, `${route.name} of nothing`)
-      expect(await viewOf(world), route.name).toEqual(before)
-      const foreign = await send(keys.otherTest, route.method, pathIn(world, route), body)
+      expect(await viewOf(rows), route.name).toEqual(before)
+      const foreign = await send(keys.otherTest, route.method, pathIn(rows, route), body)
       const withoutId = (answer: Answer): string =>
         JSON.stringify([answer.status, { ...answer.body.error, requestId: '' }]).replaceAll(/[a-z]+_\w{26}/g, 'ID')
       expect(withoutId(foreign), route.name).toBe(withoutId(absent))
@@ -195,8 +166,8 @@ describe.each(['test', 'live'] as const)('data of a %s key', (mode) => {
   })
 
   test('does not count for others: usage filters are 404 for a foreign session or key, and empty for a user', async () => {
-    const world = await makeWorld(keys[mode])
-    const filters = { sessionId: world.sessionId, keyId: keys[mode].keyId }
+    const rows = await createRows(keys[mode])
+    const filters = { sessionId: rows.sessionId, keyId: keys[mode].keyId }
     const filtered = routes.filter(({ query }) => Object.keys(filters).some((name) => name in query))
     expect(filtered.length).toBeGreaterThan(0)
     for (const route of filtered) {
@@ -205,12 +176,12 @@ describe.each(['test', 'live'] as const)('data of a %s key', (mode) => {
         for (const stranger of [keys.otherTest, keys.otherLive, keys[mode === 'test' ? 'live' : 'test']]) {
           expectNotFound(await send(stranger, route.method, path), `${route.name} by ${name}`)
         }
-        expect((await send(world.owner, route.method, path)).status).toBe(200)
+        expect((await send(rows.owner, route.method, path)).status).toBe(200)
         const absent = `${route.path}?${name}=${value.slice(0, -4)}0000`
-        expectNotFound(await send(world.owner, route.method, absent), `${route.name} by no ${name}`)
+        expectNotFound(await send(rows.owner, route.method, absent), `${route.name} by no ${name}`)
       }
     }
-    const { body } = await send(keys.otherLive, 'GET', `/usage/summary?userId=${world.userId}`)
+    const { body } = await send(keys.otherLive, 'GET', `/usage/summary?userId=${rows.userId}`)
     expect(body).toMatchObject({ compute: { minutes: 0 }, storage: { gb: 0 }, total: { amount: 0 } })
   })
 })
@@ -218,19 +189,19 @@ describe.each(['test', 'live'] as const)('data of a %s key', (mode) => {
 test('control: a key of the same project and mode can read all of it', async () => {
   expect(keys.sameProject.keyId).not.toBe(keys.test.keyId)
   for (const route of routes.filter(takesIds)) {
-    const world = await worldFor(route, keys.test)
+    const rows = await rowsFor(route, keys.test)
     await expectOwnerPasses(
-      { ...world, owner: keys.sameProject },
+      { ...rows, owner: keys.sameProject },
       route,
-      pathIn(world, route),
+      pathIn(rows, route),
       route.body && sampleOf(route.body),
     )
   }
 })
 
 test("a task belongs to its agent: with another agent's id in the path it is 404", async () => {
-  const [a, b] = [await makeWorld(keys.test, 'theazo:hang'), await makeWorld(keys.test)]
-  const stranger = await makeWorld(keys.otherTest)
+  const [a, b] = [await createRows(keys.test, 'theazo:hang'), await createRows(keys.test)]
+  const stranger = await createRows(keys.otherTest)
   for (const route of routes.filter(isOfTask)) {
     const before = await viewOf(a)
     expectNotFound(await send(a.owner, route.method, pathIn({ ...b, taskId: a.taskId }, route)), route.name)
@@ -245,9 +216,9 @@ test("a task belongs to its agent: with another agent's id in the path it is 404
 
 test('lists contain only rows of the project and mode', async () => {
   const made = {
-    test: await makeWorld(keys.test),
-    live: await makeWorld(keys.live),
-    otherTest: await makeWorld(keys.otherTest),
+    test: await createRows(keys.test),
+    live: await createRows(keys.live),
+    otherTest: await createRows(keys.otherTest),
   }
   for (const [name, { sessionId, userId }] of Object.entries(made)) {
     const seen = async (key: Key, query: string) =>
@@ -263,8 +234,8 @@ test('lists contain only rows of the project and mode', async () => {
 })
 
 test("a cursor of another project's list is only a position in time, and lists only the caller's own rows", async () => {
-  const mine = (await makeWorld(keys.otherTest)).sessionId
-  for (let n = 0; n < 3; n += 1) await makeWorld(keys.test)
+  const mine = (await createRows(keys.otherTest)).sessionId
+  for (let n = 0; n < 3; n += 1) await createRows(keys.test)
   const { body: theirs } = await send(keys.test, 'GET', '/sessions?limit=1')
   expect(theirs.nextCursor).toMatch(/^cur_/)
   const { body: page } = await send(keys.otherTest, 'GET', `/sessions?limit=100&cursor=${theirs.nextCursor}`)
@@ -305,16 +276,16 @@ test('an idempotency key belongs to the API key that sent it, also within a proj
 })
 
 test("an agent's name is looked up only in its session", async () => {
-  const [a, b] = [await makeWorld(keys.test), await makeWorld(keys.otherTest)]
+  const [a, b] = [await createRows(keys.test), await createRows(keys.otherTest)]
   const { status, body } = await send(b.owner, 'POST', `/sessions/${b.sessionId}/agents`, { name: 'main' })
   expect([status, body.id]).toEqual([200, b.agentId])
   expect(body.id).not.toBe(a.agentId)
 })
 
 test('a terminated agent, whose stream is a replay, still belongs to its owner only', async () => {
-  const world = await makeWorld(keys.test)
-  await send(world.owner, 'POST', `/agents/${world.agentId}/terminate`)
-  const path = `/agents/${world.agentId}/stream?lastEventId=0`
+  const rows = await createRows(keys.test)
+  await send(rows.owner, 'POST', `/agents/${rows.agentId}/terminate`)
+  const path = `/agents/${rows.agentId}/stream?lastEventId=0`
   expectNotFound(await send(keys.otherTest, 'GET', path), 'its replay')
-  expect((await send(world.owner, 'GET', path)).status).toBe(200)
+  expect((await send(rows.owner, 'GET', path)).status).toBe(200)
 })

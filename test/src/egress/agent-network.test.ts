@@ -5,20 +5,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { processesOf, statusOf } from '../support/host-processes.ts'
-import { say } from '../support/each-server.ts'
+import { outputOf } from '../support/each-server.ts'
+import { metricsOf } from '../support/metrics.ts'
 import {
   canCreateTestInternet,
-  createTestInternet,
   type ReceivedRequest,
   type TestInternet,
   type TestInternetServer,
+  withTestInternet,
 } from './test-internet.ts'
 
 let internet: TestInternet
-beforeAll(async () => {
-  if (canCreateTestInternet) internet = await createTestInternet()
-})
-afterAll(async () => await internet?.[Symbol.asyncDispose]())
+withTestInternet((opened) => void (internet = opened))
 
 const allow = ['one.example.org', '*.below.example.org', '*.example.org:22', '*.example.org:23', 'other.test:8080']
 
@@ -105,7 +103,7 @@ describe.runIf(canCreateTestInternet).each([true, false])('agent network access,
       'a node that Bash starts',
     ],
   ] as const)('%s reaches an allowed host: %s %s', async (lang, code, _what) => {
-    expect(await say(agent, lang, code)).toMatch(/^hello one\.example\.org at (::ffff:)?93\.184\.1\.1$/)
+    expect(await outputOf(agent, lang, code)).toMatch(/^hello one\.example\.org at (::ffff:)?93\.184\.1\.1$/)
   })
 
   test.each([
@@ -117,26 +115,26 @@ describe.runIf(canCreateTestInternet).each([true, false])('agent network access,
     ['not the default port if the policy names another one', 'http://other.test/', 'theazo: other.test:80 is not'],
     ['no private address', 'http://10.13.13.13/', 'theazo: 10.13.13.13:80 is not'],
   ])('an agent reaches %s', async (_what, url, answer) => {
-    expect(await say(agent, 'bash', `curl -sS ${url}`)).toContain(answer)
+    expect(await outputOf(agent, 'bash', `curl -sS ${url}`)).toContain(answer)
   })
 
   test('an agent reaches only public addresses, even with a policy that allows all hosts', async () => {
     await using any = await server.newAgent(['*', '*:8080'])
-    expect(await say(any, 'bash', 'curl -sS http://one.example.org/ http://six.example.org/')).toMatch(
+    expect(await outputOf(any, 'bash', 'curl -sS http://one.example.org/ http://six.example.org/')).toMatch(
       /^hello one.* 93\.184\.1\.1\nhello six.* 2606:2800::1$/,
     )
     for (const name of ['private', 'mixed', 'metadata', 'loopback', 'own']) {
-      expect(await say(any, 'bash', `curl -sS http://${name}.example.org/`)).toBe(
+      expect(await outputOf(any, 'bash', `curl -sS http://${name}.example.org/`)).toBe(
         `theazo: ${name}.example.org resolves to an address that is not public`,
       )
     }
     for (const host of ['169.254.169.254', '10.13.13.13', '93.185.1.1']) {
       expect(await internet.act('control', { url: `http://${host}/` })).toBe(200)
-      expect(await say(any, 'bash', `curl -sS http://${host}/`)).toBe(
+      expect(await outputOf(any, 'bash', `curl -sS http://${host}/`)).toBe(
         `theazo: ${host} is an address that is not public`,
       )
     }
-    expect(await say(any, 'bash', 'curl -sS --noproxy "*" -m 2 http://93.184.1.1/')).toMatch(/^curl: \(7\)/)
+    expect(await outputOf(any, 'bash', 'curl -sS --noproxy "*" -m 2 http://93.184.1.1/')).toMatch(/^curl: \(7\)/)
     expect(
       (await internet.act<ReceivedRequest[]>('seen'))
         .filter(({ to }) => !/93\.184|2606/.test(to))
@@ -149,19 +147,21 @@ describe.runIf(canCreateTestInternet).each([true, false])('agent network access,
   test('Python and node report the reason of a refusal', async () => {
     const python =
       'import urllib.request as u\ntry: u.urlopen("https://two.example.org/")\nexcept OSError as e: print(e)'
-    expect(await say(agent, 'python', python)).toContain("two.example.org:443 is not in this agent's network.allow")
-    expect(await say(agent, 'bash', 'curl -sSv https://two.example.org/ 2>&1')).toContain('is not in this agent')
+    expect(await outputOf(agent, 'python', python)).toContain(
+      "two.example.org:443 is not in this agent's network.allow",
+    )
+    expect(await outputOf(agent, 'bash', 'curl -sSv https://two.example.org/ 2>&1')).toContain('is not in this agent')
   })
 
   test('an agent without network access has no proxy, socket or variables', async () => {
     await using none = await server.newAgent()
     const code = 'env | grep -i proxy; ls -a /run; exec 3<> /dev/tcp/127.0.0.1/3128; ls /proc/[0-9]*/fd > /dev/null'
-    expect(await say(agent, 'bash', 'env | grep -ic proxy; ls /run')).toBe('7\ntheazo\ntheazo-egress')
-    const said = await say(none, 'bash', code)
+    expect(await outputOf(agent, 'bash', 'env | grep -ic proxy; ls /run')).toBe('7\ntheazo\ntheazo-egress')
+    const said = await outputOf(none, 'bash', code)
     expect(said.split('\n').slice(0, 3)).toEqual(['.', '..', 'theazo'])
     expect(said).toContain('Connection refused')
     await using empty = await server.newAgent([])
-    expect([empty.data.network, await say(empty, 'bash', 'ls /run')]).toEqual([{ allow: [] }, 'theazo'])
+    expect([empty.data.network, await outputOf(empty, 'bash', 'ls /run')]).toEqual([{ allow: [] }, 'theazo'])
   })
 
   test('variables of an exec override the proxy variables', async () => {
@@ -169,32 +169,32 @@ describe.runIf(canCreateTestInternet).each([true, false])('agent network access,
     const { stdout } = await agent.exec('bash', code, { env: { HTTPS_PROXY: 'http://mine', no_proxy: 'x' } })
     expect(stdout).toBe('+http://mine+http://127.0.0.1:3128+x\n')
     const fetching = 'console.log(await fetch("http://one.example.org/").then((a) => a.text(), (e) => e.cause.code))'
-    expect(await say(agent, 'typescript', fetching)).toContain('hello')
+    expect(await outputOf(agent, 'typescript', fetching)).toContain('hello')
     const ended = await agent.exec('typescript', fetching, { env: { HTTP_PROXY: 'http://127.0.0.1:9' } })
     expect(ended.stdout).toBe('ECONNREFUSED\n')
   })
 
   test('another agent cannot connect to the egress socket of an agent', async () => {
     await using other = await server.newAgent(['two.example.org'])
-    expect(await say(other, 'bash', 'curl -sS http://two.example.org/')).toContain('hello')
-    expect(await say(other, 'bash', 'curl -sS http://one.example.org/')).toContain('is not in this agent')
+    expect(await outputOf(other, 'bash', 'curl -sS http://two.example.org/')).toContain('hello')
+    expect(await outputOf(other, 'bash', 'curl -sS http://one.example.org/')).toContain('is not in this agent')
     const direct = (name: string): string =>
       `curl -sS --unix-socket /run/theazo-egress http://${name}.example.org/ --request-target http://${name}.example.org/`
-    expect(await say(other, 'bash', direct('two'))).toContain('hello') // only under its own policy
-    expect(await say(other, 'bash', direct('one'))).toContain('is not in this agent')
+    expect(await outputOf(other, 'bash', direct('two'))).toContain('hello') // only under its own policy
+    expect(await outputOf(other, 'bash', direct('one'))).toContain('is not in this agent')
     const sockets = socketsOf(isRoot, server.process.child.pid)
     expect(sockets.length).toBeGreaterThanOrEqual(2)
     for (const path of sockets) {
       expect(statSync(path).isSocket()).toBe(true)
       expect(statSync(path).mode & 0o777).toBe(0o600)
       expect(
-        await say(other, 'bash', `ls ${path} 2>&1; curl -sS --unix-socket ${path} http://one.example.org/`),
+        await outputOf(other, 'bash', `ls ${path} 2>&1; curl -sS --unix-socket ${path} http://one.example.org/`),
       ).toMatch(/No such file[^]*curl: \(7\)/)
     }
     if (isRoot) expect(new Set(sockets.map((path) => statSync(path).uid)).size).toBe(sockets.length)
     const replace =
       'rm -f /run/theazo-egress; mv /run/theazo-egress /run/x; chmod 777 /run/theazo-egress; touch /run/new'
-    expect((await say(other, 'bash', replace)).match(/Read-only file system/g)).toHaveLength(4)
+    expect((await outputOf(other, 'bash', replace)).match(/Read-only file system/g)).toHaveLength(4)
   })
 
   test('the forwarder is protected from code', async () => {
@@ -204,7 +204,7 @@ print(pid)
 for what in 'fd', 'mem', 'environ', 'maps':
     try: print(what, os.listdir(f'/proc/{pid}/{what}') if what == 'fd' else open(f'/proc/{pid}/{what}', 'rb').read(1))
     except OSError as e: print(what, e.strerror)`
-    const [pid, ...answers] = (await say(agent, 'python', look)).split('\n')
+    const [pid, ...answers] = (await outputOf(agent, 'python', look)).split('\n')
     expect(answers).toEqual(['fd', 'mem', 'environ', 'maps'].map((what) => `${what} Permission denied`))
     const hostPid = hostPidOf(Number(pid))
     const held = readdirSync(`/proc/${hostPid}/fd`).map((fd) => readlinkSync(`/proc/${hostPid}/fd/${fd}`))
@@ -255,19 +255,19 @@ print(reached(), time.monotonic() - started < 15)
 try:
     import socket; socket.create_server(('127.0.0.1', 3128))
 except OSError as e: print(e.errno == 98)`
-    expect(await say(mine, 'python', kill)).toBe('True\nTrue\nTrue 1\nTrue True\nTrue')
-    expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+    expect(await outputOf(mine, 'python', kill)).toBe('True\nTrue\nTrue 1\nTrue True\nTrue')
+    expect(await outputOf(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
   })
 
   test('a killed exec does not end the forwarder', async () => {
     await using mine = await server.newAgent(allow)
     const find = `${findForwarder}\nprint(forwarders())`
-    const before = await say(mine, 'python', find)
+    const before = await outputOf(mine, 'python', find)
     const killed = 'setsid sleep 1000 & kill -9 $PPID; sleep 1000' // its reaper: what it leaves is killed as an orphan
     expect((await mine.exec('bash', killed)).exitCode).toBe(137)
     expect(before).toMatch(/^\[\d+\]$/)
-    expect(await say(mine, 'python', find)).toBe(before)
-    expect(await say(mine, 'bash', 'curl -sS http://one.example.org/; pgrep -c sleep')).toMatch(/hello[^]*\n0$/)
+    expect(await outputOf(mine, 'python', find)).toBe(before)
+    expect(await outputOf(mine, 'bash', 'curl -sS http://one.example.org/; pgrep -c sleep')).toMatch(/hello[^]*\n0$/)
   })
 
   test('an aborted exec ends its connections, even to a silent host', async () => {
@@ -304,7 +304,7 @@ assert b' 200 ' in s.recv(1000)
 s.shutdown(socket.SHUT_WR); s.settimeout(4)
 try: print(s.recv(1))
 except TimeoutError: print('still open')`
-    expect(await say(agent, 'python', code)).toBe('5000000 bytes\nstill open')
+    expect(await outputOf(agent, 'python', code)).toBe('5000000 bytes\nstill open')
   })
 
   test('a hundred concurrent requests are all answered', async () => {
@@ -312,7 +312,7 @@ except TimeoutError: print('still open')`
 import concurrent.futures, urllib.request
 def get(n): return urllib.request.urlopen(f'http://one.example.org/{n}', timeout=30).read()
 with concurrent.futures.ThreadPoolExecutor(100) as pool: print(sum(b'hello' in each for each in pool.map(get, range(100))))`
-    expect(await say(agent, 'python', code)).toBe('100')
+    expect(await outputOf(agent, 'python', code)).toBe('100')
     expect(new Set((await internet.act<ReceivedRequest[]>('seen')).map(({ url }) => url)).size).toBe(100)
   })
 
@@ -324,7 +324,7 @@ time.sleep(1)
 print(sum(len(piece) for piece in iter(lambda: answer.read(1 << 20), b'')))`
     const pid = Number(server.process.child.pid)
     const before = residentBytes(pid)
-    const running = say(agent, 'python', code)
+    const running = outputOf(agent, 'python', code)
     let most = 0
     const watch = setInterval(() => (most = Math.max(most, residentBytes(pid))), 200)
     expect(await running).toBe('200000000')
@@ -345,14 +345,14 @@ s.sendall(b"CONNECT one.example.org:22 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
 s.recv(1000); open("begun", "w")
 time.sleep(2)
 s.sendall(bytes(1000)); s.shutdown(socket.SHUT_WR)
-open("told.part", "w").write(s.makefile("rb").read().decode())
-import os; os.rename("told.part", "told")' > /dev/null 2>&1 & until [[ -e begun ]]; do sleep 0.05; done`
+open("received.part", "w").write(s.makefile("rb").read().decode())
+import os; os.rename("received.part", "received")' > /dev/null 2>&1 & until [[ -e begun ]]; do sleep 0.05; done`
     await mine.exec('bash', keep)
     await mine.pause()
     await sleep(500)
     await mine.resume()
-    expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    expect(await say(mine, 'bash', 'until [[ -e told ]]; do sleep 0.1; done; cat told')).toBe('1000 bytes')
+    expect(await outputOf(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+    expect(await outputOf(mine, 'bash', 'until [[ -e received ]]; do sleep 0.1; done; cat received')).toBe('1000 bytes')
   })
 
   test('terminate ends its connections and leaves no socket', async () => {
@@ -372,18 +372,18 @@ s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ 
 
   test('a sandbox that failed has network access again at the next exec', async () => {
     await using mine = await server.newAgent(allow)
-    expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+    expect(await outputOf(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
     const before = socketsOf(isRoot, server.process.child.pid)
     const uid = isRoot ? uidOf(mine) : undefined
-    if (uid === undefined) return // a plain user's sandboxes cannot be told apart
+    if (uid === undefined) return // all sandboxes of a plain user have the same uid
     for (const pid of processesOf(uid)) process.kill(Number(pid), 'SIGKILL')
     await expect.poll(() => socketsOf(isRoot, server.process.child.pid).length).toBe(before.length - 1)
-    expect(await say(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+    expect(await outputOf(mine, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
   })
 
   test('logs and metrics show connections, and no secrets', async () => {
     await using mine = await server.newAgent(allow)
-    await say(
+    await outputOf(
       mine,
       'bash',
       'curl -sS -H "Authorization: secret" "http://one.example.org/secret?secret=1"; curl -sS http://two.example.org/',
@@ -402,7 +402,7 @@ s.recv(1000); open("begun", "w"); time.sleep(1000)' > /dev/null 2>&1 & until [[ 
         { host: 'two.example.org', port: 80, outcome: 'not_allowed', bytesUp: 0, bytesDown: 0 },
       ])
     expect(JSON.stringify(ofMine())).not.toContain('secret')
-    const metrics = await (await fetch(server.url.replace('/v1', '/metrics'))).text()
+    const metrics = await metricsOf(server.url)
     expect(metrics).toMatch(/theazo_egress_connections_total\{outcome="passed"\} [1-9]/)
     expect(metrics).toMatch(/theazo_egress_connections_total\{outcome="not_allowed"\} [1-9]/)
     expect(metrics).toMatch(/theazo_egress_bytes_total\{direction="down"\} [1-9]/)
@@ -416,18 +416,18 @@ proxy = http.client.HTTPConnection('127.0.0.1', 3128)
 for n in range(300):
     proxy.request('GET', 'http://two.example.org/')
     proxy.getresponse().read()`
-    await say(mine, 'python', code)
+    await outputOf(mine, 'python', code)
     const ofMine = (): Record<string, unknown>[] => logged(server).filter(({ agentId }) => agentId === mine.id)
     await expect.poll(() => ofMine().length).toBe(200)
     await sleep(10_500)
-    await say(mine, 'python', code.replace('300', '1'))
+    await outputOf(mine, 'python', code.replace('300', '1'))
     await expect.poll(() => ofMine().slice(200)).toMatchObject([{ leftOut: 100 }])
   })
 
   test.each(['SIGTERM', 'SIGKILL'] as const)(
     'an agent has network access again after %s and a restart of the server',
     async (signal) => {
-      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+      expect(await outputOf(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
       const { child } = server.process
       child.kill(signal)
       await server[Symbol.asyncDispose]()
@@ -435,8 +435,8 @@ for n in range(300):
       expect(socketsOf(isRoot, child.pid)).toEqual([]) // the new server removes the sockets of the killed one
       agent = await server.theazo.agents.get(agent.id)
       expect(agent.data.network).toEqual({ allow })
-      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-      expect(await say(agent, 'bash', 'curl -sS http://two.example.org/')).toContain('is not in this agent')
+      expect(await outputOf(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+      expect(await outputOf(agent, 'bash', 'curl -sS http://two.example.org/')).toContain('is not in this agent')
     },
   )
 
@@ -444,8 +444,8 @@ for n in range(300):
     await server[Symbol.asyncDispose]()
     server = await internet.startServer(isRoot, ['--network-allow', '*.example.org', '--network-allow', 'example.org'])
     agent = await server.theazo.agents.get(agent.id)
-    expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
-    expect(await say(agent, 'bash', 'curl -sS http://other.test:8080/')).toContain(
+    expect(await outputOf(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello')
+    expect(await outputOf(agent, 'bash', 'curl -sS http://other.test:8080/')).toContain(
       'not among the hosts that this server lets agents reach',
     )
     const fields = await server
@@ -455,7 +455,7 @@ for n in range(300):
     await server[Symbol.asyncDispose]()
     server = await internet.startServer(isRoot, ['--no-network'])
     agent = await server.theazo.agents.get(agent.id)
-    expect(await say(agent, 'bash', 'env | grep -ci proxy; ls /run')).toBe('0\ntheazo')
+    expect(await outputOf(agent, 'bash', 'env | grep -ci proxy; ls /run')).toBe('0\ntheazo')
     await expect(server.newAgent(['one.example.org'])).rejects.toMatchObject({
       details: { fields: { network: [expect.stringContaining('is not available')] } },
     })

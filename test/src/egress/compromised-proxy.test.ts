@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
-import { say } from '../support/each-server.ts'
+import { outputOf } from '../support/each-server.ts'
 import { isSoak } from '../support/soak.ts'
 import { proxyPidOf } from './proxy-pids.ts'
 import {
@@ -55,13 +55,13 @@ describe.runIf(canCreateTestInternet)('an egress proxy', () => {
       const pid = `${server.process.child.pid}`
       const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(pid))?.[1]) * 1024
       const before = residentBytes()
-      const refused = say(agent, 'bash', 'curl -sS -m 20 -o /dev/null -w "%{http_code}" http://one.example.org/')
+      const refused = outputOf(agent, 'bash', 'curl -sS -m 20 -o /dev/null -w "%{http_code}" http://one.example.org/')
       const until = performance.now() + watchedMs
       while (performance.now() < until) {
         expect((await fetch(server.url.replace('/v1', '/healthz'))).status).toBe(200)
         await sleep(100)
       }
-      expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+      expect(await outputOf(bystander, 'bash', 'echo alive')).toBe('alive')
       expect(await refused).toContain('503')
       expect(residentBytes() - before).toBeLessThan(100 * 2 ** 20)
       expect((await fetch(server.url.replace('/v1', '/metrics'))).status).toBe(200)
@@ -74,15 +74,15 @@ describe.runIf(canCreateTestInternet)('an egress proxy', () => {
     await withProgram('process.exit(3)', async ({ server, agent, bystander }) => {
       const starts = (): number =>
         server.process.output.err.split('the process of the egress proxy has ended').length - 1
-      expect(await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toBe(
+      expect(await outputOf(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toBe(
         'theazo: the egress proxy is not running: try again in a moment',
       )
       expect(starts()).toBeGreaterThan(3)
       expect(starts()).toBeLessThan(10)
-      expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+      expect(await outputOf(bystander, 'bash', 'echo alive')).toBe('alive')
       writeFileSync(programPath, program)
       await expect
-        .poll(async () => await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/'), { timeout: 50_000 })
+        .poll(async () => await outputOf(agent, 'bash', 'curl -sS -m 20 http://one.example.org/'), { timeout: 50_000 })
         .toContain('hello one.example.org')
     })
   })
@@ -101,7 +101,7 @@ other.listen('./other', () => {
   answer({ kind: 'opened', number: 1 })
 })`
     await withProgram(preamble + code, async ({ server, agent }) => {
-      expect(await say(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toContain('is not running')
+      expect(await outputOf(agent, 'bash', 'curl -sS -m 20 http://one.example.org/')).toContain('is not running')
       expect(server.process.output.err).toContain('"reason":"connected"')
       expect(server.process.output.err).not.toContain('"reason":"received"')
     })
@@ -119,7 +119,7 @@ other.listen('./other', () => {
 
   test('that is unchanged works in the same place', async () => {
     await withProgram(program, async ({ agent }) => {
-      expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello one.example.org')
+      expect(await outputOf(agent, 'bash', 'curl -sS http://one.example.org/')).toContain('hello one.example.org')
     })
   })
 })

@@ -3,23 +3,15 @@
 import { readdirSync } from 'node:fs'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { say } from '../support/each-server.ts'
+import { outputOf } from '../support/each-server.ts'
 import { invalidResponses } from './invalid-http-responses.ts'
 import { invalidRequests } from './invalid-http-requests.ts'
 import { proxyPids } from './proxy-pids.ts'
 import { type RawAnswer, rawClients } from './raw-clients.ts'
-import {
-  canCreateTestInternet,
-  createTestInternet,
-  type TestInternet,
-  type TestInternetServer,
-} from './test-internet.ts'
+import { canCreateTestInternet, type TestInternet, withTestInternet, type TestInternetServer } from './test-internet.ts'
 
 let internet: TestInternet
-beforeAll(async () => {
-  if (canCreateTestInternet) internet = await createTestInternet()
-})
-afterAll(async () => await internet?.[Symbol.asyncDispose]())
+withTestInternet((opened) => void (internet = opened))
 
 const invalidHttpPort = 6660
 const allow = [
@@ -45,8 +37,8 @@ describe.runIf(canCreateTestInternet).each([true, false])('the egress proxy, wit
   /** Checks that agents have network access and the server answers; true before and after the invalid bytes. */
   async function assertAllIsWell(): Promise<void> {
     const hello = /^hello one\.example\.org at/
-    expect(await say(agent, 'bash', 'curl -sS http://one.example.org/')).toMatch(hello)
-    expect(await say(bystander, 'bash', 'curl -sS http://one.example.org/')).toMatch(hello)
+    expect(await outputOf(agent, 'bash', 'curl -sS http://one.example.org/')).toMatch(hello)
+    expect(await outputOf(bystander, 'bash', 'curl -sS http://one.example.org/')).toMatch(hello)
     expect((await fetch(server.url.replace('/v1', '/healthz'))).status).toBe(200)
   }
 
@@ -127,7 +119,7 @@ sock.sendmsg([b'GET http://one.example.org/ HTTP/1.1\\r\\nHost: x\\r\\nConnectio
 print(sock.makefile('rb').read().decode())`
       const descriptors = (): number => readdirSync(`/proc/${server.process.child.pid}/fd`).length
       const openBefore = descriptors()
-      expect(await say(agent, 'python', program)).toContain('hello one.example.org')
+      expect(await outputOf(agent, 'python', program)).toContain('hello one.example.org')
       await expect.poll(descriptors).toBeLessThan(openBefore + 50)
     })
 

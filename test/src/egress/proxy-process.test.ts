@@ -6,8 +6,9 @@ import { promisify } from 'node:util'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { statusOf } from '../support/host-processes.ts'
-import { say } from '../support/each-server.ts'
+import { outputOf } from '../support/each-server.ts'
 import { isSoak } from '../support/soak.ts'
+import { metricOf } from '../support/metrics.ts'
 import { proxyPidOf, proxyPids } from './proxy-pids.ts'
 import { rawClients } from './raw-clients.ts'
 import {
@@ -16,14 +17,14 @@ import {
   type ReceivedRequest,
   type TestInternet,
   type TestInternetServer,
+  withTestInternet,
 } from './test-internet.ts'
 
 let internet: TestInternet
-beforeAll(async () => {
+beforeAll(() => {
   process.env['THEAZO_TEST_SECRET'] = secret // every server inherits it
-  if (canCreateTestInternet) internet = await createTestInternet()
 })
-afterAll(async () => await internet?.[Symbol.asyncDispose]())
+withTestInternet((opened) => void (internet = opened))
 
 const secret = 'secret-in-the-environment-of-the-server'
 const hello = /^hello one\.example\.org at/
@@ -69,10 +70,7 @@ describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, wit
 
   const serverPid = (): number => Number(server.process.child.pid)
   const losses = (): number => server.process.output.err.split(lossLine).length - 1
-  async function lossMetric(): Promise<number> {
-    const metrics = await (await fetch(server.url.replace('/v1', '/metrics'))).text()
-    return Number(/^theazo_egress_proxy_losses_total (\d+)$/m.exec(metrics)?.[1])
-  }
+  const lossMetric = (): Promise<number> => metricOf(server.url, 'theazo_egress_proxy_losses_total')
 
   test('serves all agents, and starts for the first agent with network access', async () => {
     await using otherWorld = await createTestInternet()
@@ -84,7 +82,7 @@ describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, wit
   })
 
   test('has no keys, environment, files or root rights of the server', async () => {
-    expect(await say(agent, 'bash', get)).toMatch(hello)
+    expect(await outputOf(agent, 'bash', get)).toMatch(hello)
     const pid = proxyPidOf(serverPid())
     const environ = (of: number): string => readFileSync(`/proc/${of}/environ`, 'utf8')
     expect(environ(serverPid())).toContain(secret)
@@ -121,8 +119,8 @@ describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, wit
       { answer: '', isClosed: true },
       { answer: 'HTTP/1.1 200 Connection established\r\n\r\n', isClosed: true },
     ])
-    expect(await say(agent, 'bash', get)).toMatch(hello)
-    expect(await say(bystander, 'bash', 'echo alive')).toBe('alive')
+    expect(await outputOf(agent, 'bash', get)).toMatch(hello)
+    expect(await outputOf(bystander, 'bash', 'echo alive')).toBe('alive')
     expect(proxyPids(serverPid())).not.toContain(pid)
     expect(await lossMetric()).toBe(metricBefore + 1)
     expect(losses()).toBe(lossesBefore + 1)
@@ -133,7 +131,7 @@ describe.runIf(canCreateTestInternet).each(kinds)('the egress proxy process, wit
     const pid = proxyPidOf(serverPid())
     process.kill(pid, 'SIGSTOP')
     await expect.poll(() => proxyPids(serverPid()), { timeout: 40_000 }).not.toContain(pid)
-    expect(await say(agent, 'bash', get)).toMatch(hello)
+    expect(await outputOf(agent, 'bash', get)).toMatch(hello)
   })
 
   test('limits the connections of each agent, also after a replacement', async () => {
@@ -144,8 +142,8 @@ sockets = [socket.create_connection(('127.0.0.1', 3128)) for _ in range(140)]
 for each in sockets: each.sendall(${JSON.stringify(connect)}.encode())
 answers = [each.recv(12)[9:].decode() for each in sockets]
 print(answers.count('200'), answers.count('503'))`
-    expect(await say(agent, 'python', code)).toBe('128 12')
-    await expect.poll(async () => await say(agent, 'bash', get)).toMatch(hello)
+    expect(await outputOf(agent, 'python', code)).toBe('128 12')
+    await expect.poll(async () => await outputOf(agent, 'bash', get)).toMatch(hello)
   })
 
   test('bounds the memory that a slow client uses', async () => {
@@ -158,7 +156,7 @@ sockets = [socket.create_connection(('127.0.0.1', 3128)) for _ in range(10)]
 for each in sockets: each.sendall(${JSON.stringify(request)}.encode())
 time.sleep(2)`
     const before = residentBytes()
-    const running = say(agent, 'python', code)
+    const running = outputOf(agent, 'python', code)
     let most = 0
     const watch = setInterval(() => (most = Math.max(most, residentBytes())), 100)
     await running
@@ -172,7 +170,7 @@ time.sleep(2)`
       await using otherWorld = await createTestInternet()
       const other = await otherWorld.startServer(isRoot)
       const one = await other.newAgent(['one.example.org'])
-      expect(await say(one, 'bash', get)).toMatch(hello)
+      expect(await outputOf(one, 'bash', get)).toMatch(hello)
       const pid = proxyPidOf(other.process.child.pid)
       const folder = dirname(dirname(readlinkSync(`/proc/${pid}/cwd`)))
       expect(readdirSync(join(folder, 'egress'))).toHaveLength(1)

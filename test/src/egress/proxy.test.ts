@@ -4,21 +4,18 @@ import { request, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import {
   canCreateTestInternet,
-  createTestInternet,
   type ReceivedRequest,
   type ConnectionRecord,
   type TestInternet,
+  withTestInternet,
 } from './test-internet.ts'
 
 let internet: TestInternet
 let count = 0
-beforeAll(async () => {
-  if (canCreateTestInternet) internet = await createTestInternet()
-})
-afterAll(async () => await internet?.[Symbol.asyncDispose]())
+withTestInternet((opened) => void (internet = opened))
 beforeEach(async () => await internet?.act('forget'))
 
 /** Opens a proxy. By default the allowed host has one public address. */

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { type Agent, Theazo } from '@theazo/core'
+import { afterAll, beforeAll } from 'vitest'
 import { userOf } from '../support/each-server.ts'
 import { selfSigned } from '../support/self-signed.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
@@ -78,6 +79,22 @@ const hosts = `127.0.0.1 localhost
 93.185.1.1 own.example.org
 2606:2800::1 six.example.org
 `
+
+/**
+ * Opens a test internet before the tests of the file, and closes it after them. Does nothing if
+ * {@link canCreateTestInternet} is false.
+ *
+ * @param assign receives the test internet before the first test.
+ */
+export function withTestInternet(assign: (internet: TestInternet) => void): void {
+  let internet: TestInternet | undefined
+  beforeAll(async () => {
+    if (!canCreateTestInternet) return
+    internet = await createTestInternet()
+    assign(internet)
+  })
+  afterAll(async () => await internet?.[Symbol.asyncDispose]())
+}
 
 export async function createTestInternet(): Promise<TestInternet> {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-net-'))

@@ -2,6 +2,7 @@
 // refused early, and other requests are answered meanwhile.
 import { type ListeningTheazo, listenTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ApiCaller } from '../support/api-caller.ts'
 
 let server: ListeningTheazo
 let session: string
@@ -20,9 +21,9 @@ interface Answer {
 }
 
 async function call(method: string, path: string, body?: unknown): Promise<Answer> {
-  const response = await fetch(server.url + path, {
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey: server.apiKey })
+  const response = await caller.open(path, {
     method,
-    headers: { authorization: `Bearer ${server.apiKey}`, 'content-type': 'application/json' },
     ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   })
   const text = await response.text()

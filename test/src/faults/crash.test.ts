@@ -57,7 +57,7 @@ test.runIf(process.getuid?.() === 0)(
     // Bubblewrap, the supervisor, and the warm interpreters: a shell and a Python, each below a reaper.
     const own = ['bwrap', 'theazo-init', 'theazo-reaper', 'theazo-reaper', 'theazo-waiting', 'theazo-waiting']
     for (const code of ['true', 'sleep 100 & sleep 100 & true', 'kill -9 $$', 'setsid sleep 100 & sleep 100']) {
-      await agent.exec('bash', code).catch((error: unknown) => error) // the last one reaches its deadline
+      await agent.exec('bash', code).catch((error: unknown) => error) // the last exec reaches its deadline
       await expect.poll(() => names().toSorted()).toEqual(own)
     }
     await agent.terminate()

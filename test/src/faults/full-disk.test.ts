@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { canMount } from '../support/can-mount.ts'
 import { readEvents } from '../support/event-reader.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
+import { ApiCaller } from '../support/api-caller.ts'
 
-if (!canMount) console.warn('full-disk.test.ts is skipped: only root can mount the small disk that it fills') // oxlint-disable-line no-console -- why
+if (!canMount) console.warn('full-disk.test.ts is skipped: only root can mount the small disk that it fills') // oxlint-disable-line no-console -- states what is skipped
 
 const bin = join(root, 'packages/server/dist/bin.js')
 let [disk, dataDir, filler] = ['', '', '']
@@ -50,14 +51,8 @@ function makeRoom(): void {
 }
 
 async function send(method: string, path: string, body?: object, headers: Record<string, string> = {}) {
-  const response = await fetch(server.url + path, {
-    method,
-    headers: { authorization: `Bearer ${testKey}`, ...headers },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  // Each test says what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  return { status: response.status, body: (await response.json()) as any }
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey: testKey })
+  return await caller.send(method, path, JSON.stringify(body), { headers })
 }
 
 /** Writes until a write is refused. Until then SQLite uses space that it reserved before. */
@@ -206,9 +201,9 @@ describe.runIf(canMount)('while the disk is full', () => {
     const body = { userId: 'again-user', metadata: { text: 'x'.repeat(20_000) } }
     expect((await send('POST', '/sessions', body, headers)).status).toBe(500)
     makeRoom()
-    const made = await send('POST', '/sessions', body, headers)
-    expect(made.status).toBe(201)
-    expect(await send('POST', '/sessions', body, headers)).toEqual(made)
+    const { status, body: created } = await send('POST', '/sessions', body, headers)
+    expect(status).toBe(201)
+    expect(await send('POST', '/sessions', body, headers)).toMatchObject({ status, body: created })
     expect((await send('GET', '/sessions?userId=again-user')).body.data).toHaveLength(1)
     expect((await send('POST', `/agents/${agentId}/exec`, { lang: 'bash', code: 'echo on' })).status).toBe(200)
   })

@@ -1,63 +1,63 @@
 import { expect } from 'vitest'
 import { readEvents, type ReadEvent } from '../support/event-reader.ts'
-import { type Answer, type Call, type KillWire, type KnownAgent, type Mode, type Stage } from './kill-ledger.ts'
+import { type Answer, type Call, type KillApi, type KnownAgent, type Mode, type Stage } from './kill-ledger.ts'
 import { counterOwner, endingOf, expectStatus, expectToAgree, follow, untilEnded } from './kill-load.ts'
 
 /** After a restart: checks that all acknowledged data is there, and that nothing is incomplete. */
-export async function checkAfterRestart(wire: KillWire): Promise<void> {
-  const { ledger } = wire
-  expect(await wire.text('/metrics')).not.toMatch(/^theazo_agents\{status="booting"\} [1-9]/m)
-  for (const id of ledger.touched) {
-    if (ledger.sessions.has(id)) await checkSession(wire, id)
+export async function checkAfterRestart(api: KillApi): Promise<void> {
+  const { ledger } = api
+  expect(await api.text('/metrics')).not.toMatch(/^theazo_agents\{status="booting"\} [1-9]/m)
+  for (const id of ledger.used) {
+    if (ledger.sessions.has(id)) await checkSession(api, id)
   }
-  for (const call of ledger.cut) await checkRetry(wire, call)
+  for (const call of ledger.cut) await checkRetry(api, call)
   for (const { call, answer } of ledger.answered.slice(-5)) {
-    if (call.method === 'POST') expect(withoutRequestId(await wire.again(call))).toEqual(withoutRequestId(answer))
+    if (call.method === 'POST') expect(withoutRequestId(await api.repeat(call))).toEqual(withoutRequestId(answer))
   }
-  for (const id of ledger.touched) {
+  for (const id of ledger.used) {
     const agent = ledger.agents.get(id)
-    if (agent) await checkAgent(wire, agent)
+    if (agent) await checkAgent(api, agent)
   }
   for (const [sessionId, compute] of [...ledger.closedUsage].slice(-20)) {
-    const usage = await wire.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
+    const usage = await api.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
     expect(expectStatus(usage, 200).body.compute).toEqual(compute)
   }
-  await checkSessionLists(wire)
+  await checkSessionLists(api)
   expect(ledger.faults).toEqual([])
 }
 
 /** After the last restart: checks that every task ends, and that every event log is complete. */
-export async function checkAtTheEnd(wire: KillWire): Promise<void> {
-  const { ledger } = wire
-  for (const id of ledger.sessions.keys()) await checkSession(wire, id)
+export async function checkAtTheEnd(api: KillApi): Promise<void> {
+  const { ledger } = api
+  for (const id of ledger.sessions.keys()) await checkSession(api, id)
   for (const agent of ledger.agents.values()) {
     if (agent.stage === 'paused' && agent.tasks.size > 0) {
-      expectStatus(await wire.send(agent.mode, 'POST', `/agents/${agent.id}/resume`), 200)
+      expectStatus(await api.send(agent.mode, 'POST', `/agents/${agent.id}/resume`), 200)
       agent.stage = 'alive'
     }
-    if (agent.stage === 'alive') follow(wire, agent)
+    if (agent.stage === 'alive') follow(api, agent)
     if (agent.stage === 'alive') for (const task of agent.tasks.values()) await untilEnded(agent, task)
-    await checkAgent(wire, agent)
+    await checkAgent(api, agent)
     for (const task of agent.tasks.values()) {
       expect(endingOf(agent, task.id), `the end of ${task.id}`).toBeDefined()
-      const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
+      const { body } = expectStatus(await api.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
       if (!task.isCancelSent && agent.stage !== 'terminated') expect(body.status).toBe('completed')
       // The last turn is the answer. An additional turn means that a turn ran twice.
       if (body.status === 'completed') expect(body.usage.inputTokens).toBe((task.steps + 1) * 100)
     }
   }
   for (const [sessionId, compute] of ledger.closedUsage) {
-    const usage = await wire.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
+    const usage = await api.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${sessionId}`)
     expect(usage.body.compute).toEqual(compute)
   }
-  await checkSessionLists(wire)
+  await checkSessionLists(api)
   expect(ledger.faults).toEqual([])
 }
 
-async function checkSession(wire: KillWire, id: string): Promise<void> {
-  const session = wire.ledger.sessions.get(id)
+async function checkSession(api: KillApi, id: string): Promise<void> {
+  const session = api.ledger.sessions.get(id)
   if (!session) throw new Error(`the ledger does not contain ${id}`)
-  const { body } = expectStatus(await wire.get(session.mode, `/sessions/${id}`), 200)
+  const { body } = expectStatus(await api.get(session.mode, `/sessions/${id}`), 200)
   if (session.maybe && body.metadata.n === session.maybe.n) {
     expect(body).toEqual({ ...session.reported, metadata: session.maybe, updatedAt: body.updatedAt })
   } else {
@@ -72,31 +72,31 @@ function withoutRequestId({ status, body }: Answer): Answer {
   return { status, body: body.error ? { ...body.error, requestId: '' } : body }
 }
 
-/** Sends a request again that had no response, with the same idempotency key. */
-async function checkRetry(wire: KillWire, call: Call): Promise<void> {
+/** Sends a request without a response again, with the same idempotency key. */
+async function checkRetry(api: KillApi, call: Call): Promise<void> {
   if (call.method !== 'POST') return
   const { mode, path } = call
-  const [answer, same] = [await wire.again(call), await wire.again(call)]
+  const [answer, same] = [await api.repeat(call), await api.repeat(call)]
   expect(same).toMatchObject({ status: answer.status })
-  if (path === '/sessions') await checkMadeOnce(wire, call, answer)
+  if (path === '/sessions') await checkMadeOnce(api, call, answer)
   else if (path.startsWith('/sessions/by-user/')) {
     expectStatus(answer, 200)
     expect(same.body.id).toBe(answer.body.id)
-    wire.ledger.addSession(mode, answer.body)
+    api.ledger.addSession(mode, answer.body)
     const userId = path.split('/').at(-1) ?? ''
-    expect(await listed(wire, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
-  } else if (path.endsWith('/agents')) await checkAgentMadeOnce(wire, call, answer)
+    expect(await listed(api, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
+  } else if (path.endsWith('/agents')) await checkAgentMadeOnce(api, call, answer)
   else if (/\/(exec|run)$/.test(path)) checkOnce(answer)
   else expectStatus(answer, 200, 409) // 409 if the first request took effect before the kill
 }
 
-async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answer): Promise<void> {
+async function checkMadeOnce(api: KillApi, { mode, body }: Call, answer: Answer): Promise<void> {
   expectStatus(answer, 201)
-  expect(answer.body).toEqual((await wire.get(mode, `/sessions/${answer.body.id}`)).body)
-  wire.ledger.addSession(mode, answer.body)
+  expect(answer.body).toEqual((await api.get(mode, `/sessions/${answer.body.id}`)).body)
+  api.ledger.addSession(mode, answer.body)
   const { userId } = body as { userId: string } // what the load sends
   if (userId.startsWith('user-')) {
-    expect(await listed(wire, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
+    expect(await listed(api, mode, `/sessions?userId=${userId}`)).toEqual([answer.body.id])
   }
 }
 
@@ -104,13 +104,13 @@ async function checkMadeOnce(wire: KillWire, { mode, body }: Call, answer: Answe
  * Each session of the load has one agent. Whether it has a sandbox depends on the time of the kill; it never stays
  * booting.
  */
-async function checkAgentMadeOnce(wire: KillWire, { mode, path, body }: Call, answer: Answer): Promise<void> {
+async function checkAgentMadeOnce(api: KillApi, { mode, path, body }: Call, answer: Answer): Promise<void> {
   expectStatus(answer, 200, 201)
   expect(['idle', 'failed']).toContain(answer.body.status)
   if (answer.body.status === 'failed') expect(answer.body.reason).toMatch(/server stopped while the sandbox/)
-  expect(await listed(wire, mode, path)).toEqual([answer.body.id])
+  expect(await listed(api, mode, path)).toEqual([answer.body.id])
   const { metadata } = body as { metadata: { owner: string } } // what the load sends
-  wire.ledger.addAgent(mode, metadata.owner, answer.body)
+  api.ledger.addAgent(mode, metadata.owner, answer.body)
 }
 
 /** Interrupted code does not run again; a result that was stored before the kill is returned. */
@@ -119,10 +119,10 @@ function checkOnce(answer: Answer): void {
   if (answer.status === 409) expect(answer.body.error.details).toEqual({ reason: 'interrupted' })
 }
 
-async function checkAgent(wire: KillWire, agent: KnownAgent): Promise<void> {
-  const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}`), 200)
+async function checkAgent(api: KillApi, agent: KnownAgent): Promise<void> {
+  const { body } = expectStatus(await api.get(agent.mode, `/agents/${agent.id}`), 200)
   expect(body).toMatchObject({ id: agent.id, sessionId: agent.sessionId, metadata: { owner: agent.owner } })
-  expect(await listed(wire, agent.mode, `/sessions/${agent.sessionId}/agents`)).toEqual([agent.id])
+  expect(await listed(api, agent.mode, `/sessions/${agent.sessionId}/agents`)).toEqual([agent.id])
   const stage = stageOf(body.status)
   expect([agent.stage, ...(agent.maybe ? [agent.maybe] : [])], `${agent.id} is ${body.status}`).toContain(stage)
   agent.stage = stage
@@ -132,14 +132,14 @@ async function checkAgent(wire: KillWire, agent: KnownAgent): Promise<void> {
     const steps = Number(/steps=(\d+)/.exec(body.task.prompt)?.[1])
     agent.tasks.set(body.task.id, { id: body.task.id, steps, isCancelSent: false })
   }
-  await checkTasks(wire, agent)
-  await checkEvents(wire, agent)
-  if (agent.mode === 'live' && stage === 'alive') await checkFiles(wire, agent)
+  await checkTasks(api, agent)
+  await checkEvents(api, agent)
+  if (agent.mode === 'live' && stage === 'alive') await checkFiles(api, agent)
 }
 
-async function checkTasks(wire: KillWire, agent: KnownAgent): Promise<void> {
+async function checkTasks(api: KillApi, agent: KnownAgent): Promise<void> {
   for (const task of agent.tasks.values()) {
-    const { body } = expectStatus(await wire.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
+    const { body } = expectStatus(await api.get(agent.mode, `/agents/${agent.id}/tasks/${task.id}`), 200)
     if (task.final) expect(body).toEqual(task.final)
     const ending = endingOf(agent, task.id)
     if (ending === 'output') expect(body.status).toBe('completed')
@@ -151,12 +151,12 @@ async function checkTasks(wire: KillWire, agent: KnownAgent): Promise<void> {
 }
 
 /** Reads the whole event log: no event is missing or doubled, and each equals the event received before the kill. */
-async function checkEvents(wire: KillWire, agent: KnownAgent): Promise<void> {
+async function checkEvents(api: KillApi, agent: KnownAgent): Promise<void> {
   const most = Math.max(0, ...agent.events.keys())
   const isOver = agent.stage === 'terminated'
   const replayed: ReadEvent[] = []
   if (most > 0 || isOver) {
-    for await (const event of readEvents(await wire.stream(agent, 0))) {
+    for await (const event of readEvents(await api.stream(agent, 0))) {
       replayed.push(event)
       if (event.id >= most && !isOver) break
     }
@@ -164,19 +164,16 @@ async function checkEvents(wire: KillWire, agent: KnownAgent): Promise<void> {
   expect(replayed.length).toBeGreaterThanOrEqual(most)
   expect(replayed.map(({ id }) => id)).toEqual(replayed.map((_, index) => index + 1))
   if (isOver) expect(replayed.at(-1)?.data).toMatch(/^{"status":"terminated"/)
-  for (const event of replayed) wire.ledger.addEvent(agent, event)
+  for (const event of replayed) api.ledger.addEvent(agent, event)
   for (const type of ['tool_call', 'tool_result']) {
     const ids = replayed.filter((event) => event.type === type).map(({ data }) => JSON.parse(data).id)
     expect(ids, `each ${type} appears once`).toEqual([...new Set(ids)])
   }
 }
 
-async function checkFiles(wire: KillWire, agent: KnownAgent): Promise<void> {
+async function checkFiles(api: KillApi, agent: KnownAgent): Promise<void> {
   const code = 'for f in *; do [ -f "$f" ] && printf "%s\\t%s\\n" "$f" "$(cat "$f" | tr "\\n" " ")"; done; true'
-  const { body } = expectStatus(
-    await wire.send('live', 'POST', `/agents/${agent.id}/exec`, { lang: 'bash', code }),
-    200,
-  )
+  const { body } = expectStatus(await api.send('live', 'POST', `/agents/${agent.id}/exec`, { lang: 'bash', code }), 200)
   const there = new Map<string, string>()
   for (const line of String(body.stdout).split('\n')) {
     const [name = '', text = ''] = line.split('\t')
@@ -188,22 +185,22 @@ async function checkFiles(wire: KillWire, agent: KnownAgent): Promise<void> {
 }
 
 /** Lists contain every session once, newest first. */
-async function checkSessionLists(wire: KillWire): Promise<void> {
+async function checkSessionLists(api: KillApi): Promise<void> {
   for (const mode of ['live', 'test'] as const) {
-    const ids = await listed(wire, mode, '/sessions?limit=100')
+    const ids = await listed(api, mode, '/sessions?limit=100')
     expect(ids).toEqual([...new Set(ids)])
     expect(ids).toEqual(ids.toSorted().toReversed())
-    const known = [...wire.ledger.sessions.values()].filter((session) => session.mode === mode)
+    const known = [...api.ledger.sessions.values()].filter((session) => session.mode === mode)
     const all = new Set(ids)
     expect(known.map(({ reported }) => reported.id).filter((id) => !all.has(id))).toEqual([])
   }
 }
 
-async function listed(wire: KillWire, mode: Mode, path: string): Promise<string[]> {
+async function listed(api: KillApi, mode: Mode, path: string): Promise<string[]> {
   const ids: string[] = []
   for (let cursor = ''; ;) {
     const query = cursor === '' ? path : `${path}${path.includes('?') ? '&' : '?'}cursor=${cursor}`
-    const { body } = expectStatus(await wire.get(mode, query), 200)
+    const { body } = expectStatus(await api.get(mode, query), 200)
     for (const { id } of body.data) ids.push(id)
     if (body.nextCursor === undefined) return ids
     cursor = body.nextCursor

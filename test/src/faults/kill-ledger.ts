@@ -80,7 +80,7 @@ export class KillLedger {
   /** Requests with a response since the last restart. */
   answered: { call: Call; answer: Answer }[] = []
   /** Ids of sessions and agents that were used since the last restart. */
-  readonly touched = new Set<string>()
+  readonly used = new Set<string>()
   /** Violated rules; the test fails on the first. */
   readonly faults: string[] = []
   #count = 0
@@ -91,7 +91,7 @@ export class KillLedger {
   }
 
   addSession(mode: Mode, reported: WireSession): KnownSession {
-    this.touched.add(reported.id)
+    this.used.add(reported.id)
     const known = this.sessions.get(reported.id)
     if (known) return known
     const session = { mode, reported }
@@ -114,7 +114,7 @@ export class KillLedger {
       onEvent: () => {},
       isFollowed: false,
     }
-    this.touched.add(id)
+    this.used.add(id)
     this.agents.set(id, agent)
     return agent
   }
@@ -137,7 +137,7 @@ export class KillLedger {
 }
 
 /** The API of the server between two kills. */
-export class KillWire {
+export class KillApi {
   readonly ledger: KillLedger
   /** Streams that were opened; each resolves when it has ended for any reason. */
   readonly streams: Promise<void>[] = []
@@ -168,7 +168,7 @@ export class KillWire {
   }
 
   /** Sends the same request again, like a client that had no response. */
-  async again(call: Call): Promise<Answer> {
+  async repeat(call: Call): Promise<Answer> {
     return await this.#fetch(call)
   }
 

@@ -4,7 +4,7 @@ import { readEvents } from '../support/event-reader.ts'
 import {
   type Answer,
   CutError,
-  type KillWire,
+  type KillApi,
   type KnownAgent,
   type KnownTask,
   type Mode,
@@ -12,21 +12,21 @@ import {
 } from './kill-ledger.ts'
 
 /** One client, which sends requests until the server is killed. */
-export type KillClient = (wire: KillWire, chance: Chance) => Promise<void>
+export type KillClient = (api: KillApi, chance: Chance) => Promise<void>
 
 /** The clients, which run at the same time. */
 export const killClients: Record<string, KillClient> = {
-  liveSessions: (wire, chance) => useSessions('live', wire, chance),
-  testSessions: (wire, chance) => useSessions('test', wire, chance),
+  liveSessions: (api, chance) => useSessions('live', api, chance),
+  testSessions: (api, chance) => useSessions('test', api, chance),
   counter: countRuns,
   liveAgents: useLiveAgents,
-  runsA: (wire, chance) => useRuns('runsA', wire, chance),
-  runsB: (wire, chance) => useRuns('runsB', wire, chance),
+  runsA: (api, chance) => useRuns('runsA', api, chance),
+  runsB: (api, chance) => useRuns('runsB', api, chance),
   watcher: watchAgents,
 }
 
-async function useSessions(mode: Mode, wire: KillWire, chance: Chance): Promise<never> {
-  const { ledger } = wire
+async function useSessions(mode: Mode, api: KillApi, chance: Chance): Promise<never> {
+  const { ledger } = api
   for (;;) {
     const n = ledger.next()
     const known = [...ledger.sessions.values()].filter(
@@ -35,22 +35,22 @@ async function useSessions(mode: Mode, wire: KillWire, chance: Chance): Promise<
     const session = known[chance.between(0, known.length - 1)]
     if (session && chance.percent(40)) {
       session.maybe = { n }
-      ledger.touched.add(session.reported.id)
+      ledger.used.add(session.reported.id)
       const { body } = expectStatus(
-        await wire.send(mode, 'PATCH', `/sessions/${session.reported.id}`, { metadata: { n } }),
+        await api.send(mode, 'PATCH', `/sessions/${session.reported.id}`, { metadata: { n } }),
         200,
       )
       session.reported = body
       delete session.maybe
     } else if (chance.percent(50)) {
       const { body } = expectStatus(
-        await wire.send(mode, 'POST', '/sessions', { userId: `user-${n}`, metadata: { n } }),
+        await api.send(mode, 'POST', '/sessions', { userId: `user-${n}`, metadata: { n } }),
         201,
       )
       ledger.addSession(mode, body)
     } else {
       const user = `shared-${chance.between(1, 30)}`
-      const { body } = expectStatus(await wire.send(mode, 'POST', `/sessions/by-user/${user}`, { metadata: {} }), 200)
+      const { body } = expectStatus(await api.send(mode, 'POST', `/sessions/by-user/${user}`, { metadata: {} }), 200)
       ledger.addSession(mode, body)
     }
   }
@@ -59,76 +59,76 @@ async function useSessions(mode: Mode, wire: KillWire, chance: Chance): Promise<
 /** Owner of the one agent that lives until the end. Its files show if code ran twice. */
 export const counterOwner = 'counter'
 
-async function countRuns(wire: KillWire, chance: Chance): Promise<never> {
-  const { ledger } = wire
-  const agent = ledger.agentsOf(counterOwner)[0] ?? (await makeAgent(wire, 'live', counterOwner))
-  agent.uid ??= Number((await exec(wire, agent, 'id -u')).body.stdout)
+async function countRuns(api: KillApi, chance: Chance): Promise<never> {
+  const { ledger } = api
+  const agent = ledger.agentsOf(counterOwner)[0] ?? (await makeAgent(api, 'live', counterOwner))
+  agent.uid ??= Number((await exec(api, agent, 'id -u')).body.stdout)
   for (;;) {
     const n = ledger.next()
     const wait = chance.percent(30) ? `sleep 0.${chance.between(0, 3)}` : 'true'
-    const answer = await exec(wire, agent, `echo x >> count-${n}; ${wait}; echo ${n} > file-${n}; echo done ${n}`)
+    const answer = await exec(api, agent, `echo x >> count-${n}; ${wait}; echo ${n} > file-${n}; echo done ${n}`)
     expect(answer.body).toMatchObject({ stdout: `done ${n}\n`, exitCode: 0 })
     agent.files.set(`file-${n}`, `${n}\n`)
     agent.files.set(`count-${n}`, 'x\n')
   }
 }
 
-async function useLiveAgents(wire: KillWire, chance: Chance): Promise<never> {
-  const { ledger } = wire
+async function useLiveAgents(api: KillApi, chance: Chance): Promise<never> {
+  const { ledger } = api
   for (;;) {
     const old = ledger.agentsOf('liveAgents')
-    const agent = old.length > 1 && old[0] ? old[0] : await makeAgent(wire, 'live', 'liveAgents')
-    if (agent.stage === 'paused') await move(wire, agent, 'resume', 'alive')
+    const agent = old.length > 1 && old[0] ? old[0] : await makeAgent(api, 'live', 'liveAgents')
+    if (agent.stage === 'paused') await move(api, agent, 'resume', 'alive')
     const n = ledger.next()
-    const { body } = await exec(wire, agent, `id -u; echo ${n} > kept-${n}`)
+    const { body } = await exec(api, agent, `id -u; echo ${n} > kept-${n}`)
     agent.uid = Number(body.stdout)
     agent.files.set(`kept-${n}`, `${n}\n`)
     if (chance.percent(50)) {
-      await move(wire, agent, 'pause', 'paused')
+      await move(api, agent, 'pause', 'paused')
       if (chance.percent(30)) continue // leaves the agent alive
-      await move(wire, agent, 'resume', 'alive')
+      await move(api, agent, 'resume', 'alive')
     }
     if (chance.percent(30)) continue
-    await move(wire, agent, 'terminate', 'terminated')
-    const usage = await wire.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${agent.sessionId}`)
+    await move(api, agent, 'terminate', 'terminated')
+    const usage = await api.get('live', `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${agent.sessionId}`)
     ledger.closedUsage.set(agent.sessionId, expectStatus(usage, 200).body.compute)
   }
 }
 
-async function useRuns(owner: string, wire: KillWire, chance: Chance): Promise<never> {
-  const { ledger } = wire
+async function useRuns(owner: string, api: KillApi, chance: Chance): Promise<never> {
+  const { ledger } = api
   for (;;) {
     const own = ledger.agentsOf(owner)
     const begun = own.find((agent) => chance.percent(50) && openTask(agent))
-    if (own.length > 2 && own[0] && chance.percent(60)) await move(wire, own[0], 'terminate', 'terminated')
-    const agent = begun?.stage === 'alive' || begun?.stage === 'paused' ? begun : await makeAgent(wire, 'test', owner)
-    if (agent.stage === 'paused') await move(wire, agent, 'resume', 'alive')
-    follow(wire, agent)
-    const task = openTask(agent) ?? (await run(wire, chance, agent))
+    if (own.length > 2 && own[0] && chance.percent(60)) await move(api, own[0], 'terminate', 'terminated')
+    const agent = begun?.stage === 'alive' || begun?.stage === 'paused' ? begun : await makeAgent(api, 'test', owner)
+    if (agent.stage === 'paused') await move(api, agent, 'resume', 'alive')
+    follow(api, agent)
+    const task = openTask(agent) ?? (await run(api, chance, agent))
     if (chance.percent(30)) {
-      await move(wire, agent, 'pause', 'paused')
+      await move(api, agent, 'pause', 'paused')
       if (chance.percent(30)) continue // leaves the agent alive
-      await move(wire, agent, 'resume', 'alive')
+      await move(api, agent, 'resume', 'alive')
     }
     if (chance.percent(15)) {
       task.isCancelSent = true
-      ledger.touched.add(agent.id)
-      expectStatus(await wire.send('test', 'POST', `/agents/${agent.id}/tasks/${task.id}/cancel`), 200, 409)
+      ledger.used.add(agent.id)
+      expectStatus(await api.send('test', 'POST', `/agents/${agent.id}/tasks/${task.id}/cancel`), 200, 409)
     }
     if (chance.percent(20)) continue // the next run starts beside this one
     await untilEnded(agent, task)
-    task.final = expectStatus(await wire.get('test', `/agents/${agent.id}/tasks/${task.id}`), 200).body
+    task.final = expectStatus(await api.get('test', `/agents/${agent.id}/tasks/${task.id}`), 200).body
   }
 }
 
 /** Reads agents all the time: the status of an agent must always agree with its task. */
-async function watchAgents(wire: KillWire, chance: Chance): Promise<never> {
-  const { ledger } = wire
+async function watchAgents(api: KillApi, chance: Chance): Promise<never> {
+  const { ledger } = api
   for (;;) {
     const all = [...ledger.agents.values()].slice(-8)
     const agent = all[chance.between(0, all.length - 1)]
-    if (agent) expectToAgree(expectStatus(await wire.get(agent.mode, `/agents/${agent.id}`), 200).body)
-    else await wire.get('live', '/sessions?limit=1')
+    if (agent) expectToAgree(expectStatus(await api.get(agent.mode, `/agents/${agent.id}`), 200).body)
+    else await api.get('live', '/sessions?limit=1')
   }
 }
 
@@ -141,18 +141,18 @@ export function expectToAgree(agent: { status: string; task: { status: string } 
 }
 
 /** Reads the agent's events from the last known one, until the server is killed or the agent ends. */
-export function follow(wire: KillWire, agent: KnownAgent): void {
+export function follow(api: KillApi, agent: KnownAgent): void {
   if (agent.isFollowed) return
   agent.isFollowed = true
   const read = async (): Promise<void> => {
-    const response = await wire.stream(agent, agent.readTo)
+    const response = await api.stream(agent, agent.readTo)
     expect(response.status).toBe(200)
     for await (const event of readEvents(response)) {
       if (event.id !== agent.readTo + 1) {
-        wire.ledger.faults.push(`event ${event.id} of ${agent.id} came after ${agent.readTo}`)
+        api.ledger.faults.push(`event ${event.id} of ${agent.id} came after ${agent.readTo}`)
       }
       agent.readTo = event.id
-      wire.ledger.addEvent(agent, event)
+      api.ledger.addEvent(agent, event)
       agent.onEvent()
     }
   }
@@ -160,7 +160,7 @@ export function follow(wire: KillWire, agent: KnownAgent): void {
     agent.isFollowed = false
     agent.onEvent()
   }
-  wire.streams.push(read().then(ended, ended))
+  api.streams.push(read().then(ended, ended))
 }
 
 /** Resolves when an event ends the task. @throws {CutError} if the stream ends before. */
@@ -192,37 +192,37 @@ function openTask(agent: KnownAgent): KnownTask | undefined {
   return [...agent.tasks.values()].find((task) => !task.final && endingOf(agent, task.id) === undefined)
 }
 
-async function makeAgent(wire: KillWire, mode: Mode, owner: string): Promise<KnownAgent> {
-  const { ledger } = wire
-  const wireSession = expectStatus(await wire.send(mode, 'POST', '/sessions', { userId: owner }), 201).body
+async function makeAgent(api: KillApi, mode: Mode, owner: string): Promise<KnownAgent> {
+  const { ledger } = api
+  const wireSession = expectStatus(await api.send(mode, 'POST', '/sessions', { userId: owner }), 201).body
   ledger.addSession(mode, wireSession)
   const { body } = expectStatus(
-    await wire.send(mode, 'POST', `/sessions/${wireSession.id}/agents`, { metadata: { owner } }),
+    await api.send(mode, 'POST', `/sessions/${wireSession.id}/agents`, { metadata: { owner } }),
     201,
   )
   return ledger.addAgent(mode, owner, body)
 }
 
-async function run(wire: KillWire, chance: Chance, agent: KnownAgent): Promise<KnownTask> {
+async function run(api: KillApi, chance: Chance, agent: KnownAgent): Promise<KnownTask> {
   const steps = chance.between(1, 6)
   agent.sentRuns += 1
-  wire.ledger.touched.add(agent.id)
+  api.ledger.used.add(agent.id)
   const text = `theazo:steps=${steps} theazo:delay=${chance.between(0, 60)}`
-  const { body } = expectStatus(await wire.send('test', 'POST', `/agents/${agent.id}/run`, { task: text }), 202)
+  const { body } = expectStatus(await api.send('test', 'POST', `/agents/${agent.id}/run`, { task: text }), 202)
   const task = { id: body.taskId, steps, isCancelSent: false }
   agent.tasks.set(task.id, task)
   return task
 }
 
-async function exec(wire: KillWire, agent: KnownAgent, code: string): Promise<Answer> {
-  wire.ledger.touched.add(agent.id)
-  return expectStatus(await wire.send('live', 'POST', `/agents/${agent.id}/exec`, { lang: 'bash', code }), 200)
+async function exec(api: KillApi, agent: KnownAgent, code: string): Promise<Answer> {
+  api.ledger.used.add(agent.id)
+  return expectStatus(await api.send('live', 'POST', `/agents/${agent.id}/exec`, { lang: 'bash', code }), 200)
 }
 
-async function move(wire: KillWire, agent: KnownAgent, verb: string, to: Stage): Promise<void> {
-  wire.ledger.touched.add(agent.id)
+async function move(api: KillApi, agent: KnownAgent, verb: string, to: Stage): Promise<void> {
+  api.ledger.used.add(agent.id)
   agent.maybe = to
-  expectStatus(await wire.send(agent.mode, 'POST', `/agents/${agent.id}/${verb}`), 200)
+  expectStatus(await api.send(agent.mode, 'POST', `/agents/${agent.id}/${verb}`), 200)
   agent.stage = to
   agent.maybe = undefined
 }

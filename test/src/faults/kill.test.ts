@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { Chance } from '../support/chance.ts'
 import { processesOf } from '../support/host-processes.ts'
 import { checkAfterRestart, checkAtTheEnd } from './kill-checks.ts'
-import { CutError, KillLedger, KillWire, type Mode } from './kill-ledger.ts'
+import { CutError, KillLedger, KillApi, type Mode } from './kill-ledger.ts'
 import { counterOwner, expectStatus, killClients } from './kill-load.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
 import { isSoak, reportSoak } from '../support/soak.ts'
@@ -26,7 +26,7 @@ const bin = join(root, 'packages/server/dist/bin.js')
 /** The server between two kills. Times are those of this process. */
 interface Life {
   server: ServerProcess
-  wire: KillWire
+  api: KillApi
   spawnedAt: number
   readyAt: number
 }
@@ -50,7 +50,7 @@ test(
         startsMs.push(life.readyAt - life.spawnedAt)
         if (kill === 0) await makeTestKey(dataDir, keys)
         await used.check(life)
-        await checkAfterRestart(life.wire)
+        await checkAfterRestart(life.api)
         forget(ledger)
 
         const isLong = kill % longLifeEvery === longLifeEvery - 1
@@ -63,10 +63,10 @@ test(
       life = await begin(dataDir, ledger, keys)
       startsMs.push(life.readyAt - life.spawnedAt)
       await used.check(life)
-      await checkAfterRestart(life.wire)
-      await checkAtTheEnd(life.wire)
+      await checkAfterRestart(life.api)
+      await checkAtTheEnd(life.api)
       for (const { id, mode, stage } of ledger.agents.values()) {
-        if (stage !== 'terminated') await life.wire.send(mode, 'POST', `/agents/${id}/terminate`)
+        if (stage !== 'terminated') await life.api.send(mode, 'POST', `/agents/${id}/terminate`)
       }
       life.server.child.kill('SIGTERM')
       expect(await life.server.ended).toBe(0)
@@ -117,7 +117,7 @@ async function begin(dataDir: string, ledger: KillLedger, keys: Record<Mode, str
   const server = await startServer(process.execPath, [bin, 'serve', '--port', '0', '--data-dir', dataDir, '--json'])
   const readyAt = performance.now()
   keys.live = server.apiKey
-  return { server, wire: new KillWire(server.url, keys, ledger), spawnedAt, readyAt }
+  return { server, api: new KillApi(server.url, keys, ledger), spawnedAt, readyAt }
 }
 
 async function makeTestKey(dataDir: string, keys: Record<Mode, string>): Promise<void> {
@@ -126,22 +126,22 @@ async function makeTestKey(dataDir: string, keys: Record<Mode, string>): Promise
 }
 
 /** Runs all clients until the server is killed. Each starts again after the restart. */
-async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: number): Promise<void> {
+async function loadAndKill({ server, api }: Life, chance: Chance, afterMs: number): Promise<void> {
   const failures: unknown[] = []
   const clients = Object.values(killClients).map(async (client) => {
-    await client(wire, new Chance(chance.between(0, 2 ** 30))).catch((error: unknown) => {
+    await client(api, new Chance(chance.between(0, 2 ** 30))).catch((error: unknown) => {
       if (!(error instanceof CutError)) failures.push(error)
     })
   })
   await sleep(afterMs)
   server.child.kill('SIGKILL')
   await server.ended
-  await Promise.all([...clients, ...wire.streams])
+  await Promise.all([...clients, ...api.streams])
   expect(failures).toEqual([])
   expect(server.output.err).not.toMatch(/"level":50/)
   if (process.getuid?.() !== 0) return // a plain user's sandboxes have the uid of this test
-  for (const { uid, id } of wire.ledger.agents.values()) {
-    if (uid !== undefined && wire.ledger.touched.has(id)) {
+  for (const { uid, id } of api.ledger.agents.values()) {
+    if (uid !== undefined && api.ledger.used.has(id)) {
       await expect.poll(() => processesOf(uid), { timeout: 10_000 }).toEqual([])
     }
   }
@@ -151,7 +151,7 @@ async function loadAndKill({ server, wire }: Life, chance: Chance, afterMs: numb
 function forget(ledger: KillLedger): void {
   ledger.cut = []
   ledger.answered = []
-  ledger.touched.clear()
+  ledger.used.clear()
 }
 
 /** Compute time of the agent that lives until the end, in milliseconds. */
@@ -165,19 +165,19 @@ class Used {
   #reported = { ms: 0, at: 0 }
 
   /** Call after each kill. */
-  ended({ wire, spawnedAt }: Life): void {
-    if (wire.ledger.agentsOf(counterOwner).length === 0) return
+  ended({ api, spawnedAt }: Life): void {
+    if (api.ledger.agentsOf(counterOwner).length === 0) return
     const now = performance.now()
     this.#mostMs += now - spawnedAt
     this.#dueMs = this.#reported.at === 0 ? 0 : this.#reported.ms + now - this.#reported.at
   }
 
   /** Call after each restart: checks that only the time since the last heartbeat is lost. */
-  async check({ wire, spawnedAt, readyAt }: Life): Promise<void> {
-    const agent = wire.ledger.agentsOf(counterOwner)[0]
+  async check({ api, spawnedAt, readyAt }: Life): Promise<void> {
+    const agent = api.ledger.agentsOf(counterOwner)[0]
     if (!agent) return
     const path = `/usage/summary?from=2020-01-01&until=2100-01-01&sessionId=${agent.sessionId}`
-    const ask = async () => expectStatus(await wire.get('live', path), 200).body.compute.minutes * 60_000
+    const ask = async () => expectStatus(await api.get('live', path), 200).body.compute.minutes * 60_000
     const ms = await ask()
     expect(ms).toBeLessThanOrEqual(this.#mostMs + performance.now() - spawnedAt)
     const lostMs = Math.max(0, this.#dueMs + performance.now() - readyAt - ms)

@@ -1,7 +1,6 @@
 // Attacks from one tenant: its key sends costly requests without pause, while the execs of another key are measured.
-// The
-// suite runs ten seconds and asserts that no exec fails; `pnpm soak faults/overloading-tenant` runs an hour and records
-// times.
+// The test takes ten seconds and asserts that no exec fails; `pnpm soak faults/overloading-tenant` takes an hour and
+// records times.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'

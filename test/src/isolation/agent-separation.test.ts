@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 onEachServer((server) => {
   describe('shared memory', () => {
@@ -32,13 +32,13 @@ onEachServer((server) => {
       await using other = await server.newAgent()
       const start = 'import ctypes\nlibc = ctypes.CDLL(None)\n'
       await other.exec('python', start + make)
-      expect(await say(other, 'python', start + look)).toBe('theirs')
-      expect(await say(server.agent, 'python', start + look)).not.toContain('theirs')
+      expect(await outputOf(other, 'python', start + look)).toBe('theirs')
+      expect(await outputOf(server.agent, 'python', start + look)).not.toContain('theirs')
     })
   })
 
   /** Code that uses up a resource until it is ended. */
-  const takers: Record<string, string> = {
+  const exhausting: Record<string, string> = {
     'all CPUs': 'import os\nfor _ in range(8): os.fork()\nwhile True: pass',
     processes: 'import os, time\nwhile True:\n  try: os.fork()\n  except OSError: time.sleep(0.001)',
     memory:
@@ -53,19 +53,19 @@ onEachServer((server) => {
     'the time of its supervisor':
       'import os\nwhile True:\n  for n in range(1, 65):\n    try: os.kill(1, n)\n    except OSError: pass',
   }
-  test.each(Object.keys(takers))('an agent answers while another agent uses up %s', async (what) => {
-    await using taker = await server.newAgent()
+  test.each(Object.keys(exhausting))('an agent answers while another agent uses up %s', async (what) => {
+    await using other = await server.newAgent()
     const controller = new AbortController()
     const { promise: started, resolve: onStdout } = Promise.withResolvers<unknown>()
-    const code = `import os, sys\nprint('taking', flush=True)\n${takers[what]}`
-    const taking = taker.exec('python', code, { signal: controller.signal, onStdout })
-    const ended = taking.catch((error: unknown) => error)
-    expect(await Promise.race([started, ended])).toMatch(/^taking\n/)
+    const code = `import os, sys\nprint('begun', flush=True)\n${exhausting[what]}`
+    const running = other.exec('python', code, { signal: controller.signal, onStdout })
+    const ended = running.catch((error: unknown) => error)
+    expect(await Promise.race([started, ended])).toMatch(/^begun\n/)
     const latencies = await answers(server.agent)
     controller.abort()
     await ended
     process.stdout.write(`beside ${what}: ${latencies.map((ms) => Math.round(ms)).join(', ')} ms\n`)
-    expect(await say(server.agent, 'bash', 'echo after')).toBe('after')
+    expect(await outputOf(server.agent, 'bash', 'echo after')).toBe('after')
     expect(server.child.exitCode).toBeNull()
   })
 
@@ -80,7 +80,7 @@ onEachServer((server) => {
     end.catch(() => {})
     const peaks: number[] = []
     while (!state.isOver) {
-      expect(await say(server.agent, 'bash', 'echo beside')).toBe('beside')
+      expect(await outputOf(server.agent, 'bash', 'echo beside')).toBe('beside')
       peaks.push(residentMebibytes(server.child.pid ?? 0))
       await Promise.race([end, sleep(100)]) // leaves CPU time to the flood
     }
@@ -98,8 +98,8 @@ async function answers(agent: Agent): Promise<number[]> {
   const latencies: number[] = []
   for (let index = 0; index < 5; index += 1) {
     const start = performance.now()
-    expect(await say(agent, 'bash', 'echo beside')).toBe('beside')
-    expect(await say(agent, 'python', 'print("beside")')).toBe('beside')
+    expect(await outputOf(agent, 'bash', 'echo beside')).toBe('beside')
+    expect(await outputOf(agent, 'python', 'print("beside")')).toBe('beside')
     latencies.push(performance.now() - start)
   }
   return latencies

@@ -1,7 +1,7 @@
 // Code replaces folders and files by links while the file tools use them.
 import { type Agent, SandboxFiles } from '@theazo/core'
 import { expect, test } from 'vitest'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 /** Replaces the folder `a` by a link right before the file program enters it, as concurrent code might. */
 const swap = (target: string): string => `
@@ -26,7 +26,7 @@ onEachServer((server) => {
     await using agent = await server.newAgent()
     await agent.exec('bash', 'mkdir -p tree/a tree/z; touch tree/a/in tree/z/in')
     const found = await swapped(agent, '/proc/self').list('tree', { isRecursive: true })
-    expect(await say(agent, 'bash', 'readlink tree/a')).toBe('/proc/self') // the control: the folder was replaced
+    expect(await outputOf(agent, 'bash', 'readlink tree/a')).toBe('/proc/self') // the control: the folder was replaced
     expect(found.map(({ name }) => name)).toEqual(['a', 'z', 'z/in'])
   })
 
@@ -35,9 +35,9 @@ onEachServer((server) => {
     await agent.exec('bash', 'mkdir -p tree/a ~/kept/deep; touch tree/a/in ~/kept/{1..50} ~/kept/deep/{1..50}')
     const removed = swapped(agent, '/home/agent/kept').remove('tree', { isRecursive: true })
     await expect(removed).rejects.toMatchObject({ name: 'FileError' })
-    expect(await say(agent, 'bash', 'readlink tree/a; find ~/kept -type f | wc -l')).toBe('/home/agent/kept\n100')
+    expect(await outputOf(agent, 'bash', 'readlink tree/a; find ~/kept -type f | wc -l')).toBe('/home/agent/kept\n100')
     await agent.files.remove('tree', { isRecursive: true })
-    expect(await say(agent, 'bash', 'ls; find ~/kept -type f | wc -l')).toBe('swapped\n100')
+    expect(await outputOf(agent, 'bash', 'ls; find ~/kept -type f | wc -l')).toBe('swapped\n100')
   })
 
   test('a write does not write through a link that replaces its temporary file', async () => {
@@ -60,6 +60,6 @@ subprocess.Popen([sys.executable, '-c', code], stdin=out, stdout=out, stderr=out
       await agent.exec('bash', 'rm -f folder/file') // it may be a link by now, and a write follows a link at its own path
       await agent.files.write('folder/file', 'x'.repeat(300_000)).catch(() => {})
     }
-    expect(await say(agent, 'bash', 'cat ~/kept; stat -c %a ~/kept')).toBe('kept\n644')
+    expect(await outputOf(agent, 'bash', 'cat ~/kept; stat -c %a ~/kept')).toBe('kept\n644')
   })
 })

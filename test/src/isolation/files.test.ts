@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { errorOf } from '../support/error-of.ts'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 onEachServer((server) => {
   test.each(
@@ -51,9 +51,9 @@ import os
 for path in ('/etc/passwd', ${JSON.stringify(path)}):
     try: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)); print('open')
     except OSError: print('refused')`
-    const said = await say(server.agent, 'python', code)
+    const said = await outputOf(server.agent, 'python', code)
     // /home exists, and contains only the agent's own folder.
-    if (path === '/home') expect(await say(server.agent, 'bash', 'ls /home')).toBe('agent')
+    if (path === '/home') expect(await outputOf(server.agent, 'bash', 'ls /home')).toBe('agent')
     else expect(said).toBe('open\nrefused')
   })
 
@@ -63,7 +63,7 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     )) {
       const path = join(server.dataDir, name)
       expect(
-        await say(
+        await outputOf(
           server.agent,
           'bash',
           `ls -d ${path} /proc/1/root${path} /proc/self/root${path} /proc/self/cwd/..${path}`,
@@ -78,7 +78,7 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     await using agent = await server.newAgent()
     await agent.files.write('control', `x${server.apiKey}x`)
     const code = `grep -rIlsF ${server.apiKey.slice(0, 30)} /workspace /home /tmp /etc /run /opt/theazo /dev/shm /proc/[0-9]*/{environ,cmdline,maps,mountinfo,comm,status}; true`
-    const found = (await say(agent, 'bash', code))
+    const found = (await outputOf(agent, 'bash', code))
       .split('\n')
       .filter((path) => !/^\/(run\/theazo|proc)\/\d+\/(main\.sh|cmdline)$/.test(path))
     expect(found).toEqual(['/workspace/control'])
@@ -92,7 +92,7 @@ for path in ('/etc/passwd', ${JSON.stringify(path)}):
     const tries = `
 ln -sfn ${theirs} link; ln -sfn ${join(theirs, '..')} folder
 cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find / -name secret 2>/dev/null; ln ${theirs} hard; cp -rL folder copied`
-    const said = await say(server.agent, 'bash', tries)
+    const said = await outputOf(server.agent, 'bash', tries)
     expect(said).not.toContain('theirs')
     expect(said).toContain('workspace') // the control: the search ran
     await server.agent.exec('bash', 'rm -rf link folder hard copied')
@@ -153,7 +153,7 @@ cat ${theirs} /proc/1/root${theirs} link folder/secret; ls /workspace/.. ; find 
       rmSync(folder, { recursive: true })
       const code =
         'touch a && ln a b && echo linked; for f in /usr/bin/bash /etc/passwd /opt/theazo/wire.pyc /opt/node/bin/node; do ln $f c; done; ls c'
-      const said = await say(server.agent, 'bash', code)
+      const said = await outputOf(server.agent, 'bash', code)
       expect(said).toMatch(/^linked\n(ln: .*(cross-device|not permitted).*\n){4}ls: /)
     })
   })
@@ -227,7 +227,7 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
     ['/proc', '/proc/x', '/tmp/x'],
   ])('code cannot create a file in %s', async (_what, refused, control) => {
     expect((await server.agent.exec('bash', `touch ${control} && rm ${control}`)).exitCode).toBe(0)
-    expect(await say(server.agent, 'bash', `touch ${refused}`)).toMatch(/Read-only|denied|No such/)
+    expect(await outputOf(server.agent, 'bash', `touch ${refused}`)).toMatch(/Read-only|denied|No such/)
   })
 
   test.each(
@@ -247,7 +247,7 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
   )('%s is not writable', async (path) => {
     // Does not really write: if that succeeded, it would damage the host.
     expect(
-      await say(
+      await outputOf(
         server.agent,
         'bash',
         `test -e ${path} && echo there; test -w ${path} && echo writable; test -w /workspace && echo control`,
@@ -257,12 +257,12 @@ with tarfile.open('/workspace/slip.tar', 'w') as t:
 
   test('code can neither make nor unpack device files', async () => {
     const code = `mknod pipe p && echo control; mknod null c 1 3; mknod disk b 254 0; cp -a /dev/null copied; ls -l`
-    const said = await say(server.agent, 'bash', `mkdir dev; cd dev; ${code}`)
+    const said = await outputOf(server.agent, 'bash', `mkdir dev; cd dev; ${code}`)
     expect(said).toContain('control')
     expect(said).toMatch(/^prw/m)
     expect(said).not.toMatch(/^[bc][rwx-]{9} /m)
     const flags =
       'import os\nprint([bool(os.statvfs(p).f_flag & os.ST_NODEV) for p in ("/workspace", "/home/agent", "/tmp", "/dev/shm", "/run/theazo", "/usr")])'
-    expect(await say(server.agent, 'python', flags)).toBe('[True, True, True, True, True, True]')
+    expect(await outputOf(server.agent, 'python', flags)).toBe('[True, True, True, True, True, True]')
   })
 })

@@ -1,7 +1,7 @@
 // Code that writes frames of the supervisor protocol (packages/server/src/compute/local/inside/wire.py) cannot change
 // an exec.
 import { expect, test } from 'vitest'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 /**
  * Opens every descriptor of every visible process until it is stopped, and writes valid frames to each pipe: output,
@@ -46,7 +46,7 @@ fd = os.open(f'/proc/{child.pid}/fd/1', os.O_WRONLY)
 os.write(fd, b'FORGED')
 print(child.stdout.read(6).decode())
 child.kill()`
-    expect(await say(agent, 'python', code)).toBe('FORGED')
+    expect(await outputOf(agent, 'python', code)).toBe('FORGED')
   })
 
   test("frames with another exec's number do not change results or output of concurrent execs", async () => {
@@ -78,7 +78,7 @@ child.kill()`
       { stdout: 'from stdin\n', stderr: '', exitCode: 0 },
     ]
     expect(ended).toEqual([...own, ...own])
-    expect(await say(agent, 'bash', 'echo after')).toBe('after')
+    expect(await outputOf(agent, 'bash', 'echo after')).toBe('after')
   })
 
   test('code of an exec cannot be changed by another exec before it runs, also in Bash and TypeScript', async () => {
@@ -94,14 +94,14 @@ until [[ -e /tmp/stop ]]; do
 done 2> /dev/null
 END
 setsid bash /tmp/changer.sh > /dev/null 2>&1 & until [[ -e /tmp/changing ]]; do read -t 0.02 <> <(:); done`
-    expect(await say(agent, 'bash', changer)).toBe('')
+    expect(await outputOf(agent, 'bash', changer)).toBe('')
     for (let n = 0; n < 8; n += 1) {
-      expect(await say(agent, 'bash', `echo ${n}`)).toBe(`${n}`)
-      expect(await say(agent, 'typescript', `console.log(${n})`)).toBe(`${n}`)
-      expect(await say(agent, 'python', `print(${n})`)).toBe(`${n}`)
+      expect(await outputOf(agent, 'bash', `echo ${n}`)).toBe(`${n}`)
+      expect(await outputOf(agent, 'typescript', `console.log(${n})`)).toBe(`${n}`)
+      expect(await outputOf(agent, 'python', `print(${n})`)).toBe(`${n}`)
     }
     // The control: the attacker ran all the time, and saw the files that it could not change.
-    expect(await say(agent, 'bash', 'head -n 1 /tmp/control; touch /tmp/stop')).toContain('FORGED')
+    expect(await outputOf(agent, 'bash', 'head -n 1 /tmp/control; touch /tmp/stop')).toContain('FORGED')
   })
 
   test("an exec can neither write to another exec's output nor read its input", async () => {
@@ -128,7 +128,7 @@ for pid in os.listdir('/proc'):
             except OSError: pass
 open('/tmp/stop', 'w').close()
 print(found)`
-    expect(await say(agent, 'python', attack)).toBe('[]')
+    expect(await outputOf(agent, 'python', attack)).toBe('[]')
     expect((await victim).stdout).toBe('ready\nsecret input\n')
   })
 })

@@ -20,7 +20,7 @@
 // | python3, node or bash that code itself starts | accepted: they start as usual, with PYTHONPATH |
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 const forged = 'console.log("FORGED")'
 
@@ -57,8 +57,8 @@ const plantPython = [
 const kept = 'import of_folder, of_site, of_workspace; print(of_folder.v, of_site.v, of_workspace.v)'
 
 const answers = async (agent: Agent): Promise<string[]> => [
-  await say(agent, 'typescript', 'console.log("first")'),
-  await say(agent, 'typescript', 'console.log("by a warm node" as string)'),
+  await outputOf(agent, 'typescript', 'console.log("first")'),
+  await outputOf(agent, 'typescript', 'console.log("by a warm node" as string)'),
 ]
 
 onEachServer((server) => {
@@ -67,10 +67,10 @@ onEachServer((server) => {
     await agent.exec('bash', `echo 'export const x: number = 5' > x.ts; ${entries[name]}`)
     expect(await answers(agent)).toEqual(['first', 'by a warm node'])
     // The user's package.json sets the format of their own modules, and must not set that of the program.
-    if (!name.includes('package of')) expect(await say(agent, 'typescript', where)).toBe('5 1 true')
+    if (!name.includes('package of')) expect(await outputOf(agent, 'typescript', where)).toBe('5 1 true')
     // The control: the planted file runs if a program imports it.
     if (/link|runtime uses/.test(name))
-      expect(await say(agent, 'typescript', 'import "/workspace/main.ts"')).toBe('FORGED')
+      expect(await outputOf(agent, 'typescript', 'import "/workspace/main.ts"')).toBe('FORGED')
   })
 
   test('a worker and a fork of a program run that program, whatever file code puts at its path', async () => {
@@ -86,7 +86,7 @@ else {
   symlinkSync('/workspace/evil.ts', process.argv[1]!)
   new Worker(new URL(import.meta.url)).on('exit', () => fork(process.argv[1]!, { env: { ...process.env, KID: '1' } }))
 }`
-    expect(await say(agent, 'typescript', code)).toBe('worker\nfork')
+    expect(await outputOf(agent, 'typescript', code)).toBe('worker\nfork')
   })
 
   test.each([
@@ -103,7 +103,7 @@ else {
     expect([failing.stdout, failing.exitCode]).toEqual(['', 3])
     // The control: a Python process that code starts itself runs it.
     await agent.exec('bash', 'rm -r encodings')
-    expect(await say(agent, 'bash', 'python3 -c 1')).toContain('FORGED')
+    expect(await outputOf(agent, 'bash', 'python3 -c 1')).toContain('FORGED')
   })
 
   test('planted files do not change the results of the file tools', async () => {

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 
 /** Python that makes a system call by number, and prints the name of its error or `ok`. */
 const syscall = (number: number, args: string): string => `
@@ -73,19 +73,19 @@ onEachServer((server) => {
       ['typing into a terminal', 16, '0, 0x5412, here'],
       ['typing into the console', 16, '0, 0x541c, here'],
     ])('%s is refused', async (_name, number, args) => {
-      expect(await say(server.agent, 'python', syscall(39, ''))).toBe('ok') // getpid: the probe itself works
-      expect(await say(server.agent, 'python', syscall(number, args))).toBe('EPERM')
+      expect(await outputOf(server.agent, 'python', syscall(39, ''))).toBe('ok') // getpid: the probe itself works
+      expect(await outputOf(server.agent, 'python', syscall(number, args))).toBe('EPERM')
     })
 
     test('clone3, whose flags a seccomp filter cannot read, is not available, and threads and processes still work', async () => {
-      expect(await say(server.agent, 'python', syscall(435, 'room, 88'))).toBe('ENOSYS')
-      expect(await say(server.agent, 'python', syscall(57, ''))).toMatch(/^ok/) // fork
+      expect(await outputOf(server.agent, 'python', syscall(435, 'room, 88'))).toBe('ENOSYS')
+      expect(await outputOf(server.agent, 'python', syscall(57, ''))).toMatch(/^ok/) // fork
     })
 
     test('x32 system calls are not available', async () => {
-      expect(await say(server.agent, 'python', syscall(39, ''))).toBe('ok')
-      expect(await say(server.agent, 'python', syscall(0x40000000 + 39, ''))).toBe('ENOSYS')
-      expect(await say(server.agent, 'python', syscall(0x40000000 + 521, ''))).toBe('ENOSYS') // ptrace
+      expect(await outputOf(server.agent, 'python', syscall(39, ''))).toBe('ok')
+      expect(await outputOf(server.agent, 'python', syscall(0x40000000 + 39, ''))).toBe('ENOSYS')
+      expect(await outputOf(server.agent, 'python', syscall(0x40000000 + 521, ''))).toBe('ENOSYS') // ptrace
     })
 
     test('a system call through the 32-bit gate ends the process', async () => {
@@ -95,7 +95,7 @@ import ctypes, mmap
 page = mmap.mmap(-1, 4096, prot=7)
 page.write(bytes.fromhex('${code}'))
 print(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))() > 0)`
-      expect(await say(server.agent, 'python', machine('b8270000000f05c3'))).toBe('True')
+      expect(await outputOf(server.agent, 'python', machine('b8270000000f05c3'))).toBe('True')
       const { exitCode, stdout } = await server.agent.exec('python', machine('b814000000cd80c3'))
       // If the kernel has no 32-bit gate, every program gets SIGSEGV there.
       const bare = spawnSync('/usr/bin/python3', ['-c', machine('b814000000cd80c3')], { encoding: 'utf8' })
@@ -106,9 +106,9 @@ print(ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(
   })
 
   test('code may lower its own limits', async () => {
-    expect(await say(server.agent, 'bash', 'ulimit -n 100; ulimit -n; prlimit --nofile=50 bash -c "ulimit -n"')).toBe(
-      '100\n50',
-    )
+    expect(
+      await outputOf(server.agent, 'bash', 'ulimit -n 100; ulimit -n; prlimit --nofile=50 bash -c "ulimit -n"'),
+    ).toBe('100\n50')
   })
 
   test('code can make sockets of ordinary families only', async () => {
@@ -123,7 +123,7 @@ print([attempt(socket.socket, f) for f in (socket.AF_VSOCK, socket.AF_PACKET, 38
 print([attempt(socket.socketpair, f) for f in (socket.AF_UNIX, socket.AF_VSOCK)])
 print([attempt(raw, f) for f in (socket.AF_INET, socket.AF_INET6)])`
     const refused = Array.from({ length: 6 }, () => "'EAFNOSUPPORT'").join(', ')
-    expect(await say(server.agent, 'python', code)).toBe(
+    expect(await outputOf(server.agent, 'python', code)).toBe(
       `['ok', 'ok', 'ok']\n[${refused}]\n['ok', 'EAFNOSUPPORT']\n['EPERM', 'EPERM']`,
     )
   })
@@ -159,13 +159,13 @@ def read(path):
 print(sum(int(line.split()[0], 16) for line in read('/proc/kallsyms').splitlines()))
 print(len(read('/proc/keys')), len(read('/proc/kcore')[:1]), len(read('/proc/self/stack')))
 print(len(read('/proc/version')) > 0)`
-    expect(await say(server.agent, 'python', code)).toBe('0\n0 0 0\nTrue')
+    expect(await outputOf(server.agent, 'python', code)).toBe('0\n0 0 0\nTrue')
   })
 
   test('the sandbox has its own host name, clock and namespaces', async () => {
     const kinds = ['ipc', 'mnt', 'net', 'pid', 'user', 'uts', 'cgroup']
     const inside = (
-      await say(server.agent, 'bash', `hostname; for n in ${kinds.join(' ')}; do readlink /proc/self/ns/$n; done`)
+      await outputOf(server.agent, 'bash', `hostname; for n in ${kinds.join(' ')}; do readlink /proc/self/ns/$n; done`)
     ).split('\n')
     const outside = kinds.map((kind) =>
       execFileSync('readlink', [`/proc/self/ns/${kind}`], { encoding: 'utf8' }).trim(),
@@ -175,7 +175,7 @@ print(len(read('/proc/version')) > 0)`
     for (const [index, own] of outside.entries()) expect(inside[index + 1]).not.toBe(own)
     expect(spawnSync('hostname', { encoding: 'utf8' }).stdout.trim()).not.toBe('sandbox')
     expect(readFileSync('/proc/self/uid_map', 'utf8')).not.toBe(
-      await say(server.agent, 'bash', 'cat /proc/self/uid_map'),
+      await outputOf(server.agent, 'bash', 'cat /proc/self/uid_map'),
     )
   })
 })

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
+import { allUsable, onEachServer, outputOf, usable } from '../support/each-server.ts'
 
 /** Bash that fills a folder, and fails if the folder is not full afterwards. */
 const full = (folder: string): string =>
@@ -12,9 +12,11 @@ const flags = ['--memory-mb', '512', '--disk-mb', '64']
 
 onEachServer((server) => {
   test('processes, open files and core dumps are limited', async () => {
-    expect(await say(server.agent, 'bash', 'ulimit -u; ulimit -n; ulimit -c; ulimit -f')).toBe('512\n4096\n0\n65536')
+    expect(await outputOf(server.agent, 'bash', 'ulimit -u; ulimit -n; ulimit -c; ulimit -f')).toBe(
+      '512\n4096\n0\n65536',
+    )
     const raise = 'ulimit -u 600; ulimit -n 5000; ulimit -c 1; ulimit -f 70000; ulimit -u 100 && echo lowered'
-    expect(await say(server.agent, 'bash', raise)).toMatch(/^lowered(\n.*Operation not permitted){4}$/)
+    expect(await outputOf(server.agent, 'bash', raise)).toMatch(/^lowered(\n.*Operation not permitted){4}$/)
   })
 
   test('a fork bomb stops at the limit, and the agent is usable while its processes remain', async () => {
@@ -26,9 +28,9 @@ while True:
     try: os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {}, setsid=True, file_actions=[(os.POSIX_SPAWN_CLOSE, 1), (os.POSIX_SPAWN_CLOSE, 2)])
     except OSError as e: print(e.strerror, 400 < made < 512); break
     made += 1`
-    expect(await say(agent, 'python', bomb)).toBe('Resource temporarily unavailable True')
-    expect(await say(agent, 'bash', 'echo beside')).toBe('beside')
-    expect(await say(agent, 'python', 'print("beside")')).toBe('beside')
+    expect(await outputOf(agent, 'python', bomb)).toBe('Resource temporarily unavailable True')
+    expect(await outputOf(agent, 'bash', 'echo beside')).toBe('beside')
+    expect(await outputOf(agent, 'python', 'print("beside")')).toBe('beside')
     await agent.exec('bash', 'kill -KILL -1')
     expect(await usable(agent)).toEqual(allUsable)
   })
@@ -42,7 +44,7 @@ made = 0
 try:
     while made < 2000: threading.Thread(target=time.sleep, args=(1000,), daemon=True).start(); made += 1
 except RuntimeError as e: print(e, made < 512)`
-    expect(await say(agent, 'python', code)).toBe("can't start new thread True")
+    expect(await outputOf(agent, 'python', code)).toBe("can't start new thread True")
     expect(await usable(agent)).toEqual(allUsable)
   })
 
@@ -54,13 +56,17 @@ except RuntimeError as e: print(e, made < 512)`
       'for i in 1 2 3 4; do python3 -c "b = bytearray(300 << 20); b[::4096] = b\'x\' * len(b[::4096]); input()" < <(sleep 1000) & done; wait -n; kill -KILL $(jobs -p)',
     ],
   ] as const)('code that uses memory above the limit is ended (%s), and the agent stays usable', async (lang, bomb) => {
-    expect(server.doctor('limit: memory')).toMatch(/by control groups|held by a watcher/)
+    expect(server.doctor('limit: memory')).toMatch(/by control groups|enforced by a watcher/)
     await using agent = await server.newAgent()
     const { stderr } = await agent.exec(lang, bomb)
     expect(stderr).toContain('ran out of memory (limit 512 MiB)')
     expect(await usable(agent)).toEqual(allUsable)
     expect(
-      await say(agent, 'python', 'b = bytearray(50 << 20); b[::4096] = b"x" * len(b[::4096]); print(len(b) >> 20)'),
+      await outputOf(
+        agent,
+        'python',
+        'b = bytearray(50 << 20); b[::4096] = b"x" * len(b[::4096]); print(len(b) >> 20)',
+      ),
     ).toBe('50')
   })
 
@@ -89,7 +95,7 @@ except OSError as e: print(e.strerror)`
 
   test('a file cannot be larger than the disk', async () => {
     const code = 'touch big; truncate -s 60M big && echo fits; truncate -s 70M big; stat -c %s big; rm big'
-    expect(await say(server.agent, 'bash', code)).toMatch(
+    expect(await outputOf(server.agent, 'bash', code)).toMatch(
       /^fits\n62914560\n.*(File too large|File size limit exceeded)/,
     )
   })
@@ -104,17 +110,17 @@ try:
     print('all', made)
 except OSError as e: print(e.strerror, made > 1000)`
     const hasDisk = server.filesOf(agent).endsWith('/disk')
-    expect(await say(agent, 'python', code)).toBe(hasDisk ? 'No space left on device True' : 'all 30000')
+    expect(await outputOf(agent, 'python', code)).toBe(hasDisk ? 'No space left on device True' : 'all 30000')
     if (!hasDisk) expect(server.doctor('limit: disk')).toContain('watcher')
     await agent.exec('bash', 'find ~ -mindepth 1 -delete')
     expect(await usable(agent)).toEqual(allUsable)
-    expect(await say(agent, 'bash', 'touch ~/again && echo fits')).toBe('fits')
+    expect(await outputOf(agent, 'bash', 'touch ~/again && echo fits')).toBe('fits')
   })
 
   test.each(['/tmp', '/dev/shm'])('%s has a size limit', async (folder) => {
     await using agent = await server.newAgent()
     const look = `df --output=size -BM ${folder} | tail -1; head -c 1M /dev/zero > ${folder}/small && echo fits`
-    const [size, control] = (await say(agent, 'bash', look)).split('\n')
+    const [size, control] = (await outputOf(agent, 'bash', look)).split('\n')
     expect([Number.parseInt(size ?? '', 10) <= 256, control]).toEqual([true, 'fits'])
   })
 
@@ -157,7 +163,7 @@ except OSError as e: print(e.strerror, made > 1000)`
 import os
 for _ in range(1500): os.mkdir('a' * 50); os.chdir('a' * 50)
 print('made')`
-      expect(await say(agent, 'python', code)).toBe('made')
+      expect(await outputOf(agent, 'python', code)).toBe('made')
       expect(await usable(agent)).toEqual(allUsable)
       expect(existsSync(path)).toBe(true)
       await agent.terminate()

@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { onEachServer, userOf, say } from '../support/each-server.ts'
+import { onEachServer, userOf, outputOf } from '../support/each-server.ts'
 
 /** 169.254.169.254 is the address of the metadata service of clouds; the others stand for a private network. */
 const addresses = ['127.0.0.1', '169.254.169.254', '10.13.13.13', '192.168.77.1', '::1', 'fd00:ec2::254']
@@ -133,7 +133,7 @@ server.accept()[0].sendall(b"own loopback")
 print(client.recv(100).decode(), [name for _, name in socket.if_nameindex()])
 print(open("/proc/net/route").read().count("\\n"), [l.split()[-1] for l in open("/proc/net/if_inet6")])
 print([l.split()[7:] for l in open("/proc/net/unix").readlines()[1:]])`
-    const [loopback, routes, sockets] = (await say(server.agent, 'python', code)).split('\n')
+    const [loopback, routes, sockets] = (await outputOf(server.agent, 'python', code)).split('\n')
     expect([loopback, routes]).toEqual(["own loopback ['lo']", "1 ['lo']"])
     // The supervisor and its reapers have sockets; these have no names, so nothing can connect to them.
     expect(sockets).toMatch(/^\[(\[\](, )?)*\]$/)
@@ -148,7 +148,7 @@ print(socket.gethostbyname("localhost"), socket.gethostbyname("sandbox"))
 for name in ("example.invalid", "metadata.google.internal"):
     try: print(socket.getaddrinfo(name, 80))
     except socket.gaierror: print("not known")`
-    expect(await say(server.agent, 'python', code)).toBe('127.0.0.1 127.0.0.1\nnot known\nnot known')
+    expect(await outputOf(server.agent, 'python', code)).toBe('127.0.0.1 127.0.0.1\nnot known\nnot known')
   })
 
   test.each([
@@ -158,7 +158,7 @@ for name in ("example.invalid", "metadata.google.internal"):
     ['a veth pair', 'ip link add name veth7 type veth peer name veth8', 'ip -o link'],
   ])('code cannot add %s', async (_what, refused, control) => {
     expect((await server.agent.exec('bash', control)).exitCode).toBe(0)
-    expect(await say(server.agent, 'bash', refused)).toMatch(/not permitted/)
+    expect(await outputOf(server.agent, 'bash', refused)).toMatch(/not permitted/)
   })
 
   test('two agents do not share a loopback, by port or by abstract name', async () => {
@@ -176,8 +176,8 @@ import time; time.sleep(1000)`
 import socket
 for family, name in ((socket.AF_INET, ("127.0.0.1", 4444)), (socket.AF_UNIX, "\\0theazo-shared")):
     print(socket.socket(family).connect_ex(name))`
-    expect(await say(other, 'python', connect)).toBe('0\n0')
-    expect(await say(server.agent, 'python', connect)).toBe('111\n111')
+    expect(await outputOf(other, 'python', connect)).toBe('0\n0')
+    expect(await outputOf(server.agent, 'python', connect)).toBe('111\n111')
     await other.terminate()
     await serving
   })

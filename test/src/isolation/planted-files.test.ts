@@ -2,7 +2,7 @@
 // for them.
 import { expect, test } from 'vitest'
 import type { Agent } from '@theazo/core'
-import { allUsable, onEachServer, say, usable } from '../support/each-server.ts'
+import { allUsable, onEachServer, outputOf, usable } from '../support/each-server.ts'
 import { processesOfAgent } from './sandbox-processes.ts'
 
 /** Records the process that runs it in /tmp/ran, and prints PLANTED. */
@@ -86,14 +86,14 @@ function put(path: string, text: string): string {
 }
 
 /** The processes that ran a planted file. */
-const ran = async (agent: Agent): Promise<string> => await say(agent, 'bash', 'cat /tmp/ran 2>/dev/null; true')
+const ran = async (agent: Agent): Promise<string> => await outputOf(agent, 'bash', 'cat /tmp/ran 2>/dev/null; true')
 
 onEachServer((server) => {
   test.each(Object.keys(plants).filter((name) => !/Python|\.pth/.test(name)))(
     '%s do not run, and change no result',
     async (name) => {
       await using agent = await server.newAgent()
-      expect(await say(agent, 'bash', `${plants[name]}\ngrep -rl PLANTED /workspace /home/agent | wc -l`)).toMatch(
+      expect(await outputOf(agent, 'bash', `${plants[name]}\ngrep -rl PLANTED /workspace /home/agent | wc -l`)).toMatch(
         /^[1-9]/,
       )
       expect(await usable(agent)).toEqual(allUsable)
@@ -106,8 +106,8 @@ onEachServer((server) => {
     async (name) => {
       await using agent = await server.newAgent()
       await agent.exec('bash', plants[name] ?? '')
-      expect(await say(agent, 'bash', 'echo bash')).toBe('bash')
-      expect(await say(agent, 'typescript', 'console.log("typescript")')).toBe('typescript')
+      expect(await outputOf(agent, 'bash', 'echo bash')).toBe('bash')
+      expect(await outputOf(agent, 'typescript', 'console.log("typescript")')).toBe('typescript')
       expect(await ran(agent)).toBe('')
       // The control: the user's own Python code finds the file, as `python3` would.
       const { stdout } = await agent.exec('python', 'import usercustomize')
@@ -124,8 +124,8 @@ onEachServer((server) => {
     process.kill(first?.pid ?? 0, 'SIGKILL')
     await expect.poll(async () => (await processesOfAgent(agent))[0]?.pid).not.toBe(first?.pid)
     expect(await ran(agent)).toBe('')
-    expect(await say(agent, 'bash', 'echo bash')).toBe('bash')
-    expect(await say(agent, 'typescript', 'console.log("typescript")')).toBe('typescript')
+    expect(await outputOf(agent, 'bash', 'echo bash')).toBe('bash')
+    expect(await outputOf(agent, 'typescript', 'console.log("typescript")')).toBe('typescript')
     expect(await ran(agent)).toBe('')
   })
 
@@ -142,12 +142,12 @@ onEachServer((server) => {
       'bash',
       `${put('/tmp/planted.py', python)}\n${put('/tmp/planted.sh', bash)}\n${put('/tmp/planted.cjs', node)}`,
     )
-    expect(await say(agent, 'bash', `export ${name}=${value}; env | grep ^${name}=`)).toContain(`${name}=${value}`)
+    expect(await outputOf(agent, 'bash', `export ${name}=${value}; env | grep ^${name}=`)).toContain(`${name}=${value}`)
     await agent.exec('python', `import os; os.environ['${name}'] = '${value}'; os.putenv('${name}', '${value}')`)
     await agent.exec('typescript', `process.env['${name}'] = '${value}'`)
     expect(await usable(agent)).toEqual(allUsable)
     expect(
-      await say(
+      await outputOf(
         agent,
         lang,
         {
@@ -177,15 +177,15 @@ os.umask(0o777); os.chdir('/tmp')`
     )
     await agent.exec('bash', 'echo() { :; }; export -f echo; cd /tmp; umask 777; alias ls=false; set -e; trap "" INT')
     expect(
-      await say(
+      await outputOf(
         agent,
         'python',
         'import json, os, sys; print(json.dumps([os.getcwd(), "/tmp" in sys.path, os.umask(0)]))',
       ),
     ).toBe('["/workspace", false, 18]')
-    expect(await say(agent, 'typescript', 'console.log(process.cwd(), String({}), process.umask())')).toBe(
+    expect(await outputOf(agent, 'typescript', 'console.log(process.cwd(), String({}), process.umask())')).toBe(
       '/workspace [object Object] 18',
     )
-    expect(await say(agent, 'bash', 'echo "$PWD $(umask)"')).toBe('/workspace 0022')
+    expect(await outputOf(agent, 'bash', 'echo "$PWD $(umask)"')).toBe('/workspace 0022')
   })
 })

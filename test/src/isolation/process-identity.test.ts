@@ -2,7 +2,7 @@
 import { readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { onEachServer, say } from '../support/each-server.ts'
+import { onEachServer, outputOf } from '../support/each-server.ts'
 import { hostProcess, leave, processesOfAgent, type SandboxProcess } from './sandbox-processes.ts'
 
 onEachServer((server) => {
@@ -49,7 +49,7 @@ onEachServer((server) => {
 
   test('the sandbox is not root, neither in its namespace nor on the host', async () => {
     const { agent } = server
-    const [uid, map] = (await say(agent, 'bash', 'id -u; cat /proc/self/uid_map; touch made-inside')).split('\n')
+    const [uid, map] = (await outputOf(agent, 'bash', 'id -u; cat /proc/self/uid_map; touch made-inside')).split('\n')
     const [inside, outside, count] = map?.trim().split(/\s+/).map(Number) ?? []
     expect(Number(uid)).toBe(inside)
     expect([outside, count]).toEqual([inside, 1])
@@ -64,7 +64,7 @@ onEachServer((server) => {
     const { uid, gid, mode } = statSync(join(server.filesOf(agent), 'workspace/suid'))
     expect(mode & 0o4000).toBe(0o4000) // the control: the bit is set
     expect([uid > 0, gid > 0]).toEqual([true, true])
-    const [as, own] = (await say(agent, 'bash', './suid -pc "id -u"; id -u')).split('\n')
+    const [as, own] = (await outputOf(agent, 'bash', './suid -pc "id -u"; id -u')).split('\n')
     expect(as).toBe(own)
   })
 
@@ -74,12 +74,12 @@ onEachServer((server) => {
 import os, subprocess
 print(os.stat('/usr/bin/su').st_mode & 0o4000, bool(os.statvfs('/usr').f_flag & os.ST_NOSUID))
 print(subprocess.run(['/usr/bin/su', '-c', 'id -u'], capture_output=True, stdin=subprocess.DEVNULL).returncode != 0)`
-    expect(await say(server.agent, 'python', code)).toBe('2048 True\nTrue')
+    expect(await outputOf(server.agent, 'python', code)).toBe('2048 True\nTrue')
   })
 
   test(`two agents have ${server.isRoot ? 'two users' : "the server's user, as documented in SECURITY.md"}`, async () => {
     await using other = await server.newAgent()
-    const uids = await Promise.all([server.agent, other].map((agent) => say(agent, 'bash', 'id -u')))
+    const uids = await Promise.all([server.agent, other].map((agent) => outputOf(agent, 'bash', 'id -u')))
     expect(new Set(uids).size).toBe(server.isRoot ? 2 : 1)
     expect(
       hostProcess(server.child.pid ?? 0)
@@ -132,7 +132,7 @@ def attempt(text):
     except (OSError, ValueError): print('refused')
 attempt(${JSON.stringify(refused)})
 attempt(${JSON.stringify(control)})`
-    expect(await say(server.agent, 'python', code)).toBe('refused\ndone')
+    expect(await outputOf(server.agent, 'python', code)).toBe('refused\ndone')
   })
 })
 

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { allUsable, inheritedText, onEachServer, say, serverSecret, usable } from '../support/each-server.ts'
+import { allUsable, inheritedText, onEachServer, outputOf, serverSecret, usable } from '../support/each-server.ts'
 import { hostProcess, leave, processesOfAgent } from './sandbox-processes.ts'
 
 onEachServer((server) => {
@@ -12,7 +12,11 @@ onEachServer((server) => {
       const pid = server.child.pid ?? 0
       expect(hostProcess(pid).commandLine).toContain(dataDir)
       expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).toContain(serverSecret)
-      const all = await say(agent, 'bash', 'env; cat /proc/*/environ /proc/*/cmdline /proc/*/comm | tr "\\0" "\\n"')
+      const all = await outputOf(
+        agent,
+        'bash',
+        'env; cat /proc/*/environ /proc/*/cmdline /proc/*/comm | tr "\\0" "\\n"',
+      )
       expect(all).toContain('HOME=/home/agent')
       expect(all).toContain('theazo-init')
       for (const text of [serverSecret, apiKey, dataDir, 'THEAZO']) expect(all).not.toContain(text)
@@ -24,14 +28,14 @@ onEachServer((server) => {
         JSON.parse(text)
           .filter((name: string) => !/^(PWD|OLDPWD|SHLVL|_|LC_CTYPE)$/.test(name))
           .toSorted()
-      expect(own(await say(server.agent, 'python', 'import json, os; print(json.dumps(list(os.environ)))'))).toEqual(
-        names,
-      )
       expect(
-        own(await say(server.agent, 'typescript', 'console.log(JSON.stringify(Object.keys(process.env)))')),
+        own(await outputOf(server.agent, 'python', 'import json, os; print(json.dumps(list(os.environ)))')),
       ).toEqual(names)
       expect(
-        own(await say(server.agent, 'bash', `python3 -c 'import json, os; print(json.dumps(list(os.environ)))'`)),
+        own(await outputOf(server.agent, 'typescript', 'console.log(JSON.stringify(Object.keys(process.env)))')),
+      ).toEqual(names)
+      expect(
+        own(await outputOf(server.agent, 'bash', `python3 -c 'import json, os; print(json.dumps(list(os.environ)))'`)),
       ).toEqual(names)
     })
 
@@ -46,10 +50,10 @@ for fd in range(3, 4096):
     try: os.fstat(fd); found.append(fd)
     except OSError: pass
 print(found)`
-      expect(await say(server.agent, 'python', read)).toBe('[]')
-      expect(await say(server.agent, 'bash', 'cat <&9')).toMatch(/Bad file descriptor/)
+      expect(await outputOf(server.agent, 'python', read)).toBe('[]')
+      expect(await outputOf(server.agent, 'bash', 'cat <&9')).toMatch(/Bad file descriptor/)
       expect(
-        await say(
+        await outputOf(
           server.agent,
           'typescript',
           `import { fstatSync } from 'node:fs'\ntry { fstatSync(9); console.log('open') } catch { console.log('closed') }`,
@@ -71,10 +75,10 @@ print(found)`
     test('code cannot see host processes', async () => {
       const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
       expect(pids).toContain(String(process.pid))
-      const seen = (await say(server.agent, 'bash', 'ls /proc | grep -E "^[0-9]+$"')).split('\n')
+      const seen = (await outputOf(server.agent, 'bash', 'ls /proc | grep -E "^[0-9]+$"')).split('\n')
       expect(seen.length).toBeLessThan(20)
       expect(
-        await say(server.agent, 'bash', 'ps -e -o args= 2>/dev/null || cat /proc/*/cmdline | tr "\\0" " "'),
+        await outputOf(server.agent, 'bash', 'ps -e -o args= 2>/dev/null || cat /proc/*/cmdline | tr "\\0" " "'),
       ).not.toMatch(/vitest|bin\.js/)
     })
 
@@ -84,7 +88,7 @@ print(found)`
         const { pid = 0 } = victim
         await using agent = await server.newAgent()
         const other = `sleep 1000 & kill -KILL $!; wait $! 2>/dev/null; echo $?; kill -KILL ${pid}; kill -KILL -- -${pid}; kill -KILL ${server.child.pid}`
-        expect(await say(agent, 'bash', other)).toMatch(/^137\n(.*No such process\n?){3}$/)
+        expect(await outputOf(agent, 'bash', other)).toMatch(/^137\n(.*No such process\n?){3}$/)
         await agent.exec('bash', 'kill -KILL -1')
         expect(hostProcess(pid).status('State')).toMatch(/^S/)
         expect(server.child.exitCode).toBeNull()
@@ -106,7 +110,9 @@ for pid in ('self', '1'):
         else: os.close(os.open(path, os.O_RDONLY))
         print('open')
     except OSError as e: print(e.strerror)`
-        expect(await say(server.agent, 'python', code)).toMatch(/^open\n(Permission denied|Operation not permitted)$/)
+        expect(await outputOf(server.agent, 'python', code)).toMatch(
+          /^open\n(Permission denied|Operation not permitted)$/,
+        )
       },
     )
   })
@@ -170,7 +176,7 @@ for pid in ('self', '1'):
     await other.exec('bash', leave('sleep 1001'))
     const theirs = (await processesOfAgent(other)).find(({ commandLine }) => commandLine === 'sleep 1001')
     await using agent = await server.newAgent()
-    expect(await say(agent, 'bash', `${leave('sleep 1002')}; pgrep -fx "sleep 100[12]" | wc -l`)).toBe('1')
+    expect(await outputOf(agent, 'bash', `${leave('sleep 1002')}; pgrep -fx "sleep 100[12]" | wc -l`)).toBe('1')
     await agent.exec(
       'bash',
       `kill -KILL ${theirs?.pid} ${theirs?.inside}; for p in $(seq 2 400); do kill -KILL $p; done 2>/dev/null`,

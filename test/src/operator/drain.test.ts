@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readEvents } from '../support/event-reader.ts'
 import { root, type ServerProcess, startServer } from '../support/server-process.ts'
+import { metricOf } from '../support/metrics.ts'
+import { ApiCaller } from '../support/api-caller.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 let dataDir = ''
@@ -32,14 +34,8 @@ function makeTestKey(): void {
 }
 
 async function send(key: string, method: string, path: string, body?: object, headers: Record<string, string> = {}) {
-  const response = await fetch(server.url + path, {
-    method,
-    headers: { authorization: `Bearer ${key}`, ...headers },
-    ...(body && { body: JSON.stringify(body) }),
-  })
-  // Each test states what it expects of the body.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  return { status: response.status, body: (await response.json()) as any }
+  const caller = new ApiCaller({ baseUrl: server.url, apiKey: key })
+  return await caller.send(method, path, JSON.stringify(body), { headers })
 }
 
 async function makeAgent(key: string): Promise<string> {
@@ -70,11 +66,7 @@ test('a running exec ends and is answered, new work is refused, reads and /ready
   ).toBe(200)
   expect(await readiness()).toBe(200)
   const later = send(key, 'POST', `/agents/${agentId}/exec`, bash('sleep 2; touch go; echo gone'))
-  await expect
-    .poll(
-      async () => (await (await fetch(new URL('/metrics', server.url))).text()).match(/^theazo_execs\S* (\d+)/m)?.[1],
-    )
-    .toBe('2')
+  await expect.poll(() => metricOf(server.url, 'theazo_execs_running')).toBe(2)
 
   server.child.kill('SIGTERM')
   await expect.poll(readiness).toBe(503)

@@ -18,20 +18,20 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-interface Ran {
+interface ProgramOutput {
   code: number | null
   out: string
   err: string
 }
 
 /** Runs the program to its end, with no API keys except those given. */
-async function quickstart(args: string[], env: Record<string, string> = {}): Promise<Ran> {
+async function quickstart(args: string[], env: Record<string, string> = {}): Promise<ProgramOutput> {
   const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env['PATH'], ...env } })
-  const ran: Ran = { code: null, out: '', err: '' }
-  child.stdout.on('data', (chunk) => (ran.out += chunk))
-  child.stderr.on('data', (chunk) => (ran.err += chunk))
-  ;[ran.code] = await once(child, 'close')
-  return ran
+  const result: ProgramOutput = { code: null, out: '', err: '' }
+  child.stdout.on('data', (chunk) => (result.out += chunk))
+  child.stderr.on('data', (chunk) => (result.err += chunk))
+  ;[result.code] = await once(child, 'close')
+  return result
 }
 
 const hex = (length: number) => new RegExp(`^\\s+([0-9a-f]{${length}})$`, 'gm')

@@ -1,5 +1,5 @@
-// Every code block of every README does what the reader is told. A block that cannot be run carries a comment with the
-// reason on the line before it: <!-- not run: needs a real OpenAI key -->.
+// Every code block of every README works as its text states. A block that cannot be run has a comment with the reason on
+// the line before it: <!-- not run: needs a real OpenAI key -->.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +48,7 @@ test('each block runs, in the order of its README', async () => {
   expect(failures).toEqual([])
 }, 600_000)
 
-/** Goes on after a failed block, so that one run reports all of them. */
+/** Continues after a failed block, so that one run reports all of them. */
 async function failuresOf(blocks: readonly ReadmeBlock[], server: { url: string; apiKey: string }): Promise<string[]> {
   const failures: string[] = []
   await using walk = await ReadmeWalk.start(blocks, { packed, server })
@@ -59,7 +59,7 @@ async function failuresOf(blocks: readonly ReadmeBlock[], server: { url: string;
   return failures
 }
 
-/** Rejects if the step takes longer: one that hangs is reported with its line, not as a timeout of the whole test. */
+/** Rejects if the step takes longer. The report then names the line of a step that hangs, not only the whole test. */
 async function inTime(step: Promise<void>, timeoutMs: number): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => reject(new Error(`took longer than ${timeoutMs} ms`)), timeoutMs)

@@ -15,7 +15,7 @@ export interface ReadmeBlock {
   language: string
   kind: BlockKind
   text: string
-  /** The paragraph before the block: it may tell the reader where to run it. */
+  /** The paragraph before the block: it may state where to run the block. */
   prose: string
   /** File name of a program: from that paragraph, or from a comment on the first line. */
   fileName: string | undefined
@@ -47,7 +47,7 @@ export function readmePaths(): string[] {
   return ['README.md', ...nested]
 }
 
-/** The blocks of a README in their order. Throws for a block that no rule covers, so that none escapes the test. */
+/** The blocks of a README in their order. Throws for a block that no rule covers, so that every block is tested. */
 export function blocksOf(readme: string): ReadmeBlock[] {
   const lines = readFileSync(join(root, readme), 'utf8').split('\n')
   const blocks: ReadmeBlock[] = []

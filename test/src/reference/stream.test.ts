@@ -61,8 +61,8 @@ describe('the stream of an agent', () => {
     const taskId = await mocked.run(agentId, 'theazo:error=provider_error')
     const events = await stream.until(isIdle)
     expect(names(events)).not.toContain('output')
-    const told = events.filter(({ event }) => event === 'error')
-    expect(told).toMatchObject([{ data: { code: 'provider_error', message: expect.any(String), taskId } }])
+    const errors = events.filter(({ event }) => event === 'error')
+    expect(errors).toMatchObject([{ data: { code: 'provider_error', message: expect.any(String), taskId } }])
   })
 
   test('reports a failed tool, and the run continues', async () => {
@@ -98,8 +98,8 @@ describe('the stream of an agent', () => {
     await stream.until(({ event }) => event === 'tool_call')
     const limits = { maxComputeMinutes: 0 }
     expect((await mocked.patch(`/sessions/${sessionId}`, { limits })).body.status).toBe('paused')
-    const told = await stream.until(({ data }) => data.status === 'paused')
-    expect(told.slice(-2)).toMatchObject([
+    const received = await stream.until(({ data }) => data.status === 'paused')
+    expect(received.slice(-2)).toMatchObject([
       { event: 'error', data: { code: 'session_limit_exceeded', resumable: true, taskId } },
       { event: 'status', data: { status: 'paused', reason: 'limit', taskId } },
     ])

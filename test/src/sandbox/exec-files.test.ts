@@ -1,20 +1,15 @@
 // The files of /workspace that an exec reports as new or changed.
 import { spawnSync } from 'node:child_process'
-import { Theazo, type Agent, type ExecFile } from '@theazo/core'
+import type { Agent, ExecFile } from '@theazo/core'
 import { runCode } from '@theazo/core/tools'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
+import { withLocalAgent } from '../support/local-agent.ts'
 
-let local: LocalTheazo
 let agent: Agent
-beforeAll(async () => {
-  local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('files')).agents.create()
-})
+withLocalAgent((opened) => void (agent = opened))
 beforeEach(
   async () => void (await agent.exec('bash', 'chmod -R u+rwX /workspace; find /workspace -mindepth 1 -delete')),
 )
-afterAll(() => local[Symbol.asyncDispose]())
 
 /** The files that a Bash exec reports. */
 async function filesOf(code: string): Promise<ExecFile[] | undefined> {

@@ -1,21 +1,18 @@
 // The options of an exec: standard input, environment, working folder, timeout, and code of any size.
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 const languages = ['python', 'typescript', 'bash'] as const
 const fiveMebi = 5 * 1024 * 1024
 
 describe.each(interpreterSettings)('interpreters: %s', (_when, sandbox) => {
-  let local: LocalTheazo
   let agent: Agent
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
   beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('options')).agents.create()
     await agent.exec('bash', 'mkdir -p sub closed; echo > afile; chmod 000 closed')
   })
-  afterAll(() => local[Symbol.asyncDispose]())
 
   const countStdin = {
     python: 'import sys; print(len(sys.stdin.buffer.read()))',

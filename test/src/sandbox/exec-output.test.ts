@@ -1,16 +1,11 @@
 // The output of code, streamed and in the result.
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { expect, test } from 'vitest'
 import { isSoak } from '../support/soak.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
-let local: LocalTheazo
 let agent: Agent
-beforeAll(async () => {
-  local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('output')).agents.create()
-})
-afterAll(() => local[Symbol.asyncDispose]())
+withLocalAgent((opened) => void (agent = opened))
 
 const mebi = 1024 * 1024
 const capBytes = 10 * mebi

@@ -1,8 +1,9 @@
 // An exec sees nothing of earlier execs except files.
 import { Theazo, type Agent, type Language } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createLocalTheazo } from '@theazo/server'
+import { describe, expect, test } from 'vitest'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 const look: Record<Language, string> = {
   python: `
@@ -59,13 +60,8 @@ sleep 60 & disown; echo done`,
 }
 
 describe.each(interpreterSettings)('interpreters: %s', (_when, sandbox) => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('fresh')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
 
   test.each(['python', 'typescript', 'bash'] as const)(
     'a %s exec does not see changes of an earlier exec',

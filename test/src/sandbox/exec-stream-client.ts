@@ -99,7 +99,8 @@ export class ExecStreamClient implements AsyncDisposable {
     return Number((await this.exec('wc -l < runs')).stdout)
   }
 
-  async letGo(): Promise<void> {
+  /** Ends code that waits for the file `go`. */
+  async endCode(): Promise<void> {
     await this.exec('touch go')
   }
 

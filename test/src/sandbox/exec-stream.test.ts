@@ -64,7 +64,7 @@ describe.each(places)('%s', (place, options) => {
     const second = own.post(counted, key).finally(() => (isAnswered = true))
     expect(await own.runs()).toBe(1) // gives the second request time for a wrong early response
     expect(isAnswered).toBe(false)
-    await own.letGo()
+    await own.endCode()
     const events = await first.rest()
     expect(await (await second).json()).toEqual(events.at(-1)?.data)
     expect(await own.runs()).toBe(1)
@@ -83,7 +83,7 @@ describe.each(places)('%s', (place, options) => {
       if (how === 'aborts the request') abort.abort()
       else await reader.cancel()
       expect(await own.reasonOf(counted, key)).toBe('interrupted')
-      await own.letGo()
+      await own.endCode()
       expect(await own.runs()).toBe(1)
       expect((await own.exec('ls /run/theazo | wc -l')).stdout).toBe('1\n') // the folder of this exec
       expect(logs.filter((line) => line.includes('"level":50'))).toEqual([])
@@ -167,7 +167,7 @@ describe.each(places)('%s', (place, options) => {
     const response = await running // resolves with the first byte, the comment
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     await clock.advance(30_000)
-    await own.letGo()
+    await own.endCode()
     expect(await response.text()).toMatch(
       /^(: \n\n){3}event: stdout\ndata: {"text":"ended\\n"}\n\nevent: exit\ndata: .*\n\n$/,
     )

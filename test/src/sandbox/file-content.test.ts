@@ -1,17 +1,12 @@
 // The types that agent.files.write and stdin accept, and lists of large folders, in a real sandbox.
 import { createContext, runInContext } from 'node:vm'
 import { Readable } from 'node:stream'
-import { type Agent, type ByteContent, type StreamContent, Theazo } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Agent, ByteContent, StreamContent } from '@theazo/core'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { withLocalAgent } from '../support/local-agent.ts'
 
-let local: LocalTheazo
 let agent: Agent
-beforeAll(async () => {
-  local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('files')).agents.create()
-})
-afterAll(() => local[Symbol.asyncDispose]())
+withLocalAgent((opened) => void (agent = opened))
 beforeEach(async () => {
   await agent.exec('bash', 'find /workspace -mindepth 1 -delete')
 })

@@ -1,17 +1,12 @@
 // Output and errors of code that kills its reaper, which passes the output on; `kill -9 -1` does that.
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { describe, expect, test } from 'vitest'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 describe.each(interpreterSettings)('interpreters: %s', (_when, sandbox) => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('killed-reapers')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
 
   test('code that kills its reaper is ended, and its output reports that', async () => {
     const { exitCode, stderr } = await agent.exec('bash', 'kill -9 -1; sleep 60')

@@ -1,8 +1,7 @@
 // Every program of test/fixture has the same result in the sandbox and with an interpreter outside of it.
-import { Theazo, type Agent, type Language } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import type { Agent, Language } from '@theazo/core'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   normalizeSandboxResult,
   type ProgramResult,
@@ -14,6 +13,7 @@ import {
 import { Chance } from '../support/chance.ts'
 import { isSoak } from '../support/soak.ts'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 const runs = isSoak ? 100 : 10
 /**
@@ -26,13 +26,8 @@ const bare = new Map<string, ProgramResult>()
 
 describe.each(interpreterSettings)('interpreters: %s', (when, sandbox) => {
   const isShort = when !== 'warm'
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('languages')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
 
   /** Both results, first that of the sandbox. */
   async function endings(

@@ -16,7 +16,7 @@ import { isSoak } from '../support/soak.ts'
 
 const bin = join(root, 'packages/server/dist/bin.js')
 const isRoot = process.getuid?.() === 0
-const patient = { timeout: 30_000 }
+const pollOptions = { timeout: 30_000 }
 const rounds = isSoak ? 1000 : 50
 
 /** One agent with a detached process that repeatedly writes the time into a file. */
@@ -64,7 +64,7 @@ class Ticking {
 
   async expectTicks(): Promise<void> {
     const before = this.#now()
-    await expect.poll(() => this.#now(), patient).not.toBe(before)
+    await expect.poll(() => this.#now(), pollOptions).not.toBe(before)
   }
 
   async expectStill(): Promise<void> {
@@ -118,7 +118,7 @@ test('a reached cap freezes detached processes, and resume continues them', asyn
   await using server = await createLocalTheazo({ clock })
   const agent = await Ticking.start(new ApiCaller(server), ownFolders(), { maxComputeMinutes: 1 })
   await clock.advance(61_000)
-  await expect.poll(agent.status, patient).toBe('paused')
+  await expect.poll(agent.status, pollOptions).toBe('paused')
   await expect
     .poll(
       () =>
@@ -126,7 +126,7 @@ test('a reached cap freezes detached processes, and resume continues them', asyn
           () => true,
           () => false,
         ),
-      patient,
+      pollOptions,
     )
     .toBe(true)
   expect(await agent.post('resume')).toBe(402)

@@ -1,9 +1,9 @@
 // pip installs packages in a sandbox without a flag, and they stay until the agent ends.
 import { spawnSync } from 'node:child_process'
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { describe, expect, test } from 'vitest'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 /** Makes a wheel of one module with one console script, as `/workspace/wheels/NAME-1.0-py3-none-any.whl`. */
 const makeWheel = (name: string): string => `
@@ -24,13 +24,8 @@ const install = (name: string): string => `pip install --no-index --find-links w
 const hasPip = spawnSync('/usr/bin/python3', ['-m', 'pip', '--version']).status === 0
 
 describe.runIf(hasPip).each(interpreterSettings)('interpreters: %s; pip', (_when, sandbox) => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('pip')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
 
   test('installs a package that the same program can then import', async () => {
     const code = `${makeWheel('early')}

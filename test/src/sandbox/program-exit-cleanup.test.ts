@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { processesOf } from '../support/host-processes.ts'
 import { root } from '../support/server-process.ts'
 
-const patient = { timeout: 20_000 }
+const pollOptions = { timeout: 20_000 }
 const temporary = '/var/lib/theazo/temporary'
 
 /** The program, and its resources on the machine. */
@@ -105,7 +105,7 @@ describe.runIf(process.getuid?.() === 0)(
         else program.order('exit')
         expect(await program.ended).toBe(how === 'by SIGKILL' ? 'SIGKILL' : 0)
         await using _next = await createLocalTheazo()
-        await expect.poll(() => program.left(), patient).toEqual(nothing)
+        await expect.poll(() => program.left(), pollOptions).toEqual(nothing)
       },
     )
   },

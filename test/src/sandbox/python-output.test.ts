@@ -1,15 +1,10 @@
 // Python output is emitted immediately, and is not lost if the code is killed.
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { expect, test } from 'vitest'
+import { withLocalAgent } from '../support/local-agent.ts'
 
-let local: LocalTheazo
 let agent: Agent
-beforeAll(async () => {
-  local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('python-output')).agents.create()
-})
-afterAll(() => local[Symbol.asyncDispose]())
+withLocalAgent((opened) => void (agent = opened))
 
 const runIn = (kind: string): string =>
   `import multiprocessing, threading\np = ${kind}(target=run); p.start(); p.join()`

@@ -1,21 +1,16 @@
 // The reapers in a sandbox, and the state in which they start code.
-import { Theazo, type Agent, type Language } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Agent, Language } from '@theazo/core'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { sandboxRoles, signal } from '../support/sandbox-processes.ts'
 import { interpreterSettings } from './warm-interpreter-settings.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 const printing: Record<Language, string> = { python: 'print(4)', bash: 'echo 4', typescript: 'console.log(4)' }
 const languages = ['python', 'typescript', 'bash'] as const
 
 describe.each(interpreterSettings)('interpreters: %s', (when, sandbox) => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox })
-    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox })
 
   const state: Record<Language, string> = {
     python: `
@@ -138,13 +133,8 @@ console.log(readFileSync('/proc/self/comm', 'utf8') + readFileSync('/proc/self/c
 })
 
 describe('in a sandbox with a low process limit', () => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox: { maxProcesses: 64 } })
-    agent = await (await new Theazo(local).sessions.forUser('orphans')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox: { maxProcesses: 64 } })
 
   const orphans: Record<Language, string> = {
     bash: 'for n in $(seq 100); do (/bin/true &); done; (exit 3) & wait $!; echo $?',
@@ -172,13 +162,8 @@ console.log(status)`,
 })
 
 describe('TypeScript is converted to JavaScript before it reaches node', () => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo()
-    agent = await (await new Theazo(local).sessions.forUser('types')).agents.create()
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened))
 
   /** Prints whether node has loaded its compiler (amaro). */
   const look = 'console.log((process as any).moduleLoadList.some((name: string) => name.includes("amaro")))'
@@ -205,16 +190,13 @@ describe('TypeScript is converted to JavaScript before it reaches node', () => {
 })
 
 describe.runIf(process.getuid?.() === 0)('reapers of one agent', () => {
-  let local: LocalTheazo
   let agent: Agent
   let uid: number
+  withLocalAgent((opened) => void (agent = opened))
   beforeAll(async () => {
-    local = await createLocalTheazo()
-    agent = await (await new Theazo(local).sessions.forUser('reapers')).agents.create()
     uid = Number((await agent.exec('bash', 'id -u')).stdout)
     for (const lang of languages) await agent.exec(lang, printing[lang])
   })
-  afterAll(() => local[Symbol.asyncDispose]())
 
   const pids = (): number[] => sandboxRoles(uid).reapers.map(({ pid }) => pid)
   const waiting = (): number => {

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { Theazo, type Agent } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo, type ServerOptions } from '@theazo/server'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { canMount } from '../support/can-mount.ts'
 import { commandOf, processesOf } from '../support/host-processes.ts'
+import { withLocalAgent } from '../support/local-agent.ts'
 
 const mebi = 1024 * 1024
 const memoryBytes = 192 * mebi
@@ -46,13 +47,8 @@ const bombs = {
 } as const
 
 describe('memory', () => {
-  let local: LocalTheazo
   let agent: Agent
-  beforeAll(async () => {
-    local = await createLocalTheazo({ sandbox: { memoryBytes } })
-    agent = await newAgent(local)
-  })
-  afterAll(() => local[Symbol.asyncDispose]())
+  withLocalAgent((opened) => void (agent = opened), { sandbox: { memoryBytes } })
 
   test.each(['python', 'typescript', 'bash'] as const)(
     '%s code that uses too much is killed, its output gives the reason, and the sandbox continues',

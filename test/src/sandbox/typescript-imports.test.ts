@@ -1,13 +1,11 @@
 // TypeScript code imports the user's files with the names that compilers and bundlers accept.
-import { Theazo, type Agent } from '@theazo/core'
-import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Agent } from '@theazo/core'
+import { beforeAll, expect, test } from 'vitest'
+import { withLocalAgent } from '../support/local-agent.ts'
 
-let local: LocalTheazo
 let agent: Agent
+withLocalAgent((opened) => void (agent = opened))
 beforeAll(async () => {
-  local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('imports')).agents.create()
   const files = {
     'lib.ts': 'enum Kind { Lib = "lib" }\nexport const name: string = Kind.Lib',
     'both.ts': 'export const name: string = "both.ts"',
@@ -26,7 +24,6 @@ beforeAll(async () => {
   }
   for (const [path, text] of Object.entries(files)) await agent.files.write(path, text)
 })
-afterAll(() => local[Symbol.asyncDispose]())
 
 test.each([
   ["import { name } from './lib'", 'lib'],

@@ -50,7 +50,10 @@ export class ApiCaller {
   }
 }
 
-/** Reads the JSON body of a response. */
+/** Reads the JSON body of a response. A stream is closed unread: its body is undefined. */
 export async function answerOf(response: Response): Promise<Answer> {
-  return { status: response.status, headers: response.headers, body: await response.json() }
+  const { status, headers } = response
+  if (headers.get('content-type') !== 'text/event-stream') return { status, headers, body: await response.json() }
+  await response.body?.cancel()
+  return { status, headers, body: undefined }
 }

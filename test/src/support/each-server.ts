@@ -129,7 +129,7 @@ function startedServer(isRoot: boolean, args: string[]): ProbedServer {
 }
 
 /** Runs code and returns everything that it printed. */
-export async function say(agent: Agent, lang: Language, code: string): Promise<string> {
+export async function outputOf(agent: Agent, lang: Language, code: string): Promise<string> {
   const { stdout, stderr } = await agent.exec(lang, code)
   return (stdout + stderr).trim()
 }
@@ -137,10 +137,10 @@ export async function say(agent: Agent, lang: Language, code: string): Promise<s
 /** Runs one program in each language; see {@link allUsable}. */
 export async function usable(agent: Agent): Promise<string[]> {
   return [
-    await say(agent, 'bash', 'echo bash'),
-    await say(agent, 'python', 'print("python")'),
-    await say(agent, 'typescript', 'console.log("typescript")'),
-    await say(agent, 'typescript', 'console.log("by a warm node" as string)'),
+    await outputOf(agent, 'bash', 'echo bash'),
+    await outputOf(agent, 'python', 'print("python")'),
+    await outputOf(agent, 'typescript', 'console.log("typescript")'),
+    await outputOf(agent, 'typescript', 'console.log("by a warm node" as string)'),
   ]
 }
 

@@ -8,7 +8,7 @@ import type { Attempt } from '../transport/attempt.ts'
 import type { ExecResult } from '../wire.ts'
 import { errorOf } from '../transport/wire-error.ts'
 
-/** The data of any event of a streamed exec. The name of the event tells which of these fields it has. */
+/** The data of any event of a streamed exec. The name of the event determines which of these fields it has. */
 type EventData = { text: string; code: string; message: string; details?: Record<string, unknown> } & ExecResult
 
 /** Reads a streamed exec to its end. It calls a callback for each chunk as it arrives, and awaits it. */

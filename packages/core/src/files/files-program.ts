@@ -144,7 +144,7 @@ class Walk:
 
 def walk(path, recursive, after):
     # A folder comes before its content, and names are in the order of their bytes. The name of the last entry therefore
-    # tells where the next page begins.
+    # determines where the next page begins.
     start = tuple(os.fsencode(after).split(b'/')) if after is not None else ()
     tree = Walk(path)
     stack = tree.entries(())

@@ -242,7 +242,7 @@ export class SandboxPool implements AsyncDisposable {
   /** Releases an entry in the background. Only `dispose` waits for the end of the release. */
   #retire(entry: Entry, exceptId?: string): void {
     this.#forget(entry, 'it was not used for a while')
-    const releasing = this.#releaseAgent(entry, exceptId).catch(() => {}) // the session's end terminates it at the latest
+    const releasing = this.#releaseAgent(entry, exceptId).catch(() => {}) // if this fails, the end of the session terminates it
     this.#releasing.add(releasing)
     void releasing.finally(() => this.#releasing.delete(releasing))
   }
@@ -261,7 +261,7 @@ export class SandboxPool implements AsyncDisposable {
     if (acquired && acquired.agent.id !== exceptId) await this.#lifecycle.release(acquired)
   }
 
-  /** Reads an agent that may be gone from the server, and removes its entry if it is. */
+  /** Asks the server whether an agent still exists, and removes its entry if not. */
   async #forgetIfGone(entry: Entry): Promise<void> {
     const agent = await entry.ready.then(
       ({ agent }) => agent,

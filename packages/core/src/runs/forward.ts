@@ -34,16 +34,17 @@ export function deliver(
   if (callbacks.onEvent) {
     const first = callbacks.onEvent(event)
     // The callback may have closed the run. No further callback is then called.
-    if (isThenable(first)) return Promise.resolve(first).then(() => (isOver() ? undefined : callOwn(event, callbacks)))
+    if (isThenable(first))
+      return Promise.resolve(first).then(() => (isOver() ? undefined : callForType(event, callbacks)))
     if (isOver()) return undefined
   }
-  const second = callOwn(event, callbacks)
+  const second = callForType(event, callbacks)
   // A synchronous callback is not awaited, so that the next event is delivered without a turn of the event loop.
   return isThenable(second) ? Promise.resolve(second) : undefined
 }
 
 /** Calls the callback for the type of the event. */
-function callOwn(event: AgentEvent, callbacks: RunCallbacks): unknown {
+function callForType(event: AgentEvent, callbacks: RunCallbacks): unknown {
   switch (event.type) {
     case 'thinking':
       return callbacks.onThinking?.(event)

@@ -200,13 +200,14 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
       ...options,
       signal: this.#life.signal,
       timeoutMs: undefined, // already part of the signal
-      // A new run ignores the events of other tasks. After a cut before its first event, everything can be replayed.
+      // A new run ignores the events of other tasks. If the connection breaks before its first event, all events can be
+      // replayed.
       startEventId: taskId === undefined ? '0' : undefined,
     })
     try {
       await this.#stream.open()
     } catch (error) {
-      if (!this.#isOver()) throw error // after close() the run is started all the same
+      if (!this.#isOver()) throw error // close() does not prevent the start of the run
     }
   }
 

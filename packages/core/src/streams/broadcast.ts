@@ -1,4 +1,4 @@
-/** The number of items that a consumer may be behind, and that are at least retained for a late consumer. */
+/** How many items a consumer may be behind. At least as many are retained for a late consumer. */
 const windowSize = 256
 
 /** The items of one read of the source. */

@@ -19,7 +19,7 @@ export interface ToolHints {
   openWorld: boolean
 }
 
-/** What happens during a call, as JSON. `stdout` and `stderr` are of `run_code`; the others are of `run_task`. */
+/** An event of a running call, as JSON. `run_code` reports `stdout` and `stderr`; `run_task` reports the others. */
 export type ToolEvent =
   | { type: 'stdout' | 'stderr' | 'thinking' | 'output_delta'; text: string }
   | { type: 'tool_call'; tool: string; callId?: string | undefined; input?: unknown }

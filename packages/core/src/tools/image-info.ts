@@ -64,7 +64,7 @@ function jpeg(bytes: Uint8Array): Header {
   return header
 }
 
-/** The index after the colour table at `at`, which is absent if the flags say so. */
+/** The index after the colour table that starts at `at`. The flags state whether there is one. */
 function afterColourTable(at: number, flags: number): number {
   return at + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0)
 }

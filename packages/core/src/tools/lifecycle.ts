@@ -89,7 +89,7 @@ export const getAgent: Tool<'get_agent', AgentInput, AgentData> = defineTool({
   output: agent,
   hints: readOnly,
   async run(input, context) {
-    const refresh = method(await sandboxOf(input, context), 'refresh', 'get_agent')
+    const refresh = requireMethod(await sandboxOf(input, context), 'refresh', 'get_agent')
     return dataOf((await refresh({ signal: context.signal })).data)
   },
   toText: agentText,
@@ -113,7 +113,7 @@ export const pauseAgent: Tool<'pause_agent', AgentInput, AgentData> = defineTool
   output: agent,
   hints: changing,
   async run(input, context) {
-    const pause = method(await sandboxOf(input, context), 'pause', 'pause_agent')
+    const pause = requireMethod(await sandboxOf(input, context), 'pause', 'pause_agent')
     return dataOf((await pause({ signal: context.signal })).data)
   },
   toText: agentText,
@@ -137,7 +137,7 @@ export const resumeAgent: Tool<'resume_agent', AgentInput, AgentData> = defineTo
   output: agent,
   hints: changing,
   async run(input, context) {
-    const resume = method(await sandboxOf(input, context), 'resume', 'resume_agent')
+    const resume = requireMethod(await sandboxOf(input, context), 'resume', 'resume_agent')
     return dataOf((await resume({ signal: context.signal })).data)
   },
   toText: agentText,
@@ -162,7 +162,7 @@ export const terminateAgent: Tool<'terminate_agent', AgentInput, AgentData> = de
   hints: ending,
   async run(input, context) {
     const sandbox = await sandboxOf(input, context)
-    await method(sandbox, 'terminate', 'terminate_agent')({ signal: context.signal })
+    await requireMethod(sandbox, 'terminate', 'terminate_agent')({ signal: context.signal })
     return { agentId: sandbox.id, status: 'terminated' }
   },
   toText: agentText,
@@ -235,7 +235,7 @@ async function sandboxOf({ agentId }: AgentInput, { sandbox, account, signal }: 
   throw new ToolInputError(`There is no sandbox ${agentId} of this user; there are ${ids.join(', ') || 'none'}.`)
 }
 
-function method<Name extends 'refresh' | 'pause' | 'resume' | 'terminate'>(
+function requireMethod<Name extends 'refresh' | 'pause' | 'resume' | 'terminate'>(
   sandbox: ToolSandbox,
   name: Name,
   tool: string,

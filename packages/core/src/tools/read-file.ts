@@ -111,7 +111,10 @@ export const readFile: Tool<'read_file', ReadFileInput, ReadFileData> = defineTo
   },
 })
 
-/** True for a NUL near the start, as git decides, or the first byte of an image, which is not valid UTF-8. */
+/**
+ * True if there is a NUL near the start (git's rule), or if the first byte is that of a JPEG or a PNG, which is never
+ * valid UTF-8.
+ */
 function isBinary(bytes: Uint8Array): boolean {
   const head = bytes.subarray(0, 8192)
   return head.includes(0) || head[0] === 0xff || head[0] === 0x89

@@ -4,17 +4,17 @@ import type { ExecResult } from '../wire.ts'
 import { runCode } from './run-code.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** A sandbox with this exec. The tests across packages use real sandboxes. */
-function sandboxThat(exec: ToolSandbox['exec']): ToolSandbox {
+/** A sandbox whose `exec` is this function. The tests in `test/` use real sandboxes. */
+function sandboxWithExec(exec: ToolSandbox['exec']): ToolSandbox {
   return { id: 'agt_1', exec }
 }
 
 const plain: ExecResult = { stdout: '', stderr: '', exitCode: 0, durationMs: 1 }
 const run = (result: Partial<ExecResult>) =>
-  runCode.run({ language: 'bash', code: '' }, { sandbox: sandboxThat(async () => ({ ...plain, ...result })) })
+  runCode.run({ language: 'bash', code: '' }, { sandbox: sandboxWithExec(async () => ({ ...plain, ...result })) })
 
 test('an invalid input is a result that names the field, and nothing runs', async () => {
-  const sandbox = sandboxThat(() => expect.fail('it ran'))
+  const sandbox = sandboxWithExec(() => expect.fail('it ran'))
   const input = { language: 'cobol', code: '1' } as never // an untyped caller may send this
   const result = await runCode.run(input, { sandbox })
   expect(result).toMatchObject({ isError: true, error: { code: 'tool_input' } })
@@ -23,7 +23,7 @@ test('an invalid input is a result that names the field, and nothing runs', asyn
 
 test('a notice about a lost sandbox appears once, in the text and in the data', async () => {
   const notices = ['Files are lost.']
-  const sandbox: ToolSandbox = { ...sandboxThat(async () => plain), takeNotice: () => notices.pop() }
+  const sandbox: ToolSandbox = { ...sandboxWithExec(async () => plain), takeNotice: () => notices.pop() }
   const call = { language: 'bash', code: '' } as const
   const first = await runCode.run(call, { sandbox })
   expect(first).toMatchObject({ text: '[Files are lost.]\n(no output)', data: { notice: 'Files are lost.' } })
@@ -73,9 +73,9 @@ test('each long stream is cut in the middle, to 30,000 characters', async () => 
   expect(result.text.startsWith(stdout)).toBe(true)
 })
 
-test('the timeout of the model becomes the deadline of the exec, up to the limit of the server', async () => {
+test('the timeout that the model requests becomes the deadline of the exec, up to the limit of the server', async () => {
   const timeouts: unknown[] = []
-  const sandbox = sandboxThat(async (_lang, _code, options) => {
+  const sandbox = sandboxWithExec(async (_lang, _code, options) => {
     timeouts.push(options?.timeoutMs)
     return plain
   })
@@ -93,13 +93,13 @@ test('an error of the API is a result with advice', async () => {
   })
   const result = await runCode.run(
     { language: 'bash', code: '' },
-    { sandbox: sandboxThat(() => Promise.reject(error)) },
+    { sandbox: sandboxWithExec(() => Promise.reject(error)) },
   )
   expect(result).toMatchObject({ isError: true, error })
   expect(result.text).toMatch(/maxCost of 500 cents is reached.*Stop using this tool/s)
 })
 
-test('a sandbox function runs at the call, and its error of the API is a result too', async () => {
+test('a function that returns the sandbox is called for each tool call, and an error of the API in it is a result too', async () => {
   const error = new TimeoutError('no answer', { code: 'client_timeout' })
   const result = await runCode.run({ language: 'bash', code: '' }, { sandbox: () => Promise.reject(error) })
   expect(result).toMatchObject({ isError: true, error })
@@ -108,11 +108,11 @@ test('a sandbox function runs at the call, and its error of the API is a result 
 test('an abort and a programming error are thrown, and not shown to the model', async () => {
   const bug = new RangeError('a bug')
   const call = { language: 'bash', code: '' } as const
-  await expect(runCode.run(call, { sandbox: sandboxThat(() => Promise.reject(bug)) })).rejects.toBe(bug)
+  await expect(runCode.run(call, { sandbox: sandboxWithExec(() => Promise.reject(bug)) })).rejects.toBe(bug)
 
   const reason = new Error('stopped')
   let calls = 0
-  const sandbox = sandboxThat(async () => {
+  const sandbox = sandboxWithExec(async () => {
     calls += 1
     return plain
   })

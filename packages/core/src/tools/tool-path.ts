@@ -2,9 +2,9 @@
 const [workspace, home] = ['/workspace', '/home/agent']
 
 /**
- * Interprets a path that a model wrote. `~` and `$HOME` become the home folder, `file:` and `sandbox:` URLs become their
- * path, and surrounding quotes, backticks and white space are removed. `agent.files` itself interprets nothing. In both,
- * `./~` is a file with the name `~`.
+ * Interprets a path that a model wrote. `~` and `$HOME` become the home folder, `file:` and `sandbox:` URLs become
+ * their path, and surrounding quotes, backticks and white space are removed. `agent.files` itself interprets nothing.
+ * To name a file `~`, write `./~`: both read it as that file.
  */
 export function toolPath(text: string): string {
   const path = fromUrl(unquoted(linked(text.trim())))

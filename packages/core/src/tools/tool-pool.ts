@@ -15,8 +15,9 @@ const idleTtlMs = 1_800_000
 const pools = new WeakMap<Transport, SandboxPool>()
 
 /**
- * The default pool of a client. All tool sets share it, because a web route creates a tool set for each request. Another
- * process may use the same sandbox by its name, so that the pool never terminates it. The server does when it is idle.
+ * The default pool of a client. All tool sets share it, because a web route creates a tool set for each request.
+ * Another process may use the same sandbox by its name, so the pool never terminates it. The server terminates it when
+ * it is idle.
  */
 export function sharedPool(transport: Transport): SandboxPool {
   const existing = pools.get(transport)

@@ -20,9 +20,12 @@ export interface TransportRequest extends CallOptions {
   query?: Record<string, string | number | undefined>
   body?: unknown
   headers?: Record<string, string>
-  /** A POST that the contract allows to send twice. */
+  /** True for a POST that the contract allows the client to send twice. */
   isRepeatable?: boolean
-  /** Extensions that the request needs, each with a name of its use for the error. If one is absent, nothing is sent. */
+  /**
+   * Extensions that the request needs, each with the name of the call for the error message. If one is absent, nothing
+   * is sent.
+   */
   needs?: readonly (readonly [Feature, string])[]
   /** The extension that adds this route. If it is absent, a 404 becomes a {@link NotSupportedError}. */
   feature?: Feature
@@ -140,12 +143,12 @@ export class Transport {
         // Without a response, fetch threw: the connection failed. With a response, a BodyFault means that the connection
         // broke; any other error is from a callback of the caller, who gets it unchanged.
         if (attempt.signal.aborted || (hasResponse && !(error instanceof BodyFault))) throw error
-        const lost = connectionError(attempt, this.baseUrl, error)
-        fault = { error: lost, cause: retryCause(lost, false) }
+        const failure = connectionError(attempt, this.baseUrl, error)
+        fault = { error: failure, cause: retryCause(failure, false) }
       }
       const delayMs = this.#delayMs(fault, number, request, attempt, deadlineAt)
       // The last error may state only that there is no server, or that an earlier attempt was interrupted. The server's
-      // last refusal then tells the caller more.
+      // last refusal then has more information for the caller.
       if (delayMs === undefined) throw lastRefusal && isLessInformative(fault.error) ? lastRefusal : fault.error
       if (fault.error.status !== undefined) lastRefusal = fault.error
       this.#callHook('onRetry', () => ({ ...this.#describe(request, url, number), delayMs, error: fault.error }))

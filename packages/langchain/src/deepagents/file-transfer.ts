@@ -1,23 +1,23 @@
 import { FileError, type SandboxFiles, TheazoError } from '@theazo/core'
 import { type FileDownloadResponse, type FileOperationError, type FileUploadResponse, SandboxError } from 'deepagents'
 
-/** Files that are moved at the same time: each is an exec in the sandbox. */
-const maxTransfers = 8
+/** Most transfers at the same time: each is an exec in the sandbox. */
+const maxConcurrentTransfers = 8
 
-/** Writes each file, with the folders above it; one answer for each, in order. */
+/** Writes each file, and creates the folders above it. Returns one response for each file, in the same order. */
 export async function uploadAll(
   files: SandboxFiles,
   uploads: readonly (readonly [string, Uint8Array])[],
 ): Promise<FileUploadResponse[]> {
-  return await inOrder(uploads, async ([path, content]) => {
+  return await mapConcurrently(uploads, async ([path, content]) => {
     const error = await fileErrorOf(path, async () => await files.write(path, content))
     return { path, error }
   })
 }
 
-/** Reads each file; one answer for each, in order. */
+/** Reads each file. Returns one response for each path, in the same order. */
 export async function downloadAll(files: SandboxFiles, paths: readonly string[]): Promise<FileDownloadResponse[]> {
-  return await inOrder(paths, async (path) => {
+  return await mapConcurrently(paths, async (path) => {
     let content: Uint8Array | null = null
     const error = await fileErrorOf(path, async () => {
       content = await files.read(path)
@@ -29,7 +29,7 @@ export async function downloadAll(files: SandboxFiles, paths: readonly string[])
 /**
  * The protocol's code if the file system refuses the operation, null if it succeeds.
  *
- * @throws {SandboxError} `FILE_OPERATION_FAILED` for every other fault: the protocol has no code for it.
+ * @throws {SandboxError} `FILE_OPERATION_FAILED` for every other error: the protocol has no code for it.
  */
 async function fileErrorOf(path: string, operation: () => Promise<unknown>): Promise<FileOperationError | null> {
   try {
@@ -51,8 +51,8 @@ const fileErrors: Partial<Record<string, FileOperationError>> = {
   file_invalid_path: 'invalid_path',
 }
 
-/** Like `Promise.all` over `map`, with at most {@link maxTransfers} at a time. */
-async function inOrder<Item, Result>(
+/** Like `Promise.all` over `map`, with at most {@link maxConcurrentTransfers} at a time. */
+async function mapConcurrently<Item, Result>(
   items: readonly Item[],
   transfer: (item: Item) => Promise<Result>,
 ): Promise<Result[]> {
@@ -61,6 +61,6 @@ async function inOrder<Item, Result>(
   const work = async (): Promise<void> => {
     for (const [index, item] of queue) results[index] = await transfer(item)
   }
-  await Promise.all(Array.from({ length: Math.min(maxTransfers, items.length) }, work))
+  await Promise.all(Array.from({ length: Math.min(maxConcurrentTransfers, items.length) }, work))
   return results
 }

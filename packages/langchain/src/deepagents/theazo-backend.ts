@@ -6,7 +6,7 @@ const ownFolders = ['/large_tool_results/', '/conversation_history/']
 
 /**
  * The sandbox as backend, with deepagents' own folders in the state of the graph. Use it if tools of the agent return
- * large results: without it the model gets nothing of a result that deepagents cannot store.
+ * large results: deepagents stores such results in its own folders, and the model cannot see one that was not stored.
  *
  * @example
  * ```ts

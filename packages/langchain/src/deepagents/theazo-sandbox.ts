@@ -27,7 +27,7 @@ export interface TheazoSandboxOptions {
 
 /** Options of a {@link TheazoSandbox} that creates its agent. */
 export interface CreateTheazoSandboxOptions extends TheazoSandboxOptions {
-  /** The agent is created in this session: its caps apply, and it gets the bill. */
+  /** The agent is created in this session: the caps of the session apply, and the use is counted for it. */
   session: Session
   /** Passed to `session.agents.create`. Default: the server terminates the agent after 30 minutes without use. */
   agent?: CreateAgentOptions | undefined
@@ -38,9 +38,9 @@ export interface CreateTheazoSandboxOptions extends TheazoSandboxOptions {
 /**
  * A Theazo sandbox for deepagents: the backend of `createDeepAgent`.
  *
- * Commands run in Bash, in `/workspace`, with standard error in order between standard output. An abort of the graph ends
- * the command. A fault of the API is the output of `execute`, with exit code null, so that it does not end the run. Relative
- * paths are below `/workspace`.
+ * Commands run in Bash, in `/workspace`, and standard error is merged into standard output in the order of the writes.
+ * An abort of the graph ends the command. If the API returns an error, `execute` returns its message as output, with
+ * exit code null: a thrown error would end the run. Relative paths are below `/workspace`.
  *
  * @example
  * ```ts
@@ -52,7 +52,7 @@ export interface CreateTheazoSandboxOptions extends TheazoSandboxOptions {
  * ```
  */
 export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
-  // Private fields: neither JSON nor an inspector shows what holds the key.
+  // Private fields: neither JSON nor an inspector shows the objects that contain the key.
   readonly #options: CreateTheazoSandboxOptions | undefined
   readonly #timeoutMs: number | undefined
   #agent: Agent | undefined
@@ -95,7 +95,7 @@ export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
     return new TheazoSandbox({ agent, timeoutMs })
   }
 
-  /** Id of the agent; `theazo` before {@link TheazoSandbox.initialize}, as the protocol needs a string. */
+  /** Id of the agent; `theazo` before {@link TheazoSandbox.initialize}, because the protocol requires a string. */
   get id(): string {
     return this.#agent?.id ?? 'theazo'
   }
@@ -115,7 +115,7 @@ export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
   /**
    * Creates the agent and writes the initial files. After a failure it may be called again.
    *
-   * @throws {SandboxError} `ALREADY_INITIALIZED` at a second call.
+   * @throws {SandboxError} `ALREADY_INITIALIZED` on a second call.
    */
   async initialize(): Promise<void> {
     if (this.#agent || this.#start || this.#isClosed || !this.#options) {
@@ -152,7 +152,7 @@ export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
     const { signal } = AsyncLocalStorageProviderSingleton.getRunnableConfig() ?? {}
     try {
       const options = { signal, timeoutMs: this.#timeoutMs }
-      // Both streams through one pipe: the only way that their order is kept.
+      // Only one pipe for both streams keeps the order of the writes.
       const {
         stdout,
         stderr,
@@ -187,13 +187,13 @@ export class TheazoSandbox extends BaseSandbox implements AsyncDisposable {
   }
 }
 
-/** A throw would end the user's whole run: the model reads the fault as the command's output. */
+/** A throw would end the user's whole run: therefore the model receives the error as output of the command. */
 function failedCommand(error: TheazoError): ExecuteResponse {
   const isTimeout = ServerTimeoutError.isInstance(error) || TimeoutError.isInstance(error)
   const { stdout = '', stderr = '' } = (error.details ?? {}) as { stdout?: string; stderr?: string }
   return {
     output: `${stdout}${stderr}\n[${modelText(error.message)}]`.trimStart(),
-    exitCode: isTimeout ? 124 : null, // 124 as of timeout(1)
+    exitCode: isTimeout ? 124 : null, // the exit code of timeout(1)
     truncated: false,
   }
 }

@@ -15,7 +15,7 @@ const bubblewrapFix = 'apt-get install -y bubblewrap'
 export async function findAll(dataDir: string | undefined, sandbox: SandboxOptions): Promise<Finding[]> {
   const node = nodeFinding()
   const bubblewrap = await bubblewrapFinding()
-  const inside = node.state === 'ok' && bubblewrap.state === 'ok' ? await lookInside(sandbox) : notLooked
+  const inside = node.state === 'ok' && bubblewrap.state === 'ok' ? await inspectSandbox(sandbox) : isolationNotChecked
   return [
     node,
     await dataFinding(dataDir),
@@ -59,7 +59,7 @@ async function bubblewrapFinding(): Promise<Finding> {
 }
 
 /** Creates a sandbox as the server does, and inspects it from inside. */
-async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
+async function inspectSandbox(sandbox: SandboxOptions): Promise<Finding[]> {
   const { createServer } = await import('../server.ts')
   try {
     await using server = await createServer({ sandbox })
@@ -81,7 +81,7 @@ async function lookInside(sandbox: SandboxOptions): Promise<Finding[]> {
     return [
       { name: 'isolation', state: 'ok', says: `a sandbox runs as uid ${user} and sees ${processes} processes` },
       interfaces === 'lo'
-        ? { name: 'network', state: 'ok', says: networkSays }
+        ? { name: 'network', state: 'ok', says: networkText }
         : {
             name: 'network',
             state: 'missing',
@@ -118,10 +118,10 @@ async function maxFilesOfHost(): Promise<number | undefined> {
   return text === '' ? undefined : Number(text)
 }
 
-const networkSays =
+const networkText =
   "a sandbox has only its own loopback: it reaches nothing, or the hosts in its network.allow through the server's proxy"
 
-const notLooked: Finding[] = [
+const isolationNotChecked: Finding[] = [
   {
     name: 'isolation',
     state: 'missing',

@@ -3,7 +3,7 @@ import type { Finding } from './finding.ts'
 
 const cgroupFix = 'run the server as root, or in a systemd unit with Delegate=yes'
 
-/** What holds each limit of a sandbox, and how to get better where something weaker does. */
+/** The mechanism that enforces each limit of a sandbox, and a fix for each limit that is enforced only weakly. */
 export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | undefined): Finding[] {
   const { settings, memory, cpu, processes, disk, freezer, hasSocketMemory } = limits
   const mostFiles = settings.maxProcesses * settings.maxOpenFiles
@@ -14,9 +14,9 @@ export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | u
     ...(process.getuid?.() === 0 ? [] : [weak('users', shared, 'run the server as root')]),
     memory === 'watcher'
       ? weak('memory', `${memoryText}, ${watched}; it does not count memfds, pipes and sockets`, cgroupFix)
-      : held('memory', memoryText, group(memory)),
+      : enforced('memory', memoryText, group(memory)),
     hasSocketMemory && memory !== 'watcher'
-      ? held('sockets', 'the memory of TCP and UDP sockets is counted', group(memory))
+      ? enforced('sockets', 'the memory of TCP and UDP sockets is counted', group(memory))
       : weak('sockets', `nothing counts the memory of TCP and UDP sockets; ${uncounted}`, socketFix),
     maxFilesOfHost !== undefined && maxFilesOfHost < mostFiles * 2
       ? weak(
@@ -24,11 +24,11 @@ export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | u
           `this machine allows ${maxFilesOfHost} (fs.file-max), and one agent can open ${mostFiles}`,
           `sysctl -w fs.file-max=${mostFiles * 100}`,
         )
-      : held('open files', `${settings.maxOpenFiles} for each process`, "by the sandbox's rlimit"),
+      : enforced('open files', `${settings.maxOpenFiles} for each process`, "by the sandbox's rlimit"),
     cpu === 'nothing'
       ? weak('cpu', 'nothing limits the CPU time of a sandbox', cgroupFix)
-      : held('cpu', `${settings.cpus} CPUs`, group(cpu)),
-    held(
+      : enforced('cpu', `${settings.cpus} CPUs`, group(cpu)),
+    enforced(
       'processes',
       `${settings.maxProcesses}`,
       processes === 'rlimit' ? "by the sandbox's rlimit" : group(processes),
@@ -39,15 +39,15 @@ export function limitFindings(limits: EnforcedLimits, maxFilesOfHost: number | u
           `${diskText}, ${watched}; it does not limit the number of files`,
           'run the server as root on a machine where it may mount images',
         )
-      : held('disk', diskText, 'by a separate ext4 image'),
-    held('freezing', 'a paused sandbox is frozen', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
+      : enforced('disk', diskText, 'by a separate ext4 image'),
+    enforced('freezing', 'a paused sandbox is frozen', freezer === 'signals' ? 'by SIGSTOP' : group(freezer)),
   ]
 }
 
 const uncounted = 'a watcher limits only their number'
 const socketFix =
   'use control groups version 2, or version 1 with memory.kmem.tcp.limit_in_bytes; otherwise run the server in its own VM'
-const watched = 'held by a watcher, which kills processes within 2 s of exceeding it'
+const watched = 'enforced by a watcher, which kills processes within 2 s of exceeding it'
 
 function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1024 / 1024)} MiB`
@@ -57,7 +57,7 @@ function group(version: 1 | 2): string {
   return `by control groups, version ${version}`
 }
 
-function held(name: string, what: string, by: string): Finding {
+function enforced(name: string, what: string, by: string): Finding {
   return { name: `limit: ${name}`, state: 'ok', says: `${what} ${by}` }
 }
 

@@ -40,7 +40,7 @@ const flags = {
   'max-connections': {
     value: 'N',
     env: 'THEAZO_MAX_CONNECTIONS',
-    help: 'maximum open connections; above it the longest idle one is closed (default: 3/4 of ulimit -n)',
+    help: 'maximum open connections; above it the one that is idle longest is closed (default: 3/4 of ulimit -n)',
   },
   'cors-origin': {
     value: 'ORIGIN',

@@ -58,7 +58,7 @@ function answerOf(steps: readonly Step[]): ModelStep | undefined {
   return last?.kind === 'model' && last.toolCalls.length === 0 ? last : undefined
 }
 
-/** The first call of the last turn that has given nothing yet. */
+/** The first tool call of the last model step that has no result yet. */
 function openCall(steps: readonly Step[]): ToolCall | undefined {
   const done = new Set(steps.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
   return modelStepsOf(steps)

@@ -18,7 +18,7 @@ export interface UnitOfWork {
   /** Adds an event to the agent's log. */
   emit(agentId: string, type: string, data: object): Promise<void>
   /** Calls `run` after the commit. */
-  afterwards(run: () => void): void
+  afterCommit(run: () => void): void
 }
 
 /** The events of all agents: numbers, stores and publishes them, and reads them for replay. */
@@ -50,7 +50,7 @@ export class EventLog {
         this.continueAfter(now)
         events.push(await append(db, agentId, type, data, this.#latestMs))
       }
-      return work({ db, now, emit, afterwards: (run) => void followUps.push(run) })
+      return work({ db, now, emit, afterCommit: (run) => void followUps.push(run) })
     })
     for (const event of events) {
       this.hub.publish(event)

@@ -131,18 +131,18 @@ class EventStream {
   async #catchUp(): Promise<void> {
     this.#isCatchingUp = true
     try {
-      for (let isMore = true; isMore && !this.#isClosed;) {
+      for (let hasMore = true; hasMore && !this.#isClosed;) {
         const published = this.#published
         const rows = await this.#log.after(this.#agentId, this.#sent)
         for (const row of rows) {
           const event = encode(row)
-          await this.#room(event.bytes)
+          await this.#waitForRoom(event.bytes)
           if (this.#isClosed) return
           this.#forward(event)
         }
         // Published events that are no longer stored will never arrive.
         if (rows.length === 0) this.#sent = Math.max(this.#sent, published)
-        isMore = rows.length > 0 || this.#sent < this.#published
+        hasMore = rows.length > 0 || this.#sent < this.#published
       }
       this.#isCatchingUp = false
     } catch (error) {
@@ -176,7 +176,7 @@ class EventStream {
   }
 
   /** Waits until the reader has made room. Closes the stream if the reader reads nothing for too long. */
-  async #room(bytes: Uint8Array): Promise<void> {
+  async #waitForRoom(bytes: Uint8Array): Promise<void> {
     while (!this.#isClosed && !this.#hasRoom(bytes)) {
       const woken = Promise.withResolvers<boolean>()
       this.#wake = () => woken.resolve(true)

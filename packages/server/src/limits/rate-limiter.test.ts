@@ -4,7 +4,7 @@ import { RateLimiter } from './rate-limiter.ts'
 const windowMs = 60_000
 
 /** A random generator with a seed (mulberry32). */
-function chance(seed: number): () => number {
+function seededRandom(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -15,7 +15,7 @@ function chance(seed: number): () => number {
 }
 
 test.each([1, 2, 3, 4, 5])('decides like a plain list of times, also if the limit changes: seed %i', (seed) => {
-  const random = chance(seed)
+  const random = seededRandom(seed)
   let now = 0
   const limiter = new RateLimiter(() => now)
   const passedAt: number[] = []

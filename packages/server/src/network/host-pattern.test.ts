@@ -16,7 +16,7 @@ describe('a host', () => {
     ['[2606:4700:0:0::1111]', '2606:4700::1111'],
     ['2606:4700:0:0::1111', '2606:4700::1111'],
     ['a_b.example.org', 'a_b.example.org'],
-  ])('%s is written %s', (text, host) => {
+  ])('%s is normalized to %s', (text, host) => {
     expect(hostOf(text)).toBe(host)
   })
 
@@ -43,7 +43,7 @@ describe('a host', () => {
     '[1.2.3.4]',
     `${'a'.repeat(64)}.org`,
     `${'a.'.repeat(127)}org`,
-  ])('%j is none', (text) => {
+  ])('%j is not a host', (text) => {
     expect(hostOf(text)).toBeUndefined()
   })
 
@@ -57,7 +57,7 @@ describe('a host', () => {
     ['example.org:', undefined],
     ['example.org:+1', undefined],
     ['::1', undefined],
-  ])('%s and its port', (text, split) => {
+  ])('%s is split into host and port', (text, split) => {
     expect(splitPort(text)).toEqual(split)
   })
 })
@@ -88,8 +88,8 @@ describe('an entry of network.allow', () => {
     ['[2606:4700::1111]:53', '2606:4700::1111', 53, true],
     ['bücher.example', 'xn--bcher-kva.example', 443, true],
   ]
-  test.each(cases)('%s, asked for %s:%i: %s', (entry, host, port, isOne) => {
-    expect(isAllowed(patternsOf([entry]), host, port)).toBe(isOne)
+  test.each(cases)('the entry %s allows %s:%i: %s', (entry, host, port, isHostAllowed) => {
+    expect(isAllowed(patternsOf([entry]), host, port)).toBe(isHostAllowed)
   })
 
   test.each([
@@ -135,10 +135,10 @@ describe('an entry of network.allow', () => {
     [['*.example.org'], '93.184.1.1', false],
     [[], 'example.org', false],
   ]
-  test.each(covers)('%j covers %s: %s', (outer, entry, isCoveredBy) => {
+  test.each(covers)('%j covers %s: %s', (outer, entry, isEntryCovered) => {
     const pattern = parsePattern(entry)
     if (typeof pattern === 'string') throw new Error(pattern)
-    expect(isCovered(patternsOf(outer), pattern)).toBe(isCoveredBy)
+    expect(isCovered(patternsOf(outer), pattern)).toBe(isEntryCovered)
     expect(isCovered([anyPublicHost], pattern)).toBe(true)
   })
 })

@@ -4,7 +4,7 @@ import { isOwnAddress, isPublicAddress } from './public-address.ts'
 
 /**
  * The first and the last address of each block of IANA's special-purpose registries for IPv4 and IPv6 that is not
- * globally reachable, and of multicast and what is reserved.
+ * globally reachable, and of the multicast and reserved blocks.
  */
 const special = {
   'this network': ['0.0.0.0', '0.255.255.255'],
@@ -26,7 +26,7 @@ const special = {
   'IPv4-compatible': ['::8.8.8.8', '::127.0.0.1', '::a00:1'],
   'IPv4-mapped': ['::ffff:0:0', '::ffff:127.0.0.1', '::ffff:8.8.8.8', '::ffff:ffff:ffff'],
   'IPv4-translated': ['::ffff:0:8.8.8.8'],
-  'NAT64 of what is not public': ['64:ff9b::127.0.0.1', '64:ff9b::10.0.0.1', '64:ff9b::169.254.169.254'],
+  'NAT64 of addresses that are not public': ['64:ff9b::127.0.0.1', '64:ff9b::10.0.0.1', '64:ff9b::169.254.169.254'],
   'local NAT64': ['64:ff9b:1::', '64:ff9b:1::8.8.8.8', '64:ff9b:1:ffff:ffff:ffff:ffff:ffff'],
   'discard only': ['100::', '100::ffff:ffff:ffff:ffff'],
   'dummy prefix': ['100:0:0:1::', '100:0:0:1:ffff:ffff:ffff:ffff'],
@@ -46,7 +46,7 @@ const special = {
   'link local of IPv6': ['fe80::', 'fe80::1%lo', 'febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
   'site local': ['fec0::', 'feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
   'multicast of IPv6': ['ff00::', 'ff02::1', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
-  'what was never given out': ['::2', '1000::1', '4000::1', '8000::1', 'e000::1'],
+  'never allocated': ['::2', '1000::1', '4000::1', '8000::1', 'e000::1'],
 }
 
 test.each(Object.entries(special))('%s is not public', (_what, addresses) => {

@@ -19,9 +19,9 @@ export function isPublicAddress(text: string): boolean {
 
 /** True for an address of this machine. Services on its public addresses are not meant for agents. */
 export function isOwnAddress(text: string): boolean {
-  const asked = ipaddr.parse(text).toNormalizedString()
+  const normalized = ipaddr.parse(text).toNormalizedString()
   const own = Object.values(networkInterfaces()).flatMap((addresses = []) => addresses)
-  return own.some(({ address }) => ipaddr.parse(address).toNormalizedString() === asked)
+  return own.some(({ address }) => ipaddr.parse(address).toNormalizedString() === normalized)
 }
 
 const nat64 = ipaddr.IPv6.parseCIDR('64:ff9b::/96')

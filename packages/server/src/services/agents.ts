@@ -97,8 +97,8 @@ export class Agents {
     const tools = body.tools ?? supported.defaultTools
     const session = await findSession(database, principal, sessionId)
     const withTimeout = { ...body, idleTimeout: body.idleTimeout ?? idleTimeout }
-    const made = { id, session, keyId: principal.keyId, provider, tools, body: withTimeout, now: clock.now() }
-    const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(made), body)
+    const input = { id, session, keyId: principal.keyId, provider, tools, body: withTimeout, now: clock.now() }
+    const { row, isNew, isToBoot } = await this.#insert(principal, newAgentRow(input), body)
     if (isToBoot)
       await sandboxes.boot(row.id, () => this.#boot({ ...row, mode: principal.mode, project: principal.project }))
     else await sandboxes.ready(row.id)
@@ -206,7 +206,7 @@ export class Agents {
     await changeAgent(unit, agent.id, 'terminate', why === undefined ? {} : { why })
     const details = { reason: 'interrupted' }
     const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
-    unit.afterwards(() => activity.stop(agent.id, ended))
+    unit.afterCommit(() => activity.stop(agent.id, ended))
   }
 
   async #release(agent: AgentRecord): Promise<void> {
@@ -233,7 +233,7 @@ export class Agents {
           ]),
         )
         .executeTakeFirst()
-      // A retry after a crash. If the crash came while the sandbox was created, the agent has failed and says so.
+      // A retry after a crash. If the crash came while the sandbox was created, the status of the agent is `failed`.
       if (found?.id === id) return { row: found, isNew: true, isToBoot: false }
       if (session.status === 'terminated')
         throw new ApiError('conflict', `Session ${sessionId} is terminated. Create another session.`)
@@ -245,7 +245,7 @@ export class Agents {
       await limits.assertRoom(unit, session)
       await store.assertRoom(unit.db, principal.project)
       await unit.db.insertInto('agents').values(row).execute()
-      unit.afterwards(() => idleClocks.watch(row))
+      unit.afterCommit(() => idleClocks.watch(row))
       return { row, isNew: true, isToBoot: true }
     })
   }

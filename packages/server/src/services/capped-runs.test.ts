@@ -1,4 +1,4 @@
-// Tasks of live keys, whose model says what the test lets it say, when it lets it.
+// Tasks of live keys. Each test answers the requests to the model itself, so it decides when a step ends and what it costs.
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { AgentStream } from '../../../../test/src/support/agent-stream.ts'
 import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
@@ -9,53 +9,53 @@ import { createServer, type Server } from '../server.ts'
 
 const minuteMs = 60_000
 
-/** One question to the model, which waits for its answer. */
-interface Turn {
+/** A request to the model, and the function that answers it. */
+interface PendingRequest {
   request: ModelRequest
   answer: (step: Partial<ModelStep>) => void
 }
 
-/** The model of every agent here; each task's questions are answered by whoever waits for that task. */
-class AskedModel implements Model {
-  readonly id = 'asked'
-  /** Answers at once, in place of a test that waits. */
-  readonly instantly = new Map<string, (request: ModelRequest) => Partial<ModelStep>>()
-  readonly #turns: Turn[] = []
+/** The model of every agent here. A test waits for the requests of its task and answers them. */
+class AnsweredModel implements Model {
+  readonly id = 'answered'
+  /** By prompt: functions that answer immediately, without a test. */
+  readonly answers = new Map<string, (request: ModelRequest) => Partial<ModelStep>>()
+  readonly #requests: PendingRequest[] = []
   #wake: () => void = () => {}
 
   async step(request: ModelRequest, _onDelta: unknown, signal: AbortSignal): Promise<ModelStep> {
-    const instantly = this.instantly.get(request.prompt)
-    if (instantly) return turn(instantly(request))
+    const answerOf = this.answers.get(request.prompt)
+    if (answerOf) return stepOf(answerOf(request))
     const { promise, resolve, reject } = Promise.withResolvers<ModelStep>()
     signal.addEventListener('abort', () => reject(signal.reason as Error))
-    this.#turns.push({ request, answer: (step) => resolve(turn(step)) })
+    this.#requests.push({ request, answer: (step) => resolve(stepOf(step)) })
     this.#wake()
     return await promise
   }
 
-  /** The next question of a task. */
-  async asked(prompt: string): Promise<Turn> {
+  /** Waits for the next request of a task. */
+  async nextRequest(prompt: string): Promise<PendingRequest> {
     for (;;) {
-      const index = this.#turns.findIndex(({ request }) => request.prompt === prompt)
-      const [found] = index === -1 ? [] : this.#turns.splice(index, 1)
+      const index = this.#requests.findIndex(({ request }) => request.prompt === prompt)
+      const [found] = index === -1 ? [] : this.#requests.splice(index, 1)
       if (found) return found
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
 
-  /** How many wait for an answer now. */
+  /** The number of requests of a task without an answer. */
   waiting(prompt: string): number {
-    return this.#turns.filter(({ request }) => request.prompt === prompt).length
+    return this.#requests.filter(({ request }) => request.prompt === prompt).length
   }
 }
 
-function turn(step: Partial<ModelStep>): ModelStep {
+function stepOf(step: Partial<ModelStep>): ModelStep {
   return { kind: 'model', toolCalls: [], inputTokens: 0, outputTokens: 0, cost: 0, ...step }
 }
 
 const call = (id: string, code: string) => ({ id, tool: 'run_code', input: { language: 'bash', code } })
 
-const model = new AskedModel()
+const model = new AnsweredModel()
 const clock = new ServerTestClock()
 let server: Server
 let api: ApiCaller
@@ -66,7 +66,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** An agent in a session with these limits, and its stream from the start. */
+/** Creates a session with these limits and an agent in it, and opens the agent's event stream. */
 async function newAgent(limits: object, options: object = {}) {
   const { body: session } = await api.post('/sessions', { userId: 'capped', limits })
   const { body: agent } = await api.post(`/sessions/${session.id}/agents`, options)
@@ -90,17 +90,17 @@ const maxCost = (amount: number) => ({ maxCost: { amount, currency: 'usd', perio
 const events = ({ events: all }: AgentStream, name: string) => all.filter(({ event }) => event === name)
 const eventually = <T>(ask: () => T) => expect.poll(ask, { interval: 1, timeout: 30_000 })
 
-test('a task that spends the last cent stops after its step, and goes on to its end once the cap is raised', async () => {
+test('a task that spends the last cent stops after its step, and completes after the cap is raised', async () => {
   const { stream, sessionPath, path, run, exec, agent } = await newAgent(maxCost(100))
   const from = new Date(clock.now()).toISOString()
   const taskId = await run('costly')
-  const first = await model.asked('costly')
+  const first = await model.nextRequest('costly')
   first.answer({ toolCalls: [call('a', 'echo a >> ran')], inputTokens: 1000, outputTokens: 10, cost: microCents(60) })
-  const second = await model.asked('costly')
+  const second = await model.nextRequest('costly')
   expect(second.request.steps.map(({ kind }) => kind)).toEqual(['model', 'tool'])
   const calls = [call('b', 'echo b >> ran'), call('c', 'echo c >> ran')]
   second.answer({ toolCalls: calls, inputTokens: 2000, outputTokens: 20, cost: microCents(39.5) })
-  const third = await model.asked('costly')
+  const third = await model.nextRequest('costly')
   third.answer({ toolCalls: [call('d', 'echo d >> ran')], inputTokens: 1, outputTokens: 1, cost: microCents(0.5) })
 
   expect((await stream.statusEvent('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId })
@@ -116,7 +116,7 @@ test('a task that spends the last cent stops after its step, and goes on to its 
   await api.patch(sessionPath, { limits: maxCost(200) })
   expect(await agent()).toMatchObject({ status: 'paused' })
   expect((await api.post(`${path}/resume`)).body).toMatchObject({ status: 'running', task: { id: taskId } })
-  const last = await model.asked('costly')
+  const last = await model.nextRequest('costly')
   expect(last.request.steps.flatMap((step) => (step.kind === 'tool' ? step.id : []))).toEqual(['a', 'b', 'c', 'd'])
   last.answer({ text: 'done' })
   await stream.first(({ event }) => event === 'output')
@@ -125,28 +125,28 @@ test('a task that spends the last cent stops after its step, and goes on to its 
   for (const name of ['tool_call', 'tool_result']) {
     expect(events(stream, name).map(({ data }) => data.id)).toEqual(['a', 'b', 'c', 'd'])
   }
-  clock.jump(1) // what is used now is told from the next moment on
+  clock.jump(1) // a summary until now does not include usage of this millisecond
   const { body: usage } = await api.get(`/usage/summary?from=${from}&sessionId=${sessionPath.split('/')[2]}`)
   expect(usage.models).toEqual({ inputTokens: 3001, outputTokens: 31, cost: { amount: 100, currency: 'usd' } })
 })
 
-test('a task whose steps take no time spends no step more than the one that reached the cap', async () => {
+test('a task whose steps take no time makes no step after the one that reaches the cap', async () => {
   const { stream, path, run } = await newAgent(maxCost(100))
-  let asked = 0
-  model.instantly.set('quick', () => {
-    asked += 1
-    return { toolCalls: [{ id: `call ${asked}`, tool: 'none', input: {} }], cost: microCents(50) }
+  let requests = 0
+  model.answers.set('quick', () => {
+    requests += 1
+    return { toolCalls: [{ id: `call ${requests}`, tool: 'none', input: {} }], cost: microCents(50) }
   })
   const taskId = await run('quick')
   await stream.statusEvent('paused')
-  expect(asked).toBe(2)
+  expect(requests).toBe(2)
   expect((await api.get(`${path}/tasks/${taskId}`)).body).toMatchObject({ status: 'paused', cost: { amount: 100 } })
 })
 
-test('an answer that reaches the cap is the end of its task: nothing is left to resume', async () => {
+test('an answer that reaches the cap completes its task, so there is nothing to resume', async () => {
   const { stream, run, agent } = await newAgent(maxCost(100))
   const taskId = await run('last words')
-  const only = await model.asked('last words')
+  const only = await model.nextRequest('last words')
   only.answer({ text: 'done', cost: microCents(100) })
   await stream.first(({ event }) => event === 'output')
   await stream.statusEvent('paused')
@@ -154,10 +154,10 @@ test('an answer that reaches the cap is the end of its task: nothing is left to 
   expect(await agent()).toMatchObject({ status: 'paused', task: { id: taskId, status: 'completed' } })
 })
 
-test('a task under way when the time is used up ends its step, and begins no other', async () => {
+test('a task that is running when the compute minutes are used up finishes its step and begins no other', async () => {
   const { stream, sessionPath, path, run, exec, agent } = await newAgent({ maxComputeMinutes: 3 })
   const taskId = await run('slow')
-  const first = await model.asked('slow')
+  const first = await model.nextRequest('slow')
   clock.jump(3 * minuteMs)
   await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
   expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
@@ -168,16 +168,16 @@ test('a task under way when the time is used up ends its step, and begins no oth
 
   await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
   await api.post(`${path}/resume`)
-  const second = await model.asked('slow')
+  const second = await model.nextRequest('slow')
   second.answer({ text: 'done' })
   await stream.first(({ event }) => event === 'output')
   expect(await exec('cat ran')).toBe('a\n')
 })
 
-test('a cap that is reached while a pause waits holds, also when the pause is given up', async () => {
+test('a cap that is reached while a pause waits takes effect even if the pause times out', async () => {
   const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
   await run('stuck')
-  const first = await model.asked('stuck')
+  const first = await model.nextRequest('stuck')
   const pausing = api.post(`${path}/pause`)
   await eventually(async () => (await api.post(`${path}/exec`, { lang: 'bash', code: '' })).status).toBe(409)
   clock.jump(minuteMs)
@@ -190,10 +190,10 @@ test('a cap that is reached while a pause waits holds, also when the pause is gi
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
 })
 
-test("an agent's timeout is of the time its task runs: pauses do not count", async () => {
+test("an agent's timeout counts the time that its task runs, without pauses", async () => {
   const { stream, path, run, exec, agent } = await newAgent({}, { timeout: 100 })
   const taskId = await run('timed')
-  const first = await model.asked('timed')
+  const first = await model.nextRequest('timed')
   clock.jump(60_000)
   const pausing = api.post(`${path}/pause`)
   first.answer({ toolCalls: [call('a', 'echo kept > file')] })
@@ -201,7 +201,7 @@ test("an agent's timeout is of the time its task runs: pauses do not count", asy
   clock.jump(60 * minuteMs)
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
   await api.post(`${path}/resume`)
-  await model.asked('timed')
+  await model.nextRequest('timed')
   clock.jump(39_999)
   expect(await agent()).toMatchObject({ status: 'running', task: { status: 'running' } })
   clock.jump(1)
@@ -211,10 +211,10 @@ test("an agent's timeout is of the time its task runs: pauses do not count", asy
   expect(await exec('cat file')).toBe('kept\n')
 })
 
-test('a pause that nothing answers is given up after 120 s: 504, and the task goes on as if none had asked', async () => {
+test('a pause that waits longer than 120 s for the model is answered with 504, and the task continues', async () => {
   const { stream, path, run, exec, agent } = await newAgent({})
   const taskId = await run('deaf')
-  const first = await model.asked('deaf')
+  const first = await model.nextRequest('deaf')
   const pausing = api.post(`${path}/pause`)
   const tryExec = () => api.post(`${path}/exec`, { lang: 'bash', code: '' })
   await eventually(async () => (await tryExec()).status).toBe(409)
@@ -226,7 +226,7 @@ test('a pause that nothing answers is given up after 120 s: 504, and the task go
   expect(await agent()).toMatchObject({ status: 'running', task: { id: taskId, status: 'running' } })
   expect(await exec('echo on')).toBe('on\n')
   first.answer({ toolCalls: [call('a', 'true')] })
-  const second = await model.asked('deaf')
+  const second = await model.nextRequest('deaf')
   second.answer({ text: 'done' })
   await stream.first(({ event }) => event === 'output')
   await stream.statusEvent('idle')

@@ -107,8 +107,11 @@ export class Execs {
     const deadline = new AbortController()
     const limitMs = Math.min(timeoutMs, execTimeoutMs)
     const after = `${limitMs / 1000} s`
-    const late = new ApiError('timeout', `The code ran longer than ${after} and was killed. The sandbox is kept.`)
-    const stopDeadline = afterDeadline(clock, limitMs, () => deadline.abort(late))
+    const timeoutError = new ApiError(
+      'timeout',
+      `The code ran longer than ${after} and was killed. The sandbox is kept.`,
+    )
+    const stopDeadline = afterDeadline(clock, limitMs, () => deadline.abort(timeoutError))
     try {
       const outcome = await sandbox.exec(
         { ...request, stdin: bytesOf(stdin), maxOutputBytes },
@@ -127,7 +130,9 @@ export class Execs {
         ...(filesTruncated && { filesTruncated: true }),
       }
     } catch (error) {
-      const failure = signal.aborted ? asError(signal.reason) : asApiError(deadline.signal.aborted ? late : error)
+      const failure = signal.aborted
+        ? asError(signal.reason)
+        : asApiError(deadline.signal.aborted ? timeoutError : error)
       const durationMs = Math.round(clock.monotonic() - startedAt)
       throw withOutput(failure, { stdout: stdout.end(), stderr: stderr.end(), durationMs })
     } finally {

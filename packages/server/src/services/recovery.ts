@@ -46,7 +46,7 @@ export async function recover(options: RecoveryOptions): Promise<void> {
         if (isMetered(agent.status)) await openUsage(unit, 'compute_usage', agent)
         await openUsage(unit, 'storage_usage', agent, await lastSize(unit.db, agent.id))
         // Killed code may have written after the last measurement.
-        unit.afterwards(() => metering.noteFiles(agent.id))
+        unit.afterCommit(() => metering.noteFiles(agent.id))
       }
     }
   })

@@ -76,7 +76,7 @@ export class Runs {
       await unit.db.insertInto('tasks').values(task).execute()
       await unit.db.updateTable('agents').set({ task_id: taskId }).where('id', '=', id).execute()
       await changeAgent(unit, id, 'run', { taskId })
-      unit.afterwards(() => this.#work({ ...agent, task_id: taskId }, task, true))
+      unit.afterCommit(() => this.#work({ ...agent, task_id: taskId }, task, true))
     })
     return { taskId, agentId: id }
   }
@@ -98,7 +98,7 @@ export class Runs {
       const error = { code: 'cancelled', message: 'The task was cancelled.' }
       await endTask(unit, task, { status: 'cancelled', error })
       await changeAgent(unit, agentId, 'finish', { taskId })
-      unit.afterwards(() => this.#stop(agentId, new ApiError('conflict', error.message)))
+      unit.afterCommit(() => this.#stop(agentId, new ApiError('conflict', error.message)))
     })
   }
 
@@ -127,7 +127,7 @@ export class Runs {
       const error = { code: 'session_limit_exceeded', message: limit, resumable: true, taskId: task.id }
       await unit.emit(agent.id, 'error', error)
     }
-    unit.afterwards(() => this.#active.delete(agent.id))
+    unit.afterCommit(() => this.#active.delete(agent.id))
     return task.id
   }
 
@@ -139,7 +139,7 @@ export class Runs {
     this.#assertOpen()
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
     await unit.db.updateTable('tasks').set({ status: 'running', run_ms: runMs }).where('id', '=', task.id).execute()
-    unit.afterwards(() => this.#work(agent, { ...task, run_ms: runMs }))
+    unit.afterCommit(() => this.#work(agent, { ...task, run_ms: runMs }))
     return task.id
   }
 
@@ -148,7 +148,7 @@ export class Runs {
     const task = await activeTask(unit.db, agent.id)
     const error = { code: 'terminated', message: `Agent ${agent.id} was terminated.` }
     if (task) await endTask(unit, task, { status: 'cancelled', error })
-    unit.afterwards(() => this.#stop(agent.id, new ApiError('conflict', error.message)))
+    unit.afterCommit(() => this.#stop(agent.id, new ApiError('conflict', error.message)))
   }
 
   /** Resumes the running tasks of an earlier process. */

@@ -50,8 +50,11 @@ export class TaskRun {
     this.#options = options
     const { agent, task, clock } = options
     this.#startedAt = clock.monotonic()
-    const late = new ApiError('timeout', `The task ran longer than its agent's timeout of ${agent.timeout_seconds} s.`)
-    const stopDeadline = clock.after(agent.timeout_seconds * 1000 - task.run_ms, () => this.#abort.abort(late))
+    const timeoutError = new ApiError(
+      'timeout',
+      `The task ran longer than its agent's timeout of ${agent.timeout_seconds} s.`,
+    )
+    const stopDeadline = clock.after(agent.timeout_seconds * 1000 - task.run_ms, () => this.#abort.abort(timeoutError))
     this.done = this.#work().finally(() => {
       this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
       stopDeadline()

@@ -205,11 +205,11 @@ async function removeGroup(path: string): Promise<void> {
   })
 }
 
-const patienceMs = 5_000
+const timeoutMs = 5_000
 
 /** Polls until it is true, for a limited time; the kernel has no event for it. */
 async function until(isDone: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + patienceMs
+  const end = performance.now() + timeoutMs
   for (let waitMs = 0; !(await isDone()); waitMs = Math.min(waitMs + 1, 20)) {
     if (performance.now() > end) throw new Error('a control group did not change within 5 s')
     await new Promise((resolve) => setTimeout(resolve, waitMs))
@@ -258,8 +258,8 @@ async function makeParent(
     if (version === 1) return offered
     // Each level must enable the controllers for its children. Except for the root, a group with processes cannot do so.
     for (const path of [own, dirname(parent), parent]) {
-      const there = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/)
-      const wanted = ['memory', 'pids', 'cpu'].filter((name) => there.includes(name)).map((name) => `+${name}`)
+      const available = (await readFile(join(path, 'cgroup.controllers'), 'utf8')).split(/\s+/)
+      const wanted = ['memory', 'pids', 'cpu'].filter((name) => available.includes(name)).map((name) => `+${name}`)
       if (wanted.length > 0) await writeFile(join(path, 'cgroup.subtree_control'), wanted.join(' ')).catch(() => {})
     }
     const enabled = (await readFile(join(parent, 'cgroup.subtree_control'), 'utf8')).split(/\s+/)

@@ -24,26 +24,26 @@ async function newFolder(): Promise<string> {
   return folder
 }
 
-/** Delays each mount until it is released; `asked` resolves when a mount is requested. */
-function heldMount() {
-  const [asked, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+/** Delays each mount until it is released; `requested` resolves when a mount is requested. */
+function delayedMount() {
+  const [requested, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const run: RunTool = async (file, ...rest) => {
     if (file === 'mount') {
-      asked.resolve()
+      requested.resolve()
       await released.promise
     }
     return await runTool(file, ...rest)
   }
-  return { run, asked: asked.promise, release: released.resolve }
+  return { run, requested: requested.promise, release: released.resolve }
 }
 
 const mounts = (): string => readFileSync('/proc/self/mountinfo', 'utf8')
 
 test.runIf(images)('a removal while files are measured leaves no mount and no folder', async () => {
   const folder = await newFolder()
-  const { run, asked, release } = heldMount()
+  const { run, requested, release } = delayedMount()
   const measured = sizeOfFiles(run, folder)
-  await asked
+  await requested
   const removed = removeFiles(runTool, folder)
   release()
   await Promise.all([measured, removed])

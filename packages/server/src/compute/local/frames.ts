@@ -19,7 +19,7 @@ export interface ExecFrame {
   stdin: Uint8Array | undefined
   /** The TypeScript code without its types, so that the sandbox need not compile it. */
   compiled?: Compiled | undefined
-  /** How many bytes of each stream are sent up at most. */
+  /** The maximum number of bytes of each stream that the supervisor sends. */
   maxOutputBytes: number
 }
 

@@ -45,7 +45,7 @@ type Listener = (event: ChildEvent) => void
 
 const program = fileURLToPath(new URL('launcher/launcher.py', import.meta.url))
 const maxComplaint = 4096
-/** A start takes a few milliseconds; a launcher that takes so long is stuck. */
+/** A start takes a few milliseconds; a launcher that takes this long is stuck. */
 const startMs = 30_000
 
 /**

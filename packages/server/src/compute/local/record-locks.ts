@@ -1,6 +1,9 @@
 import { open } from 'node:fs/promises'
 
-/** Read at most of the list: about 160,000 locks. Later locks are seen once these are gone. */
+/**
+ * The maximum number of bytes that are read from the list: about 160,000 locks. Later locks are seen when these are
+ * gone.
+ */
 const maxBytes = 8 * 1024 * 1024
 
 /** Counts the record locks of each process (proc(5), `/proc/locks`), including those that a process waits for. */

@@ -144,7 +144,7 @@ export class RunningSandbox {
       sockets: 'has too many sockets, or too much data in them',
       locks: 'has too many file locks',
     }
-    return `\nThe sandbox ${what[excess]}, so a process of it was killed.\n`
+    return `\nThe sandbox ${what[excess]}, so one of its processes was killed.\n`
   }
 
   /** Repeats until there is no new process: a stopped process cannot fork. */

@@ -17,7 +17,7 @@ export interface SandboxOptions {
   maxOpenFiles?: number | undefined
   /** Sandboxes that are started before an agent needs them. Default 1; 0 for none. */
   poolSize?: number | undefined
-  /** Warm processes in each sandbox: so many for Python, and so many for bash. Default 1; 0 for none. */
+  /** Warm processes in each sandbox: this number for Python, and the same number for bash. Default 1; 0 for none. */
   warmProcesses?: number | undefined
   /** Warm Node processes in each sandbox that has used TypeScript recently. Default 1; 0 for none. */
   warmNodes?: number | undefined
@@ -36,7 +36,7 @@ export type SandboxSettings = { [Name in keyof SandboxOptions]-?: NonNullable<Sa
  * No agent gets the whole machine by default. A group of some hundred processes that wake and sleep all the time can starve
  * others for seconds, but not if its CPU limit makes the group pause.
  */
-const shareOfOne = 0.75
+const maxDefaultShare = 0.75
 
 /** Paths in the sandbox that a mount must not hide. */
 const reservedPaths = /^\/(workspace|home|proc|dev|sys|tmp|run|usr|bin|sbin|lib\w*|etc|opt\/(node|theazo))(\/|$)/
@@ -55,7 +55,7 @@ export function sandboxSettings(options: SandboxOptions = {}): SandboxSettings {
   }
   return {
     memoryBytes: atLeast('memoryBytes', options.memoryBytes, 64 * mebi, 1024 * mebi),
-    cpus: atLeast('cpus', options.cpus, 0.05, Math.min(2, shareOfOne * availableParallelism())),
+    cpus: atLeast('cpus', options.cpus, 0.05, Math.min(2, maxDefaultShare * availableParallelism())),
     maxProcesses: atLeast('maxProcesses', options.maxProcesses, 16, 512),
     diskBytes: atLeast('diskBytes', options.diskBytes, mebi, 2048 * mebi),
     diskImages: options.diskImages ?? true,

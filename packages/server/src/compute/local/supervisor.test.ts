@@ -67,7 +67,7 @@ function supervisedBy(program: string, times: SupervisorTimes) {
 test.each([
   ['ends immediately', '', /did not start/],
   ['is silent', 'take(9)', /does not answer/],
-  ['sends nonsense', 'os.write(1, b"no frame" * 9000); take(9)', /makes no sense/],
+  ['sends nonsense', 'os.write(1, b"no frame" * 9000); take(9)', /sent invalid data/],
 ])('a sandbox does not start if its supervisor %s', async (_how, program, why) => {
   await using sandbox = supervisedBy(program, short)
   await expect(sandbox.supervisor.ready()).rejects.toMatchObject({
@@ -77,11 +77,11 @@ test.each([
 })
 
 test.each([
-  ['bytes that are not a frame', 'os.write(1, bytes(100))', /makes no sense/],
-  ['an unknown frame kind', 'say(n, 77)', /makes no sense/],
-  ['an exit frame that is too short', 'say(n, EXIT, b"1")', /makes no sense/],
-  ['an impossible exit code', 'done(n, 256)', /makes no sense/],
-  ['a file outside of /workspace', 'say(n, FILE, struct.pack("<QH", 1, 4) + b"/etc")', /makes no sense/],
+  ['bytes that are not a frame', 'os.write(1, bytes(100))', /sent invalid data/],
+  ['an unknown frame kind', 'say(n, 77)', /sent invalid data/],
+  ['an exit frame that is too short', 'say(n, EXIT, b"1")', /sent invalid data/],
+  ['an impossible exit code', 'done(n, 256)', /sent invalid data/],
+  ['a file outside of /workspace', 'say(n, FILE, struct.pack("<QH", 1, 4) + b"/etc")', /sent invalid data/],
   ['an end that was not requested', 'say(n, GONE)', /without an order/],
   ['half a frame', 'os.write(1, struct.pack("<IBH", n, STDOUT, 9)); time.sleep(60)', /does not answer/],
   ['nothing', 'time.sleep(60)', /does not answer/],

@@ -97,7 +97,7 @@ export class Supervisor {
       let stopWaiting: (() => void) | undefined
       const kill = (): void => {
         this.#process.down.write(killFrame(execId))
-        const reason = 'The sandbox broke down: it did not end the code when it had to.'
+        const reason = 'The sandbox broke down: it did not end the code on request.'
         // Frames of other execs do not count as an answer.
         const { answerMs: ms, maxMs } = this.#times
         stopWaiting = afterSilence({ ms, maxMs, pid: () => this.firstPid }, () => this.#giveUp(reason))
@@ -132,7 +132,7 @@ export class Supervisor {
     try {
       for (const frame of this.#frames.push(chunk)) this.#handle(frame)
     } catch (error) {
-      this.#giveUp(`The sandbox broke down: it sent data that makes no sense (${String(error)}).`)
+      this.#giveUp(`The sandbox broke down: it sent invalid data (${String(error)}).`)
     }
   }
 

@@ -66,8 +66,8 @@ export class Watcher {
     for (const sandbox of this.#sandboxes()) {
       const running = await sandbox.running?.catch(() => undefined)
       const pids = (await running?.codeProcesses()) ?? []
-      const held = pids.reduce((sum, { pid }) => sum + (locks.get(pid) ?? 0), 0)
-      if (held > maxLocks) await running?.killCode('locks')
+      const lockCount = pids.reduce((sum, { pid }) => sum + (locks.get(pid) ?? 0), 0)
+      if (lockCount > maxLocks) await running?.killCode('locks')
     }
   }
 

@@ -10,5 +10,5 @@ export function mockedError(code: string): ApiError {
     ...(code === 'rate_limited' && { retryAfter: retryAfterSeconds }),
     ...(code === 'unprocessable_entity' && { fields: { code: ['is not valid (mocked)'] } }),
   }
-  return new ApiError(code, `The ${code} that was asked for (mocked).`, { details })
+  return new ApiError(code, `The requested error ${code} (mocked).`, { details })
 }

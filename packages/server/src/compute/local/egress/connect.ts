@@ -23,8 +23,8 @@ export interface EgressRoute {
  * @throws {EgressRefusal} or the signal's reason.
  */
 export async function connectTo(target: Target, route: EgressRoute, signal: AbortSignal): Promise<Socket> {
-  const late = AbortSignal.timeout(route.connectTimeoutMs)
-  const ended = AbortSignal.any([signal, late])
+  const timeout = AbortSignal.timeout(route.connectTimeoutMs)
+  const ended = AbortSignal.any([signal, timeout])
   try {
     ended.throwIfAborted() // nothing would report it later
     const addresses = await orAbort(vettedAddresses(target, route.rules, route.lookup), ended)
@@ -33,7 +33,7 @@ export async function connectTo(target: Target, route: EgressRoute, signal: Abor
     if (signal.aborted) throw signal.reason
     if (error instanceof EgressRefusal) throw error
     const seconds = route.connectTimeoutMs / 1000
-    if (late.aborted) throw new EgressRefusal('timeout', `${nameOf(target)} did not answer within ${seconds} s`)
+    if (timeout.aborted) throw new EgressRefusal('timeout', `${nameOf(target)} did not answer within ${seconds} s`)
     throw new EgressRefusal('unreachable', `cannot connect to ${nameOf(target)} (${codeOf(error)})`)
   }
 }

@@ -8,7 +8,7 @@ export const egressLimits = {
   headersTimeoutMs: 15_000,
   /** From the request to the connection, including the lookup. */
   connectTimeoutMs: 10_000,
-  /** A connection without data for so long is closed. */
+  /** A connection without data for this time is closed. */
   idleMs: 300_000,
   /** After a refusal: how long a client may still send until the connection is closed. */
   lingerMs: 5_000,

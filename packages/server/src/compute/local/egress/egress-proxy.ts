@@ -14,9 +14,12 @@ import { tunnel } from './tunnel.ts'
 export interface EgressProxyOptions extends EgressRoute {
   /** Connections of code at a time. */
   maxConnections: number
-  /** A client that takes longer to send its headers is dropped, and so is a target, for which the time starts with its first byte. */
+  /**
+   * A client or a target that takes longer to send its headers is dropped. For a target the time starts with its first
+   * byte.
+   */
   headersTimeoutMs: number
-  /** A connection without data for so long is dropped. */
+  /** A connection without data for this time is dropped. Milliseconds. */
   idleMs: number
   /** Sent first on each connection: it proves to the server which process has accepted it. Default: nothing. */
   greeting?: Uint8Array
@@ -164,12 +167,12 @@ export class EgressProxy implements AsyncDisposable {
   }
 
   async #connectTo(target: Target, client: Socket): Promise<Socket> {
-    const gone = new AbortController()
-    const onClose = (): void => gone.abort(new EgressRefusal('unreachable', 'the client has gone'))
+    const disconnected = new AbortController()
+    const onClose = (): void => disconnected.abort(new EgressRefusal('unreachable', 'the client has gone'))
     client.once('close', onClose)
     try {
       if (client.destroyed) onClose()
-      const upstream = await connectTo(target, this.#options, gone.signal)
+      const upstream = await connectTo(target, this.#options, disconnected.signal)
       this.#upstreams.add(upstream)
       upstream.once('close', () => this.#upstreams.delete(upstream))
       return upstream

@@ -72,7 +72,7 @@ export class EgressSocket implements AsyncDisposable {
   async #relay(client: Socket): Promise<void> {
     const record = new OpenRecord(this.#options.onEnd)
     const ended = new AbortController()
-    const late = setTimeout(() => ended.abort(), waitMs)
+    const timer = setTimeout(() => ended.abort(), waitMs)
     this.#clients.add(client)
     client.once('close', () => {
       this.#clients.delete(client)
@@ -86,7 +86,7 @@ export class EgressSocket implements AsyncDisposable {
       record.end(client.destroyed ? 'abandoned' : 'unavailable')
       endRefused(client, new EgressRefusal('unavailable', 'the egress proxy is not running: try again in a moment'))
     } finally {
-      clearTimeout(late)
+      clearTimeout(timer)
     }
   }
 }

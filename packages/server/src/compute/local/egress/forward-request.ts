@@ -4,7 +4,10 @@ import { pipeline } from 'node:stream'
 import { EgressRefusal } from './refusal.ts'
 import type { TargetUrl } from './target.ts'
 
-/** Dropped: headers of the connection (RFC 9110, 7.6.1), and `expect`, which is answered here. So are all of `proxy-`. */
+/**
+ * Headers that are not passed on: those of the connection (RFC 9110, 7.6.1), and `expect`, which the proxy answers
+ * itself. Headers whose name starts with `proxy-` are not passed on either.
+ */
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'])
 /** Interim answers (1xx) that one request may get. None is passed on. */
 const maxInterimAnswers = 100
@@ -21,8 +24,8 @@ export function headersToSend(request: IncomingMessage, { authority }: TargetUrl
   if (hosts.length > 1 || (hosts.length === 0 && httpVersionMinor >= 1)) {
     throw new EgressRefusal('invalid', 'a request must have one Host header (RFC 9112, 3.2)')
   }
-  const { 'content-length': _length, ...kept } = endToEnd(request)
-  return { ...kept, ...framing(request), host: authority }
+  const { 'content-length': _length, ...forwarded } = endToEnd(request)
+  return { ...forwarded, ...framing(request), host: authority }
 }
 
 /**
@@ -45,7 +48,7 @@ export async function forwardRequest(
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   promise.catch(() => {}) // it may fail after the client has gone
   let answer: IncomingMessage | undefined
-  let late: NodeJS.Timeout | undefined
+  let timer: NodeJS.Timeout | undefined
   let interimAnswers = 0
   const fail = (outcome: 'unreachable' | 'bad_answer' | 'timeout', what: string): void => {
     if (!response.headersSent) reject(new EgressRefusal(outcome, `${target.host} ${what}`))
@@ -53,9 +56,9 @@ export async function forwardRequest(
     upstream.destroy()
   }
   const expectHeaders = (): void => {
-    clearTimeout(late)
+    clearTimeout(timer)
     if (answer) return // its headers came with its first bytes
-    late = setTimeout(() => fail('timeout', 'did not finish the headers of its answer in time'), headersTimeoutMs)
+    timer = setTimeout(() => fail('timeout', 'did not finish the headers of its answer in time'), headersTimeoutMs)
   }
   try {
     const options = { method: request.method, path: target.path, headers, setHost: false }
@@ -74,14 +77,14 @@ export async function forwardRequest(
       if (interimAnswers > maxInterimAnswers) fail('bad_answer', 'sent interim answers without end')
       else expectHeaders()
     })
-    outgoing.on('upgrade', () => fail('bad_answer', 'switched to another protocol, which nobody asked for'))
+    outgoing.on('upgrade', () => fail('bad_answer', 'switched to another protocol without a request'))
     upstream.once('close', () => {
       if (!response.headersSent) fail('unreachable', 'ended the connection without an answer')
       request.unpipe(outgoing)
       request.resume() // the rest of its body is dropped
     })
     outgoing.once('response', (received) => {
-      clearTimeout(late)
+      clearTimeout(timer)
       answer = received
       const reason = whyRefused(received)
       if (reason !== undefined) fail('bad_answer', reason)
@@ -90,7 +93,7 @@ export async function forwardRequest(
     request.pipe(outgoing)
     await promise
   } finally {
-    clearTimeout(late)
+    clearTimeout(timer)
     upstream.destroy()
   }
 }
@@ -127,10 +130,10 @@ function endToEnd(message: IncomingMessage): Record<string, string[]> {
   const named = (message.headers.connection ?? '').toLowerCase().split(',')
   const dropped = new Set([...hopByHop, ...named.map((name) => name.trim())])
   dropped.delete('content-length') // `Connection` cannot remove it
-  const kept = Object.entries(message.headersDistinct).filter(([name]) => {
+  const forwarded = Object.entries(message.headersDistinct).filter(([name]) => {
     return !dropped.has(name) && !name.startsWith('proxy-')
   })
-  return Object.fromEntries(kept.map(([name, values = []]) => [name, values]))
+  return Object.fromEntries(forwarded.map(([name, values = []]) => [name, values]))
 }
 
 /** @throws {EgressRefusal} for a transfer coding that this proxy cannot decode. */

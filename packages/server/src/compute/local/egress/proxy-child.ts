@@ -12,9 +12,11 @@ const lookupThreads = 32
 /** How much of its standard error is kept, and how much is read. */
 const [maxComplaintChars, maxComplaintBytes] = [2048, 65_536]
 const maxReasonChars = 500
-/** Until the first answer, between two pings, until the answer to a ping, and for the process to end by itself. */
+/** Times: until the first answer; between two pings; until the answer to a ping; until the process must have ended. */
 const [startMs, pingMs, answerMs, endMs] = [30_000, 5_000, 15_000, 2_000]
-/** Answers are read no faster, so that a process that floods the server gets little of its time. */
+/**
+ * The server reads at most this many answers in each window, so that a process that floods it uses little of its time.
+ */
 const [maxAnswersPerWindow, windowMs] = [10_000, 1_000]
 
 /**
@@ -73,9 +75,9 @@ export class ProxyChild {
   /** Ends the process, and waits until it is gone. */
   async end(): Promise<void> {
     this.#process.stdin?.end()
-    const late = setTimeout(() => this.#kill('it did not end with the server'), endMs)
+    const timer = setTimeout(() => this.#kill('it did not end with the server'), endMs)
     await this.ended
-    clearTimeout(late)
+    clearTimeout(timer)
   }
 
   #kill(reason: string): void {
@@ -93,7 +95,7 @@ export class ProxyChild {
         this.#answersInWindow += 1
       }
     } catch (error) {
-      return this.#kill(`it sent a message that makes no sense: ${String(error)}`)
+      return this.#kill(`it sent an invalid message: ${String(error)}`)
     }
     this.#slowDown()
   }

@@ -10,7 +10,10 @@ import type { HostUser } from '../host-uid.ts'
 
 /** One message. Sandboxes have numbers, which are not used again. */
 export type ProxyOrder =
-  /** The first one. If the process is root, it switches to the user. `operator` has the hosts that all sandboxes may reach at most. */
+  /**
+   * The first one. If the process is root, it switches to the user. `operator` lists the only hosts that sandboxes may
+   * reach.
+   */
   | { kind: 'begin'; user: HostUser; greeting: string; operator: readonly HostPattern[] }
   | { kind: 'open'; number: number; allow: readonly HostPattern[] }
   | { kind: 'close'; number: number }

@@ -18,7 +18,7 @@ import { readGreeting } from './read-greeting.ts'
 export interface ProxyProcessOptions {
   /** A folder to create for the sockets of the process. Its parent must be closed to other users. */
   folderPath: string
-  /** The hosts that all sandboxes may reach at most. */
+  /** The only hosts that sandboxes may reach. */
   operator: readonly HostPattern[]
   log: Logger
   /** Called each time the process has ended by itself. */

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** Until a client that has ended its half is checked again; the time doubles with each check. */
+/** Milliseconds until a client that has ended its sending half is checked again. The time doubles with each check. */
 const [firstLookMs, lastLookMs] = [50, 2_000]
 const nothing = Buffer.alloc(0)
 
@@ -9,7 +9,7 @@ const nothing = Buffer.alloc(0)
  * Copies bytes both ways, as fast as the slower side accepts them, until both sides have ended. A side that has ended its
  * sending half still receives. Both sockets need a listener for `error` already.
  *
- * @param idleMs if a side has no data for so long, both are closed.
+ * @param idleMs if a side has no data for this time, both are closed.
  */
 export function tunnel(client: Socket, upstream: Socket, idleMs: number): void {
   const endBoth = (): void => {

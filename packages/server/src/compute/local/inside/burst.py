@@ -3,8 +3,8 @@ import time
 
 #: Chunks that are forwarded immediately; after them one chunk in GATHER_MS, with the output that was written until then.
 CHUNKS, GATHER_MS = 32, 5
-#: Output that ends in the middle of a line waits so long for the rest. Many programs write the end of a line separately, and a
-#: busy machine may run others between the two writes. There is no wait when the program ends.
+#: Output that ends in the middle of a line waits this long for the rest. Many programs write the end of a line
+#: separately, and a busy machine may run others between the two writes. There is no wait when the program ends.
 LINE_MS = 50
 #: A chunk of this length costs no more than its bytes do.
 LARGE_BYTES = 4096

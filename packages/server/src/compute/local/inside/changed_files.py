@@ -76,7 +76,7 @@ class Walk:
         return self.seen <= MAX_SEEN
 
     def visit(self, folder, folders, set_aside):
-        """Notes the changed files of a folder, and adds its folders to one of the two lists."""
+        """Collects the changed files of a folder, and adds its folders to one of the two lists."""
         inner, is_environment = [], False
         try:
             with os.scandir(folder) as entries:

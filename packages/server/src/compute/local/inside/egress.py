@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 160
 CHUNK_BYTES = 65536
 #: From the end of one forwarder to the start of the next, so that code which kills each of them uses little of the machine.
 RESTART_SECONDS, MAX_RESTART_SECONDS = 0.05, 5.0
-#: After so long a life the delay is reset.
+#: A forwarder that has lived this long resets the delay.
 GOOD_SECONDS = 10.0
 #: Between two checks whether a client that has closed its sending half still exists.
 CHECK_SECONDS, MAX_CHECK_SECONDS = 0.05, 2.0
@@ -97,7 +97,7 @@ def keep_only(listener_fd):
     """Gives up everything of the supervisor except the listener."""
     set_wakeup_fd(-1)
     handle(SIGCHLD, SIG_DFL)
-    os.nice(NICENESS)  # as code, for which it works
+    os.nice(NICENESS)  # like that of code: the forwarder works for code
     null = os.open('/dev/null', os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)

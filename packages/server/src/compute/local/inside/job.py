@@ -153,7 +153,7 @@ def read_code(path):
 
 
 def was_read(path):
-    """Whether a process has read the script. The exit status does not tell it: a program may end with the same status as a
+    """Whether a process has read the script. The exit status does not show this: a program may end with the same status as a
     shell that could not read its script."""
     for _ in range(OPEN_TRIES):
         try:

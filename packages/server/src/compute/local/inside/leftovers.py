@@ -1,4 +1,4 @@
-"""Processes that still run in the session of an exec when it ends. They are killed, and a note tells the caller."""
+"""Processes that still run in the session of an exec when it ends. They are killed, and a note for the caller names them."""
 import os
 import time
 

@@ -99,7 +99,7 @@ def flush():
 
 
 def prepare_main(path, cwd, env):
-    """Makes this process that of the code. Returns its `__main__` module."""
+    """Turns this process into the process of the code. Returns its `__main__` module."""
     if not is_set_up:
         set_up()
     os.closerange(3, 65536)
@@ -212,7 +212,7 @@ def rehearse(env):
     del sys.modules['__rehearsal__']
 
 
-#: Code that leaves nothing behind.
+#: The code of a rehearsal. It leaves nothing behind.
 REHEARSAL = """
 def each(*names, **more):
     try:

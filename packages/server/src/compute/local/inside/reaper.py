@@ -23,7 +23,7 @@ from burst import GATHER_MS, LARGE_BYTES, LINE_MS, Burst
 from job import remove, was_read
 from unsent_output import MAX_READS, READ_BYTES, UnsentOutput
 
-#: A reaper that has waited so long rehearses. It does not rehearse sooner: the next exec may follow immediately.
+#: A reaper that has waited this long rehearses. It does not rehearse sooner: the next exec may follow immediately.
 QUIET_MS = 15
 #: Between two checks of the processes that an exec has left.
 SETTLE_MS = 1

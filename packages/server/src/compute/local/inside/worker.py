@@ -50,7 +50,7 @@ def process_limit():
 
 
 def become_worker(stdin, out, err, job_fd, accepted_fd):
-    """Makes a fork of a reaper a worker: sets the limits of code, and keeps only these descriptors."""
+    """Turns a fork of a reaper into a worker: sets the limits of code, and keeps only these descriptors."""
     set_wakeup_fd(-1)
     handle(SIGCHLD, SIG_DFL)
     os.setsid()
@@ -64,8 +64,8 @@ def become_worker(stdin, out, err, job_fd, accepted_fd):
 
 
 def drop_protection():
-    """Makes this an ordinary process, which the kernel kills first when memory runs out. It must not contain anything of the
-    supervisor by then."""
+    """Turns this process into an ordinary one, which the kernel kills first when memory runs out. It must not contain
+    anything of the supervisor by then."""
     kernel.make_dumpable()  # until then /proc/self belongs to root
     try:
         fd = os.open('/proc/self/oom_score_adj', os.O_WRONLY)

@@ -67,7 +67,7 @@ export class TypeScriptCompiler implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<Compiled | undefined>()
     const request: Request = { code, owner, resolve }
     this.#queue.push(request)
-    const late = setTimeout(() => {
+    const timer = setTimeout(() => {
       const index = this.#queue.indexOf(request)
       if (index >= 0) this.#queue.splice(index, 1)
       resolve(undefined)
@@ -76,7 +76,7 @@ export class TypeScriptCompiler implements AsyncDisposable {
     try {
       return await promise
     } finally {
-      clearTimeout(late)
+      clearTimeout(timer)
     }
   }
 
