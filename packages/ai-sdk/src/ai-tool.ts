@@ -10,6 +10,7 @@ import {
 } from '@theazo/core/tools'
 import { jsonSchema, modelMessageSchema, type Schema } from 'ai'
 import { z } from 'zod/v4'
+import { approvalOf, type ApprovalRule } from './approval.ts'
 import { liveResults } from './live-results.ts'
 import type { LiveTool } from './live-tool.ts'
 import { runningCode } from './running-code.ts'
@@ -22,6 +23,7 @@ export interface AiToolOptions {
   /** True, false, or the reason why images are not sent. */
   images: boolean | string
   liveIntervalMs: number
+  approval: ApprovalRule
 }
 
 /** The part of the AI SDK's options of an execution that both majors have. */
@@ -41,6 +43,7 @@ interface AiTool {
   description: string
   inputSchema: Schema<unknown>
   outputSchema: z.ZodType
+  needsApproval?: ReturnType<typeof approvalOf>
   execute: (input: unknown, options: ExecutionOptions) => Promise<unknown> | AsyncGenerator<unknown, void>
   toModelOutput: (options: { output: unknown }) => ModelOutput
 }
@@ -52,6 +55,7 @@ export function aiTool(tool: AnyTool, options: AiToolOptions): AiTool {
     description: tool.description,
     inputSchema: inputSchema(tool),
     outputSchema: outputSchema(tool, live),
+    ...(options.approval !== 'none' && { needsApproval: approvalOf(tool, options.approval) }),
     execute: live && Number.isFinite(options.liveIntervalMs) ? streaming(tool, live, options) : atOnce(tool, options),
     toModelOutput: ({ output }) => modelOutput(tool, live, output, options.images),
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { theazoApproval, type ApprovalRule, type ToolCallToApprove } from './approval.ts'
 export { TheazoToolError } from './tool-error.ts'
 export type { RunCodeOutput, RunningCode } from './running-code.ts'
 export type { RunningTask, RunTaskOutput, TaskStep } from './running-task.ts'

@@ -6,6 +6,7 @@ import {
   unknownModel,
 } from '@theazo/core/tools'
 import type { LanguageModel } from 'ai'
+import type { ApprovalRule } from './approval.ts'
 import { acceptsToolImages } from './accepts-tool-images.ts'
 import { aiTool } from './ai-tool.ts'
 import type { OfferedTools } from './tool-set.ts'
@@ -24,6 +25,11 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
    * `Number.POSITIVE_INFINITY` there are none.
    */
   liveIntervalMs?: number | undefined
+  /**
+   * Which calls a user must approve, as `needsApproval` of the tools. Default `none`. AI SDK 7 prefers its option
+   * `toolApproval`: see `theazoApproval`.
+   */
+  approval?: ApprovalRule | undefined
 }
 
 const defaultLiveIntervalMs = 200
@@ -51,9 +57,9 @@ const defaultLiveIntervalMs = 200
  */
 export function theazoTools<const Options extends TheazoToolsOptions>(options: Options): OfferedTools<Options> {
   const source = toolSource(options)
-  const { model, images, liveIntervalMs = defaultLiveIntervalMs } = options as TheazoToolsOptions
+  const { model, images, liveIntervalMs = defaultLiveIntervalMs, approval = 'none' } = options as TheazoToolsOptions
   const sendImages = images ?? (model !== undefined && acceptsToolImages(model) ? true : unknownModel)
-  const toolOptions = { source, images: sendImages, liveIntervalMs }
+  const toolOptions = { source, images: sendImages, liveIntervalMs, approval }
   const tools = selectTools(options).map((tool) => [tool.name, aiTool(tool, toolOptions)])
   return Object.fromEntries(tools) as OfferedTools<Options> // OfferedTools selects the same names
 }
