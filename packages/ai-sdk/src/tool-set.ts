@@ -14,9 +14,7 @@ import type {
   ListFilesInput,
   ReadFileData,
   ReadFileInput,
-  RunCodeData,
   RunCodeInput,
-  RunTaskData,
   RunTaskInput,
   StartTaskInput,
   TaskIdInput,
@@ -28,6 +26,8 @@ import type {
   WriteFileInput,
 } from '@theazo/core/tools'
 import type { Tool } from 'ai'
+import type { RunCodeOutput } from './running-code.ts'
+import type { RunTaskOutput } from './running-task.ts'
 
 /** The input of a tool without parameters. */
 type NoInput = Record<string, never>
@@ -45,13 +45,13 @@ type NoInput = Record<string, never>
  * ```
  */
 export type TheazoToolSet = {
-  run_code: Tool<RunCodeInput, RunCodeData>
+  run_code: Tool<RunCodeInput, RunCodeOutput>
   read_file: Tool<ReadFileInput, ReadFileData>
   write_file: Tool<WriteFileInput, WriteFileData>
   edit_file: Tool<EditFileInput, EditFileData>
   list_files: Tool<ListFilesInput, ListFilesData>
   delete_file: Tool<DeleteFileInput, DeleteFileData>
-  run_task: Tool<RunTaskInput, RunTaskData>
+  run_task: Tool<RunTaskInput, RunTaskOutput>
   start_task: Tool<StartTaskInput, TaskRefData>
   get_task: Tool<TaskIdInput, GetTaskData>
   cancel_task: Tool<TaskIdInput, TaskRefData>

@@ -1,10 +1,11 @@
 import { type Agent, Theazo } from '@theazo/core'
-import { type RunCodeData, type RunCodeInput, toolGroups } from '@theazo/core/tools'
+import { type RunCodeInput, toolGroups } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
-import { generateText, isStepCount, simulateReadableStream, streamText } from 'ai'
-import { MockLanguageModelV4 } from 'ai/test'
+import { generateText, stepCountIs, streamText } from 'ai'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import { acceptsToolImages } from './accepts-tool-images.ts'
+import type { RunCodeOutput } from './running-code.ts'
+import { isVersion7, modelThatCalls, type ScriptedModel } from './testing/scripted-model.ts'
 import type { ReadOnlyToolName, TheazoToolSet } from './tool-set.ts'
 import { theazoTools } from './tools.ts'
 
@@ -21,50 +22,13 @@ afterAll(() => local[Symbol.asyncDispose]())
 /** An image of one pixel. */
 const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
 
-const usage = {
-  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
-  outputTokens: { total: 1, text: 1, reasoning: 0 },
-}
-const toolCall = (input: RunCodeInput) =>
-  ({ type: 'tool-call', toolCallId: 'call_1', toolName: 'run_code', input: JSON.stringify(input) }) as const
-const finish = (unified: 'tool-calls' | 'stop') => ({ finishReason: { unified, raw: unified }, usage })
-
-/** A model that calls run_code once with this input and then answers. */
-function modelThatCalls(input: RunCodeInput): MockLanguageModelV4 {
-  return new MockLanguageModelV4({
-    doGenerate: [
-      { content: [toolCall(input)], ...finish('tool-calls'), warnings: [] },
-      { content: [{ type: 'text', text: 'done' }], ...finish('stop'), warnings: [] },
-    ],
-    doStream: [
-      {
-        stream: simulateReadableStream({
-          initialDelayInMs: null,
-          chunkDelayInMs: null,
-          chunks: [toolCall(input), { type: 'finish', ...finish('tool-calls') }],
-        }),
-      },
-      {
-        stream: simulateReadableStream({
-          initialDelayInMs: null,
-          chunkDelayInMs: null,
-          chunks: [
-            { type: 'text-start', id: '1' },
-            { type: 'text-delta', id: '1', delta: 'done' },
-            { type: 'text-end', id: '1' },
-            { type: 'finish', ...finish('stop') },
-          ],
-        }),
-      },
-    ],
-  })
-}
+const modelThatRuns = (input: RunCodeInput): ScriptedModel => modelThatCalls('run_code', input)
 
 const data = { stdout: '4\n', stderr: '', exitCode: 0, durationMs: expect.any(Number) }
 
 test('run_code works in generateText: the output is typed data, the model receives text', async () => {
-  const model = modelThatCalls({ language: 'python', code: 'print(2 + 2)' })
-  const result = await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  const model = modelThatRuns({ language: 'python', code: 'print(2 + 2)' })
+  const result = await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: stepCountIs(3) })
   expect(result.text).toBe('done')
   expect(result.steps[0]?.toolResults[0]?.output).toEqual({ agentId: agent.id, ...data })
   expect(model.doGenerateCalls[1]?.prompt.at(-1)).toMatchObject({
@@ -74,11 +38,11 @@ test('run_code works in generateText: the output is typed data, the model receiv
 })
 
 test('run_code works in streamText', async () => {
-  const model = modelThatCalls({ language: 'typescript', code: 'const n: number = 4; console.log(n)' })
-  const result = streamText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  const model = modelThatRuns({ language: 'typescript', code: 'const n: number = 4; console.log(n)' })
+  const result = streamText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: stepCountIs(3) })
   const parts = []
-  for await (const part of result.stream) parts.push(part)
-  expect(parts.find(({ type }) => type === 'tool-result')).toMatchObject({ output: data })
+  for await (const part of result.fullStream) parts.push(part)
+  expect(parts.findLast(({ type }) => type === 'tool-result')).toMatchObject({ output: data })
   expect(await result.text).toBe('done')
 })
 
@@ -86,12 +50,12 @@ test('an API error is a tool error that the model receives, with the typed error
   const session = await new Theazo(local).sessions.forUser('ai-sdk')
   const gone = await session.agents.create()
   await gone.terminate()
-  const model = modelThatCalls({ language: 'python', code: 'print(1)' })
+  const model = modelThatRuns({ language: 'python', code: 'print(1)' })
   const result = await generateText({
     model,
     prompt: 'go',
     tools: theazoTools({ agent: gone }),
-    stopWhen: isStepCount(3),
+    stopWhen: stepCountIs(3),
   })
   const part = result.steps[0]?.content.find(({ type }) => type === 'tool-error')
   expect(part).toMatchObject({
@@ -103,7 +67,7 @@ test('an API error is a tool error that the model receives, with the typed error
 
 test('an abort of the call kills the code', async () => {
   const abort = new AbortController()
-  const model = modelThatCalls({
+  const model = modelThatRuns({
     language: 'bash',
     code: 'echo started > alive; while true; do date +%s%N > tick; sleep 0.02; done',
   })
@@ -111,7 +75,7 @@ test('an abort of the call kills the code', async () => {
     model,
     prompt: 'go',
     tools: theazoTools({ agent }),
-    stopWhen: isStepCount(3),
+    stopWhen: stepCountIs(3),
     abortSignal: abort.signal,
   }).catch((error: unknown) => error)
   await agent.exec('bash', 'until [[ -e alive && -e tick ]]; do sleep 0.02; done')
@@ -126,11 +90,15 @@ test('an abort of the call kills the code', async () => {
 test('a call whose signal is already aborted sends no request', async () => {
   let calls = 0
   const counting = { id: 'agt_1', exec: async () => expect.fail(`call ${(calls += 1)}`) }
-  const run = theazoTools({ agent: counting }).run_code.execute?.(
-    { language: 'bash', code: 'true' },
-    { toolCallId: 'call_1', messages: [], abortSignal: AbortSignal.abort(), context: {} },
-  )
+  const options = { toolCallId: 'call_1', messages: [], abortSignal: AbortSignal.abort(), context: {} }
+  const tools = theazoTools({ agent: counting })
+  const run = async () => {
+    const output = await tools.run_code.execute?.({ language: 'bash', code: 'true' }, options)
+    for await (const _ of output as AsyncIterable<unknown>) expect.fail('there is a result')
+  }
   await expect(run).rejects.toThrow(/abort/i)
+  const file = async () => await tools.read_file.execute?.({ path: 'a' }, options)
+  await expect(file).rejects.toThrow(/abort/i)
   expect(calls).toBe(0)
 })
 
@@ -150,30 +118,32 @@ test('names, inputs and outputs are exactly typed', async () => {
   expectTypeOf<keyof typeof chosen.readOnly>().toEqualTypeOf<'read_file' | 'list_files' | 'get_usage'>()
   expect(Object.values(chosen).map((tools) => Object.keys(tools).length)).toEqual([17, 1, 1, 3])
   const { steps } = await generateText({
-    model: modelThatCalls({ language: 'bash', code: 'true' }),
+    model: modelThatRuns({ language: 'bash', code: 'true' }),
     prompt: 'go',
     tools,
-    stopWhen: isStepCount(3),
+    stopWhen: stepCountIs(3),
   })
   for (const result of steps.flatMap(({ toolResults }) => toolResults)) {
     if (result.dynamic || result.toolName !== 'run_code') continue
     expectTypeOf(result.input).toEqualTypeOf<RunCodeInput>()
-    expectTypeOf(result.output).toEqualTypeOf<RunCodeData>()
+    expectTypeOf(result.output).toEqualTypeOf<RunCodeOutput>()
   }
 })
 
 test('the model receives an image that the code saved as an image', async () => {
   const code = `import base64; open('dot.png', 'wb').write(base64.b64decode('${png}'))`
-  const model = modelThatCalls({ language: 'python', code })
+  const model = modelThatRuns({ language: 'python', code })
   const tools = theazoTools({ agent, images: true })
-  const { text } = await generateText({ model, prompt: 'go', tools, stopWhen: isStepCount(3) })
+  const { text } = await generateText({ model, prompt: 'go', tools, stopWhen: stepCountIs(3) })
   expect(text).toBe('done')
   const [result] = (model.doGenerateCalls[1]?.prompt.at(-1)?.content ?? []) as { output?: unknown }[]
   expect(result?.output).toMatchObject({
     type: 'content',
     value: [
       { type: 'text', text: '[files made or changed: /workspace/dot.png (70 bytes)]' },
-      { type: 'file', mediaType: 'image/png', data: { type: 'data', data: png } },
+      isVersion7
+        ? { type: 'file', mediaType: 'image/png', data: { type: 'data', data: png } }
+        : { type: 'image-data', mediaType: 'image/png', data: png },
     ],
   })
 })
@@ -199,13 +169,15 @@ test.each([
   ['gateway', 'anthropic/claude', true],
   ['gateway', 'meta/llama', false],
 ])('whether a model accepts images from tools: %s %s', (provider, modelId, isAccepted) => {
-  expect(acceptsToolImages(new MockLanguageModelV4({ provider, modelId }))).toBe(isAccepted)
+  expect(acceptsToolImages(Object.assign(modelThatRuns({ language: 'bash', code: '' }), { provider, modelId }))).toBe(
+    isAccepted,
+  )
   if (provider === 'gateway') expect(acceptsToolImages(modelId)).toBe(isAccepted)
 })
 
 test('the error for invalid input is short, even if the input is large', async () => {
-  const model = modelThatCalls({ language: { a: 'z'.repeat(300_000) } as never, code: '1' })
-  await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: isStepCount(3) })
+  const model = modelThatRuns({ language: { a: 'z'.repeat(300_000) } as never, code: '1' })
+  await generateText({ model, prompt: 'go', tools: theazoTools({ agent }), stopWhen: stepCountIs(3) })
   const shown = JSON.stringify(model.doGenerateCalls[1]?.prompt.at(-1))
   expect(shown).toContain("language must be 'python' or 'typescript' or 'bash', not an object.")
   expect(shown.length).toBeLessThan(1000)

@@ -1,5 +1,5 @@
 // A scripted model calls every tool of the catalog by name, through each adapter.
-import { theazoTools as aiSdkTools } from '@theazo/ai-sdk'
+import { theazoTools as aiSdkTools, type RunCodeOutput } from '@theazo/ai-sdk'
 import { Theazo } from '@theazo/core'
 import { toolGroups, toolSource } from '@theazo/core/tools'
 import { theazoTools as langChainTools } from '@theazo/langchain'
@@ -72,11 +72,11 @@ describe('one sandbox per user', () => {
     const texts = [await tool?.invoke(code)]
     for (let request = 0; request < 2; request += 1) {
       const { run_code: run } = aiSdkTools({ client: live, userId })
-      const output = await run.execute?.(
-        { language: 'bash', code: code.code },
-        { toolCallId: '1', messages: [], context: {} },
-      )
-      texts.push(output && 'stdout' in output ? output.stdout : output)
+      const options = { toolCallId: '1', messages: [], context: {} }
+      const results = await run.execute?.({ language: 'bash', code: code.code }, options)
+      let last: unknown
+      for await (const { stdout } of results as AsyncIterable<RunCodeOutput>) last = stdout
+      texts.push(last)
     }
     expect(texts).toEqual([expect.stringMatching(/^1\n/), '2\n', '3\n'])
     const session = await live.sessions.forUser(userId)

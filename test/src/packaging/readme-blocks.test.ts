@@ -27,6 +27,7 @@ test('these blocks, and no others, are not run', () => {
   const notRun = all.filter((block) => block.notRun !== undefined)
   expect(notRun.map(({ readme, notRun }) => `${readme}: ${notRun}`)).toEqual([
     'README.md: the tests themselves are one of these commands; quickstart.test.ts runs the other',
+    'packages/ai-sdk/README.md: needs a server with an agent loop',
     'packages/core/README.md: needs a server with an agent loop',
     'packages/langchain/README.md: needs a server with an agent loop; test/src/adapters/langchain/run-task.test.ts runs one',
     'packages/server/README.md: changes the machine',

@@ -1,5 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { streamedMessage } from './streamed-message.ts'
 
 /** A tool call that the server's models return before their answer. */
 export interface WantedCall {
@@ -7,7 +8,7 @@ export interface WantedCall {
   input: Record<string, unknown>
 }
 
-/** A local server that speaks the APIs of model providers, in the shapes of their references, without streaming. */
+/** A local server that speaks the APIs of model providers, in the shapes of their references. Only Anthropic's also streams. */
 export interface ModelServer extends AsyncDisposable {
   /** `http://127.0.0.1:…`, without a path. */
   url: string
@@ -40,9 +41,15 @@ export async function startModelServer(
     // The number of passed turns is the number of tool results in the conversation.
     const turn =
       text.match(/"(role":"tool|type":"function_call_output|type":"tool_result|functionResponse)"/g)?.length ?? 0
-    response.setHeader('content-type', 'application/json')
+    const answer = api?.(callsFor(text)[turn], turn)
+    const isStream = body['stream'] === true && path.endsWith('/messages')
+    response.setHeader('content-type', isStream ? 'text/event-stream' : 'application/json')
     response.statusCode = api ? 200 : 404
-    response.end(JSON.stringify(api?.(callsFor(text)[turn], turn) ?? { error: { message: `no ${path}` } }))
+    response.end(
+      isStream
+        ? streamedMessage(answer as Parameters<typeof streamedMessage>[0]) // the path selects Anthropic's API
+        : JSON.stringify(answer ?? { error: { message: `no ${path}` } }),
+    )
   })
   server.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))

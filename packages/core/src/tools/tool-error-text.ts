@@ -17,7 +17,14 @@ export function toolErrorText(error: TheazoError, tool: string): string {
 
 /** The message of a client timeout names an HTTP request, which a model does not know. */
 function messageOf({ code, message }: TheazoError, tool: string): string {
-  return tool === 'run_code' && code === 'client_timeout' ? 'no answer came in time.' : message
+  if (tool === 'run_code' && code === 'client_timeout') return 'no answer came in time.'
+  return messageByCode[code] ?? message
+}
+
+/** The errors whose own message names the address of the server. A model repeats its texts to users. */
+const messageByCode: Record<string, string> = {
+  connection_error: 'the server was not reached, or the connection was lost.',
+  invalid_response: 'the server sent no valid answer.',
 }
 
 /** The output of an exec before an error ended it (contract, exec). */

@@ -89,7 +89,7 @@ export function redirectError(response: Response, attempt: ResponseContext): Inv
   const location = response.headers.get('location') ?? ''
   // Only the origin: the path or the query of a redirect may contain a token.
   const target = URL.canParse(location, response.url || undefined)
-    ? new URL(location, response.url).origin
+    ? new URL(location, response.url || undefined).origin
     : 'another address'
   const message = `${attempt.call} was redirected to ${target}. Redirects are not followed: set baseUrl to the API's own address.`
   return invalidResponse(response, message, attempt)

@@ -1,0 +1,52 @@
+import type { UIMessage } from 'ai'
+import { markersOf } from './run-marker.ts'
+import type { TheazoUIMessage } from './ui-message.ts'
+
+/** Where the stream of an unfinished run continues. */
+export interface ResumePoint {
+  taskId: string
+  /** For `Agent.attach`. */
+  lastEventId: string
+  /** The message without its incomplete part, which is sent again. */
+  message: TheazoUIMessage
+}
+
+/**
+ * The point from which `toUIMessageStream` continues a message whose stream was cut; undefined if the message is not of a
+ * run, or the run has ended.
+ *
+ * It needs a server that replays events. Show the returned message in place of the old one, so that nothing is doubled.
+ *
+ * @example
+ * ```ts
+ * import { resumePoint, type TheazoUIMessage, toUIMessageStream } from '@theazo/ai-sdk'
+ * import { createUIMessageStreamResponse } from 'ai'
+ *
+ * export function continued(stored: TheazoUIMessage): Response {
+ *   const point = resumePoint(stored)
+ *   if (!point) return new Response(null, { status: 204 })
+ *   const run = agent.attach(point.taskId, { lastEventId: point.lastEventId })
+ *   return createUIMessageStreamResponse({ stream: toUIMessageStream(run, { message: point.message }) })
+ * }
+ * ```
+ */
+export function resumePoint(message: UIMessage): ResumePoint | undefined {
+  const { metadata, parts } = message as TheazoUIMessage // only its own fields are read, each after a check
+  const taskId = metadata?.theazo?.taskId
+  if (typeof taskId !== 'string') return undefined
+  const isOver = parts.some((part) => {
+    return part.type === 'data-theazo-task' && part.data.taskId === taskId && finalStatuses.has(part.data.status)
+  })
+  if (isOver) return undefined
+  // Text and thoughts carry their event only at their end.
+  const complete = parts.filter((part) => !('state' in part && part.state === 'streaming'))
+  const ids = complete.flatMap((part) => markersOf(part)).filter((marker) => marker.taskId === taskId)
+  // Event ids are the numbers of an agent's log (contract, Events).
+  const last = Math.max(
+    0,
+    ...ids.flatMap(({ eventId }) => (Number.isSafeInteger(Number(eventId)) ? [Number(eventId)] : [])),
+  )
+  return { taskId, lastEventId: String(last), message: { ...message, parts: complete } as TheazoUIMessage }
+}
+
+const finalStatuses: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])
