@@ -41,10 +41,10 @@ async function runToEnd(args: string[], env: Record<string, string> = {}) {
 }
 
 describe('tools', () => {
-  test('all 17 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
+  test('all 19 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
     await using mcp = await startProcess(['--toolsets', 'all', '--user-id', 'everything'], live)
     const { tools } = await mcp.client.listTools()
-    expect(tools).toHaveLength(17)
+    expect(tools).toHaveLength(19)
     const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
 
     const first = await mcp.call('run_code', run('echo hello | tee hello.txt'))
@@ -82,6 +82,20 @@ describe('tools', () => {
     await expect.poll(() => text('get_task', { taskId })).toMatch(' is cancelled.')
   })
 
+  test('a long task answers with its id, and stop cancels it', async () => {
+    const { key } = await server.keys.create({ mode: 'test', plan: 'team' })
+    const args = ['--toolsets', 'task,lifecycle', '--answer-within', '1']
+    await using mcp = await startProcess(args, { ...live, THEAZO_API_KEY: key })
+    const first = await mcp.call('run_task', { task: 'theazo:hang' })
+    expect(textOf(first)).toMatch(/\[still running after \d+ s: call wait with callId call_1 /)
+    expect(first.structuredContent).toMatchObject({ isRunning: true, callId: 'call_1' })
+    const mocked = new Theazo({ baseUrl: server.url, apiKey: key })
+    const agent = await mocked.agents.get(agentIdOf(first))
+    expect(agent.data.task?.status).toBe('running')
+    expect(textOf(await mcp.call('stop', { callId: 'call_1' }))).toMatch(/\[stopped after \d+ s\]$/)
+    await expect.poll(async () => (await agent.refresh()).data.task?.status).toBe('cancelled')
+  })
+
   test('all calls use one sandbox, even if the first calls arrive at the same time', async () => {
     await using mcp = await startProcess(['--local'])
     const first = await Promise.all([1, 2, 3].map((n) => mcp.call('run_code', run(`echo ${n} > ${n}`))))
@@ -92,7 +106,7 @@ describe('tools', () => {
 
   test('--read-only offers only tools that change nothing, and --no-images sends no image', async () => {
     await using reader = await startProcess(['--read-only'], live)
-    expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files'])
+    expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files', 'wait'])
     await using withoutImages = await startProcess(['--no-images'], live)
     const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
     const result = await withoutImages.call('run_code', run(`echo ${gif} | base64 -d > dot.gif`))

@@ -12,11 +12,13 @@ test('without flags: the API, a new sandbox, the default tools, images, and an i
     isReadOnly: false,
     hasImages: true,
     idleTimeoutSeconds: 1800,
+    answerSeconds: 45,
   })
 })
 
 test('every flag is parsed', () => {
-  const line = '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
+  const line =
+    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --version'
   expect(parseFlags(line.split(' '))).toEqual({
     show: 'version',
     isLocal: false,
@@ -26,6 +28,7 @@ test('every flag is parsed', () => {
     isReadOnly: true,
     hasImages: false,
     idleTimeoutSeconds: 60,
+    answerSeconds: 20,
   })
   expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
   expect(parseFlags(['--local'])).toMatchObject({ isLocal: true, show: undefined })
@@ -47,6 +50,7 @@ test.each([
   [['--idle-timeout', '59'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '59'."],
   [['--idle-timeout', '604801'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '604801'."],
   [['--idle-timeout', '1e3'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '1e3'."],
+  [['--answer-within', '0'], "--answer-within needs a whole number of seconds from 1 to 3600, not '0'."],
 ])('%j is refused with a message of one line', (argv, message) => {
   expect(() => parseFlags(argv)).toThrow(message)
 })

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups } from '@theazo/core/tools'
+import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
 
 /** The parsed command line. */
 export interface Flags {
@@ -13,9 +14,11 @@ export interface Flags {
   isReadOnly: boolean
   hasImages: boolean
   idleTimeoutSeconds: number
+  /** The longest time until a tool call answers. */
+  answerSeconds: number
 }
 
-const [minIdleSeconds, maxIdleSeconds, defaultIdleSeconds] = [60, 604_800, 1800]
+const idleBounds: Bounds = { min: 60, max: 604_800, default: 1800 }
 const maxUserIdChars = 256
 const maxSandboxNameChars = 128
 const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Record<ToolGroup, …>
@@ -34,7 +37,9 @@ export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sa
   --no-images             do not send images; name them in the text
   --idle-timeout SECONDS  terminate the sandbox (with --sandbox: pause it) after this time without
                           use; the server does this even if this process is killed
-                          (${minIdleSeconds} to ${maxIdleSeconds}, default ${defaultIdleSeconds})
+                          (${idleBounds.min} to ${idleBounds.max}, default ${idleBounds.default})
+  --answer-within SECONDS answer a longer call with its output so far; the tool wait returns the rest
+                          (${answerSecondsBounds.min} to ${answerSecondsBounds.max}, default ${answerSecondsBounds.default})
   --version               print the version
   -h, --help              print this help
 
@@ -49,6 +54,7 @@ const options = {
   'read-only': { type: 'boolean' },
   'no-images': { type: 'boolean' },
   'idle-timeout': { type: 'string' },
+  'answer-within': { type: 'string' },
   version: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -80,7 +86,8 @@ export function parseFlags(argv: readonly string[]): Flags {
     groups,
     isReadOnly,
     hasImages: !values['no-images'],
-    idleTimeoutSeconds: parseIdleSeconds(values['idle-timeout']),
+    idleTimeoutSeconds: parseSeconds('--idle-timeout', values['idle-timeout'], idleBounds),
+    answerSeconds: parseSeconds('--answer-within', values['answer-within'], answerSecondsBounds),
   }
 }
 
@@ -113,11 +120,9 @@ function parseToolsets(list: string | undefined): readonly ToolGroup[] | 'all' |
   return names.includes('all') ? 'all' : (names as ToolGroup[]) // checked above
 }
 
-function parseIdleSeconds(text: string | undefined): number {
-  if (text === undefined) return defaultIdleSeconds
+function parseSeconds(flag: string, text: string | undefined, bounds: Bounds): number {
+  if (text === undefined) return bounds.default
   const seconds = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (seconds >= minIdleSeconds && seconds <= maxIdleSeconds) return seconds
-  throw new Error(
-    `--idle-timeout needs a whole number of seconds from ${minIdleSeconds} to ${maxIdleSeconds}, not '${text}'.`,
-  )
+  if (seconds >= bounds.min && seconds <= bounds.max) return seconds
+  throw new Error(`${flag} needs a whole number of seconds from ${bounds.min} to ${bounds.max}, not '${text}'.`)
 }

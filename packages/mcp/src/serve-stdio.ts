@@ -22,7 +22,7 @@ const userAgent = `theazo-mcp/${version}`
  * @throws {Error} if it cannot start, or if the sandbox could not be ended.
  */
 export async function serveStdio(options: ServeStdioOptions): Promise<void> {
-  const { userId, isLocal, groups, isReadOnly, hasImages } = options
+  const { userId, isLocal, groups, isReadOnly, hasImages, answerSeconds } = options
   const stopped = Promise.withResolvers<void>()
   onClientGoneOrSignal(stopped.resolve)
   /** Last opened first: the order of clean-up. */
@@ -33,7 +33,15 @@ export async function serveStdio(options: ServeStdioOptions): Promise<void> {
     const client = local ? new Theazo({ ...local, userAgent }) : createRemoteClient()
     const pool = createSessionPool(client, options)
     resources.unshift(pool)
-    const { server } = createTheazoMcpServer({ userId, client, pool, groups, readOnly: isReadOnly, images: hasImages })
+    const { server } = createTheazoMcpServer({
+      userId,
+      client,
+      pool,
+      groups,
+      readOnly: isReadOnly,
+      images: hasImages,
+      answerSeconds,
+    })
     Object.assign(server, {
       onclose: stopped.resolve, // the transport closes by itself after a line over 10 MiB
       onerror: ({ message }: Error) => process.stderr.write(`theazo-mcp: ${message.slice(0, 300)}\n`),

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
-import { ProgressNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
-import { Theazo } from '@theazo/core'
+import { type CallToolResult, ProgressNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
+import { type Agent, Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -55,6 +55,8 @@ describe('tools', () => {
       'edit_file',
       'list_files',
       'delete_file',
+      'wait',
+      'stop',
     ])
     expect(tools[0]).toMatchObject({
       title: 'Run code',
@@ -71,9 +73,9 @@ describe('tools', () => {
       await using mcp = await connect(options)
       return (await mcp.client.listTools()).tools.map(({ name }) => name)
     }
-    expect(await namesOf({ groups: 'all' })).toHaveLength(17)
-    expect(await namesOf({ readOnly: true })).toEqual(['read_file', 'list_files'])
-    expect(await namesOf({ only: ['get_usage'] })).toEqual(['get_usage'])
+    expect(await namesOf({ groups: 'all' })).toHaveLength(19)
+    expect(await namesOf({ readOnly: true })).toEqual(['read_file', 'list_files', 'wait'])
+    expect(await namesOf({ only: ['get_usage'] })).toEqual(['get_usage', 'wait', 'stop'])
     await expect(namesOf({ groups: ['code'], readOnly: true })).rejects.toThrow('leave no tool to offer')
   })
 
@@ -82,7 +84,7 @@ describe('tools', () => {
     const result = await mcp.call('run_python', { code: '1' })
     expect(result).toEqual({
       isError: true,
-      content: [{ type: 'text', text: "There is no tool 'run_python'. Valid: run_code." }],
+      content: [{ type: 'text', text: "There is no tool 'run_python'. Valid: run_code, wait, stop." }],
     })
   })
 
@@ -129,6 +131,165 @@ describe('tools', () => {
     const options = { signal: cancel.signal, onprogress: () => cancel.abort(new Error('not wanted')) }
     await expect(mcp.call('run_code', input, options)).rejects.toThrow('not wanted')
     await expect.poll(() => mcp.bash('pgrep -x sleep || ls')).toBe('(no output)')
+  })
+})
+
+describe('long calls', () => {
+  const bash = (code: string) => ({ language: 'bash', code })
+  const callIdOf = ({ structuredContent }: CallToolResult) => String(structuredContent?.['callId'])
+  /** Prints `before`, waits for the file `go`, then prints `after` and fails with exit code 3. */
+  const slow = 'echo before; echo error >&2; until [ -e go ]; do sleep 0.05; done; echo after; exit 3'
+
+  let agent: Agent
+  /** A server that answers after one second, and its sandbox. Checks use the sandbox itself, not the server. */
+  async function connectToAgent(): Promise<TestClient> {
+    const session = await theazo.sessions.forUser('long-calls')
+    agent = await session.agents.create()
+    await agent.exec('bash', 'true')
+    const mcp = await connect({ userId: undefined, client: undefined, pool: undefined, agent, answerSeconds: 1 })
+    return {
+      ...mcp,
+      async [Symbol.asyncDispose]() {
+        await mcp[Symbol.asyncDispose]()
+        await agent.terminate()
+      },
+    }
+  }
+  const isSleeping = async () => (await agent.exec('bash', 'pgrep -x sleep')).exitCode === 0
+
+  /** Calls run_code, and wait until the first answer with output: on a busy machine that may take more than a second. */
+  async function firstOutput(mcp: TestClient, input: Record<string, unknown>): Promise<CallToolResult> {
+    let answer = await mcp.call('run_code', input)
+    while (answer.structuredContent?.['stdout'] === '') answer = await mcp.call('wait', { callId: callIdOf(answer) })
+    return answer
+  }
+
+  /** Calls wait until the call has ended. */
+  async function end(mcp: TestClient, callId: string): Promise<CallToolResult> {
+    for (;;) {
+      const answer = await mcp.call('wait', { callId })
+      if (!answer.structuredContent?.['isRunning']) return answer
+    }
+  }
+
+  test('a long call answers with its output so far, and wait returns the rest once', async () => {
+    await using mcp = await connectToAgent()
+    const first = await firstOutput(mcp, bash(slow))
+    expect(first.isError).toBeFalsy()
+    const text = /^before\n\[stderr\]\nerror\n\[still running after \d+ s: call wait with callId call_1 .*stop/
+    expect(textOf(first)).toMatch(text)
+    const data = { isRunning: true, callId: 'call_1', agentId: agent.id, stdout: 'before\n', stderr: 'error\n' }
+    expect(first.structuredContent).toEqual(data)
+
+    const second = await mcp.call('wait', { callId: 'call_1', timeoutSeconds: 60 })
+    expect(textOf(second)).toMatch(/^\[still running after \d+ s: call wait with callId call_1 /)
+    expect(second.structuredContent).toEqual({ ...data, stdout: '', stderr: '' })
+
+    await agent.files.write('go', '')
+    const last = await end(mcp, 'call_1')
+    const files = /^\[ended after \d+ s\]\nafter\n\[files made or changed: \/workspace\/go .*\]\n\[exit code 3\]$/
+    expect(textOf(last)).toMatch(files)
+    expect(last.structuredContent).toMatchObject({ stdout: 'after\n', stderr: '', exitCode: 3 })
+    expect(last.structuredContent).not.toHaveProperty('isRunning')
+
+    const again = await mcp.call('wait', { callId: 'call_1' })
+    const refused = "There is no running call 'call_1'. No call waits for an answer."
+    expect([again.isError, textOf(again)]).toEqual([true, refused])
+  })
+
+  test('a call that ended before wait has its images and its result', async () => {
+    await using mcp = await connectToAgent()
+    const code = `import time; time.sleep(1.5)\n${saveNoisePng('dot.png', 2)}`
+    const first = await mcp.call('run_code', { language: 'python', code })
+    await expect.poll(async () => (await agent.exec('bash', 'ls; pgrep -x python3')).stdout).toBe('dot.png\n')
+    const last = await end(mcp, callIdOf(first))
+    expect(last.content).toMatchObject([{ type: 'text' }, { type: 'image', mimeType: 'image/png' }])
+    expect(last.structuredContent).toMatchObject({ exitCode: 0, files: [{ path: '/workspace/dot.png' }] })
+  })
+
+  test('output that is too long for one answer is cut to its start and its end', async () => {
+    await using mcp = await connectToAgent()
+    const code = 'until [ -e go ]; do sleep 0.05; done; seq 100000; until [ -e on ]; do sleep 0.05; done; seq 5'
+    const first = await mcp.call('run_code', bash(code))
+    await agent.exec('bash', 'touch go; sleep 1') // all numbers arrive before the next answer
+    const second = await mcp.call('wait', { callId: callIdOf(first) })
+    expect(textOf(second)).toMatch(/^1\n2\n[^]*characters cut …\][^]*\n100000\n\[still running/)
+    expect(second.structuredContent).toMatchObject({ stdoutTruncated: true })
+    await agent.files.write('on', '')
+    const last = await end(mcp, callIdOf(first))
+    expect(last.structuredContent).toMatchObject({ stdout: '1\n2\n3\n4\n5\n' })
+    expect(last.structuredContent).not.toHaveProperty('stdoutTruncated')
+  })
+
+  test('wait reports the progress of the call', async () => {
+    await using mcp = await connectToAgent()
+    const first = await mcp.call('run_code', bash('for n in $(seq 1000); do echo line $n; sleep 0.1; done'))
+    const seen: (string | undefined)[] = []
+    const onprogress = ({ message }: { message?: string | undefined }) => seen.push(message)
+    await mcp.call('wait', { callId: callIdOf(first) }, { onprogress })
+    expect(seen[0]).toMatch(/^line \d+$/)
+  })
+
+  test('stop kills the code and returns the last output', async () => {
+    await using mcp = await connectToAgent()
+    const first = await firstOutput(mcp, bash(slow))
+    expect(await isSleeping()).toBe(true)
+    const stopped = await mcp.call('stop', { callId: callIdOf(first) })
+    expect(stopped.isError).toBeFalsy()
+    expect(textOf(stopped)).toMatch(/^\[stopped after \d+ s\]$/)
+    expect(stopped.structuredContent).toMatchObject({ isRunning: false, callId: 'call_1' })
+    await expect.poll(isSleeping).toBe(false)
+  })
+
+  test('if the client cancels wait, the code is killed', async () => {
+    await using mcp = await connectToAgent()
+    const first = await mcp.call('run_code', bash('while true; do echo tick; sleep 0.1; done'))
+    const cancel = new AbortController()
+    const options = { signal: cancel.signal, onprogress: () => cancel.abort(new Error('not wanted')) }
+    await expect(mcp.call('wait', { callId: callIdOf(first) }, options)).rejects.toThrow('not wanted')
+    await expect.poll(isSleeping).toBe(false)
+    await expect
+      .poll(async () => textOf(await mcp.call('wait', { callId: callIdOf(first) })))
+      .toMatch('No call waits for an answer')
+  })
+
+  test('a connection that closes ends the calls that nobody waits for', async () => {
+    const mcp = await connectToAgent()
+    await firstOutput(mcp, bash(slow))
+    expect(await isSleeping()).toBe(true)
+    await mcp.client.close()
+    await expect.poll(isSleeping).toBe(false)
+    await agent.terminate()
+  })
+
+  test('an id that this server has not given out is refused with the valid ids', async () => {
+    await using mcp = await connectToAgent()
+    for (const code of [slow, slow]) await mcp.call('run_code', bash(code))
+    const wrong = await mcp.call('wait', { callId: 'call_9' })
+    expect([wrong.isError, textOf(wrong)]).toEqual([true, "There is no running call 'call_9'. Valid: call_1, call_2."])
+    const missing = await mcp.call('stop')
+    expect([missing.isError, textOf(missing)]).toEqual([
+      true,
+      expect.stringMatching(/^stop did not run. callId is missing/),
+    ])
+  })
+
+  test('beyond 20 running calls a new one is refused until one has ended', async () => {
+    await using mcp = await connectToAgent()
+    const calls = Array.from({ length: 20 }, () => mcp.call('run_code', bash('until [ -e go ]; do sleep 0.2; done')))
+    for (const { structuredContent } of await Promise.all(calls)) expect(structuredContent?.['isRunning']).toBe(true)
+    const refused = await mcp.call('run_code', bash('true'))
+    expect([refused.isError, textOf(refused)]).toEqual([
+      true,
+      expect.stringMatching(/^20 calls still run: call_1, .*stop/),
+    ])
+    await agent.files.write('go', '')
+    await end(mcp, 'call_7')
+    expect((await mcp.call('run_code', bash('true'))).isError).toBeFalsy()
+  })
+
+  test.each([0, 1.5, 3601])('answerSeconds %s is refused', async (answerSeconds) => {
+    await expect(connect({ answerSeconds })).rejects.toThrow('a whole number from 1 to 3600')
   })
 })
 
