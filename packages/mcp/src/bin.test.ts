@@ -164,6 +164,24 @@ describe('the end of the process', () => {
     expect(status).toBe('terminated')
   })
 
+  test('a client that is killed in the middle of a run leaves no sandbox and no process', async () => {
+    const program = `
+      import { startProcess } from ${JSON.stringify(new URL('./testing/mcp-process.ts', import.meta.url).href)}
+      const mcp = await startProcess([], ${JSON.stringify(live)})
+      const agentId = (await mcp.call('run_code', { language: 'bash', code: 'true' })).structuredContent.agentId
+      const onprogress = () => console.log(JSON.stringify({ agentId, pid: mcp.pid }))
+      await mcp.call('run_code', { language: 'bash', code: 'echo started; sleep 59' }, { onprogress })`
+    const client = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(client.stdout, 'data')) as [Buffer]
+    const { agentId, pid } = JSON.parse(line.toString()) as { agentId: string; pid: number }
+    expect(await statusOf(agentId)).toBe('idle')
+    client.kill('SIGKILL')
+    await expect.poll(() => statusOf(agentId)).toBe('terminated')
+    await expect.poll(() => isAlive(pid)).toBe(false)
+  })
+
   test('the process exits after 15 seconds even if the server does not respond', async () => {
     await using proxy = await startProxy(server.url, { isUnanswered: ({ url = '' }) => url.endsWith('/terminate') })
     const mcp = await startProcess(['--idle-timeout', '77'], { ...live, THEAZO_BASE_URL: proxy.url })

@@ -52,7 +52,7 @@ async function readFileResource(
   }
   const { agentId, path } = file
   try {
-    const sandbox = await sandboxes.byId(agentId)
+    const sandbox = await sandboxes.byId(agentId, signal)
     const release = sandbox.hold?.()
     try {
       const files = sandbox.files ?? new SandboxFiles(sandbox)
@@ -64,7 +64,7 @@ async function readFileResource(
   } catch (error) {
     if (signal.aborted || !TheazoError.isInstance(error)) throw error
     // If the read found that the sandbox is gone, this throws the error that names the new sandbox.
-    if (error.code === 'file_not_found') await sandboxes.byId(agentId)
+    if (error.code === 'file_not_found') await sandboxes.byId(agentId, signal)
     throw resourceError(error)
   }
 }

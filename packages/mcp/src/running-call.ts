@@ -6,8 +6,10 @@ import {
   type ToolCallOptions,
   type ToolProgress,
   type ToolResult,
+  type ToolSandbox,
 } from '@theazo/core/tools'
 import { OutputWindow } from './output-window.ts'
+import { type SavedOutput, WholeOutput } from './whole-output.ts'
 
 /** The result of a tool of the catalog. */
 export type AnyToolResult = ToolResult<object>
@@ -37,6 +39,9 @@ export class RunningCall {
   readonly #stdout = new OutputWindow(maxStreamChars)
   readonly #stderr = new OutputWindow(maxStreamChars)
   readonly #log = new OutputWindow(maxLogChars)
+  readonly #whole = new WholeOutput()
+  /** The streams of which an answer contained only a part. */
+  readonly #cutStreams = new Set<'stdout' | 'stderr'>()
   readonly #listeners = new Set<(progress: ToolProgress) => void>()
   #isEnded = false
   #hasAnswered = false
@@ -51,8 +56,10 @@ export class RunningCall {
         for (const listener of this.#listeners) listener(progress)
       },
       onEvent: (event) => {
-        if (event.type === 'stdout') this.#stdout.add(event.text)
-        if (event.type === 'stderr') this.#stderr.add(event.text)
+        if (event.type !== 'stdout' && event.type !== 'stderr') return
+        this.#whole.add(event.type, event.text)
+        const window = event.type === 'stdout' ? this.#stdout : this.#stderr
+        window.add(event.text)
       },
     }).finally(() => (this.#isEnded = true))
     this.ended.catch(() => {}) // whoever answers the client handles it; a stopped call may have nobody left
@@ -86,6 +93,8 @@ export class RunningCall {
       return { text: text.trimEnd(), data: { progress: text } }
     }
     const [stdout, stderr] = [this.#stdout.take(), this.#stderr.take()]
+    if (stdout.isCut) this.#cutStreams.add('stdout')
+    if (stderr.isCut) this.#cutStreams.add('stderr')
     const parts = [
       ...(isBlank(stdout.text) ? [] : [stdout.text]),
       ...(isBlank(stderr.text) ? [] : [`[stderr]\n${stderr.text}`]),
@@ -104,13 +113,24 @@ export class RunningCall {
    * output since then.
    */
   resultSinceLastAnswer(result: AnyToolResult): AnyToolResult {
-    if (result.isError || !this.#hasAnswered) return result
+    if (result.isError) return result
+    if (!this.#hasAnswered) {
+      const { stdoutTruncated, stderrTruncated } = result.data as Partial<RunCodeData>
+      if (stdoutTruncated) this.#cutStreams.add('stdout')
+      if (stderrTruncated) this.#cutStreams.add('stderr')
+      return result
+    }
     const heading = `[ended after ${this.seconds} s]\n`
     if (!this.#isCode) return { ...result, text: `${heading}${result.text}` }
     // These flags are about the whole output; the flags of this part replace them.
     const { stdoutTruncated: _stdout, stderrTruncated: _stderr, ...rest } = result.data as RunCodeData
     const data = { ...rest, ...this.takeOutput().data }
     return { ...result, data, text: `${heading}${this.tool.toText(data)}` }
+  }
+
+  /** Saves the streams that answers have cut, from their start, as files in the sandbox. */
+  async saveCutOutput(sandbox: ToolSandbox, signal: AbortSignal): Promise<SavedOutput[]> {
+    return await this.#whole.save(sandbox, Array.from(this.#cutStreams), signal)
   }
 
   get #isCode(): boolean {

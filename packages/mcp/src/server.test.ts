@@ -387,7 +387,69 @@ sys.exit(7)
     const result = await mcp.call('run_code', { language: 'python', code })
     expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThan(1_000_000)
     expect(result.structuredContent).toMatchObject({ exitCode: 7, filesTruncated: true })
-    expect(textOf(result)).toMatch(/\[exit code 7\]$/)
+    expect(textOf(result)).toMatch(/\[exit code 7\]\n\[the whole output is in [^\n]*\]$/)
+  })
+})
+
+describe('large output', () => {
+  test('output that is cut is saved in the sandbox, and the link returns all of it', async () => {
+    await using mcp = await connect()
+    const result = await mcp.call('run_code', { language: 'bash', code: 'seq 20000; echo error >&2' })
+    const [text, link, ...more] = result.content
+    expect(more).toEqual([])
+    const note = /\n\[the whole output is in (\/home\/agent\/.theazo\/\w+-stdout.txt); read_file reads parts of it\]$/
+    expect(text).toMatchObject({ text: expect.stringMatching(note) })
+    if (link?.type !== 'resource_link') throw new Error(`not a link: ${JSON.stringify(link)}`)
+    const { contents } = await mcp.client.readResource({ uri: link.uri })
+    const numbers = Array.from({ length: 20000 }, (_, index) => `${index + 1}\n`).join('')
+    expect(contents).toEqual([{ uri: link.uri, mimeType: 'text/plain', text: numbers }])
+    expect(link).toMatchObject({ mimeType: 'text/plain', size: numbers.length })
+    const [, path = ''] = note.exec(textOf(result)) ?? []
+    expect(textOf(await mcp.call('read_file', { path, startLine: 9000, lineCount: 1 }))).toMatch(/^9000\n/)
+  })
+
+  test('of more than 4 MB the first 4 MB are saved, and the note says so', async () => {
+    await using mcp = await connect()
+    const code = "print('a' + 'ü' * 3_000_000)"
+    const result = await mcp.call('run_code', { language: 'python', code })
+    expect(textOf(result)).toMatch(/\[the first 3999999 bytes of the output is in .*\]$/)
+    const link = result.content.find(({ type }) => type === 'resource_link')
+    const { contents } = await mcp.client.readResource({ uri: (link as { uri: string }).uri })
+    expect(contents).toMatchObject([{ text: `a${'ü'.repeat(1_999_999)}` }])
+  })
+
+  test('if the output cannot be saved, the result has no link', async () => {
+    await using mcp = await connect()
+    const code = 'rm -rf ~/.theazo; touch ~/.theazo; seq 20000'
+    const result = await mcp.call('run_code', { language: 'bash', code })
+    expect([result.isError, result.content.length]).toEqual([undefined, 1])
+  })
+})
+
+describe('agents', () => {
+  test('only agents whose ids the client has received can be named; the error lists them', async () => {
+    const session = await theazo.sessions.forUser('in-process')
+    await using other = await session.agents.create()
+    await using mcp = await connect({ groups: ['code', 'lifecycle'] })
+    const refused = await mcp.call('terminate_agent', { agentId: other.id })
+    expect([refused.isError, textOf(refused)]).toEqual([
+      true,
+      `There is no sandbox ${other.id} of this user; there are none yet.`,
+    ])
+    expect((await other.refresh()).data.status).toBe('idle')
+    const own = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
+    expect(textOf(await mcp.call('pause_agent', { agentId: other.id }))).toMatch(`; there are ${own}.`)
+    await mcp.call('list_agents')
+    expect(textOf(await mcp.call('get_agent', { agentId: other.id }))).toBe(`${other.id} is idle.`)
+  })
+
+  test('the files of an additional agent are resources too', async () => {
+    await using mcp = await connect({ groups: ['lifecycle'] })
+    const agentId = agentIdOf(await mcp.call('create_agent', { name: 'additional' }))
+    await theazo.agent(agentId).files.write('/workspace/note.txt', 'hello')
+    const { contents } = await mcp.client.readResource({ uri: fileUri({ agentId, path: 'note.txt' }) })
+    expect(contents).toMatchObject([{ text: 'hello' }])
+    await mcp.call('terminate_agent', { agentId })
   })
 })
 

@@ -61,13 +61,13 @@ export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServe
       },
     )
   }
-  const { sandbox, account } = toolSource(options)
-  const sandboxes = new AdvertisedSandboxes(sandbox)
+  const source = toolSource(options)
+  const sandboxes = new AdvertisedSandboxes(source)
   const server = new TheazoMcpServer({ name: 'theazo', title: 'Theazo', version }, { instructions })
   const calls = registerTools(server, {
     tools,
     sandboxes,
-    account,
+    account: source.account,
     images: options.images ?? true,
     isReadOnly: options.readOnly ?? false,
     answerSeconds: checkedAnswerSeconds(options.answerSeconds),

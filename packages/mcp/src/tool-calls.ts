@@ -64,7 +64,7 @@ export class ToolCalls {
         const { callId, timeoutSeconds } = parseToolInput(wait, input)
         return await this.#answer(this.#running.get(callId), request, timeoutSeconds)
       }
-      if (name === stop?.name) return await this.#stop(parseToolInput(stop, input).callId)
+      if (name === stop?.name) return await this.#stop(parseToolInput(stop, input).callId, signal)
       const names = [...this.#byName.keys(), ...this.sessionTools.map(({ name }) => name)].join(', ')
       return errorCallResult(`There is no tool '${name.slice(0, 200)}'. Valid: ${names}.`)
     } catch (error) {
@@ -82,6 +82,7 @@ export class ToolCalls {
   async #start(tool: AnyTool, request: ToolRequest): Promise<CallToolResult> {
     const { sandboxes, account, images } = this.#context
     this.#running.assertRoom()
+    sandboxes.assertKnown(request.input)
     const call: RunningCall = new RunningCall(tool, async (options) => {
       const sandbox = async (): Promise<ToolSandbox> => {
         const current = await sandboxes.current()
@@ -107,7 +108,7 @@ export class ToolCalls {
     try {
       signal.throwIfAborted()
       const result = await Promise.race([call.ended, due.promise])
-      return result ? this.#ended(call, result) : this.#stillRunning(call)
+      return result ? await this.#ended(call, result, signal) : this.#stillRunning(call)
     } catch (error) {
       this.#running.delete(call)
       throw error
@@ -118,11 +119,16 @@ export class ToolCalls {
     }
   }
 
-  #ended(call: RunningCall, ended: Awaited<RunningCall['ended']>): CallToolResult {
+  async #ended(call: RunningCall, ended: Awaited<RunningCall['ended']>, signal: AbortSignal): Promise<CallToolResult> {
     this.#running.delete(call)
     const result = call.resultSinceLastAnswer(ended)
     if (result.isError) return errorCallResult(result.text)
-    return toCallResult(result, this.#advertisedId(call))
+    const { sandboxes } = this.#context
+    sandboxes.advertiseData(result.data)
+    const sandbox = this.#sandboxes.get(call)
+    // Saving fails if the disk is full or the sandbox is gone. The output itself must still arrive.
+    const saved = sandbox ? await call.saveCutOutput(sandbox, signal).catch(() => []) : []
+    return toCallResult(result, this.#advertisedId(call), saved)
   }
 
   #stillRunning(call: RunningCall): CallToolResult {
@@ -133,7 +139,7 @@ export class ToolCalls {
     return this.#partial(call, text === '' ? note : `${text}\n${note}`, { isRunning: true, callId, ...data })
   }
 
-  async #stop(callId: string): Promise<CallToolResult> {
+  async #stop(callId: string, signal: AbortSignal): Promise<CallToolResult> {
     const call = this.#running.get(callId)
     const reason = new Error('stopped by the client')
     call.stop(reason)
@@ -142,7 +148,7 @@ export class ToolCalls {
       if (error !== reason) throw error
       return undefined
     })
-    if (result) return this.#ended(call, result)
+    if (result) return await this.#ended(call, result, signal)
     this.#running.delete(call)
     const { text, data } = call.takeOutput()
     const note = `[stopped after ${call.seconds} s]`
@@ -159,6 +165,6 @@ export class ToolCalls {
 
   #advertisedId(call: RunningCall): string | undefined {
     const sandbox = this.#sandboxes.get(call)
-    return sandbox && this.#context.sandboxes.advertise(sandbox)
+    return sandbox && this.#context.sandboxes.advertise(sandbox.id)
   }
 }
