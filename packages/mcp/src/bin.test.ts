@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Theazo } from '@theazo/core'
 import { listenTheazo, type ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connectHttp, initialize, post } from './testing/http-server.ts'
 import { agentIdOf, bin, type McpProcess, startProcess, textOf } from './testing/mcp-process.ts'
 import { startProxy } from './testing/test-proxy.ts'
 
@@ -210,6 +211,57 @@ describe('the end of the process', () => {
     await expect.poll(() => isAlive(mcp.pid)).toBe(false)
     const { data } = await theazo.agents.get(agentId)
     expect(data).toMatchObject({ status: 'idle', idleTimeout: { seconds: 60, action: 'terminate' } })
+  })
+})
+
+describe('http', () => {
+  /** Starts `theazo-mcp http` on a free port. */
+  async function startHttp(args: string[], env: Record<string, string>) {
+    const child = spawn(process.execPath, [bin, 'http', '--port', '0', ...args], {
+      env: { PATH: process.env['PATH'], ...env },
+    })
+    let err = ''
+    child.stderr.on('data', (chunk) => (err += chunk))
+    const exited = once(child, 'exit')
+    const [line] = (await Promise.race([once(child.stdout, 'data'), exited])) as [Buffer | number]
+    const url = String(line).trim()
+    if (!url.startsWith('http://')) throw new Error(`It did not start: ${err}`)
+    return { child, url, exited, stderr: () => err }
+  }
+
+  test('clients use their own keys; SIGTERM ends the process and every sandbox', async () => {
+    const program = await startHttp([], { THEAZO_BASE_URL: server.url })
+    const clients = await Promise.all([1, 2].map(() => connectHttp(program.url, server.apiKey)))
+    const agents = await Promise.all(clients.map(async (mcp) => agentIdOf(await mcp.call('run_code', run('true')))))
+    expect(new Set(agents).size).toBe(2)
+    expect(await Promise.all(agents.map(statusOf))).toEqual(['idle', 'idle'])
+    program.child.kill('SIGTERM')
+    expect(await program.exited).toEqual([0, null])
+    expect(await Promise.all(agents.map(statusOf))).toEqual(['terminated', 'terminated'])
+    expect(program.stderr()).toBe('')
+  })
+
+  test('--local serves this machine with the token of the environment', async () => {
+    const program = await startHttp(['--local'], { THEAZO_MCP_TOKEN: 'a-token-of-24-characters' })
+    expect((await post(program.url, initialize)).status).toBe(401)
+    const mcp = await connectHttp(program.url, 'a-token-of-24-characters')
+    expect(await mcp.bash('echo fine')).toBe('fine')
+    await mcp.client.close()
+    program.child.kill('SIGTERM')
+    expect(await program.exited).toEqual([0, null])
+  })
+
+  test('a port in use ends the process with one line', async () => {
+    const first = await startHttp(['--local'], {})
+    const { port } = new URL(first.url)
+    const second = await runToEnd(['http', '--local', '--port', port])
+    expect(second).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^theazo-mcp: Cannot listen on .* in use.*\n$/),
+    })
+    first.child.kill('SIGTERM')
+    await first.exited
   })
 })
 

@@ -1,9 +1,13 @@
-import { parseArgs } from 'node:util'
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups } from '@theazo/core/tools'
 import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
+import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
+import { idleSecondsBounds } from './session-pool.ts'
 
 /** The parsed command line. */
 export interface Flags {
+  /** Settings of the HTTP server; undefined for stdio. */
+  http: HttpFlags | undefined
   /** The text to print instead of serving. */
   show: 'help' | 'version' | undefined
   isLocal: boolean
@@ -18,13 +22,13 @@ export interface Flags {
   answerSeconds: number
 }
 
-const idleBounds: Bounds = { min: 60, max: 604_800, default: 1800 }
 const maxUserIdChars = 256
 const maxSandboxNameChars = 128
 const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Record<ToolGroup, …>
 
 /** The text of --help. */
-export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sandbox for your MCP client
+export const usage: string = `theazo-mcp        MCP server over stdio: an isolated sandbox for your MCP client
+theazo-mcp http   the same over Streamable HTTP: one sandbox for each MCP session
 
   --local                 run the sandboxes on this machine, without an account
   --user-id NAME          the user whose Theazo session is used   (default: THEAZO_USER_ID, or mcp)
@@ -37,9 +41,10 @@ export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sa
   --no-images             do not send images; name them in the text
   --idle-timeout SECONDS  terminate the sandbox (with --sandbox: pause it) after this time without
                           use; the server does this even if this process is killed
-                          (${idleBounds.min} to ${idleBounds.max}, default ${idleBounds.default})
+                          (${idleSecondsBounds.min} to ${idleSecondsBounds.max}, default ${idleSecondsBounds.default})
   --answer-within SECONDS answer a longer call with its output so far; the tool wait returns the rest
                           (${answerSecondsBounds.min} to ${answerSecondsBounds.max}, default ${answerSecondsBounds.default})
+${httpUsage}
   --version               print the version
   -h, --help              print this help
 
@@ -64,8 +69,9 @@ const options = {
  *
  * @throws {Error} for an invalid flag. The message is one line that names the flag and its valid values.
  */
-export function parseFlags(argv: readonly string[]): Flags {
-  const values = parseValues(argv)
+export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessEnv = {}): Flags {
+  const isHttp = argv[0] === 'http'
+  const values = isHttp ? parseValues(argv.slice(1), { ...options, ...httpOptions }) : parseValues(argv, options)
   if (values.local && values.sandbox !== undefined) {
     throw new Error(
       '--sandbox cannot be combined with --local: the local server and its sandboxes end with this process.',
@@ -78,20 +84,29 @@ export function parseFlags(argv: readonly string[]): Flags {
       '--read-only leaves no tool in these --toolsets. Add a group with read-only tools, for example files.',
     )
   }
+  const idleTimeoutSeconds = parseSeconds('--idle-timeout', values['idle-timeout'], idleSecondsBounds)
+  const answerSeconds = parseSeconds('--answer-within', values['answer-within'], answerSecondsBounds)
+  const isLocal = values.local ?? false
+  if (isHttp && idleTimeoutSeconds <= answerSeconds) {
+    throw new Error(`--idle-timeout must be longer than --answer-within, which is ${answerSeconds}.`)
+  }
   return {
+    http: isHttp ? parseHttpFlags(values, { isLocal, token: environment['THEAZO_MCP_TOKEN'] }) : undefined,
     show: values.help ? 'help' : values.version ? 'version' : undefined,
-    isLocal: values.local ?? false,
+    isLocal,
     userId: checkName('--user-id', values['user-id'], maxUserIdChars),
     sandboxName: checkName('--sandbox', values.sandbox, maxSandboxNameChars),
     groups,
     isReadOnly,
     hasImages: !values['no-images'],
-    idleTimeoutSeconds: parseSeconds('--idle-timeout', values['idle-timeout'], idleBounds),
-    answerSeconds: parseSeconds('--answer-within', values['answer-within'], answerSecondsBounds),
+    idleTimeoutSeconds,
+    answerSeconds,
   }
 }
 
-function parseValues(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+type Values = ReturnType<typeof parseArgs<{ options: typeof options & typeof httpOptions }>>['values']
+
+function parseValues(argv: readonly string[], options: ParseArgsOptionsConfig): Partial<Values> {
   try {
     return parseArgs({ args: Array.from(argv), options }).values
   } catch (error) {
