@@ -1,5 +1,6 @@
+import type { Agent } from '@theazo/core'
 import { type SandboxSource, ToolInputError, type ToolSandbox, type ToolSource } from '@theazo/core/tools'
-import { ResourceError } from './resource-error.ts'
+import { RequestError } from './request-error.ts'
 
 /** The number of ids to remember: as many as `list_agents` returns, and some that are gone. */
 const maxIds = 70
@@ -9,15 +10,20 @@ const maxIds = 70
  * client can name no other agent. Another session of the same user may have more, which are not its business.
  */
 export class AdvertisedSandboxes {
+  readonly account: ToolSource['account']
   readonly #source: SandboxSource
-  readonly #account: ToolSource['account']
   /** Oldest first. */
   readonly #ids = new Set<string>()
 
   constructor({ sandbox, account }: ToolSource) {
     this.#source = sandbox
-    this.#account = account
+    this.account = account
     if (typeof sandbox !== 'function') this.advertise(sandbox.id)
+  }
+
+  /** The ids that the client has received, oldest first. */
+  get ids(): readonly string[] {
+    return Array.from(this.#ids)
   }
 
   /** The sandbox for a call that starts now. */
@@ -52,30 +58,40 @@ export class AdvertisedSandboxes {
   /**
    * The sandbox with an id that the client has received.
    *
-   * @throws {ResourceError} for any other id, and for the id of a sandbox that is gone. The message names the valid ids.
+   * @throws {RequestError} for any other id, and for the id of a sandbox that is gone. The message names the valid ids.
    */
   async byId(id: string, signal?: AbortSignal): Promise<ToolSandbox> {
-    if (!this.#ids.has(id)) {
-      const valid = Array.from(this.#ids).join(', ')
-      const advice = valid ? `Valid: ${valid}.` : 'No sandbox exists yet: call a tool first.'
-      throw new ResourceError('invalid', `Agent ${id} is not an agent of this server. ${advice}`)
-    }
+    this.#assertReceived(id)
     const sandbox = await this.current()
     if (sandbox.id === id) return sandbox
-    const other = await this.#otherById(id, signal)
-    if (other) return other
+    const other = await this.#agentById(id, signal)
+    if (other && other.data.status !== 'terminated' && other.data.status !== 'failed') return other
     const message = `Agent ${id} is gone, and its files are lost. The current agent is ${this.advertise(sandbox.id)}.`
-    throw new ResourceError('not_found', message)
+    throw new RequestError('not_found', message)
   }
 
-  /** An agent of the same session that has not ended. */
-  async #otherById(id: string, signal: AbortSignal | undefined): Promise<ToolSandbox | undefined> {
-    const account = await this.#account()
-    if (!account) return undefined
-    for await (const agent of account.session.agents.list({ signal })) {
-      if (agent.id === id)
-        return agent.data.status === 'terminated' || agent.data.status === 'failed' ? undefined : agent
-    }
+  /**
+   * The agent with an id that the client has received, in any status. It creates nothing.
+   *
+   * @throws {RequestError} for any other id.
+   */
+  async agent(id: string, signal?: AbortSignal): Promise<Agent> {
+    this.#assertReceived(id)
+    const agent = await this.#agentById(id, signal)
+    if (agent) return agent
+    throw new RequestError('not_found', `Agent ${id} is gone.`)
+  }
+
+  #assertReceived(id: string): void {
+    if (this.#ids.has(id)) return
+    const valid = this.ids.join(', ')
+    const advice = valid ? `Valid: ${valid}.` : 'No sandbox exists yet: call a tool first.'
+    throw new RequestError('invalid', `Agent ${id} is not an agent of this server. ${advice}`)
+  }
+
+  async #agentById(id: string, signal: AbortSignal | undefined): Promise<Agent | undefined> {
+    const account = await this.account()
+    for await (const agent of account?.session.agents.list({ signal }) ?? []) if (agent.id === id) return agent
     return undefined
   }
 }

@@ -324,6 +324,31 @@ describe('the sandbox', () => {
   })
 })
 
+describe('doctor', () => {
+  test('it checks the settings, the API and a sandbox, which it ends', async () => {
+    const { code, out, err } = await runToEnd(['doctor', '--user-id', 'doctor'], live)
+    expect([code, err]).toEqual([0, ''])
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(/^ok {6}Node: \d+\./),
+      `ok      settings: ${server.url}, with an API key`,
+      'ok      API: the key is accepted',
+      'ok      sandbox: Python runs in it',
+      '',
+    ])
+    const session = await theazo.sessions.forUser('doctor')
+    const { data } = await session.agents.list().page()
+    expect(data.map((agent) => agent.data.status)).toEqual(['terminated'])
+  })
+
+  test('it stops at the first fault, with what to do and without the key', async () => {
+    const wrong = await runToEnd(['doctor'], { ...live, THEAZO_API_KEY: 'th_live_wrong-key' })
+    expect([wrong.code, wrong.out]).toEqual([1, expect.stringMatching(/\nFAILED {2}API: .*Check THEAZO_API_KEY.*\n$/)])
+    expect(wrong.out).not.toContain('wrong-key')
+    const missing = await runToEnd(['doctor'])
+    expect([missing.code, missing.out]).toEqual([1, expect.stringMatching(/\nFAILED {2}settings: .*--local.*\n$/)])
+  })
+})
+
 describe('settings', () => {
   test('--help and --version are printed on standard output', async () => {
     expect(await runToEnd(['--help'])).toEqual({

@@ -4,6 +4,7 @@ import { unsetPlaceholders } from './unset-placeholders.ts'
 
 test('without flags: the API, a new sandbox, the default tools, images, and an idle timeout of 30 minutes', () => {
   expect(parseFlags([])).toEqual({
+    isDoctor: false,
     http: undefined,
     show: undefined,
     isLocal: false,
@@ -12,6 +13,7 @@ test('without flags: the API, a new sandbox, the default tools, images, and an i
     groups: undefined,
     isReadOnly: false,
     hasImages: true,
+    approve: [],
     idleTimeoutSeconds: 1800,
     answerSeconds: 45,
   })
@@ -19,8 +21,9 @@ test('without flags: the API, a new sandbox, the default tools, images, and an i
 
 test('every flag is parsed', () => {
   const line =
-    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --version'
+    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --approve run_code,terminate_agent --version'
   expect(parseFlags(line.split(' '))).toEqual({
+    isDoctor: false,
     http: undefined,
     show: 'version',
     isLocal: false,
@@ -29,6 +32,7 @@ test('every flag is parsed', () => {
     groups: ['code', 'usage'],
     isReadOnly: true,
     hasImages: false,
+    approve: ['run_code', 'terminate_agent'],
     idleTimeoutSeconds: 60,
     answerSeconds: 20,
   })
@@ -83,6 +87,7 @@ test.each([
   [['--idle-timeout', '59'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '59'."],
   [['--idle-timeout', '604801'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '604801'."],
   [['--idle-timeout', '1e3'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '1e3'."],
+  [['--approve', 'run_code,all'], /^--approve has no tool 'all'\. Valid: run_code, /],
   [['--answer-within', '0'], "--answer-within needs a whole number of seconds from 1 to 3600, not '0'."],
 ])('%j is refused with a message of one line', (argv, message) => {
   expect(() => parseFlags(argv)).toThrow(message)

@@ -1,11 +1,13 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
-import { selectTools, type ToolGroup, toolGroups } from '@theazo/core/tools'
+import { selectTools, type ToolGroup, toolGroups, type ToolName } from '@theazo/core/tools'
 import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
 import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
 import { idleSecondsBounds } from './session-pool.ts'
 
 /** The parsed command line. */
 export interface Flags {
+  /** Check the settings instead of serving. */
+  isDoctor: boolean
   /** Settings of the HTTP server; undefined for stdio. */
   http: HttpFlags | undefined
   /** The text to print instead of serving. */
@@ -17,6 +19,8 @@ export interface Flags {
   groups: readonly ToolGroup[] | 'all' | undefined
   isReadOnly: boolean
   hasImages: boolean
+  /** Tools that need the approval of the user. */
+  approve: readonly ToolName[]
   idleTimeoutSeconds: number
   /** The longest time until a tool call answers. */
   answerSeconds: number
@@ -29,6 +33,7 @@ const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Recor
 /** The text of --help. */
 export const usage: string = `theazo-mcp        MCP server over stdio: an isolated sandbox for your MCP client
 theazo-mcp http   the same over Streamable HTTP: one sandbox for each MCP session
+theazo-mcp doctor check the settings, the Theazo API, and that a sandbox runs code
 
   --local                 run the sandboxes on this machine, without an account
   --user-id NAME          the user whose Theazo session is used   (default: THEAZO_USER_ID, or mcp)
@@ -38,6 +43,7 @@ theazo-mcp http   the same over Streamable HTTP: one sandbox for each MCP sessio
   --toolsets LIST         groups of tools, separated by commas, or all   (default: code,files)
                           ${groupNames.join(', ')}
   --read-only             offer only tools that change nothing
+  --approve LIST          tools, separated by commas, that run only after the user has approved the call
   --no-images             do not send images; name them in the text
   --idle-timeout SECONDS  terminate the sandbox (with --sandbox: pause it) after this time without
                           use; the server does this even if this process is killed
@@ -58,6 +64,7 @@ const options = {
   toolsets: { type: 'string' },
   'read-only': { type: 'boolean' },
   'no-images': { type: 'boolean' },
+  approve: { type: 'string' },
   'idle-timeout': { type: 'string' },
   'answer-within': { type: 'string' },
   version: { type: 'boolean' },
@@ -70,8 +77,10 @@ const options = {
  * @throws {Error} for an invalid flag. The message is one line that names the flag and its valid values.
  */
 export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessEnv = {}): Flags {
-  const isHttp = argv[0] === 'http'
-  const values = isHttp ? parseValues(argv.slice(1), { ...options, ...httpOptions }) : parseValues(argv, options)
+  const [command] = argv
+  const isHttp = command === 'http'
+  const isDoctor = command === 'doctor'
+  const values = parseValues(argv.slice(isHttp || isDoctor ? 1 : 0), isHttp ? { ...options, ...httpOptions } : options)
   if (values.local && values.sandbox !== undefined) {
     throw new Error(
       '--sandbox cannot be combined with --local: the local server and its sandboxes end with this process.',
@@ -91,6 +100,7 @@ export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessE
     throw new Error(`--idle-timeout must be longer than --answer-within, which is ${answerSeconds}.`)
   }
   return {
+    isDoctor,
     http: isHttp ? parseHttpFlags(values, { isLocal, token: environment['THEAZO_MCP_TOKEN'] }) : undefined,
     show: values.help ? 'help' : values.version ? 'version' : undefined,
     isLocal,
@@ -99,6 +109,7 @@ export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessE
     groups,
     isReadOnly,
     hasImages: !values['no-images'],
+    approve: parseToolNames(values.approve),
     idleTimeoutSeconds,
     answerSeconds,
   }
@@ -133,6 +144,15 @@ function parseToolsets(list: string | undefined): readonly ToolGroup[] | 'all' |
     throw new Error(`--toolsets has no group ${shown}. Valid: ${groupNames.join(', ')}, all.`)
   }
   return names.includes('all') ? 'all' : (names as ToolGroup[]) // checked above
+}
+
+function parseToolNames(list: string | undefined): readonly ToolName[] {
+  if (list === undefined) return []
+  const names = list.split(',').map((name) => name.trim())
+  const known: readonly string[] = selectTools({ groups: 'all' }).map(({ name }) => name)
+  const unknown = names.filter((name) => !known.includes(name))
+  if (unknown.length === 0) return names as ToolName[] // checked above
+  throw new Error(`--approve has no tool ${unknown.map((name) => `'${name}'`).join(', ')}. Valid: ${known.join(', ')}.`)
 }
 
 function parseSeconds(flag: string, text: string | undefined, bounds: Bounds): number {

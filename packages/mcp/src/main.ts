@@ -16,9 +16,13 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(`${flags.show === 'help' ? usage : version}\n`)
       return
     }
-    const { http, ...rest } = flags
+    const { http, isDoctor, ...rest } = flags
     const options = { ...rest, userId: flags.userId ?? process.env['THEAZO_USER_ID'] ?? 'mcp' }
-    if (http) {
+    if (isDoctor) {
+      const { runDoctor } = await import('./doctor.ts')
+      const isWell = await runDoctor({ ...options, print: (line) => process.stdout.write(`${line}\n`) })
+      if (!isWell) process.exitCode = 1
+    } else if (http) {
       const { serveHttp } = await import('./serve-http.ts') // stdio must not load an HTTP server
       await serveHttp({ ...options, http })
     } else {

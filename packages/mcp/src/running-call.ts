@@ -3,7 +3,7 @@ import {
   isBlank,
   runCode,
   type RunCodeData,
-  type ToolCallOptions,
+  type ToolEvent,
   type ToolProgress,
   type ToolResult,
   type ToolSandbox,
@@ -15,7 +15,11 @@ import { type SavedOutput, WholeOutput } from './whole-output.ts'
 export type AnyToolResult = ToolResult<object>
 
 /** The options that a call passes to its tool. */
-export type RunningCallOptions = Required<Pick<ToolCallOptions, 'signal' | 'report' | 'onEvent'>>
+export interface RunningCallOptions {
+  signal: AbortSignal
+  report: (progress: ToolProgress) => void
+  onEvent: (event: ToolEvent) => void
+}
 
 /** The output of a call since the client's last answer: `text` for models, `data` for programs. */
 export interface OutputSoFar {

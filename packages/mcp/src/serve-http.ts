@@ -10,7 +10,7 @@ import type { HttpFlags } from './http-flags.ts'
 import { clientOfKey, openProgramClient } from './program-client.ts'
 
 /** The settings of the program: its flags, with the user id filled in. */
-export interface ServeHttpOptions extends Omit<Flags, 'show' | 'userId' | 'http'> {
+export interface ServeHttpOptions extends Omit<Flags, 'show' | 'isDoctor' | 'userId' | 'http'> {
   userId: string
   http: HttpFlags
 }

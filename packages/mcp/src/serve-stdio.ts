@@ -6,7 +6,7 @@ import { createTheazoMcpServer } from './server.ts'
 import { createSessionPool } from './session-pool.ts'
 
 /** The settings of the program: its flags, with the user id filled in. */
-export interface ServeStdioOptions extends Omit<Flags, 'show' | 'userId' | 'http'> {
+export interface ServeStdioOptions extends Omit<Flags, 'show' | 'isDoctor' | 'userId' | 'http'> {
   userId: string
 }
 
@@ -17,7 +17,7 @@ export interface ServeStdioOptions extends Omit<Flags, 'show' | 'userId' | 'http
  * @throws {Error} if it cannot start, or if the sandbox could not be ended.
  */
 export async function serveStdio(options: ServeStdioOptions): Promise<void> {
-  const { userId, groups, isReadOnly, hasImages, answerSeconds } = options
+  const { userId, groups, isReadOnly, hasImages, answerSeconds, approve } = options
   const stopped = Promise.withResolvers<void>()
   onClientGone(stopped.resolve)
   onStopSignal(stopped.resolve)
@@ -28,7 +28,7 @@ export async function serveStdio(options: ServeStdioOptions): Promise<void> {
     if (local) resources.unshift(local)
     const pool = createSessionPool(client, options)
     resources.unshift(pool)
-    const tools = { groups, readOnly: isReadOnly, images: hasImages, answerSeconds }
+    const tools = { groups, readOnly: isReadOnly, images: hasImages, answerSeconds, approve }
     const { server } = createTheazoMcpServer({ userId, client, pool, ...tools })
     Object.assign(server, {
       onclose: stopped.resolve, // the transport closes by itself after a line over 10 MiB

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
-import { type CallToolResult, ProgressNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
+import {
+  type CallToolResult,
+  type ClientCapabilities,
+  ElicitRequestSchema,
+  LoggingMessageNotificationSchema,
+  ProgressNotificationSchema,
+  ResourceUpdatedNotificationSchema,
+} from '@modelcontextprotocol/sdk/types.js'
 import { type Agent, Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
@@ -19,11 +26,14 @@ beforeAll(async () => {
 afterAll(async () => await local[Symbol.asyncDispose]())
 
 /** Connects a client to an MCP server in this process. Disposing the client ends the sandbox. */
-async function connect(options: Partial<TheazoMcpServerOptions> = {}): Promise<TestClient> {
+async function connect(
+  options: Partial<TheazoMcpServerOptions> = {},
+  capabilities: ClientCapabilities = {},
+): Promise<TestClient> {
   const pool = new SandboxPool(theazo)
   const server = createTheazoMcpServer({ userId: 'in-process', client: theazo, pool, ...options })
   const [clientSide, serverSide] = InMemoryTransport.createLinkedPair()
-  const client = new Client({ name: 'test', version: '0' })
+  const client = new Client({ name: 'test', version: '0' }, { capabilities })
   await Promise.all([server.connect(serverSide), client.connect(clientSide)])
   return {
     ...(await testClient(client)),
@@ -457,7 +467,7 @@ describe('files as resources', () => {
   test('a file with any name is read by its URI: text as text, other bytes as base64', async () => {
     await using mcp = await connect()
     const { resourceTemplates } = await mcp.client.listResourceTemplates()
-    expect(resourceTemplates).toMatchObject([{ uriTemplate: 'theazo://agents/{agentId}/files/{+path}' }])
+    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toContain('theazo://agents/{agentId}/files/{+path}')
     const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: "printf 'a\\0b' > data" }))
     for (const path of ['/workspace/a b/100%.txt', '/workspace/ü/#1?x=%41&y.txt', '/tmp/日本\n語.md']) {
       const written = await mcp.call('write_file', { path, content: `in ${path}` })
@@ -507,5 +517,170 @@ describe('files as resources', () => {
     await expect(mcp.client.readResource({ uri: 'file:///etc/passwd' })).rejects.toThrow(
       'not a resource of this server',
     )
+  })
+})
+
+describe('agents and usage as resources', () => {
+  const textOfResource = async ({ client }: TestClient, uri: string) => {
+    const { contents } = await client.readResource({ uri })
+    expect(contents).toEqual([{ uri, mimeType: 'application/json', text: expect.any(String) }])
+    return JSON.parse((contents[0] as { text: string }).text)
+  }
+
+  test('the list has the agents and the usage, and each agent that the client knows', async () => {
+    await using mcp = await connect({ userId: 'resources' })
+    const uris = async () => (await mcp.client.listResources()).resources.map(({ uri }) => uri)
+    expect(await uris()).toEqual(['theazo://agents', 'theazo://usage'])
+    expect(await textOfResource(mcp, 'theazo://agents')).toEqual({ agents: [] })
+    expect(await textOfResource(mcp, 'theazo://usage')).toMatchObject({ usage: { total: { amount: 0 } } })
+
+    const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
+    expect(await uris()).toContain(`theazo://agents/${agentId}`)
+    expect(await textOfResource(mcp, 'theazo://agents')).toEqual({ agents: [{ agentId, status: 'idle' }] })
+    expect(await textOfResource(mcp, `theazo://agents/${agentId}`)).toMatchObject({ agentId, status: 'idle' })
+    await theazo.agent(agentId).terminate()
+    expect(await textOfResource(mcp, `theazo://agents/${agentId}`)).toMatchObject({ agentId, status: 'terminated' })
+  })
+
+  test('an agent that the client does not know and another URI are refused with what is valid', async () => {
+    await using mcp = await connect()
+    await expect(mcp.client.readResource({ uri: 'theazo://agents/agt_other' })).rejects.toThrow('No sandbox exists yet')
+    await expect(mcp.client.readResource({ uri: 'theazo://money' })).rejects.toThrow(/There are theazo:\/\/agents, /)
+    await expect(mcp.client.subscribeResource({ uri: 'theazo://usage' })).rejects.toThrow(
+      'Only the status of a sandbox',
+    )
+  })
+
+  test('a subscriber is told of a change of status until it unsubscribes', async () => {
+    await using mcp = await connect()
+    const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
+    const uri = `theazo://agents/${agentId}`
+    const updates: string[] = []
+    mcp.client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void updates.push(params.uri))
+    await mcp.client.subscribeResource({ uri })
+    const agent = await theazo.agents.get(agentId)
+    // A change before the stream is connected is not reported, so change until one is.
+    await expect
+      .poll(async () => {
+        await agent.pause()
+        await agent.resume()
+        return updates
+      })
+      .toContain(uri)
+    await mcp.client.unsubscribeResource({ uri })
+    const before = updates.length
+    await agent.terminate()
+    expect(await mcp.bash('echo fine')).toMatch('fine') // a later answer: no update can still be on its way
+    expect(updates.length).toBe(before)
+  })
+})
+
+describe('prompts and completion', () => {
+  test('prompts have arguments, and an argument that is missing is named', async () => {
+    await using mcp = await connect()
+    const { prompts } = await mcp.client.listPrompts()
+    expect(prompts.map(({ name }) => name)).toEqual(['analyze_file', 'fix_and_test'])
+    const prompt = await mcp.client.getPrompt({ name: 'analyze_file', arguments: { path: '/workspace/a.csv' } })
+    expect(prompt.messages).toMatchObject([
+      { role: 'user', content: { text: expect.stringContaining('/workspace/a.csv') } },
+    ])
+    await expect(mcp.client.getPrompt({ name: 'fix_and_test' })).rejects.toThrow('fix_and_test needs command.')
+    await expect(mcp.client.getPrompt({ name: 'other' })).rejects.toThrow(
+      "There is no prompt 'other'. Valid: analyze_file,",
+    )
+  })
+
+  test('a server without run_code has no prompts', async () => {
+    await using mcp = await connect({ groups: ['usage'] })
+    expect(mcp.client.getServerCapabilities()?.prompts).toBeUndefined()
+  })
+
+  test('paths and agent ids are completed from the sandbox, and without a sandbox nothing is created', async () => {
+    await using mcp = await connect({ userId: 'completion' })
+    const ofPrompt = async (value: string) => {
+      const ref = { type: 'ref/prompt' as const, name: 'analyze_file' }
+      return (await mcp.client.complete({ ref, argument: { name: 'path', value } })).completion.values
+    }
+    expect(await ofPrompt('/work')).toEqual([])
+    expect((await theazo.sessions.list({ userId: 'completion' }).page()).data).toEqual([])
+
+    const code = 'mkdir folder; touch folder/a.csv folder/b.txt'
+    const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code }))
+    expect(await ofPrompt('')).toEqual(['/workspace/folder/'])
+    expect(await ofPrompt('/workspace/folder/a')).toEqual(['/workspace/folder/a.csv'])
+    expect(await ofPrompt('/none/')).toEqual([])
+    const ofTemplate = async (name: string, value: string, known = {}) => {
+      const ref = { type: 'ref/resource' as const, uri: 'theazo://agents/{agentId}/files/{+path}' }
+      const context = { arguments: known }
+      return (await mcp.client.complete({ ref, argument: { name, value }, context })).completion.values
+    }
+    expect(await ofTemplate('agentId', 'agt')).toEqual([agentId])
+    expect(await ofTemplate('path', 'workspace/folder/', { agentId })).toEqual([
+      'workspace/folder/a.csv',
+      'workspace/folder/b.txt',
+    ])
+    expect(await ofTemplate('path', 'workspace/', { agentId: 'agt_other' })).toEqual([])
+  })
+})
+
+describe('approval', () => {
+  /** Connects a client whose user answers every question with this action. */
+  async function connectUser(action: 'accept' | 'decline' | 'cancel') {
+    const asked: string[] = []
+    const mcp = await connect({ approve: ['run_code'] }, { elicitation: { form: {} } })
+    mcp.client.setRequestHandler(ElicitRequestSchema, ({ params }) => {
+      asked.push(params.message)
+      return { action, ...(action === 'accept' && { content: {} }) }
+    })
+    return { asked, mcp }
+  }
+  const code = { language: 'bash', code: 'echo ran' }
+
+  test('a tool runs after the user has approved the call, which the question shows', async () => {
+    const { asked, mcp } = await connectUser('accept')
+    await using _connection = mcp
+    expect(textOf(await mcp.call('run_code', code))).toBe('ran')
+    expect(asked).toEqual([expect.stringMatching(/^Run code\?\n[^]*echo ran/)])
+    await mcp.call('list_files')
+    expect(asked).toHaveLength(1)
+  })
+
+  test.each(['decline', 'cancel'] as const)('after %s it does not run', async (action) => {
+    const { mcp } = await connectUser(action)
+    await using _connection = mcp
+    const result = await mcp.call('run_code', code)
+    expect([result.isError, textOf(result)]).toEqual([
+      true,
+      'run_code did not run: the user declined. Do not retry; ask the user what to do instead.',
+    ])
+  })
+
+  test('a client that cannot ask is refused', async () => {
+    await using mcp = await connect({ approve: ['run_code'] })
+    const result = await mcp.call('run_code', code)
+    expect([result.isError, textOf(result)]).toEqual([true, expect.stringMatching(/this MCP client cannot ask/)])
+  })
+})
+
+describe('logging', () => {
+  test('failed calls are logged, and at debug every call, without its code', async () => {
+    await using mcp = await connect()
+    const logged: object[] = []
+    mcp.client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void logged.push(params))
+    await mcp.bash('echo secret')
+    expect(logged).toEqual([])
+    await mcp.call('run_code', { language: 'ruby', code: 'secret' })
+    const failed = { tool: 'run_code', message: expect.stringMatching(/^failed: run_code did not run/) }
+    expect(logged).toMatchObject([{ level: 'warning', logger: 'theazo', data: failed }])
+    await mcp.client.setLoggingLevel('debug')
+    await mcp.bash('echo secret')
+    expect(logged.slice(1)).toMatchObject([
+      { level: 'debug', data: { tool: 'run_code', message: 'started' } },
+      { level: 'debug', data: { tool: 'run_code', message: 'answered' } },
+    ])
+    await mcp.client.setLoggingLevel('error')
+    await mcp.call('run_code', { language: 'ruby', code: 'secret' })
+    expect(logged).toHaveLength(3)
+    expect(JSON.stringify(logged)).not.toContain('secret')
   })
 })

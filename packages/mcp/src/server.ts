@@ -2,12 +2,23 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { ConfigurationError } from '@theazo/core'
-import { selectTools, type SelectToolsOptions, toolSource, type ToolSourceOptions } from '@theazo/core/tools'
+import {
+  runCode,
+  selectTools,
+  type SelectToolsOptions,
+  type ToolName,
+  toolSource,
+  type ToolSourceOptions,
+} from '@theazo/core/tools'
 import { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { answerSecondsBounds } from './answer-seconds.ts'
-import { registerFileResources } from './file-resources.ts'
+import { requestApproval } from './approval.ts'
+import { createCallLog } from './call-log.ts'
+import { registerCompletions } from './completions.ts'
 import { listedTool } from './listed-tool.ts'
 import { createProgressReporter } from './progress-reporter.ts'
+import { registerPrompts } from './prompts.ts'
+import { registerResources } from './resources.ts'
 import { ToolCalls, type ToolCallsContext } from './tool-calls.ts'
 import { version } from './version.ts'
 
@@ -29,6 +40,11 @@ export interface TheazoMcpServerOptions extends ToolSourceOptions, SelectToolsOp
    * so far and a `callId`, and continues; the tool `wait` returns the rest. Many clients give up after about 60 s.
    */
   answerSeconds?: number | undefined
+  /**
+   * Names of tools that run only after the user has approved the call, by an elicitation of the client. If the client
+   * cannot ask, the call is refused. Default: none, because most clients ask by themselves.
+   */
+  approve?: readonly ToolName[] | undefined
 }
 
 const instructions =
@@ -37,8 +53,8 @@ const instructions =
   'A call that takes long answers "still running" with a callId: call wait with it for the rest.'
 
 /**
- * Creates an MCP server that offers the Theazo tools (by default the groups `code` and `files`) and the files of its
- * sandbox as resources. Connect it to a transport. The MCP server never ends a sandbox: a `pool` ends its sandboxes when
+ * Creates an MCP server that offers the Theazo tools (by default the groups `code` and `files`), resources and
+ * prompts. Connect it to a transport. The MCP server never ends a sandbox: a `pool` ends its sandboxes when
  * you dispose it, and the Theazo server ends the others after 30 minutes without use. An `agent` is yours to end.
  *
  * @throws {ConfigurationError} if options contradict each other, if a tool is unknown, or if no tool remains.
@@ -64,6 +80,8 @@ export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServe
   const source = toolSource(options)
   const sandboxes = new AdvertisedSandboxes(source)
   const server = new TheazoMcpServer({ name: 'theazo', title: 'Theazo', version }, { instructions })
+  const { approve = [] } = options
+  selectTools({ only: approve }) // throws for an unknown name
   const calls = registerTools(server, {
     tools,
     sandboxes,
@@ -71,9 +89,15 @@ export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServe
     images: options.images ?? true,
     isReadOnly: options.readOnly ?? false,
     answerSeconds: checkedAnswerSeconds(options.answerSeconds),
+    approve,
   })
-  server.onDisconnect = () => calls.stopAll()
-  registerFileResources(server, sandboxes)
+  const endSubscriptions = registerResources(server, sandboxes)
+  registerCompletions(server, sandboxes)
+  if (tools.includes(runCode)) registerPrompts(server)
+  server.onDisconnect = () => {
+    calls.stopAll()
+    endSubscriptions()
+  }
   return server
 }
 
@@ -94,16 +118,24 @@ function registerTools({ server }: McpServer, context: ToolCallsContext): ToolCa
   const listed = [...context.tools, ...calls.sessionTools].map(listedTool)
   server.registerCapabilities({ tools: {} })
   server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: listed }))
-  server.setRequestHandler(CallToolRequestSchema, async ({ params }, extra) => {
+  const log = createCallLog(server)
+  server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: input } }, extra) => {
     const progress = createProgressReporter(extra)
+    const { requestId, signal } = extra
+    const ended = log.start(name, extra)
     try {
-      return await calls.call({
-        name: params.name,
-        input: params.arguments,
-        requestId: String(extra.requestId),
-        signal: extra.signal,
+      const result = await calls.call({
+        name,
+        input,
+        requestId: String(requestId),
+        signal,
         report: progress?.report,
+        requestApproval: async ({ title }, signal) => {
+          return await requestApproval(server, { title, input }, { relatedRequestId: requestId, signal })
+        },
       })
+      ended(result)
+      return result
     } finally {
       await progress?.end()
     }

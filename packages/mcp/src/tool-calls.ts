@@ -1,6 +1,13 @@
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { TheazoError } from '@theazo/core'
-import { type AnyTool, parseToolInput, type ToolProgress, type ToolSandbox, type ToolSource } from '@theazo/core/tools'
+import {
+  type AnyTool,
+  parseToolInput,
+  type ToolProgress,
+  ToolInputError,
+  type ToolSandbox,
+  type ToolSource,
+} from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
 import { RunningCall } from './running-call.ts'
@@ -15,7 +22,12 @@ export interface ToolCallsContext extends Pick<ToolSource, 'account'> {
   isReadOnly: boolean
   /** The longest time until an answer, in seconds. */
   answerSeconds: number
+  /** Names of tools that run only after the user has approved the call. */
+  approve: readonly string[]
 }
+
+/** What the user, or the client for the user, has decided about a call. */
+export type Approval = 'approved' | 'declined' | 'unsupported'
 
 /** A request of the client that calls a tool. */
 export interface ToolRequest {
@@ -26,6 +38,14 @@ export interface ToolRequest {
   signal: AbortSignal
   /** Receives progress, if the client asked for it. */
   report: ((progress: ToolProgress) => void) | undefined
+  /** Asks the user whether a tool may run. */
+  requestApproval: (tool: AnyTool, signal: AbortSignal) => Promise<Approval>
+}
+
+const refusals: Readonly<Record<Approval, string | undefined>> = {
+  approved: undefined,
+  declined: 'the user declined. Do not retry; ask the user what to do instead.',
+  unsupported: 'it needs the approval of the user, for which this MCP client cannot ask. Do the work another way.',
 }
 
 /**
@@ -80,7 +100,7 @@ export class ToolCalls {
   }
 
   async #start(tool: AnyTool, request: ToolRequest): Promise<CallToolResult> {
-    const { sandboxes, account, images } = this.#context
+    const { sandboxes, account, images, approve } = this.#context
     this.#running.assertRoom()
     sandboxes.assertKnown(request.input)
     const call: RunningCall = new RunningCall(tool, async (options) => {
@@ -88,6 +108,10 @@ export class ToolCalls {
         const current = await sandboxes.current()
         this.#sandboxes.set(call, current)
         return current
+      }
+      if (approve.includes(tool.name)) {
+        const refused = refusals[await request.requestApproval(tool, options.signal)]
+        if (refused !== undefined) throw new ToolInputError(`${tool.name} did not run: ${refused}`)
       }
       return await tool.run(request.input, { ...options, sandbox, account, images, callId: request.requestId })
     })

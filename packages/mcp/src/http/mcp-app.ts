@@ -1,5 +1,5 @@
 import { ConfigurationError, Theazo } from '@theazo/core'
-import type { SelectToolsOptions } from '@theazo/core/tools'
+import type { SelectToolsOptions, ToolName } from '@theazo/core/tools'
 import { answerSecondsBounds } from '../answer-seconds.ts'
 import { createTheazoMcpServer } from '../server.ts'
 import { createSessionPool, idleSecondsBounds } from '../session-pool.ts'
@@ -35,6 +35,8 @@ export interface TheazoMcpAppOptions extends SelectToolsOptions {
   idleTimeoutSeconds?: number | undefined
   /** The longest time until a tool call answers, in seconds: 1 to 3600, default 45. */
   answerSeconds?: number | undefined
+  /** Names of tools that run only after the user has approved the call, by an elicitation. Default: none. */
+  approve?: readonly ToolName[] | undefined
   /** False: images are not sent; the text names them. Default true. */
   images?: boolean | undefined
   /** Host names that clients use for this server. Default: those of this machine (127.0.0.1, localhost, [::1]). */
@@ -63,11 +65,11 @@ const defaultMaxSessions = 1000
  * ```
  */
 export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
-  const { auth, groups, only, readOnly, images, sandboxName } = options
+  const { auth, groups, only, readOnly, images, approve, sandboxName } = options
   const { userId = 'mcp', maxSessions = defaultMaxSessions, onError = () => {} } = options
   const { answerSeconds = answerSecondsBounds.default, idleTimeoutSeconds = idleSecondsBounds.default } = options
   assertIdleTimeout(idleTimeoutSeconds, answerSeconds)
-  const tools = { groups, only, readOnly, images, answerSeconds }
+  const tools = { groups, only, readOnly, images, answerSeconds, approve }
   let { client } = options
   return createMcpHttp({
     auth,
