@@ -33,9 +33,16 @@ const runningFields = {
  * names no dialect, so that validators of draft-07 and 2020-12 accept it.
  */
 function outputSchemaOf({ output }: AnyTool | SessionTool<unknown>): NonNullable<ListedTool['outputSchema']> {
-  const schema = z.toJSONSchema(output, { target: 'draft-7' })
+  const schema = z.toJSONSchema(output, { target: 'draft-7', override: allowAnyExplicitly })
   const { $schema: _dialect, required: _required, properties = {}, ...rest } = schema
   const { images: _images, ...withoutImages } = properties
   // The cast is safe: zod's JSON Schema type includes boolean schemas, but zod never writes one for a property.
   return { ...rest, type: 'object', properties: { ...(withoutImages as Record<string, object>), ...runningFields } }
+}
+
+/** zod writes "any" as an empty schema. Some clients know only the keyword `true` for additional properties. */
+function allowAnyExplicitly({ jsonSchema }: { jsonSchema: { additionalProperties?: unknown } }): void {
+  const { additionalProperties } = jsonSchema
+  if (typeof additionalProperties !== 'object' || additionalProperties === null) return
+  if (Object.keys(additionalProperties).length === 0) jsonSchema.additionalProperties = true
 }

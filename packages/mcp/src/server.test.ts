@@ -71,7 +71,7 @@ describe('tools', () => {
     expect(tools[0]).toMatchObject({
       title: 'Run code',
       inputSchema: { type: 'object', required: ['language', 'code'], additionalProperties: false },
-      outputSchema: { type: 'object', additionalProperties: {} },
+      outputSchema: { type: 'object', additionalProperties: true },
       annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: false },
     })
     expect(tools[0]?.inputSchema.properties?.['timeoutSeconds']).toMatchObject({ type: 'integer' })

@@ -21,7 +21,11 @@ export interface HttpTestClient extends TestClient {
 
 /** Serves the app on a free port, as the program does. */
 export async function listenApp(options: TheazoMcpAppOptions): Promise<ListeningApp> {
-  const app = createTheazoMcpApp(options)
+  return await listen(createTheazoMcpApp(options))
+}
+
+/** Serves any app of the same kind. Disposing it disposes the app. */
+export async function listen(app: McpHttp): Promise<ListeningApp> {
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }) as Server // without options it is HTTP/1
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo // a server that listens on a TCP port
