@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Theazo } from '@theazo/core'
 import { listenTheazo, type ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connectHttp, initialize, post } from './testing/http-server.ts'
 import { agentIdOf, bin, type McpProcess, startProcess, textOf } from './testing/mcp-process.ts'
 import { startProxy } from './testing/test-proxy.ts'
 
@@ -41,10 +42,10 @@ async function runToEnd(args: string[], env: Record<string, string> = {}) {
 }
 
 describe('tools', () => {
-  test('all 17 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
+  test('all 19 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
     await using mcp = await startProcess(['--toolsets', 'all', '--user-id', 'everything'], live)
     const { tools } = await mcp.client.listTools()
-    expect(tools).toHaveLength(17)
+    expect(tools).toHaveLength(19)
     const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
 
     const first = await mcp.call('run_code', run('echo hello | tee hello.txt'))
@@ -82,6 +83,20 @@ describe('tools', () => {
     await expect.poll(() => text('get_task', { taskId })).toMatch(' is cancelled.')
   })
 
+  test('a long task answers with its id, and stop cancels it', async () => {
+    const { key } = await server.keys.create({ mode: 'test', plan: 'team' })
+    const args = ['--toolsets', 'task,lifecycle', '--answer-within', '1']
+    await using mcp = await startProcess(args, { ...live, THEAZO_API_KEY: key })
+    const first = await mcp.call('run_task', { task: 'theazo:hang' })
+    expect(textOf(first)).toMatch(/\[still running after \d+ s: call wait with callId call_1 /)
+    expect(first.structuredContent).toMatchObject({ isRunning: true, callId: 'call_1' })
+    const mocked = new Theazo({ baseUrl: server.url, apiKey: key })
+    const agent = await mocked.agents.get(agentIdOf(first))
+    expect(agent.data.task?.status).toBe('running')
+    expect(textOf(await mcp.call('stop', { callId: 'call_1' }))).toMatch(/\[stopped after \d+ s\]$/)
+    await expect.poll(async () => (await agent.refresh()).data.task?.status).toBe('cancelled')
+  })
+
   test('all calls use one sandbox, even if the first calls arrive at the same time', async () => {
     await using mcp = await startProcess(['--local'])
     const first = await Promise.all([1, 2, 3].map((n) => mcp.call('run_code', run(`echo ${n} > ${n}`))))
@@ -92,7 +107,7 @@ describe('tools', () => {
 
   test('--read-only offers only tools that change nothing, and --no-images sends no image', async () => {
     await using reader = await startProcess(['--read-only'], live)
-    expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files'])
+    expect((await reader.client.listTools()).tools.map(({ name }) => name)).toEqual(['read_file', 'list_files', 'wait'])
     await using withoutImages = await startProcess(['--no-images'], live)
     const gif = 'R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7'
     const result = await withoutImages.call('run_code', run(`echo ${gif} | base64 -d > dot.gif`))
@@ -150,6 +165,24 @@ describe('the end of the process', () => {
     expect(status).toBe('terminated')
   })
 
+  test('a client that is killed in the middle of a run leaves no sandbox and no process', async () => {
+    const program = `
+      import { startProcess } from ${JSON.stringify(new URL('./testing/mcp-process.ts', import.meta.url).href)}
+      const mcp = await startProcess([], ${JSON.stringify(live)})
+      const agentId = (await mcp.call('run_code', { language: 'bash', code: 'true' })).structuredContent.agentId
+      const onprogress = () => console.log(JSON.stringify({ agentId, pid: mcp.pid }))
+      await mcp.call('run_code', { language: 'bash', code: 'echo started; sleep 59' }, { onprogress })`
+    const client = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = (await once(client.stdout, 'data')) as [Buffer]
+    const { agentId, pid } = JSON.parse(line.toString()) as { agentId: string; pid: number }
+    expect(await statusOf(agentId)).toBe('idle')
+    client.kill('SIGKILL')
+    await expect.poll(() => statusOf(agentId)).toBe('terminated')
+    await expect.poll(() => isAlive(pid)).toBe(false)
+  })
+
   test('the process exits after 15 seconds even if the server does not respond', async () => {
     await using proxy = await startProxy(server.url, { isUnanswered: ({ url = '' }) => url.endsWith('/terminate') })
     const mcp = await startProcess(['--idle-timeout', '77'], { ...live, THEAZO_BASE_URL: proxy.url })
@@ -178,6 +211,57 @@ describe('the end of the process', () => {
     await expect.poll(() => isAlive(mcp.pid)).toBe(false)
     const { data } = await theazo.agents.get(agentId)
     expect(data).toMatchObject({ status: 'idle', idleTimeout: { seconds: 60, action: 'terminate' } })
+  })
+})
+
+describe('http', () => {
+  /** Starts `theazo-mcp http` on a free port. */
+  async function startHttp(args: string[], env: Record<string, string>) {
+    const child = spawn(process.execPath, [bin, 'http', '--port', '0', ...args], {
+      env: { PATH: process.env['PATH'], ...env },
+    })
+    let err = ''
+    child.stderr.on('data', (chunk) => (err += chunk))
+    const exited = once(child, 'exit')
+    const [line] = (await Promise.race([once(child.stdout, 'data'), exited])) as [Buffer | number]
+    const url = String(line).trim()
+    if (!url.startsWith('http://')) throw new Error(`It did not start: ${err}`)
+    return { child, url, exited, stderr: () => err }
+  }
+
+  test('clients use their own keys; SIGTERM ends the process and every sandbox', async () => {
+    const program = await startHttp([], { THEAZO_BASE_URL: server.url })
+    const clients = await Promise.all([1, 2].map(() => connectHttp(program.url, server.apiKey)))
+    const agents = await Promise.all(clients.map(async (mcp) => agentIdOf(await mcp.call('run_code', run('true')))))
+    expect(new Set(agents).size).toBe(2)
+    expect(await Promise.all(agents.map(statusOf))).toEqual(['idle', 'idle'])
+    program.child.kill('SIGTERM')
+    expect(await program.exited).toEqual([0, null])
+    expect(await Promise.all(agents.map(statusOf))).toEqual(['terminated', 'terminated'])
+    expect(program.stderr()).toBe('')
+  })
+
+  test('--local serves this machine with the token of the environment', async () => {
+    const program = await startHttp(['--local'], { THEAZO_MCP_TOKEN: 'a-token-of-24-characters' })
+    expect((await post(program.url, initialize)).status).toBe(401)
+    const mcp = await connectHttp(program.url, 'a-token-of-24-characters')
+    expect(await mcp.bash('echo fine')).toBe('fine')
+    await mcp.client.close()
+    program.child.kill('SIGTERM')
+    expect(await program.exited).toEqual([0, null])
+  })
+
+  test('a port in use ends the process with one line', async () => {
+    const first = await startHttp(['--local'], {})
+    const { port } = new URL(first.url)
+    const second = await runToEnd(['http', '--local', '--port', port])
+    expect(second).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(/^theazo-mcp: Cannot listen on .* in use.*\n$/),
+    })
+    first.child.kill('SIGTERM')
+    await first.exited
   })
 })
 
@@ -237,6 +321,31 @@ describe('the sandbox', () => {
     await using named = await startProcess(['--sandbox', 'notes'], env)
     const refused = await named.call('run_code', run('true'))
     expect([refused.isError, textOf(refused)]).toEqual([true, expect.stringMatching(/agents\.create with a name/)])
+  })
+})
+
+describe('doctor', () => {
+  test('it checks the settings, the API and a sandbox, which it ends', async () => {
+    const { code, out, err } = await runToEnd(['doctor', '--user-id', 'doctor'], live)
+    expect([code, err]).toEqual([0, ''])
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(/^ok {6}Node: \d+\./),
+      `ok      settings: ${server.url}, with an API key`,
+      'ok      API: the key is accepted',
+      'ok      sandbox: Python runs in it',
+      '',
+    ])
+    const session = await theazo.sessions.forUser('doctor')
+    const { data } = await session.agents.list().page()
+    expect(data.map((agent) => agent.data.status)).toEqual(['terminated'])
+  })
+
+  test('it stops at the first fault, with what to do and without the key', async () => {
+    const wrong = await runToEnd(['doctor'], { ...live, THEAZO_API_KEY: 'th_live_wrong-key' })
+    expect([wrong.code, wrong.out]).toEqual([1, expect.stringMatching(/\nFAILED {2}API: .*Check THEAZO_API_KEY.*\n$/)])
+    expect(wrong.out).not.toContain('wrong-key')
+    const missing = await runToEnd(['doctor'])
+    expect([missing.code, missing.out]).toEqual([1, expect.stringMatching(/\nFAILED {2}settings: .*--local.*\n$/)])
   })
 })
 

@@ -2,6 +2,7 @@ import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { modelText, type ToolImage, type ToolResult, truncate, withoutImages } from '@theazo/core/tools'
 import { boundedContent, jsonBytes } from './bounded-content.ts'
 import { fileUri } from './file-uri.ts'
+import type { SavedOutput } from './whole-output.ts'
 
 const maxErrorChars = 10_000
 
@@ -15,20 +16,26 @@ const maxBytes = 1_000_000 - 2000
  * Converts a tool's result to MCP, below 1,000,000 bytes of JSON. The text comes first, because every client shows it to
  * the model; then come the images. Images that do not fit are replaced by links, the largest first.
  *
- * @param agentId The agent whose sandbox contains the images.
+ * @param agentId The agent whose sandbox contains the images and files.
+ * @param saved Files with output that the text has cut. They are linked.
  */
-export function toCallResult({ text, images, data }: ToolSuccess, agentId: string | undefined): CallToolResult {
+export function toCallResult(
+  { text, images, data }: ToolSuccess,
+  agentId: string | undefined,
+  saved: readonly SavedOutput[] = [],
+): CallToolResult {
   const bounded = boundedContent(text, withoutImages(data))
   if (!bounded)
     return errorCallResult(`${truncate(text, maxErrorChars / 2)}\n[the data of this result is too large to send]`)
   const largestFirst = images.toSorted((one, other) => other.base64.length - one.base64.length)
   for (let count = 0; ; count += 1) {
     const linked = new Set(largestFirst.slice(0, count))
-    const notes = images.filter((image) => linked.has(image)).map(linkNote)
+    const notes = [...images.filter((image) => linked.has(image)).map(imageNote), ...saved.map(savedNote)]
     const result: CallToolResult = {
       content: [
         { type: 'text', text: [bounded.text, ...notes].join('\n') },
-        ...images.map((image) => (linked.has(image) ? linkContent(image, agentId) : imageContent(image))),
+        ...images.map((image) => (linked.has(image) ? imageLink(image, agentId) : imageContent(image))),
+        ...saved.map(({ path, sizeBytes }) => linkContent({ path, mediaType: 'text/plain', sizeBytes }, agentId)),
       ],
       structuredContent: bounded.data,
     }
@@ -50,18 +57,22 @@ function imageContent({ mediaType, base64 }: ToolImage): Content {
   return { type: 'image', mimeType: mediaType, data: base64 }
 }
 
-function linkContent({ path, mediaType, base64 }: ToolImage, agentId = ''): Content {
-  return {
-    type: 'resource_link',
-    uri: fileUri({ agentId, path }),
-    name: path.slice(path.lastIndexOf('/') + 1),
-    mimeType: mediaType,
-    size: sizeBytesOf(base64),
-  }
+function imageLink({ path, mediaType, base64 }: ToolImage, agentId: string | undefined): Content {
+  return linkContent({ path, mediaType, sizeBytes: sizeBytesOf(base64) }, agentId)
 }
 
-function linkNote({ path, base64 }: ToolImage): string {
+function linkContent(file: { path: string; mediaType: string; sizeBytes: number }, agentId = ''): Content {
+  const { path, mediaType, sizeBytes } = file
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  return { type: 'resource_link', uri: fileUri({ agentId, path }), name, mimeType: mediaType, size: sizeBytes }
+}
+
+function imageNote({ path, base64 }: ToolImage): string {
   return `[image linked, not shown: ${path} has ${sizeBytesOf(base64)} bytes, too many for this result; save a smaller one to see it]`
+}
+
+function savedNote({ path, sizeBytes, isCut }: SavedOutput): string {
+  return `[${isCut ? `the first ${sizeBytes} bytes of the output` : 'the whole output'} is in ${path}; read_file reads parts of it]`
 }
 
 function sizeBytesOf(base64: string): number {

@@ -1,58 +1,32 @@
-import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import {
-  ListResourcesRequestSchema,
-  ListResourceTemplatesRequestSchema,
-  ReadResourceRequestSchema,
-  type ReadResourceResult,
-} from '@modelcontextprotocol/sdk/types.js'
+import type { ReadResourceResult, ResourceTemplate } from '@modelcontextprotocol/sdk/types.js'
 import { FileError, SandboxFiles, TheazoError } from '@theazo/core'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { jsonBytes } from './bounded-content.ts'
-import { fileUriTemplate, parseFileUri } from './file-uri.ts'
-import { ResourceError } from './resource-error.ts'
+import { fileUriTemplate, type SandboxFilePath } from './file-uri.ts'
+import { RequestError } from './request-error.ts'
 
 /** Base64 adds a third, and some clients accept at most 10 MiB in one message. */
 const maxFileBytes = 4_000_000
 /** JSON writes each control character as six bytes; above this size base64 is shorter than text. */
 const maxTextBytes = 8_000_000
 
-/**
- * Offers the files of the server's sandbox as resources: the images that results link to, and any other file. It sets the
- * request handlers itself because `registerResource` normalizes URIs and so may change a path that contains `..`.
- */
-export function registerFileResources({ server }: McpServer, sandboxes: AdvertisedSandboxes): void {
-  server.registerCapabilities({ resources: {} })
-  server.setRequestHandler(ListResourcesRequestSchema, () => ({ resources: [] }))
-  server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
-    resourceTemplates: [
-      {
-        name: 'file',
-        title: 'File of the sandbox',
-        description: `A file by its absolute path, up to ${maxFileBytes / 1_000_000} MB.`,
-        uriTemplate: fileUriTemplate,
-      },
-    ],
-  }))
-  server.setRequestHandler(ReadResourceRequestSchema, async ({ params: { uri } }, { signal }) => {
-    return await readFileResource(sandboxes, uri, signal)
-  })
+/** The template of a file, as `resources/templates/list` describes it. */
+export const fileTemplate: ResourceTemplate = {
+  name: 'file',
+  title: 'File of the sandbox',
+  description: `A file by its absolute path, up to ${maxFileBytes / 1_000_000} MB.`,
+  uriTemplate: fileUriTemplate,
 }
 
-async function readFileResource(
+/** Reads a file as a resource. @throws {RequestError} that states why it cannot be read. */
+export async function readFileResource(
   sandboxes: AdvertisedSandboxes,
   uri: string,
+  { agentId, path }: SandboxFilePath,
   signal: AbortSignal,
 ): Promise<ReadResourceResult> {
-  const file = parseFileUri(uri)
-  if (!file) {
-    throw new ResourceError(
-      'invalid',
-      `${uri} is not a resource of this server. Use a URI of the form ${fileUriTemplate}.`,
-    )
-  }
-  const { agentId, path } = file
   try {
-    const sandbox = await sandboxes.byId(agentId)
+    const sandbox = await sandboxes.byId(agentId, signal)
     const release = sandbox.hold?.()
     try {
       const files = sandbox.files ?? new SandboxFiles(sandbox)
@@ -64,7 +38,7 @@ async function readFileResource(
   } catch (error) {
     if (signal.aborted || !TheazoError.isInstance(error)) throw error
     // If the read found that the sandbox is gone, this throws the error that names the new sandbox.
-    if (error.code === 'file_not_found') await sandboxes.byId(agentId)
+    if (error.code === 'file_not_found') await sandboxes.byId(agentId, signal)
     throw resourceError(error)
   }
 }
@@ -109,11 +83,12 @@ const binaryTypes: Readonly<Record<string, string>> = {
   zip: 'application/zip',
 }
 
-function resourceError(error: TheazoError): ResourceError {
+/** The error of the API, as the client receives it. */
+export function resourceError(error: TheazoError): RequestError {
   const { name, code, message } = error
   if (code === 'file_too_large') {
-    return new ResourceError('invalid', `${message} Read a part of it with run_code.`, { cause: error })
+    return new RequestError('invalid', `${message} Read a part of it with run_code.`, { cause: error })
   }
-  if (FileError.isInstance(error)) return new ResourceError('not_found', message, { cause: error })
-  return new ResourceError('internal', `${name} (${code}): ${message}`, { cause: error })
+  if (FileError.isInstance(error)) return new RequestError('not_found', message, { cause: error })
+  return new RequestError('internal', `${name} (${code}): ${message}`, { cause: error })
 }

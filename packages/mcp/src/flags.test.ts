@@ -4,6 +4,8 @@ import { unsetPlaceholders } from './unset-placeholders.ts'
 
 test('without flags: the API, a new sandbox, the default tools, images, and an idle timeout of 30 minutes', () => {
   expect(parseFlags([])).toEqual({
+    isDoctor: false,
+    http: undefined,
     show: undefined,
     isLocal: false,
     userId: undefined,
@@ -11,13 +13,18 @@ test('without flags: the API, a new sandbox, the default tools, images, and an i
     groups: undefined,
     isReadOnly: false,
     hasImages: true,
+    approve: [],
     idleTimeoutSeconds: 1800,
+    answerSeconds: 45,
   })
 })
 
 test('every flag is parsed', () => {
-  const line = '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --version'
+  const line =
+    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --approve run_code,terminate_agent --version'
   expect(parseFlags(line.split(' '))).toEqual({
+    isDoctor: false,
+    http: undefined,
     show: 'version',
     isLocal: false,
     userId: 'ada',
@@ -25,7 +32,9 @@ test('every flag is parsed', () => {
     groups: ['code', 'usage'],
     isReadOnly: true,
     hasImages: false,
+    approve: ['run_code', 'terminate_agent'],
     idleTimeoutSeconds: 60,
+    answerSeconds: 20,
   })
   expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
   expect(parseFlags(['--local'])).toMatchObject({ isLocal: true, show: undefined })
@@ -33,8 +42,39 @@ test('every flag is parsed', () => {
   expect(() => parseFlags(['--local', '--sandbox', 'work'])).toThrow('cannot be combined with --local')
 })
 
+test('http: this machine only, and the API key of each client or the token of the environment', () => {
+  const loopback = ['127.0.0.1', 'localhost', '[::1]']
+  const defaults = { host: '127.0.0.1', port: 4021, allowedHosts: loopback, allowedOrigins: [] }
+  expect(parseFlags(['http']).http).toEqual({ ...defaults, auth: { type: 'api-key' } })
+  expect(parseFlags(['http', '--local']).http).toEqual({ ...defaults, auth: { type: 'none' } })
+  const environment = { THEAZO_MCP_TOKEN: 'a-token-of-24-characters' }
+  const auth = { type: 'token', token: 'a-token-of-24-characters' }
+  expect(parseFlags(['http', '--local'], environment).http).toEqual({ ...defaults, auth })
+  const line =
+    'http --host 0.0.0.0 --port 0 --allow-host MCP.example.com --allow-origin https://a.example --sandbox work'
+  expect(parseFlags(line.split(' '))).toMatchObject({
+    sandboxName: 'work',
+    http: {
+      host: '0.0.0.0',
+      port: 0,
+      allowedHosts: [...loopback, 'mcp.example.com'],
+      allowedOrigins: ['https://a.example'],
+    },
+  })
+})
+
 test.each([
   [['--colour'], "Unknown option '--colour'. See theazo-mcp --help."],
+  [['http', '--host', '0.0.0.0'], /^--host 0\.0\.0\.0 needs --allow-host NAME/],
+  [['http', '--host', '0.0.0.0', '--auth', 'none'], /^--auth none is only for this machine/],
+  [['http', '--auth', 'token'], /^THEAZO_MCP_TOKEN must have at least 16 characters/],
+  [['http', '--auth', 'basic'], "--auth must be api-key, token or none, not 'basic'."],
+  [['http', '--local', '--auth', 'api-key'], /^--auth api-key cannot be combined with --local/],
+  [['http', '--port', '65536'], "--port needs a whole number from 0 to 65535, not '65536'."],
+  [['http', '--allow-host', 'a.example:80'], /^--allow-host needs a host name without a port/],
+  [['http', '--allow-origin', 'https://a.example/'], /^--allow-origin needs an origin/],
+  [['http', '--answer-within', '1800'], '--idle-timeout must be longer than --answer-within, which is 1800.'],
+  [['--port', '1'], "Unknown option '--port'. See theazo-mcp --help."],
   [['serve'], "Unexpected argument 'serve'. See theazo-mcp --help."],
   [['--user-id'], '--user-id needs a value. See theazo-mcp --help.'],
   [['--sandbox', '--local'], '--sandbox needs a value. See theazo-mcp --help.'],
@@ -47,6 +87,8 @@ test.each([
   [['--idle-timeout', '59'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '59'."],
   [['--idle-timeout', '604801'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '604801'."],
   [['--idle-timeout', '1e3'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '1e3'."],
+  [['--approve', 'run_code,all'], /^--approve has no tool 'all'\. Valid: run_code, /],
+  [['--answer-within', '0'], "--answer-within needs a whole number of seconds from 1 to 3600, not '0'."],
 ])('%j is refused with a message of one line', (argv, message) => {
   expect(() => parseFlags(argv)).toThrow(message)
 })

@@ -1,8 +1,15 @@
-import { parseArgs } from 'node:util'
-import { selectTools, type ToolGroup, toolGroups } from '@theazo/core/tools'
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { selectTools, type ToolGroup, toolGroups, type ToolName } from '@theazo/core/tools'
+import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
+import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
+import { idleSecondsBounds } from './session-pool.ts'
 
 /** The parsed command line. */
 export interface Flags {
+  /** Check the settings instead of serving. */
+  isDoctor: boolean
+  /** Settings of the HTTP server; undefined for stdio. */
+  http: HttpFlags | undefined
   /** The text to print instead of serving. */
   show: 'help' | 'version' | undefined
   isLocal: boolean
@@ -12,16 +19,21 @@ export interface Flags {
   groups: readonly ToolGroup[] | 'all' | undefined
   isReadOnly: boolean
   hasImages: boolean
+  /** Tools that need the approval of the user. */
+  approve: readonly ToolName[]
   idleTimeoutSeconds: number
+  /** The longest time until a tool call answers. */
+  answerSeconds: number
 }
 
-const [minIdleSeconds, maxIdleSeconds, defaultIdleSeconds] = [60, 604_800, 1800]
 const maxUserIdChars = 256
 const maxSandboxNameChars = 128
 const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Record<ToolGroup, …>
 
 /** The text of --help. */
-export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sandbox for your MCP client
+export const usage: string = `theazo-mcp        MCP server over stdio: an isolated sandbox for your MCP client
+theazo-mcp http   the same over Streamable HTTP: one sandbox for each MCP session
+theazo-mcp doctor check the settings, the Theazo API, and that a sandbox runs code
 
   --local                 run the sandboxes on this machine, without an account
   --user-id NAME          the user whose Theazo session is used   (default: THEAZO_USER_ID, or mcp)
@@ -31,10 +43,14 @@ export const usage: string = `theazo-mcp   MCP server over stdio: an isolated sa
   --toolsets LIST         groups of tools, separated by commas, or all   (default: code,files)
                           ${groupNames.join(', ')}
   --read-only             offer only tools that change nothing
+  --approve LIST          tools, separated by commas, that run only after the user has approved the call
   --no-images             do not send images; name them in the text
   --idle-timeout SECONDS  terminate the sandbox (with --sandbox: pause it) after this time without
                           use; the server does this even if this process is killed
-                          (${minIdleSeconds} to ${maxIdleSeconds}, default ${defaultIdleSeconds})
+                          (${idleSecondsBounds.min} to ${idleSecondsBounds.max}, default ${idleSecondsBounds.default})
+  --answer-within SECONDS answer a longer call with its output so far; the tool wait returns the rest
+                          (${answerSecondsBounds.min} to ${answerSecondsBounds.max}, default ${answerSecondsBounds.default})
+${httpUsage}
   --version               print the version
   -h, --help              print this help
 
@@ -48,7 +64,9 @@ const options = {
   toolsets: { type: 'string' },
   'read-only': { type: 'boolean' },
   'no-images': { type: 'boolean' },
+  approve: { type: 'string' },
   'idle-timeout': { type: 'string' },
+  'answer-within': { type: 'string' },
   version: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -58,8 +76,11 @@ const options = {
  *
  * @throws {Error} for an invalid flag. The message is one line that names the flag and its valid values.
  */
-export function parseFlags(argv: readonly string[]): Flags {
-  const values = parseValues(argv)
+export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessEnv = {}): Flags {
+  const [command] = argv
+  const isHttp = command === 'http'
+  const isDoctor = command === 'doctor'
+  const values = parseValues(argv.slice(isHttp || isDoctor ? 1 : 0), isHttp ? { ...options, ...httpOptions } : options)
   if (values.local && values.sandbox !== undefined) {
     throw new Error(
       '--sandbox cannot be combined with --local: the local server and its sandboxes end with this process.',
@@ -72,19 +93,31 @@ export function parseFlags(argv: readonly string[]): Flags {
       '--read-only leaves no tool in these --toolsets. Add a group with read-only tools, for example files.',
     )
   }
+  const idleTimeoutSeconds = parseSeconds('--idle-timeout', values['idle-timeout'], idleSecondsBounds)
+  const answerSeconds = parseSeconds('--answer-within', values['answer-within'], answerSecondsBounds)
+  const isLocal = values.local ?? false
+  if (isHttp && idleTimeoutSeconds <= answerSeconds) {
+    throw new Error(`--idle-timeout must be longer than --answer-within, which is ${answerSeconds}.`)
+  }
   return {
+    isDoctor,
+    http: isHttp ? parseHttpFlags(values, { isLocal, token: environment['THEAZO_MCP_TOKEN'] }) : undefined,
     show: values.help ? 'help' : values.version ? 'version' : undefined,
-    isLocal: values.local ?? false,
+    isLocal,
     userId: checkName('--user-id', values['user-id'], maxUserIdChars),
     sandboxName: checkName('--sandbox', values.sandbox, maxSandboxNameChars),
     groups,
     isReadOnly,
     hasImages: !values['no-images'],
-    idleTimeoutSeconds: parseIdleSeconds(values['idle-timeout']),
+    approve: parseToolNames(values.approve),
+    idleTimeoutSeconds,
+    answerSeconds,
   }
 }
 
-function parseValues(argv: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+type Values = ReturnType<typeof parseArgs<{ options: typeof options & typeof httpOptions }>>['values']
+
+function parseValues(argv: readonly string[], options: ParseArgsOptionsConfig): Partial<Values> {
   try {
     return parseArgs({ args: Array.from(argv), options }).values
   } catch (error) {
@@ -113,11 +146,18 @@ function parseToolsets(list: string | undefined): readonly ToolGroup[] | 'all' |
   return names.includes('all') ? 'all' : (names as ToolGroup[]) // checked above
 }
 
-function parseIdleSeconds(text: string | undefined): number {
-  if (text === undefined) return defaultIdleSeconds
+function parseToolNames(list: string | undefined): readonly ToolName[] {
+  if (list === undefined) return []
+  const names = list.split(',').map((name) => name.trim())
+  const known: readonly string[] = selectTools({ groups: 'all' }).map(({ name }) => name)
+  const unknown = names.filter((name) => !known.includes(name))
+  if (unknown.length === 0) return names as ToolName[] // checked above
+  throw new Error(`--approve has no tool ${unknown.map((name) => `'${name}'`).join(', ')}. Valid: ${known.join(', ')}.`)
+}
+
+function parseSeconds(flag: string, text: string | undefined, bounds: Bounds): number {
+  if (text === undefined) return bounds.default
   const seconds = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (seconds >= minIdleSeconds && seconds <= maxIdleSeconds) return seconds
-  throw new Error(
-    `--idle-timeout needs a whole number of seconds from ${minIdleSeconds} to ${maxIdleSeconds}, not '${text}'.`,
-  )
+  if (seconds >= bounds.min && seconds <= bounds.max) return seconds
+  throw new Error(`${flag} needs a whole number of seconds from ${bounds.min} to ${bounds.max}, not '${text}'.`)
 }

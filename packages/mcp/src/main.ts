@@ -4,19 +4,30 @@ import { unsetPlaceholders } from './unset-placeholders.ts'
 import { version } from './version.ts'
 
 /**
- * Runs the program `theazo-mcp` and exits the process. Standard output carries the MCP protocol; only --help and
- * --version print text to it.
+ * Runs the program `theazo-mcp` and exits the process. Over stdio, standard output carries the MCP protocol;
+ * only --help and --version print text to it.
  */
 export async function main(argv: readonly string[]): Promise<void> {
   process.stderr.on('error', () => {}) // the client may close this stream
-  unsetPlaceholders(process.env, ['THEAZO_API_KEY', 'THEAZO_BASE_URL', 'THEAZO_USER_ID'])
+  unsetPlaceholders(process.env, ['THEAZO_API_KEY', 'THEAZO_BASE_URL', 'THEAZO_USER_ID', 'THEAZO_MCP_TOKEN'])
   try {
-    const flags = parseFlags(argv)
+    const flags = parseFlags(argv, process.env)
     if (flags.show !== undefined) {
       process.stdout.write(`${flags.show === 'help' ? usage : version}\n`)
       return
     }
-    await serveStdio({ ...flags, userId: flags.userId ?? process.env['THEAZO_USER_ID'] ?? 'mcp' })
+    const { http, isDoctor, ...rest } = flags
+    const options = { ...rest, userId: flags.userId ?? process.env['THEAZO_USER_ID'] ?? 'mcp' }
+    if (isDoctor) {
+      const { runDoctor } = await import('./doctor.ts')
+      const isWell = await runDoctor({ ...options, print: (line) => process.stdout.write(`${line}\n`) })
+      if (!isWell) process.exitCode = 1
+    } else if (http) {
+      const { serveHttp } = await import('./serve-http.ts') // stdio must not load an HTTP server
+      await serveHttp({ ...options, http })
+    } else {
+      await serveStdio(options)
+    }
   } catch (error) {
     process.stderr.write(`theazo-mcp: ${messageOf(error)}\n`)
     process.exitCode = 1

@@ -1,5 +1,9 @@
 import type { Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
+import type { Bounds } from './answer-seconds.ts'
+
+/** The idle timeouts of a sandbox, in seconds. */
+export const idleSecondsBounds: Bounds = { min: 60, max: 604_800, default: 1800 }
 
 /** The name and the idle timeout of the program's sandbox. */
 export interface SessionPoolOptions {
@@ -17,7 +21,7 @@ export function createSessionPool(
   { sandboxName, idleTimeoutSeconds }: SessionPoolOptions,
 ): SandboxPool {
   return new SandboxPool(theazo, {
-    idleTimeoutSeconds,
+    idleTimeoutSeconds: Math.max(idleTimeoutSeconds, idleSecondsBounds.min),
     idleTtlMs: idleTimeoutSeconds * 1000,
     ...(sandboxName !== undefined && { nameOf: () => sandboxName, onRelease: 'pause' }),
   })

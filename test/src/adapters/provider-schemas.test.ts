@@ -213,7 +213,7 @@ test('an MCP client sees optional fields as optional, and its validator takes ev
     description,
     schema: inputSchema as Schema,
   }))
-  expect(sent).toHaveLength(17)
+  expect(sent).toHaveLength(19) // with wait and stop
   expectPortable(sent)
   expectJsonSchema(sent)
   expect(sent.find(({ name }) => name === 'run_code')?.schema.required).toEqual(['language', 'code'])

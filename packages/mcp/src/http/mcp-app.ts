@@ -1,0 +1,103 @@
+import { ConfigurationError, Theazo } from '@theazo/core'
+import type { SelectToolsOptions, ToolName } from '@theazo/core/tools'
+import { answerSecondsBounds } from '../answer-seconds.ts'
+import { createTheazoMcpServer } from '../server.ts'
+import { createSessionPool, idleSecondsBounds } from '../session-pool.ts'
+import { loopbackHosts } from './loopback-hosts.ts'
+import { createAuthenticator, type McpAuth } from './mcp-auth.ts'
+import { createMcpHttp, type McpHttp } from './mcp-http.ts'
+
+/**
+ * Options of {@link createTheazoMcpApp}.
+ *
+ * @example
+ * ```ts
+ * import type { TheazoMcpAppOptions } from '@theazo/mcp/http'
+ *
+ * const options: TheazoMcpAppOptions = { auth: { type: 'api-key' }, allowedHosts: ['mcp.example.com'] }
+ * ```
+ */
+export interface TheazoMcpAppOptions extends SelectToolsOptions {
+  /** How clients authenticate. */
+  auth: McpAuth
+  /** The client for all users. Default: `new Theazo()` at the first use. With `api-key` each user has an own client. */
+  client?: Theazo | undefined
+  /** Returns the client of one API key. Default: `new Theazo({ apiKey })`, which reads THEAZO_BASE_URL. */
+  clientOfKey?: ((apiKey: string) => Theazo) | undefined
+  /** The Theazo user of all clients. With `oauth` the user is the subject of the token. Default `mcp`. */
+  userId?: string | undefined
+  /** The name of each user's sandbox, if it should outlive an MCP session. Default: a new sandbox for each session. */
+  sandboxName?: string | undefined
+  /**
+   * Seconds without a request until an MCP session and its sandbox end, and without use until the sandbox alone ends.
+   * Longer than `answerSeconds`, at most 604,800; default 1800.
+   */
+  idleTimeoutSeconds?: number | undefined
+  /** The longest time until a tool call answers, in seconds: 1 to 3600, default 45. */
+  answerSeconds?: number | undefined
+  /** Names of tools that run only after the user has approved the call, by an elicitation. Default: none. */
+  approve?: readonly ToolName[] | undefined
+  /** False: images are not sent; the text names them. Default true. */
+  images?: boolean | undefined
+  /** Host names that clients use for this server. Default: those of this machine (127.0.0.1, localhost, [::1]). */
+  allowedHosts?: readonly string[] | undefined
+  /** Origins of other web pages that may connect. Default: none. Pages from `allowedHosts` may. */
+  allowedOrigins?: readonly string[] | undefined
+  /** The cap on MCP sessions. Above it new ones are refused with 503. Default 1000. */
+  maxSessions?: number | undefined
+  /** Receives unexpected errors and faults of the clean-up. Default: they are ignored. */
+  onError?: ((error: unknown) => void) | undefined
+}
+
+const defaultMaxSessions = 1000
+
+/**
+ * Creates the MCP server for Streamable HTTP as a function from requests to responses, for any server of the platform.
+ * The endpoint is `/mcp`. Each MCP session has its own sandbox. Disposing the app ends all sessions.
+ *
+ * @throws {ConfigurationError} if an option is invalid or if no tool remains.
+ * @example
+ * ```ts
+ * import { createTheazoMcpApp } from '@theazo/mcp/http'
+ *
+ * await using app = createTheazoMcpApp({ auth: { type: 'api-key' } })
+ * const response = await app.fetch(new Request('http://127.0.0.1/healthz'))
+ * ```
+ */
+export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
+  const { auth, groups, only, readOnly, images, approve, sandboxName } = options
+  const { userId = 'mcp', maxSessions = defaultMaxSessions, onError = () => {} } = options
+  const { answerSeconds = answerSecondsBounds.default, idleTimeoutSeconds = idleSecondsBounds.default } = options
+  assertIdleTimeout(idleTimeoutSeconds, answerSeconds)
+  const tools = { groups, only, readOnly, images, answerSeconds, approve }
+  let { client } = options
+  return createMcpHttp({
+    auth,
+    authenticate: createAuthenticator({
+      auth,
+      userId,
+      client: () => (client ??= new Theazo()),
+      clientOfKey: options.clientOfKey ?? ((apiKey) => new Theazo({ apiKey })),
+    }),
+    openServer({ client, userId }) {
+      const pool = createSessionPool(client, { sandboxName, idleTimeoutSeconds })
+      return {
+        server: createTheazoMcpServer({ client, userId, pool, ...tools }),
+        [Symbol.asyncDispose]: () => pool.dispose(),
+      }
+    },
+    idleMs: idleTimeoutSeconds * 1000,
+    maxSessions,
+    allowedHosts: options.allowedHosts ?? loopbackHosts,
+    allowedOrigins: options.allowedOrigins ?? [],
+    onError,
+  })
+}
+
+function assertIdleTimeout(seconds: number, answerSeconds: number): void {
+  if (Number.isInteger(seconds) && seconds > answerSeconds && seconds <= idleSecondsBounds.max) return
+  throw new ConfigurationError(
+    `idleTimeoutSeconds must be a whole number above answerSeconds (${answerSeconds}) and at most ${idleSecondsBounds.max}, not ${seconds}.`,
+    { code: 'configuration_error' },
+  )
+}

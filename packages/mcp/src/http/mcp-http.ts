@@ -1,0 +1,186 @@
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
+import { jsonRpcResponse } from './json-rpc-response.ts'
+import type { Authenticate, AuthFault, Identity, McpAuth } from './mcp-auth.ts'
+import { McpSessions, type McpSessionsOptions } from './mcp-sessions.ts'
+
+/** Settings of {@link createMcpHttp}. */
+export interface McpHttpOptions extends Omit<McpSessionsOptions, 'onError'> {
+  auth: McpAuth
+  authenticate: Authenticate
+  /** Host names that requests may use. */
+  allowedHosts: readonly string[]
+  /** Origins of web pages that may connect. A page on this machine may, if `allowedHosts` names it. */
+  allowedOrigins: readonly string[]
+  /** Receives unexpected errors. Clients get none of their text. */
+  onError: (error: unknown) => void
+}
+
+/** An MCP server for HTTP: a function from requests to responses. Disposing it ends every session. */
+export interface McpHttp extends AsyncDisposable {
+  fetch: (request: Request) => Promise<Response>
+  /** The number of sessions. */
+  readonly sessionCount: number
+}
+
+/** The path of the MCP endpoint. */
+export const mcpPath = '/mcp'
+const metadataPath = '/.well-known/oauth-protected-resource'
+const maxBodyBytes = 4 * 1024 * 1024
+const methods = ['GET', 'POST', 'DELETE']
+
+interface Env {
+  Variables: { identity: Identity }
+}
+
+/**
+ * The Streamable HTTP transport on Hono: checks of host, origin and token, sessions, and the endpoint. It knows nothing
+ * of the tools, so that the tests can run the conformance suite's own server behind it.
+ */
+export function createMcpHttp(options: McpHttpOptions): McpHttp {
+  const { auth, authenticate, allowedHosts, allowedOrigins, onError } = options
+  const sessions = new McpSessions(options)
+  const isOrigin = (origin: string): boolean => {
+    return allowedOrigins.includes(origin) || allowedHosts.includes(hostNameOf(origin))
+  }
+  const app = new Hono<Env>()
+  app.onError((error) => {
+    onError(error)
+    return jsonRpcResponse(500, 'server', 'Internal error.')
+  })
+  app.notFound(() => jsonRpcResponse(404, 'invalidRequest', `There is nothing here. The MCP endpoint is ${mcpPath}.`))
+  // A web page may reach this server by a host name of its own (DNS rebinding), and then carries that name and origin.
+  app.use(async ({ req }, next) => {
+    const host = req.header('host') ?? new URL(req.url).host
+    const origin = req.header('origin')
+    if (!allowedHosts.includes(hostNameOf(`http://${host}`))) return jsonRpcResponse(403, 'server', 'Host not allowed.')
+    if (origin !== undefined && !isOrigin(origin)) return jsonRpcResponse(403, 'server', 'Origin not allowed.')
+    return await next()
+  })
+  app.use(
+    cors({
+      origin: (origin) => (isOrigin(origin) ? origin : null),
+      allowMethods: methods,
+      allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'Mcp-Protocol-Version', 'Mcp-Session-Id'],
+      exposeHeaders: ['Mcp-Session-Id', 'WWW-Authenticate'],
+    }),
+  )
+  app.get('/healthz', ({ json }) => json({ ok: true }))
+  if (auth.type === 'oauth') {
+    const metadata = metadataOf(auth)
+    // RFC 9728: the path of the resource follows the well-known path; older clients use the latter alone.
+    for (const path of [metadataPath, `${metadataPath}${mcpPath}`]) app.get(path, ({ json }) => json(metadata))
+  }
+  app.use(mcpPath, async (context, next) => {
+    const { method } = context.req
+    if (!methods.includes(method)) {
+      return jsonRpcResponse(405, 'server', 'Use POST, GET or DELETE.', { Allow: methods.join(', ') })
+    }
+    const identity = await authenticate(context.req.raw.headers, context.req.raw.signal)
+    if (typeof identity === 'string') return refusal(identity, auth)
+    context.set('identity', identity)
+    return await next()
+  })
+  const onTooLarge = (): Response => jsonRpcResponse(413, 'server', `The body has more than ${maxBodyBytes} bytes.`)
+  app.use(mcpPath, bodyLimit({ maxSize: maxBodyBytes, onError: onTooLarge }))
+  app.all(mcpPath, async ({ req, get }) => await answerMcp(req.raw, get('identity'), { sessions, auth }))
+
+  let isClosed = false
+  return {
+    async fetch(request) {
+      return isClosed ? jsonRpcResponse(503, 'server', 'The server is closing.') : await app.fetch(request)
+    },
+    get sessionCount() {
+      return sessions.size
+    },
+    async [Symbol.asyncDispose]() {
+      isClosed = true
+      await sessions[Symbol.asyncDispose]()
+    },
+  }
+}
+
+interface McpContext {
+  sessions: McpSessions
+  auth: McpAuth
+}
+
+async function answerMcp(request: Request, identity: Identity, { sessions, auth }: McpContext): Promise<Response> {
+  const id = request.headers.get('mcp-session-id')
+  const session = id === null ? undefined : sessions.find(id, identity.subject)
+  // With 404 a client knows that it must initialize again. The session of another user is answered like an unknown one.
+  if (id !== null && !session) return jsonRpcResponse(404, 'sessionNotFound', 'Session not found. Initialize again.')
+  if (request.method !== 'POST') {
+    return session
+      ? await session.answer(request, undefined)
+      : jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. Initialize first, by POST.')
+  }
+  const body = await bodyOf(request)
+  if (body instanceof Response) return body
+  if (session) return await session.answer(request, body)
+  if (!isInitialize(body)) {
+    return jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. The first request must be initialize.')
+  }
+  if (sessions.isFull) {
+    return jsonRpcResponse(503, 'server', 'Too many sessions. Try again later.', { 'Retry-After': '30' })
+  }
+  const client = await identity.openClient(request.signal)
+  if (!client) return refusal('invalid_token', auth)
+  return await sessions.initialize(request, body, { subject: identity.subject, userId: identity.userId, client })
+}
+
+/** The parsed body, or the response that refuses it. */
+async function bodyOf(request: Request): Promise<unknown> {
+  if (!/^application\/json *(;|$)/i.test(request.headers.get('content-type') ?? '')) {
+    return jsonRpcResponse(415, 'server', 'The header Content-Type must be application/json.')
+  }
+  let body: unknown
+  try {
+    body = await request.json()
+  } catch {
+    return jsonRpcResponse(400, 'parseError', 'The body is not JSON.')
+  }
+  if (!Array.isArray(body)) return body
+  return jsonRpcResponse(400, 'invalidRequest', 'Batches are not supported. Send one message per request.')
+}
+
+function isInitialize(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'method' in body && body.method === 'initialize'
+}
+
+const refusals: Readonly<Record<AuthFault, { status: number; message: string }>> = {
+  missing: { status: 401, message: 'The header Authorization is missing: Bearer TOKEN.' },
+  invalid_token: { status: 401, message: 'The token is not valid.' },
+  insufficient_scope: { status: 403, message: 'The token lacks a scope.' },
+}
+
+function refusal(fault: AuthFault, auth: McpAuth): Response {
+  const { status, message } = refusals[fault]
+  const parts: string[] = []
+  if (fault !== 'missing') parts.push(`error="${fault}"`, `error_description="${message}"`)
+  if (auth.type === 'oauth') {
+    const { requiredScopes = [] } = auth
+    if (requiredScopes.length > 0) parts.push(`scope="${requiredScopes.join(' ')}"`)
+    const { origin, pathname } = new URL(auth.resource)
+    parts.push(`resource_metadata="${origin}${metadataPath}${pathname === '/' ? '' : pathname}"`)
+  }
+  return jsonRpcResponse(status, 'server', message, {
+    'WWW-Authenticate': ['Bearer', parts.join(', ')].join(' ').trim(),
+  })
+}
+
+function metadataOf({ resource, authorizationServers, requiredScopes }: Extract<McpAuth, { type: 'oauth' }>): object {
+  return {
+    resource,
+    authorization_servers: authorizationServers,
+    ...(requiredScopes && { scopes_supported: requiredScopes }),
+    bearer_methods_supported: ['header'],
+    resource_name: 'Theazo',
+  }
+}
+
+/** The host name of a URL without its port; empty if it is not a URL. */
+function hostNameOf(url: string): string {
+  return URL.parse(url)?.hostname ?? ''
+}
