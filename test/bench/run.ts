@@ -5,6 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { aiSdkRows } from './ai-sdk.ts'
 import { clientRows } from './client.ts'
 import { langChainRows } from './langchain.ts'
 import { burstRow, busyRow, idleRow } from './many-agents.ts'
@@ -18,6 +19,7 @@ const groups: Record<string, () => Promise<Row[]>> = {
   client: clientRows,
   bridge: bridgeRows,
   streams: concurrentRows,
+  'ai-sdk': aiSdkRows,
   size: sizeRows,
   sandbox: sandboxRows,
   LangChain: langChainRows,

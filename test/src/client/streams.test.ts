@@ -932,6 +932,26 @@ describe('forward', () => {
     await server.until(() => server.openStreams === 0)
   })
 
+  test('ends alone with the reason of its own signal, also between events', async () => {
+    await using setting = await start({ script: [delta('a')] })
+    const run = setting.agent.run('one')
+    const other = collect(run)
+    const [between, during] = [new AbortController(), new AbortController()]
+    const [reason, seen] = [new Error('enough'), [] as string[]]
+    const arrived = Promise.withResolvers<void>()
+    const waiting = run.forward({ onEvent: () => arrived.resolve() }, between)
+    const stopping = run.forward({ onEvent: ({ type }) => (seen.push(type), during.abort(reason)) }, during)
+    expect(await errorOf(stopping)).toBe(reason)
+    await arrived.promise
+    between.abort(reason)
+    expect(await errorOf(waiting)).toBe(reason)
+    expect(await errorOf(run.forward({}, { signal: AbortSignal.abort(reason) }))).toBe(reason)
+    setting.tell(...output)
+    expect((await other).map(textOf)).toEqual(['a', 'the end'])
+    expect(seen).toEqual(['output_delta'])
+    await setting.server.idle()
+  })
+
   test('ends with the reason of an abort during a callback', async () => {
     await using setting = await start({ script: defaultScript })
     const abort = callerAbort()

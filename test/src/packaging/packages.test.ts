@@ -1,7 +1,17 @@
 // Every package as npm would install it, used by a program outside the workspace, also as a plain user.
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { installPackedPackages } from '../support/packed-packages.ts'
@@ -80,18 +90,33 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
+/** Strict options for a program without a configuration. */
+const strict = (
+  '--noEmit --strict --exactOptionalPropertyTypes --skipLibCheck --target es2024 --module nodenext --types node ' +
+  '--lib es2024,esnext.disposable,dom,dom.asynciterable'
+).split(' ')
+const tsc = (cwd: string, path: string) =>
+  execFileSync(join(root, 'node_modules/.bin/tsc'), [...strict, path], { cwd, stdio: 'pipe' })
+
+test('the types of the AI SDK adapter are exact on both majors', () => {
+  tsc(folder, 'use-ai-sdk.ts')
+  const older = join(folder, 'ai-6')
+  mkdirSync(join(older, 'node_modules/@theazo'), { recursive: true })
+  cpSync(join(folder, 'node_modules/@theazo/ai-sdk'), join(older, 'node_modules/@theazo/ai-sdk'), { recursive: true })
+  symlinkSync(realpathSync(join(root, 'packages/ai-sdk/node_modules/ai-6')), join(older, 'node_modules/ai'))
+  writeFileSync(join(older, 'package.json'), '{ "type": "module" }')
+  copyFileSync(join(folder, 'use-ai-sdk.ts'), join(older, 'use-ai-sdk.ts'))
+  tsc(older, 'use-ai-sdk.ts')
+  // Control: the older major has no such export.
+  writeFileSync(join(older, 'wrong.ts'), "import { isStepCount } from 'ai'\nisStepCount(1)\n")
+  expect(() => tsc(older, 'wrong.ts')).toThrow('Command failed')
+})
+
 test('their types compile in a strict program', () => {
-  const options = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--target', 'es2024']
-  const lib = ['--lib', 'es2024,esnext.disposable,dom', '--module', 'nodenext', '--types', 'node']
-  execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'use-types.ts'], {
-    cwd: folder,
-    stdio: 'pipe',
-  })
+  tsc(folder, 'use-types.ts')
   // Control: the same compiler finds a wrong type.
   const wrong =
     "import { Theazo } from '@theazo/core'\nconst theazo = new Theazo()\nawait theazo.sessions.forUser(42)\n"
   writeFileSync(join(folder, 'wrong.ts'), wrong)
-  expect(() =>
-    execFileSync(join(root, 'node_modules/.bin/tsc'), [...options, ...lib, 'wrong.ts'], { cwd: folder, stdio: 'pipe' }),
-  ).toThrow('Command failed')
+  expect(() => tsc(folder, 'wrong.ts')).toThrow('Command failed')
 })

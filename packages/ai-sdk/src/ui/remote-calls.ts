@@ -6,7 +6,9 @@ import type { TheazoUIMessage, TheazoUIMessageChunk as Chunk } from './ui-messag
 export class RemoteCalls {
   readonly #taskId: string
   /** By the id in the message. */
-  readonly #open = new Map<string, { callId: string | undefined; tool: string }>()
+  readonly #open = new Map<string, { tool: string }>()
+  /** The ids of open calls in the message, by the remote agent's id: several if it repeats an id. */
+  readonly #byCallId = new Map<string, string[]>()
   readonly #used = new Set<string>()
 
   /** @param parts of the message that is continued: its calls may get their results now. */
@@ -17,13 +19,13 @@ export class RemoteCalls {
       this.#used.add(part.toolCallId)
       if (part.state !== 'input-available') continue
       const callId = markersOf(part)[0]?.callId ?? part.toolCallId
-      this.#open.set(part.toolCallId, { callId, tool: part.toolName })
+      this.#add(part.toolCallId, callId, part.toolName)
     }
   }
 
   start({ callId, tool, input, eventId }: ToolCallEvent): Chunk[] {
     const toolCallId = this.#unusedId(callId, eventId)
-    this.#open.set(toolCallId, { callId, tool })
+    this.#add(toolCallId, callId, tool)
     const providerMetadata = markerMetadata(this.#taskId, eventId, toolCallId === callId ? undefined : callId)
     return [
       { type: 'tool-input-available', toolCallId, toolName: tool, input: input ?? {}, providerMetadata, ...remote },
@@ -32,14 +34,13 @@ export class RemoteCalls {
 
   end(result: ToolResultEvent): Chunk[] {
     const { callId, tool, output, isError, eventId } = result
-    const toolCallId = this.#openId(callId, tool)
+    const toolCallId = this.#take(callId, tool)
     if (toolCallId === undefined) {
       // A repeated result, or the result of a call whose own event was lost.
       if (callId === undefined || this.#used.has(callId)) return []
       // Without an id of its own, so that a stream that is cut between the two gets the result again.
       return [...this.start({ ...result, eventId: undefined, type: 'tool_call', input: {} }), ...this.end(result)]
     }
-    this.#open.delete(toolCallId)
     const providerMetadata = markerMetadata(this.#taskId, eventId)
     if (isError) return [failed(toolCallId, textOf(output), providerMetadata)]
     return [{ type: 'tool-output-available', toolCallId, output: output ?? null, providerMetadata, ...remote }]
@@ -61,11 +62,24 @@ export class RemoteCalls {
     return id
   }
 
-  /** The newest open call of this id, or for servers without ids, the oldest of this tool. */
-  #openId(callId: string | undefined, tool: string): string | undefined {
-    const open = [...this.#open]
-    if (callId !== undefined) return open.findLast(([, call]) => call.callId === callId)?.[0]
-    return open.find(([, call]) => call.tool === tool)?.[0]
+  #add(toolCallId: string, callId: string | undefined, tool: string): void {
+    this.#open.set(toolCallId, { tool })
+    if (callId === undefined) return
+    const same = this.#byCallId.get(callId)
+    if (same) same.push(toolCallId)
+    else this.#byCallId.set(callId, [toolCallId])
+  }
+
+  /** Takes the newest open call of this id, or for servers without ids, the oldest of this tool. */
+  #take(callId: string | undefined, tool: string): string | undefined {
+    const toolCallId = callId === undefined ? this.#oldestOf(tool) : this.#byCallId.get(callId)?.pop()
+    if (toolCallId !== undefined) this.#open.delete(toolCallId)
+    return toolCallId
+  }
+
+  #oldestOf(tool: string): string | undefined {
+    for (const [toolCallId, call] of this.#open) if (call.tool === tool) return toolCallId
+    return undefined
   }
 }
 

@@ -69,12 +69,12 @@ export class RunChunks {
         // After a gap the place of a chunk in the answer is not known. The last event has the whole answer.
         return event.gap || this.#data.hasGap ? [] : this.#text(event.text, event.eventId)
       case 'thinking':
-        return this.#options.sendReasoning ? [...this.#closeText(), ...this.#thought(event.text, event.eventId)] : []
+        return this.#options.sendReasoning ? this.#afterText(this.#thought(event.text, event.eventId)) : none
       case 'tool_call':
         this.#answer.startStep()
-        return this.#options.sendTools ? [...this.#closeText(), ...this.#calls.start(event)] : []
+        return this.#options.sendTools ? this.#afterText(this.#calls.start(event)) : none
       case 'tool_result':
-        return this.#options.sendTools ? [...this.#closeText(), ...this.#calls.end(event)] : []
+        return this.#options.sendTools ? this.#afterText(this.#calls.end(event)) : none
       case 'output':
         return this.#output(event)
       case 'error':
@@ -160,8 +160,12 @@ export class RunChunks {
     ]
   }
 
+  #afterText(chunks: Chunk[]): Chunk[] {
+    return this.#textId === undefined ? chunks : [...this.#closeText(), ...chunks]
+  }
+
   #closeText(): Chunk[] {
-    if (this.#textId === undefined) return []
+    if (this.#textId === undefined) return none
     const providerMetadata = markerMetadata(this.#options.taskId, this.#textEventId)
     const end: Chunk = { type: 'text-end', id: this.#textId, providerMetadata }
     this.#textId = undefined
@@ -186,6 +190,9 @@ export class RunChunks {
     return { type: 'data-theazo-task', id: this.#options.taskId, data: this.#data }
   }
 }
+
+/** Most events close nothing. */
+const none: Chunk[] = []
 
 function finish(finishReason: 'stop' | 'error' | 'other'): Chunk[] {
   return [{ type: 'finish-step' }, { type: 'finish', finishReason }]

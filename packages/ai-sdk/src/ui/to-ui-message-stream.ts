@@ -62,13 +62,12 @@ class Bridge {
   readonly #run: Run
   readonly #options: ToUIMessageStreamOptions
   readonly #errorText: (failure: RunFailure) => string
-  #events: AsyncIterableIterator<AgentEvent, void, undefined> | undefined
   #chunks: RunChunks | undefined
-  #isLeft = false
+  /** Fires when nothing more is to be read. */
+  readonly #left = new AbortController()
   #abort: { reason: unknown } | undefined
   /** Resolves when the consumer asks for a chunk, and at the end. */
   #wanted = Promise.withResolvers<void>()
-  readonly #left = Promise.withResolvers<undefined>()
   /** The number of chunks that may be sent before the consumer asks again. */
   #room = 0
   #isStarted = false
@@ -117,36 +116,33 @@ class Bridge {
     let failure: { error: unknown } | undefined
     try {
       const chunks = await this.#start()
-      if (chunks) {
-        enqueue(chunks.start())
-        for await (const event of this.#iterate()) {
-          if (this.#isLeft) break
-          enqueue(chunks.of(event))
-          while (this.#room <= 0 && !this.#isLeft) await this.#wanted.promise
-        }
+      enqueue(chunks.start())
+      const onEvent = (event: AgentEvent): Promise<void> | undefined => {
+        enqueue(chunks.of(event))
+        return this.#room > 0 ? undefined : this.#wanted.promise
       }
+      // Its own error is an event too.
+      await this.#run.forward({ onEvent, onError: () => {} }, this.#left)
     } catch (error) {
-      failure = { error }
+      if (!this.#left.signal.aborted) failure = { error }
     }
-    if (this.#isLeft && !this.#abort) return
+    if (this.#left.signal.aborted && !this.#abort) return
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort)
     if (!this.#chunks?.isEnded) enqueue(this.#lastChunks(failure))
     controller.close()
   }
 
-  /** Waits until the server has accepted the task; undefined if the consumer leaves before. */
-  async #start(): Promise<RunChunks | undefined> {
-    const taskId = await Promise.race([this.#run.taskId, this.#left.promise])
-    if (taskId === undefined || this.#isLeft) return undefined
+  /** Waits until the server has accepted the task. It rejects if nobody waits any more. */
+  async #start(): Promise<RunChunks> {
+    const { signal } = this.#left
+    const left = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    left.catch(() => {}) // the race may be over
+    signal.throwIfAborted()
+    const taskId = await Promise.race([this.#run.taskId, left])
     const { messageId, message, sendReasoning = true, sendTools = true } = this.#options
     const errorText = this.#errorText
     this.#chunks = new RunChunks({ taskId, messageId, message, sendReasoning, sendTools, errorText })
     return this.#chunks
-  }
-
-  #iterate(): AsyncIterableIterator<AgentEvent, void, undefined> {
-    this.#events ??= this.#run[Symbol.asyncIterator]()
-    return this.#events
   }
 
   #lastChunks(failure: { error: unknown } | undefined): readonly Chunk[] {
@@ -168,13 +164,12 @@ class Bridge {
 
   /** Closes the connection and cancels the task, unless the run is over. */
   #leave(): void {
-    if (this.#isLeft) return
-    this.#isLeft = true
-    // Without a consumer the run would hold its connection.
-    void this.#iterate().return?.()
-    this.#left.resolve(undefined)
+    if (this.#left.signal.aborted) return
+    this.#left.abort(new Error('The stream was left.'))
     this.#wanted.resolve()
     const { cancelsTask = true } = this.#options
+    // A run that no consumer has read yet would keep its connection.
+    void this.#run[Symbol.asyncIterator]().return?.()
     if (!cancelsTask || this.#chunks?.isEnded) return
     this.#run.cancel({ timeoutMs: cancelTimeoutMs }).catch(() => {})
   }

@@ -8,6 +8,8 @@ import type {
   ToolCallEvent,
   ToolResultEvent,
 } from '../streams/agent-events.ts'
+import { isThenable } from '../transport/is-thenable.ts'
+import type { Cursor } from '../streams/broadcast.ts'
 
 type Callback<Event> = (event: Event) => unknown
 
@@ -25,12 +27,36 @@ export interface RunCallbacks {
   onError?: Callback<RunErrorEvent> | undefined
 }
 
-/** Calls the callbacks of one event. It returns a promise only if a callback has not finished. */
-export function deliver(
-  event: AgentEvent,
+/**
+ * Calls the callbacks for each event of a consumer, to the end of the events.
+ *
+ * @throws the signal's reason after an abort.
+ */
+export async function deliverAll(
+  cursor: Cursor<AgentEvent>,
   callbacks: RunCallbacks,
   isOver: () => boolean,
-): Promise<unknown> | undefined {
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const isStopped = (): boolean => signal?.aborted === true || isOver()
+  const onAbort = (): void => cursor.close()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  try {
+    for (let batch; (batch = await cursor.next());) {
+      // By index: an iterator that lives across awaits costs as much as the delivery itself.
+      for (let at = 0; at < batch.length && !isStopped(); at += 1) {
+        const pending = deliver(batch[at] as AgentEvent, callbacks, isStopped) // the index is in range
+        if (pending) await pending
+      }
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+  }
+  signal?.throwIfAborted()
+}
+
+/** Calls the callbacks of one event. It returns a promise only if a callback has not finished. */
+function deliver(event: AgentEvent, callbacks: RunCallbacks, isOver: () => boolean): Promise<unknown> | undefined {
   if (callbacks.onEvent) {
     const first = callbacks.onEvent(event)
     // The callback may have closed the run. No further callback is then called.
@@ -63,8 +89,4 @@ function callForType(event: AgentEvent, callbacks: RunCallbacks): unknown {
     default:
       return undefined // an unknown or unreadable event has no callback of its own
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value
 }

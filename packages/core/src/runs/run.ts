@@ -4,7 +4,7 @@ import { batchIterator } from '../streams/batch-iterator.ts'
 import { Broadcast, type Cursor } from '../streams/broadcast.ts'
 import { StreamError, TheazoError, TimeoutError } from '../errors.ts'
 import type { EventStream } from '../streams/event-stream.ts'
-import { deliver, type RunCallbacks } from './forward.ts'
+import { deliverAll, type RunCallbacks } from './forward.ts'
 import { Lifetime } from '../transport/lifetime.ts'
 import { retainOwnEvents } from './own-events.ts'
 import {
@@ -96,7 +96,8 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
 
   /**
    * Calls the callbacks for each event, in order, and awaits each call: a slow callback slows the server. An error of a
-   * callback ends the forwarding with that error. After {@link close} no callback is called.
+   * callback ends the forwarding with that error. After {@link close}, and after an abort of `signal`, no callback is
+   * called. An abort ends only this call, with the signal's reason; the run and its other consumers continue.
    *
    * @throws {TheazoError} if the run ends without an answer and there is no `onError`; {@link StreamError} if the stream
    *   is lost.
@@ -105,16 +106,11 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
    * await run.forward({ onOutputDelta: ({ text }) => process.stdout.write(text) })
    * ```
    */
-  async forward(callbacks: RunCallbacks): Promise<void> {
+  async forward(callbacks: RunCallbacks, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<void> {
+    signal?.throwIfAborted()
     const cursor = this.#events.subscribe()
     try {
-      for (let batch; (batch = await cursor.next());) {
-        // By index: an iterator that lives across awaits costs as much as the delivery itself.
-        for (let at = 0; at < batch.length && !this.#isOver(); at += 1) {
-          const pending = deliver(batch[at] as AgentEvent, callbacks, this.#isOver) // the index is in range
-          if (pending) await pending
-        }
-      }
+      await deliverAll(cursor, callbacks, this.#isOver, signal)
     } finally {
       this.#leave(cursor)
     }

@@ -1,5 +1,6 @@
 import type { z } from 'zod/v4'
 import { abortable } from '../transport/abortable.ts'
+import { isThenable } from '../transport/is-thenable.ts'
 import { NotSupportedError, TheazoError } from '../errors.ts'
 import { cleanData, modelText } from './model-text.ts'
 import type { ToolImage } from './tool-images.ts'
@@ -173,12 +174,15 @@ function withNotice(notice: string | undefined, text: string): string {
 
 function reporter(report: ToolCallOptions['report'], onEvent: ToolCallOptions['onEvent']): ToolContext['report'] {
   if (!report && !onEvent) return undefined
-  if (!report) return (reported) => onEvent?.(cleanData(reported)) // output comes in many small events
-  return async (reported) => {
+  const reportMessage = (event: ToolEvent): unknown => {
+    const message = report && messageOf(event)
+    return message === undefined ? undefined : report?.({ message })
+  }
+  // A synchronous callback is not awaited: an output of many small chunks would take twice as long.
+  return (reported) => {
     const event = cleanData(reported)
-    await onEvent?.(event)
-    const message = messageOf(event)
-    if (message !== undefined) await report({ message })
+    const pending = onEvent?.(event)
+    return isThenable(pending) ? Promise.resolve(pending).then(() => reportMessage(event)) : reportMessage(event)
   }
 }
 

@@ -52,7 +52,18 @@ export function cleanText(text: string): string {
  * contain megabytes of base64.
  */
 export function cleanData<Data>(data: Data): Data {
-  return cleaned(data) as Data // the same shape: only strings change
+  return isClean(data) ? data : (cleaned(data) as Data) // the same shape: only strings change
+}
+
+/** Almost all data is clean. This check makes no copies; it runs for each chunk of output. */
+function isClean(value: unknown): boolean {
+  if (typeof value === 'string') return cleanText(value) === value
+  if (typeof value !== 'object' || value === null) return true
+  if (Array.isArray(value)) return value.every(isClean)
+  for (const name of Object.keys(value)) {
+    if (!isClean(name) || !isClean((value as Record<string, unknown>)[name])) return false
+  }
+  return true
 }
 
 function cleaned(value: unknown): unknown {
