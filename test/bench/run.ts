@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { clientRows } from './client.ts'
 import { burstRow, busyRow, idleRow } from './many-agents.ts'
+import { mcpRows } from './mcp.ts'
 import type { Row } from './measure.ts'
 import { sandboxRows } from './sandbox.ts'
 import { sizeRows } from './size.ts'
@@ -23,6 +24,7 @@ const groups: Record<string, () => Promise<Row[]>> = {
   'busy agents': async () => [await busyRow()],
   'a burst of agents': async () => [await burstRow()],
   server: serverRows,
+  mcp: mcpRows,
 }
 const rows: Row[] = []
 for (const [name, measure] of Object.entries(groups)) {
