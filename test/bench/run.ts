@@ -9,6 +9,7 @@ import { aiSdkRows } from './ai-sdk.ts'
 import { clientRows } from './client.ts'
 import { langChainRows } from './langchain.ts'
 import { burstRow, busyRow, idleRow } from './many-agents.ts'
+import { mcpRows } from './mcp.ts'
 import type { Row } from './measure.ts'
 import { sandboxRows } from './sandbox.ts'
 import { sizeRows } from './size.ts'
@@ -27,6 +28,7 @@ const groups: Record<string, () => Promise<Row[]>> = {
   'busy agents': async () => [await busyRow()],
   'a burst of agents': async () => [await burstRow()],
   server: serverRows,
+  mcp: mcpRows,
 }
 const rows: Row[] = []
 for (const [name, measure] of Object.entries(groups)) {

@@ -4,7 +4,10 @@ export function countOpen({ body, status, headers }: Response, onEnd: () => void
   const reader = body.getReader()
   const counted = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const { done, value } = await reader.read()
+      const { done, value } = await reader.read().catch((error: unknown) => {
+        onEnd()
+        throw error
+      })
       if (!done) return controller.enqueue(value)
       onEnd()
       controller.close()
