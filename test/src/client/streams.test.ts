@@ -946,7 +946,7 @@ describe('forward', () => {
     between.abort(reason)
     expect(await errorOf(waiting)).toBe(reason)
     expect(await errorOf(run.forward({}, { signal: AbortSignal.abort(reason) }))).toBe(reason)
-    setting.tell(...output)
+    setting.emit(...output)
     expect((await other).map(textOf)).toEqual(['a', 'the end'])
     expect(seen).toEqual(['output_delta'])
     await setting.server.idle()

@@ -133,7 +133,7 @@ test.each([
     }
     // The MCP server adds wait and stop to the six tools of the other two.
     const numbers = providers.requests.map(({ body }) => (body['tools'] as unknown[]).length)
-    expect(numbers.toSorted((a, b) => a - b)).toEqual([...Array(12).fill(6), ...Array(6).fill(8)])
+    expect(numbers.toSorted((a, b) => a - b)).toEqual([...Array<number>(12).fill(6), ...Array<number>(6).fill(8)])
     expect(out).not.toContain('of-the-test')
   },
 )
