@@ -1,5 +1,6 @@
 /**
- * Measures Theazo and its peers in the same run and writes the table to docs/benchmarks.md.
+ * Measures Theazo and its peers in the same run and writes the table to docs/benchmarks.md. With names of groups as
+ * arguments, it measures only these and writes nothing.
  *
  * @module
  */
@@ -30,8 +31,15 @@ const groups: Record<string, () => Promise<Row[]>> = {
   server: serverRows,
   mcp: mcpRows,
 }
+/** The names of the groups to measure; without names, all of them. */
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !(name in groups))
+if (unknown.length > 0)
+  throw new Error(`There is no group ${unknown.join(', ')}; there are ${Object.keys(groups).join(', ')}.`)
+
 const rows: Row[] = []
 for (const [name, measure] of Object.entries(groups)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
   try {
     rows.push(...(await measure()))
   } catch (error) {
@@ -51,7 +59,9 @@ const table = [
 ].join('\n')
 console.log(table)
 
-const path = new URL('../../docs/benchmarks.md', import.meta.url)
-const marker = '<!-- results -->'
-const [head = ''] = readFileSync(path, 'utf8').split(marker)
-writeFileSync(path, `${head}${marker}\n\nNode ${process.version}, ${cpus().length} cores.\n\n${table}\n`)
+if (wanted.length === 0) {
+  const path = new URL('../../docs/benchmarks.md', import.meta.url)
+  const marker = '<!-- results -->'
+  const [head = ''] = readFileSync(path, 'utf8').split(marker)
+  writeFileSync(path, `${head}${marker}\n\nNode ${process.version}, ${cpus().length} cores.\n\n${table}\n`)
+}
