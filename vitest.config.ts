@@ -19,13 +19,13 @@ export default defineConfig({
         },
       },
       {
-        // The adapter again, on the older major of the AI SDK that it supports. Only version 7 has sandbox sessions.
+        // The adapter again, on the older major of the AI SDK that it supports. Only version 7 has sandbox sessions and telemetry integrations.
         extends: true,
         resolve: { alias: [{ find: /^ai(?=$|\/)/, replacement: 'ai-6' }] },
         test: {
           name: 'ai-6',
           include: ['packages/ai-sdk/src/**/*.test.ts'],
-          exclude: ['packages/ai-sdk/src/sandbox/**'],
+          exclude: ['packages/ai-sdk/src/{sandbox,telemetry}/**'],
         },
       },
     ],

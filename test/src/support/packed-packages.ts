@@ -14,6 +14,7 @@ const peers = [
   '@langchain/langgraph',
   '@langchain/openai',
   '@modelcontextprotocol/sdk',
+  '@opentelemetry/api',
   '@types/node',
   'ai',
   'deepagents',
