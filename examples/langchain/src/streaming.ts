@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { pipeline } from 'node:stream/promises'
 import { ChatAnthropic } from '@langchain/anthropic'
 import { theazoTools } from '@theazo/langchain'
 import { createAgent } from 'langchain'
@@ -8,15 +9,22 @@ const agent = createAgent({
   model: new ChatAnthropic({ model: 'claude-sonnet-5-5' }),
   tools: theazoTools({ sandbox: ({ configurable }) => configurable?.['userId'] }),
 })
+
+async function* eventsOf(question: string, userId: string, signal: AbortSignal): AsyncGenerator<string> {
+  const config = { configurable: { userId }, signal, streamMode: ['custom' as const, 'updates' as const] }
+  for await (const [mode, chunk] of await agent.stream({ messages: question }, config)) {
+    yield `event: ${mode}\ndata: ${JSON.stringify(chunk)}\n\n`
+  }
+}
+
 const server = createServer(async (request, response) => {
   const left = new AbortController()
   response.on('close', () => left.abort()) // a reader that leaves ends the code in the sandbox
   response.writeHead(200, { 'content-type': 'text/event-stream' })
   const question = new URL(request.url ?? '/', 'http://localhost').searchParams.get('q') ?? ''
-  const config = { configurable: { userId: 'user_123' }, signal: left.signal } // from your login, never from the request
-  const stream = await agent.stream({ messages: question }, { ...config, streamMode: ['custom', 'updates'] })
-  for await (const [mode, chunk] of stream) response.write(`event: ${mode}\ndata: ${JSON.stringify(chunk)}\n\n`)
-  response.end()
+  const userId = 'user_123' // from your login, never from the request
+  // It waits for slow readers, and ends the response after an error.
+  await pipeline(eventsOf(question, userId, left.signal), response).catch(console.error)
 }).listen(0, '127.0.0.1')
 await once(server, 'listening')
 
