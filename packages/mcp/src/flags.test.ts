@@ -37,6 +37,7 @@ test('every flag is parsed', () => {
     answerSeconds: 20,
   })
   expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
+  expect(parseFlags(['--toolsets', 'tasks,task,agents']).groups).toEqual(['task', 'background-tasks', 'lifecycle'])
   expect(parseFlags(['--local'])).toMatchObject({ isLocal: true, show: undefined })
   expect(parseFlags(['-h']).show).toBe('help')
   expect(() => parseFlags(['--local', '--sandbox', 'work'])).toThrow('cannot be combined with --local')
@@ -83,6 +84,7 @@ test.each([
   [['--sandbox', 'x'.repeat(129)], '--sandbox needs a name of 1 to 128 characters.'],
   [['--toolsets', 'code,network'], /^--toolsets has no group 'network'. Valid: code, files, .*, all\.$/],
   [['--toolsets='], /^--toolsets has no group ''/],
+  [['--toolsets', 'constructor'], /^--toolsets has no group 'constructor'/],
   [['--toolsets', 'code', '--read-only'], /^--read-only leaves no tool/],
   [['--idle-timeout', '59'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '59'."],
   [['--idle-timeout', '604801'], "--idle-timeout needs a whole number of seconds from 60 to 604800, not '604801'."],

@@ -29,6 +29,13 @@ export interface Flags {
 const maxUserIdChars = 256
 const maxSandboxNameChars = 128
 const groupNames = Object.keys(toolGroups) as ToolGroup[] // the keys of a Record<ToolGroup, …>
+/** The names that --toolsets accepts: the groups of the catalog, and two short names. */
+const toolsets: Readonly<Record<string, readonly ToolGroup[]>> = {
+  ...Object.fromEntries(groupNames.map((name) => [name, [name]])),
+  tasks: ['task', 'background-tasks'],
+  agents: ['lifecycle'],
+}
+const toolsetNames = [...Object.keys(toolsets), 'all'].join(', ')
 
 /** The text of --help. */
 export const usage: string = `theazo-mcp        MCP server over stdio: an isolated sandbox for your MCP client
@@ -41,7 +48,8 @@ theazo-mcp doctor check the settings, the Theazo API, and that a sandbox runs co
                           process with the same name and user continues with its files
                           (default: a new sandbox, terminated when this process ends)
   --toolsets LIST         groups of tools, separated by commas, or all   (default: code,files)
-                          ${groupNames.join(', ')}
+                          ${Object.keys(toolsets).join(', ')};
+                          tasks is task and background-tasks, agents is lifecycle
   --read-only             offer only tools that change nothing
   --approve LIST          tools, separated by commas, that run only after the user has approved the call
   --no-images             do not send images; name them in the text
@@ -138,12 +146,12 @@ function checkName(flag: string, value: string | undefined, maxChars: number): s
 function parseToolsets(list: string | undefined): readonly ToolGroup[] | 'all' | undefined {
   if (list === undefined) return undefined
   const names = list.split(',').map((name) => name.trim())
-  const unknown = names.filter((name) => name !== 'all' && !groupNames.includes(name as ToolGroup))
+  const unknown = names.filter((name) => name !== 'all' && !Object.hasOwn(toolsets, name))
   if (unknown.length > 0) {
     const shown = unknown.map((name) => `'${name}'`).join(', ')
-    throw new Error(`--toolsets has no group ${shown}. Valid: ${groupNames.join(', ')}, all.`)
+    throw new Error(`--toolsets has no group ${shown}. Valid: ${toolsetNames}.`)
   }
-  return names.includes('all') ? 'all' : (names as ToolGroup[]) // checked above
+  return names.includes('all') ? 'all' : [...new Set(names.flatMap((name) => toolsets[name] ?? []))]
 }
 
 function parseToolNames(list: string | undefined): readonly ToolName[] {
