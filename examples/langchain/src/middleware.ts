@@ -4,7 +4,14 @@ import { createAgent } from 'langchain'
 
 const agent = createAgent({
   model: new ChatAnthropic({ model: 'claude-sonnet-5-5' }),
-  middleware: [theazoMiddleware({ userId: 'user_123', maxCostCents: 50, onEnd: 'pause' })],
+  middleware: [
+    theazoMiddleware({
+      sandbox: ({ configurable }) => ({ userId: 'user_123', name: configurable?.['thread_id'] }),
+      maxCostCents: 50,
+      onEnd: 'pause',
+    }),
+  ],
 })
-const { messages } = await agent.invoke({ messages: 'Compute the 1,000th prime number.' })
+const config = { configurable: { thread_id: 'thread_1' } }
+const { messages } = await agent.invoke({ messages: 'Compute the 1,000th prime number.' }, config)
 console.log(messages.at(-1)?.text)

@@ -19,6 +19,6 @@ const agent = createAgent({
 })
 const config = { configurable: { userId: 'user_123', thread_id: 'thread_1' } }
 const sandbox = await toolkit.sandbox(config)
-await sandbox.files?.write('data.csv', 'a,b\n1,2\n') // a file that the user has uploaded
+await sandbox.files.write('data.csv', 'a,b\n1,2\n') // a file that the user has uploaded
 const { messages } = await agent.invoke({ messages: 'Which columns has data.csv?' }, config)
 console.log(messages.at(-1)?.text)

@@ -2,6 +2,8 @@ import type { ToolEvent } from '@theazo/core/tools'
 
 /** Characters that may wait before the source of the events must wait. */
 const maxWaitingChars = 64 * 1024
+/** Events that may wait. Those of a remote agent's tools may be large. */
+const maxWaitingEvents = 64
 
 /**
  * The events of one call, from the tool that reports them to the generator that yields them. Adjacent chunks of output
@@ -17,6 +19,7 @@ export class EventQueue implements AsyncIterable<ToolEvent> {
 
   /** @returns undefined if there is room for the next event, else a promise that resolves when there is. */
   push(event: ToolEvent): Promise<void> | undefined {
+    if (this.#isEnded) return undefined
     const last = this.#waiting.at(-1)
     if (last && isOutput(last) && isOutput(event) && last.type === event.type) last.text += event.text
     else this.#waiting.push({ ...event })
@@ -26,7 +29,8 @@ export class EventQueue implements AsyncIterable<ToolEvent> {
   }
 
   get #isFull(): boolean {
-    return this.#waitingChars > maxWaitingChars && !this.#isEnded
+    const isFull = this.#waitingChars > maxWaitingChars || this.#waiting.length > maxWaitingEvents
+    return isFull && !this.#isEnded
   }
 
   async #untilRead(): Promise<void> {

@@ -23,8 +23,8 @@ test('a call without a result gets an error, directly behind the calls', () => {
   expect(shape(repairToolCalls([human, ai('a', 'b'), result('b'), human]))).toEqual([
     'human',
     'ai',
-    'b undefined',
     'a error',
+    'b undefined',
     'human',
   ])
 })
@@ -47,4 +47,23 @@ test('calls of several turns are completed, each in its turn, also if they have 
 test('the error tells the model that work may have been done', () => {
   const [, added] = repairToolCalls([ai('a')])
   expect(added).toMatchObject({ name: 'run_code', content: expect.stringContaining('Check before you repeat it.') })
+})
+
+test('a result without a call is dropped, and of two results the last counts', () => {
+  const [first, last] = [result('a'), new ToolMessage({ tool_call_id: 'a', content: 'last' })]
+  expect(shape(repairToolCalls([result('x'), human, ai('a'), first, last, result('y')]))).toEqual([
+    'human',
+    'ai',
+    'a undefined',
+  ])
+  expect(repairToolCalls([ai('a'), first, last]).at(-1)).toBe(last)
+})
+
+test('a late result of an earlier turn does not remain behind a later one', () => {
+  expect(shape(repairToolCalls([ai('a'), human, new AIMessage('b'), result('a')]))).toEqual([
+    'ai',
+    'a error',
+    'human',
+    'ai',
+  ])
 })

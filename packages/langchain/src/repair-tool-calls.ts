@@ -2,7 +2,8 @@ import { AIMessage, type BaseMessage, ToolMessage } from '@langchain/core/messag
 
 /**
  * Completes a history in which tool calls have no result, e.g. after an abort or a rejected approval. Providers refuse
- * such a history. Each call gets a result: its own, moved behind the call, or an error that says that it was interrupted.
+ * such a history. Each call gets one result, directly behind the calls: its own, or an error that says that it was
+ * interrupted. Results without a call are dropped.
  *
  * @returns the given array if nothing is missing.
  * @example
@@ -17,21 +18,30 @@ import { AIMessage, type BaseMessage, ToolMessage } from '@langchain/core/messag
  */
 export function repairToolCalls(messages: BaseMessage[]): BaseMessage[] {
   const repaired: BaseMessage[] = []
-  const moved = new Set<BaseMessage>()
-  for (const [index, message] of messages.entries()) {
-    if (moved.has(message)) continue
-    repaired.push(message)
-    if (!AIMessage.isInstance(message) || !message.tool_calls?.length) continue
-    const end = messages.findIndex((later, position) => position > index && AIMessage.isInstance(later))
-    const turn = messages
-      .slice(index + 1, end === -1 ? undefined : end)
-      .filter((later) => ToolMessage.isInstance(later))
-    const called = new Set(message.tool_calls.map(({ id }) => id))
-    const results = turn.filter(({ tool_call_id: id }) => called.has(id))
-    const missing = message.tool_calls.filter(({ id }) => results.every((result) => result.tool_call_id !== id))
-    for (const result of results) moved.add(result)
-    repaired.push(...results, ...missing.map(({ id = '', name }) => interrupted(id, name)))
+  let open: AIMessage | undefined
+  /** The results of the open message, by the ids of its calls. The last of several counts. */
+  let results = new Map<string, ToolMessage>()
+  let later: BaseMessage[] = []
+  const close = (): void => {
+    const calls = (open?.tool_calls ?? []).flatMap(({ id, name }) => (id === undefined ? [] : [{ id, name }]))
+    repaired.push(...calls.map(({ id, name }) => results.get(id) ?? interrupted(id, name)), ...later)
+    open = undefined
+    results = new Map()
+    later = []
   }
+  for (const message of messages) {
+    if (AIMessage.isInstance(message)) {
+      close()
+      repaired.push(message)
+      open = message
+    } else if (ToolMessage.isInstance(message)) {
+      // A result without its call is dropped: providers refuse it too.
+      if (open?.tool_calls?.some(({ id }) => id === message.tool_call_id)) results.set(message.tool_call_id, message)
+    } else {
+      later.push(message)
+    }
+  }
+  close()
   return repaired.length === messages.length && repaired.every((message, index) => message === messages[index])
     ? messages
     : repaired

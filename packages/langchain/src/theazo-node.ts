@@ -1,6 +1,6 @@
 import { type AIMessage, HumanMessage, isBaseMessage, type ToolMessage } from '@langchain/core/messages'
 import type { ToolRunnableConfig } from '@langchain/core/tools'
-import { runTask, type RunTaskData, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
+import { isBlank, modelText, runTask, type RunTaskData, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
 import { messageIdOf, taskMessage } from './child-runs.ts'
 import { configurationError } from './configuration-error.ts'
 import { TheazoTool } from './theazo-tool.ts'
@@ -27,9 +27,10 @@ export interface TheazoNodeResult extends RunTaskData {
  * Creates a LangGraph node that gives the task of the state to the remote agent and writes its answer back. The agent's
  * work streams as that of the tool `run_task`. An abort of the graph cancels the task.
  *
- * The node throws a {@link TheazoError} if the task fails.
+ * The node throws a {@link TheazoError} if the task fails, and a {@link ConfigurationError} if the state has no task.
  *
- * @throws {ConfigurationError} if not exactly one of `agent`, `session`, `userId` and `sandbox` is given.
+ * @throws {ConfigurationError} if not exactly one of `agent`, `session`, `userId` and `sandbox` is given, or for an
+ *   invalid `timeoutSeconds`.
  * @example
  * ```ts
  * import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
@@ -47,16 +48,27 @@ export function createTheazoNode<State = unknown, Update = { messages: AIMessage
   options: TheazoNodeOptions<State, Update> = {},
 ): (state: State, config?: ToolRunnableConfig) => Promise<Update> {
   const { task: taskOf = lastHumanText, update, timeoutSeconds, childRuns } = options
+  assertTimeout(timeoutSeconds)
   const tool = new TheazoTool(runTask, new ToolSources(options), { childRuns, onError: 'throw' })
   return async (state, config) => {
     const id = crypto.randomUUID()
-    const args = { task: taskOf(state), timeoutSeconds: timeoutSeconds ?? null }
+    const args = { task: checkedTask(taskOf(state)), timeoutSeconds: timeoutSeconds ?? null }
     const toolCall = { type: 'tool_call' as const, id, name: tool.name, args }
     const { artifact } = (await tool.invoke(toolCall, config)) as ToolMessage // a tool call returns a tool message
     const data = artifact as RunTaskData // the artifact of run_task
-    const message = taskMessage(messageIdOf(id), data.output, data)
+    const message = taskMessage(messageIdOf(id), modelText(data.output, '(no answer)'), data)
     return update ? update({ ...data, message }, state) : ({ messages: [message] } as Update) // Update has this default
   }
+}
+
+function assertTimeout(seconds: number | undefined): void {
+  if (seconds === undefined || (Number.isInteger(seconds) && seconds >= 1 && seconds <= 3600)) return
+  throw configurationError(`timeoutSeconds must be a whole number from 1 to 3600, not ${String(seconds)}.`)
+}
+
+function checkedTask(task: unknown): string {
+  if (typeof task === 'string' && !isBlank(task)) return task
+  throw configurationError('The task must be text that is not blank. Check the option task, or the last human message.')
 }
 
 function lastHumanText(state: unknown): string {
@@ -64,6 +76,6 @@ function lastHumanText(state: unknown): string {
   const last = Array.isArray(messages)
     ? messages.filter((message) => isBaseMessage(message)).findLast((message) => HumanMessage.isInstance(message))
     : undefined
-  if (last && last.text !== '') return last.text
-  throw configurationError('The state has no human message with text. Give the option task.')
+  if (last) return last.text
+  throw configurationError('The state has no human message (a HumanMessage in messages). Give the option task.')
 }

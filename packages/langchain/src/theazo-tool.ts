@@ -36,6 +36,9 @@ type CallConfig = ToolRunnableConfig & {
   heartbeat?: () => void
 }
 
+/** Milliseconds between two signs of life. An idle timeout of a node is longer. */
+const heartbeatMs = 500
+
 /** A result as LangChain expects it: the content for the model, and the artifact. */
 type Returned = [string | ContentBlock[] | ToolMessage, unknown]
 
@@ -84,7 +87,9 @@ export class TheazoTool extends DynamicStructuredTool {
     } catch (error) {
       if (!ToolInputError.isInstance(error)) throw error
       // The ToolNodes of LangChain and LangGraph return this error's message to the model, with any middleware.
-      throw new ToolInputParsingException(error.message)
+      const fault = new ToolInputParsingException(error.message)
+      fault.stack = fault.message // LangChain's agents also show the model the stack, which names files of the server
+      throw fault
     }
   }
 }
@@ -112,12 +117,17 @@ async function* streamedCall(tool: AnyTool, call: Call): AsyncGenerator<ToolEven
     mode: call.options.childRuns ?? 'hidden',
   })
   const events = new EventQueue()
-  const ended = start(tool, call, (event) => events.push(event)).finally(() => events.end())
+  // Ends the work also if a callback or a consumer of the events throws.
+  const left = new AbortController()
+  const { signal } = call.config
+  const config = { ...call.config, signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal }
+  const ended = start(tool, { ...call, config }, (event) => events.push(event)).finally(() => events.end())
+  // Code that prints nothing is at work too.
+  const beats = heartbeat && setInterval(heartbeat, heartbeatMs)
   ended.catch(() => {}) // it is awaited below; until then a rejection is not unhandled
   try {
     for await (const event of events) {
       writer?.({ toolCallId: callId, name: tool.name, event })
-      heartbeat?.()
       await children.add(event)
       yield event
     }
@@ -125,7 +135,9 @@ async function* streamedCall(tool: AnyTool, call: Call): AsyncGenerator<ToolEven
     if (!result.isError) await children.end(result.data)
     return returnedBy(tool, call)(result)
   } finally {
+    clearInterval(beats)
     events.end() // a reader that leaves must not hold up the call
+    left.abort()
     await children.fail('The call ended before this run.')
   }
 }
@@ -150,7 +162,8 @@ function returnedBy({ name }: AnyTool, call: Call): (result: ToolResult<object>)
   return (result) => {
     if (!result.isError) return [contentOf(result), withoutImages(result.data)]
     if (call.options.onError === 'throw') throw result.error
-    return [errorMessage(name, result, callIdOf(call)), undefined]
+    const callId = callIdOf(call)
+    return [callId === undefined ? result.text : errorMessage(name, result, callId), undefined]
   }
 }
 
@@ -168,7 +181,7 @@ function contentOf({ text, images }: { text: string; images: ToolImage[] }): str
 function errorMessage(
   name: string,
   { text, error }: { text: string; error: TheazoError },
-  callId: string | undefined,
+  callId: string,
 ): ToolMessage {
   const { code, message, requestId, isRetryable } = error
   return new ToolMessage({
@@ -176,6 +189,6 @@ function errorMessage(
     name,
     content: text,
     artifact: { error: { code, message: modelText(message), ...(requestId && { requestId }), retryable: isRetryable } },
-    tool_call_id: callId ?? '',
+    tool_call_id: callId,
   })
 }

@@ -1,5 +1,6 @@
 import { BaseToolkit, type ToolRunnableConfig } from '@langchain/core/tools'
 import { type ToolSandbox, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
+import { configurationError } from './configuration-error.ts'
 import type { TheazoTool } from './theazo-tool.ts'
 import { type TheazoToolsOptions, toolsOf } from './tools.ts'
 
@@ -8,8 +9,10 @@ export interface TheazoToolkitOptions
   extends TheazoToolsOptions, Pick<ToolSourcesOptions<ToolRunnableConfig>, 'onDispose'> {}
 
 /**
- * The Theazo tools as a toolkit that owns its sandboxes. `dispose` ends the sandboxes that the toolkit has created, and
- * no other. A sandbox that is idle for 30 minutes ends too.
+ * The Theazo tools as a toolkit that owns its sandboxes: make one for each process. `dispose` terminates the sandboxes that
+ * the toolkit has created. With `onDispose: 'pause'` it pauses all that it has used, and with `'leave'` it does nothing. A
+ * sandbox that is not used for 30 minutes ends in the same way. Sandboxes have names: tools of the same user and name share
+ * one, also with another toolkit, whose `dispose` would end it for both.
  *
  * @example
  * ```ts
@@ -55,12 +58,14 @@ export class TheazoToolkit extends BaseToolkit implements AsyncDisposable {
    *
    * await using toolkit = new TheazoToolkit({ sandbox: ({ configurable }) => configurable?.['thread_id'] })
    * const sandbox = await toolkit.sandbox({ configurable: { thread_id: 'thread_1' } })
-   * await sandbox.files?.write('data.csv', 'a,b\n1,2\n')
+   * await sandbox.files.write('data.csv', 'a,b\n1,2\n')
    * ```
    */
-  async sandbox(config: ToolRunnableConfig = {}): Promise<ToolSandbox> {
-    const { sandbox } = this.#sources.of(config)
-    return typeof sandbox === 'function' ? await sandbox() : sandbox
+  async sandbox(config: ToolRunnableConfig = {}): Promise<ToolSandbox & Required<Pick<ToolSandbox, 'files'>>> {
+    const { sandbox: source } = this.#sources.of(config)
+    const sandbox = typeof source === 'function' ? await source() : source
+    if (hasFiles(sandbox)) return sandbox
+    throw configurationError('The sandbox of the option agent has no file operations.')
   }
 
   /**
@@ -75,4 +80,8 @@ export class TheazoToolkit extends BaseToolkit implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
   }
+}
+
+function hasFiles(sandbox: ToolSandbox): sandbox is ToolSandbox & Required<Pick<ToolSandbox, 'files'>> {
+  return sandbox.files !== undefined
 }

@@ -4,7 +4,8 @@ import type { ToolDataOf, ToolInputOf, ToolName } from '@theazo/core/tools'
 /**
  * The data of a tool's result, typed. The artifact of a `ToolMessage` has no type of its own.
  *
- * @param name the tool's name, without prefix.
+ * @param name the tool's name in the catalog.
+ * @param prefix the option `prefix` of the tools. Default: none.
  * @returns undefined if the message is not a result of this tool, or is an error.
  * @example
  * ```ts
@@ -16,15 +17,20 @@ import type { ToolDataOf, ToolInputOf, ToolName } from '@theazo/core/tools'
  * const exitCodes = messages.map((message) => artifactOf(message, 'run_code')?.exitCode)
  * ```
  */
-export function artifactOf<Name extends ToolName>(message: unknown, name: Name): ToolDataOf<Name> | undefined {
-  if (!ToolMessage.isInstance(message) || message.status === 'error' || !isNamed(message, name)) return undefined
+export function artifactOf<Name extends ToolName>(
+  message: unknown,
+  name: Name,
+  prefix = '',
+): ToolDataOf<Name> | undefined {
+  if (!ToolMessage.isInstance(message) || message.status === 'error' || message.name !== prefix + name) return undefined
   return message.artifact as ToolDataOf<Name> | undefined // the artifact of a result is the tool's data
 }
 
 /**
  * The input of a tool call, typed, as the model wrote it: it is not validated yet.
  *
- * @param name the tool's name, without prefix.
+ * @param name the tool's name in the catalog.
+ * @param prefix the option `prefix` of the tools. Default: none.
  * @returns undefined if the call is of another tool.
  * @example
  * ```ts
@@ -37,10 +43,7 @@ export function artifactOf<Name extends ToolName>(message: unknown, name: Name):
 export function inputOf<Name extends ToolName>(
   call: { name: string; args: Record<string, unknown> },
   name: Name,
+  prefix = '',
 ): Partial<ToolInputOf<Name>> | undefined {
-  return isNamed(call, name) ? (call.args as Partial<ToolInputOf<Name>>) : undefined // Partial: not validated yet
-}
-
-function isNamed({ name = '' }: { name?: string | undefined }, wanted: string): boolean {
-  return name === wanted || name.endsWith(`_${wanted}`) || name.endsWith(`-${wanted}`)
+  return call.name === prefix + name ? (call.args as Partial<ToolInputOf<Name>>) : undefined // Partial: not validated yet
 }

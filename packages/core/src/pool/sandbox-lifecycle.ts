@@ -2,6 +2,7 @@ import type { Agent } from '../agent.ts'
 import type { CreateAgentOptions, SessionAgents } from '../agents.ts'
 import type { Theazo } from '../client.ts'
 import { ConflictError, NotFoundError, NotSupportedError, TimeoutError } from '../errors.ts'
+import type { Session } from '../sessions.ts'
 import type { IdleTimeout } from '../wire.ts'
 import { idleTimeoutBounds, type SandboxPoolOptions } from './sandbox-pool-options.ts'
 
@@ -32,11 +33,11 @@ export class SandboxLifecycle {
 
   /** Finds the sandbox of a key by its stored id or its name, or creates one. */
   async acquire(key: string): Promise<PoolAgent> {
-    const { recall, nameOf, userIdOf, sessionOf, onCreate } = this.#options
+    const { recall, nameOf, onCreate } = this.#options
     const stored = await recall?.(key)
     const found = stored === undefined ? undefined : await this.#find(stored)
     if (found) return { agent: found, origin: 'found' }
-    const session = await (sessionOf ? sessionOf(key) : this.#theazo.sessions.forUser(userIdOf?.(key) ?? key))
+    const session = await this.sessionOf(key)
     const name = await nameOf?.(key)
     const agent = await this.#create(session.agents, name)
     try {
@@ -49,16 +50,25 @@ export class SandboxLifecycle {
     return { agent, origin: agent.isNew ? 'created' : 'found' }
   }
 
+  /** The session in which the sandbox of a key is created. */
+  async sessionOf(key: string): Promise<Session> {
+    const { userIdOf, sessionOf } = this.#options
+    return await (sessionOf ? sessionOf(key) : this.#theazo.sessions.forUser(userIdOf?.(key) ?? key))
+  }
+
+  /** Pauses or terminates an agent. It is no fault if the agent has ended, or cannot be paused now. */
+  async end(agent: Agent, action: 'pause' | 'terminate'): Promise<void> {
+    if (action === 'terminate') return await agent.terminate().catch(ignore(NotFoundError))
+    await agent.pause({ timeoutMs: pauseTimeoutMs }).catch(ignore(ConflictError, NotFoundError, TimeoutError))
+  }
+
   /** Terminates, pauses or leaves a sandbox, as `onRelease` specifies. An adopted one is never changed. */
   async release({ agent, origin }: PoolAgent): Promise<void> {
     const { onRelease = 'terminate' } = this.#options
     if (origin === 'adopted') return
-    if (onRelease === 'pause' && agent.data.name !== undefined) {
-      await agent.pause({ timeoutMs: pauseTimeoutMs }).catch(ignore(ConflictError, NotFoundError, TimeoutError))
-      return
-    }
+    if (onRelease === 'pause' && agent.data.name !== undefined) return await this.end(agent, 'pause')
     if (origin !== 'created' || (onRelease === 'leave' && agent.data.idleTimeout)) return
-    await agent.terminate().catch(ignore(NotFoundError))
+    await this.end(agent, 'terminate')
   }
 
   /** Creates an agent, with an idle timeout if the server supports that. */

@@ -1,23 +1,16 @@
 import { abortable } from '../transport/abortable.ts'
 import type { Agent } from '../agent.ts'
 import type { Theazo } from '../client.ts'
-import { configurationError, NotFoundError } from '../errors.ts'
+import { configurationError } from '../errors.ts'
+import type { Session } from '../sessions.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
+import { isAtWork, lossOf } from './agent-state.ts'
+import { handOver } from './hand-over.ts'
 import { Losses } from './losses.ts'
+import type { PoolEntry as Entry } from './pool-entry.ts'
 import { mayBeGone, PooledSandbox } from './pooled-sandbox.ts'
-import { isEnded, type PoolAgent, SandboxLifecycle } from './sandbox-lifecycle.ts'
+import { type PoolAgent, SandboxLifecycle } from './sandbox-lifecycle.ts'
 import { assertPoolOptions, type SandboxPoolOptions } from './sandbox-pool-options.ts'
-
-/** The sandbox of one key. */
-interface Entry {
-  key: string
-  ready: Promise<PoolAgent>
-  /** The number of current calls that use the sandbox. */
-  leases: number
-  /** True if a call has used the sandbox: a model then gets a notice about its loss. */
-  isUsed: boolean
-  timer?: ReturnType<typeof setTimeout>
-}
 
 const defaultIdleTtlMs = 900_000
 
@@ -111,7 +104,9 @@ export class SandboxPool implements AsyncDisposable {
       try {
         const { agent } = await entry.ready
         this.#assertOpen()
-        return new PooledSandbox(access, key, agent, this.#handOver(entry))
+        const take = (): void => void this.#lease(entry)
+        const release = (): void => this.#release(entry)
+        return new PooledSandbox(access, key, agent, handOver(take, release))
       } catch (error) {
         this.#release(entry)
         throw error
@@ -144,13 +139,44 @@ export class SandboxPool implements AsyncDisposable {
     await this.#releaseAgent(entry)
   }
 
-  /** Releases all sandboxes. Later calls are refused. @throws {AggregateError} if some could not be released. */
+  /**
+   * Ends the sandbox of a key if no call uses it now. It creates none, and leaves an adopted one as it is.
+   *
+   * @param action `pause` retains the files.
+   * @returns false if there is no sandbox, or if it is in use.
+   */
+  async endIfUnused(key: string, action: 'pause' | 'terminate'): Promise<boolean> {
+    const entry = this.#entries.get(key)
+    if (!entry || entry.leases > 0) return false
+    const acquired = await entry.ready.catch(() => undefined)
+    if (!acquired || acquired.origin === 'adopted' || entry.leases > 0) return false
+    this.#forget(entry, action === 'terminate' ? 'it was ended' : undefined)
+    await this.#lifecycle.end(acquired.agent, action)
+    return true
+  }
+
+  /** The session of a key's sandbox, which pays for it. It is created if there is none. */
+  async session(key: string): Promise<Session> {
+    return await this.#lifecycle.sessionOf(key)
+  }
+
+  /**
+   * Releases all sandboxes. Later calls are refused. After a failure, another call tries again.
+   *
+   * @throws {AggregateError} if some could not be released.
+   */
   async dispose(): Promise<void> {
     this.#isDisposed = true
     this.#signalRoom()
     const entries = Array.from(this.#entries.values())
-    for (const entry of entries) this.#forget(entry)
-    const results = await Promise.allSettled([...this.#releasing, ...entries.map((entry) => this.#releaseAgent(entry))])
+    const releases = entries.map(async (entry) => {
+      this.#forget(entry)
+      await this.#releaseAgent(entry).catch((error: unknown) => {
+        this.#entries.set(entry.key, entry)
+        throw error
+      })
+    })
+    const results = await Promise.allSettled([...this.#releasing, ...releases])
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
     if (errors.length > 0) throw new AggregateError(errors, `${errors.length} sandboxes could not be released.`)
   }
@@ -194,19 +220,6 @@ export class SandboxPool implements AsyncDisposable {
     this.#signalRoom()
   }
 
-  /** Hands the current lease to the caller, who must take it before the next timers run. Otherwise the lease ends. */
-  #handOver(entry: Entry): () => () => void {
-    let isTaken = false
-    setTimeout(() => {
-      if (!isTaken) this.#release(entry)
-    })
-    return () => {
-      if (isTaken) this.#lease(entry)
-      isTaken = true
-      return () => this.#release(entry)
-    }
-  }
-
   /** Moves an idle entry to the end of the order of use, and starts its timer. */
   #startIdle(entry: Entry): void {
     this.#entries.delete(entry.key)
@@ -220,10 +233,7 @@ export class SandboxPool implements AsyncDisposable {
   /** An agent whose own loop works on a task in the background is not idle. */
   async #expire(entry: Entry): Promise<void> {
     const acquired = await entry.ready.catch(() => undefined)
-    const isRunning = await acquired?.agent.refresh().then(
-      ({ data }) => data.status === 'running',
-      () => false,
-    )
+    const isRunning = acquired && (await isAtWork(acquired.agent))
     if (entry.leases > 0 || this.#entries.get(entry.key) !== entry) return
     if (isRunning) this.#startIdle(entry)
     else this.#retire(entry)
@@ -268,15 +278,8 @@ export class SandboxPool implements AsyncDisposable {
       () => undefined,
     )
     if (!agent) return this.#forget(entry)
-    try {
-      await agent.refresh()
-    } catch (error) {
-      if (NotFoundError.isInstance(error)) this.#forget(entry, 'the server no longer knows it')
-      return // if the server does not respond, the next call finds out
-    }
-    const { status, reason } = agent.data
-    if (isEnded(agent))
-      this.#forget(entry, `it has ${status === 'failed' ? 'failed' : 'been terminated'}${because(reason)}`)
+    const loss = await lossOf(agent)
+    if (loss !== undefined) this.#forget(entry, loss)
   }
 
   async #has(key: string, agentId: string): Promise<boolean> {
@@ -292,8 +295,4 @@ export class SandboxPool implements AsyncDisposable {
   #assertOpen(): void {
     if (this.#isDisposed) throw configurationError('The sandbox pool is disposed: create another pool.')
   }
-}
-
-function because(reason: string | undefined): string {
-  return reason === undefined ? '' : ` (${reason.replace(/\.$/, '')})`
 }

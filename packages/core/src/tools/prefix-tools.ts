@@ -23,22 +23,23 @@ export function prefixTools(tools: readonly AnyTool[], prefix: string): AnyTool[
     throw configurationError('prefix must have at most 40 characters: letters, digits, _ and -.')
   }
   if (prefix === '') return [...tools]
-  const rename = (text: string): string => text.replaceAll(names, `${prefix}$&`)
+  const renameAll = (text: string): string => text.replaceAll(names, `${prefix}$&`)
+  // A result also has output of code and paths, which must not change: only the phrases of our own advice are renamed.
+  const renameAdvice = (text: string): string => text.replaceAll(advice, `$1${prefix}$2`)
   return tools.map((tool) => ({
     ...tool,
     name: prefix + tool.name,
-    description: rename(tool.description),
+    description: renameAll(tool.description),
     async run(...args: Parameters<AnyTool['run']>): Promise<ToolResult<unknown>> {
       const result = await tool.run(...args)
-      // Only the text of an error names other tools. A result contains output of code, which must not change.
-      return result.isError ? { ...result, text: rename(result.text) } : result
+      return { ...result, text: renameAdvice(result.text) }
     },
   }))
 }
 
-const names = new RegExp(
-  String.raw`\b(?:${Object.values(toolGroups)
-    .flatMap((tools) => tools.map(({ name }) => name))
-    .join('|')})\b`,
-  'g',
-)
+const list = Object.values(toolGroups)
+  .flatMap((tools) => tools.map(({ name }) => name))
+  .join('|')
+const names = new RegExp(String.raw`\b(?:${list})\b`, 'g')
+/** At the end of a sentence of ours, or at the start of a fault of an input. */
+const advice = new RegExp(String.raw`(\b(?:with|from|use|Use) |^)(${list})(?=[. \]]|$)`, 'gm')

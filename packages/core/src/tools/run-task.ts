@@ -4,6 +4,7 @@ import { withinTime } from '../transport/lifetime.ts'
 import type { Money, Task } from '../wire.ts'
 import { defineTool, requireCapability, type Tool } from './define-tool.ts'
 import { money } from './schemas.ts'
+import { turnOf } from './task-turns.ts'
 import { truncate } from './model-text.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
@@ -76,6 +77,7 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
   hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
   async run({ task, timeoutSeconds: seconds = defaultTimeoutSeconds }, { sandbox, signal, report }) {
     const start = requireCapability(sandbox.run?.bind(sandbox), 'run_task', 'an agent with a model loop of its own')
+    await using _turn = await turnOf(sandbox.id, signal)
     const timeoutMessage = `The task did not end within ${seconds} s and was cancelled.`
     // The abort of the run cancels the task, so that it does not continue unseen after the deadline.
     return await withinTime({ signal, timeoutMs: seconds * 1000, timeoutMessage }, async (either) => {

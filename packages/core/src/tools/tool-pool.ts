@@ -9,7 +9,7 @@ export type OnDispose = NonNullable<SandboxPoolOptions['onRelease']>
 
 /** The name of the one sandbox per session that all processes share. */
 const sandboxName = 'tools'
-/** Milliseconds after the last use until a pool ends a sandbox. A pool that leaves its sandboxes has its own default. */
+/** Milliseconds after the last use until a sandbox ends: by the pool, unless it leaves its sandboxes, and by the server. */
 const idleTtlMs = 1_800_000
 
 const pools = new WeakMap<Transport, SandboxPool>()
@@ -34,6 +34,7 @@ export function toolPool(transport: Transport, onRelease: OnDispose): SandboxPoo
     maxSize: Number.POSITIVE_INFINITY, // entries are small and are removed when idle; sessions limit their sandboxes
     onRelease,
     ...(onRelease !== 'leave' && { idleTtlMs }),
+    idleTimeoutSeconds: idleTtlMs / 1000,
     async nameOf(key) {
       const { name } = parsed(key)
       if (!(await transport.features.isSupported('agents', {}))) return undefined

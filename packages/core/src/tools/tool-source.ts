@@ -2,7 +2,7 @@ import type { Agent } from '../agent.ts'
 import { Theazo } from '../client.ts'
 import { configurationError } from '../errors.ts'
 import type { SandboxPool } from '../pool/sandbox-pool.ts'
-import { Session, Sessions } from '../sessions.ts'
+import { Session } from '../sessions.ts'
 import type { Transport } from '../transport/transport.ts'
 import { transportOf } from '../transport/transport-of.ts'
 import { Usage } from '../usage.ts'
@@ -11,7 +11,10 @@ import type { SandboxSource, ToolAccount, ToolSandbox } from './tool-sandbox.ts'
 
 /** Options of an adapter that select the sandbox of its tools: exactly one of `agent`, `session` and `userId`. */
 export interface ToolSourceOptions {
-  /** A sandbox, or a function that returns one for each call. The adapter never terminates it. */
+  /**
+   * A sandbox, or a function that returns one for each call. The adapter never terminates it; the model can, if it has the
+   * tool `terminate_agent`.
+   */
   agent?: SandboxSource | undefined
   /** A session. Its tools share one sandbox, which is created at the first call. */
   session?: Session | undefined
@@ -53,6 +56,12 @@ export interface ToolSourcesOptions<Config> extends ToolSourceOptions {
 export interface ToolSource {
   sandbox: SandboxSource
   account: () => Promise<ToolAccount | undefined>
+  /**
+   * Pauses or terminates the sandbox if no call uses it now. It creates none. Undefined for a sandbox of the caller.
+   *
+   * @returns false if there is no sandbox, or if it is in use.
+   */
+  endIfUnused?: (action: 'pause' | 'terminate') => Promise<boolean>
 }
 
 /**
@@ -128,17 +137,23 @@ export class ToolSources<Config = unknown> implements AsyncDisposable {
 
   #ofSession(session: Session, options: ToolSourcesOptions<Config>): ToolSource {
     const transport = requireTransport(transportOf(session), 'session')
+    const pool = this.#poolOf(transport, options)
+    const key = keyOfSession(session.id)
     return {
-      sandbox: this.#poolOf(transport, options).source(keyOfSession(session.id)),
+      sandbox: pool.source(key),
       account: async () => accountOf(transport, session),
+      endIfUnused: (action) => pool.endIfUnused(key, action),
     }
   }
 
   #ofKey({ userId, name }: SandboxKey, transport: Transport, options: ToolSourcesOptions<Config>): ToolSource {
     const { pool } = options
+    const used = pool ?? this.#poolOf(transport, options)
+    const key = pool ? userId : keyOfUser(userId, name)
     return {
-      sandbox: pool ? pool.source(userId) : this.#poolOf(transport, options).source(keyOfUser(userId, name)),
-      account: async () => accountOf(transport, await new Sessions(transport).forUser(userId)),
+      sandbox: used.source(key),
+      account: async () => accountOf(transport, await used.session(key)),
+      endIfUnused: (action) => used.endIfUnused(key, action),
     }
   }
 
@@ -173,6 +188,10 @@ const maxNameChars = 120
 
 function checkedKey(key: unknown, { sandbox, pool }: { sandbox?: unknown; pool?: unknown }): SandboxKey {
   const option = sandbox === undefined ? 'userId' : 'the key that sandbox returns'
+  if (key instanceof Promise) {
+    key.catch(() => {}) // its error would end the process, before this one explains the fault
+    throw configurationError('sandbox must return a key, not a promise: put what it needs into the config of the run.')
+  }
   const { userId, name } = typeof key === 'object' && key !== null ? (key as Partial<SandboxKey>) : { userId: key }
   if (typeof userId !== 'string' || userId === '') {
     const field = typeof key === 'object' && key !== null ? `userId in ${option}` : option

@@ -1,6 +1,9 @@
 import type { ToolSource } from '@theazo/core/tools'
 import { configurationError } from '../configuration-error.ts'
 
+/** Before every session, so that the whole cost is counted. */
+const beginning = '2020-01-01T00:00:00Z'
+
 /**
  * Cents that the session of a sandbox has cost since it exists.
  *
@@ -10,6 +13,6 @@ export async function spentCents({ account }: ToolSource, signal: AbortSignal | 
   const found = await account()
   if (!found) throw configurationError('maxCostCents needs a sandbox of the client, whose session has the cost.')
   const { usage, session } = found
-  const { total } = await usage.summary({ sessionId: session.id, from: session.data.createdAt, signal })
+  const { total } = await usage.summary({ sessionId: session.id, from: beginning, signal })
   return total.amount
 }

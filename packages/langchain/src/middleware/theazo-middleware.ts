@@ -1,6 +1,8 @@
-import { AIMessage, type BaseMessage, ToolMessage } from '@langchain/core/messages'
+import { AIMessage, SystemMessage } from '@langchain/core/messages'
+import { AsyncLocalStorageProviderSingleton } from '@langchain/core/singletons'
 import type { ToolRunnableConfig } from '@langchain/core/tools'
-import { type ToolSandbox, type ToolSource, ToolSources } from '@theazo/core/tools'
+import { ConfigurationError, TheazoError } from '@theazo/core'
+import { type ToolSource, ToolSources } from '@theazo/core/tools'
 import { type AgentMiddleware, createMiddleware } from 'langchain'
 import { z } from 'zod'
 import { configurationError } from '../configuration-error.ts'
@@ -14,20 +16,26 @@ export interface TheazoMiddlewareOptions extends TheazoToolsOptions {
   /** The paragraph about the computer that is added to the system prompt; false for none. Default: a short one. */
   systemPrompt?: string | false | undefined
   /**
-   * Cents that the user's sandboxes may cost during one run of the agent. If they have cost as much, the run ends with a
-   * message, before the next call of the model. Default: no limit but the session's cap.
+   * Cents that the user's sandboxes may cost during one run of the agent. If they have cost as much, or if the server does
+   * not say what they cost, the run ends with a message, before the next call of the model. Default: no limit but the
+   * session's cap.
    */
   maxCostCents?: number | undefined
   /**
-   * What happens with the sandbox when a run of the agent completes: `keep` (default), `pause` or `terminate`. An aborted
-   * or interrupted run does not complete. The server terminates a sandbox 30 minutes after its last use.
+   * What happens with the sandbox when a run of the agent completes: `keep` (default), `pause` or `terminate`. It ends for
+   * all runs that share it, unless a tool call of this process uses it at that moment: give each thread a sandbox of its
+   * own by the option `sandbox`. An aborted or interrupted run does not complete. The server terminates a sandbox 30
+   * minutes after its last use.
    */
   onEnd?: 'keep' | 'pause' | 'terminate' | undefined
 }
 
 const stateSchema = z.object({
-  /** Cents that the session had cost at the start of the run. The underscore makes it private to this middleware. */
-  _theazoCentsAtStart: z.number().optional(),
+  /**
+   * Cents that the session had cost at the start of the run; null until the first call of the model. The underscore makes
+   * it private to this middleware.
+   */
+  _theazoCentsAtStart: z.number().nullable().optional(),
 })
 
 /**
@@ -46,43 +54,79 @@ const stateSchema = z.object({
  * ```
  */
 export function theazoMiddleware(options: TheazoMiddlewareOptions = {}): AgentMiddleware {
-  const { onEnd = 'keep', maxCostCents } = options
+  const { onEnd = 'keep', maxCostCents: limit, prefix = '' } = options
   assertOptions(options)
   const sources = new ToolSources<ToolRunnableConfig>(options)
   const tools = toolsOf(sources, options)
-  const names = new Set(tools.map(({ name }) => name))
   const paragraph = options.systemPrompt === false ? '' : (options.systemPrompt ?? systemPrompt(tools))
   return createMiddleware({
-    name: 'TheazoMiddleware',
+    name: `TheazoMiddleware${prefix && ` ${prefix}`}`, // an agent may have two, with different prefixes
     stateSchema,
     tools,
-    async beforeAgent(_state, runtime) {
-      if (maxCostCents === undefined) return undefined
-      return { _theazoCentsAtStart: await spentCents(sourceOf(runtime), runtime.signal) }
-    },
+    beforeAgent: () => (limit === undefined ? undefined : { _theazoCentsAtStart: null }),
     beforeModel: {
       canJumpTo: ['end'],
-      async hook({ _theazoCentsAtStart: before = 0 }, runtime) {
-        if (maxCostCents === undefined) return undefined
-        const spent = (await spentCents(sourceOf(runtime), runtime.signal)) - before
-        if (spent < maxCostCents) return undefined
-        return { messages: [new AIMessage(limitText(spent, maxCostCents))], jumpTo: 'end' as const }
+      async hook({ _theazoCentsAtStart: before }, { signal }) {
+        if (limit === undefined) return undefined
+        const source = sources.of(currentConfig())
+        const spent = await spentOr(source, signal)
+        if (typeof spent === 'number' && typeof before !== 'number') return { _theazoCentsAtStart: spent }
+        const text = typeof spent === 'number' ? limitText(spent - (before ?? 0), limit) : spent
+        if (text === undefined) return undefined
+        await end(source, onEnd) // the jump leaves out afterAgent
+        return { messages: [new AIMessage(text)], jumpTo: 'end' as const }
       },
     },
     async wrapModelCall(request, handler) {
-      const systemMessage = paragraph === '' ? request.systemMessage : request.systemMessage.concat(`\n\n${paragraph}`)
+      const systemMessage = withParagraph(request.systemMessage, paragraph)
       return await handler({ ...request, systemMessage, messages: repairToolCalls(request.messages) })
     },
-    async afterAgent({ messages }, runtime) {
-      if (onEnd === 'keep' || !hasUsed(names, messages)) return
-      const { sandbox } = sourceOf(runtime)
-      await end(typeof sandbox === 'function' ? await sandbox() : sandbox, onEnd)
+    async afterAgent() {
+      await end(sources.of(currentConfig()), onEnd)
     },
   })
+}
 
-  function sourceOf({ configurable, context }: { configurable?: unknown; context?: unknown }): ToolSource {
-    return sources.of({ configurable, context } as ToolRunnableConfig) // the fields that identify a user or a thread
+/** The whole config of the run. A hook receives only a part of it. */
+function currentConfig(): ToolRunnableConfig {
+  return AsyncLocalStorageProviderSingleton.getRunnableConfig() ?? {}
+}
+
+/** The cents that the session has cost, or the text that ends the run if the server does not say. */
+async function spentOr(source: ToolSource, signal: AbortSignal | undefined): Promise<number | string> {
+  try {
+    return await spentCents(source, signal)
+  } catch (error) {
+    if (signal?.aborted || !TheazoError.isInstance(error) || ConfigurationError.isInstance(error)) throw error
+    return 'I stopped: this run has a spending limit, and the server does not say what the sandbox has cost.'
   }
+}
+
+function limitText(spent: number, limit: number): string | undefined {
+  if (spent < limit) return undefined
+  return (
+    `I stopped: the sandbox has cost ${dollars(spent)} in this run, and its limit is ${dollars(limit)}. ` +
+    'A new message starts a run with the full limit.'
+  )
+}
+
+function dollars(cents: number): string {
+  return `$${(cents / 100).toFixed(2)}`
+}
+
+/** Ends the sandbox of a completed run. A fault does not end the run: the server ends the sandbox when it is idle. */
+async function end(source: ToolSource, action: 'keep' | 'pause' | 'terminate'): Promise<void> {
+  if (action === 'keep') return
+  try {
+    await source.endIfUnused?.(action)
+  } catch (error) {
+    if (!TheazoError.isInstance(error)) throw error
+  }
+}
+
+function withParagraph(message: SystemMessage, paragraph: string): SystemMessage {
+  if (paragraph === '') return message
+  return message.text === '' ? new SystemMessage(paragraph) : message.concat(`\n\n${paragraph}`)
 }
 
 function assertOptions({ onEnd = 'keep', maxCostCents, agent }: TheazoMiddlewareOptions): void {
@@ -95,26 +139,4 @@ function assertOptions({ onEnd = 'keep', maxCostCents, agent }: TheazoMiddleware
   if (agent !== undefined && onEnd !== 'keep') {
     throw configurationError('onEnd is not valid with agent: that sandbox is yours to end.')
   }
-}
-
-/** True if the current run, which begins at the last human message, has called one of the tools. */
-function hasUsed(names: ReadonlySet<string>, messages: readonly BaseMessage[]): boolean {
-  const start = messages.findLastIndex(({ type }) => type === 'human')
-  return messages.slice(start + 1).some((message) => ToolMessage.isInstance(message) && names.has(message.name ?? ''))
-}
-
-async function end(sandbox: ToolSandbox, action: 'pause' | 'terminate'): Promise<void> {
-  if (action === 'pause') await sandbox.pause?.()
-  else await sandbox.terminate?.()
-}
-
-function limitText(spent: number, limit: number): string {
-  return (
-    `I stopped: the sandbox has cost ${dollars(spent)} in this run, and its limit is ${dollars(limit)}. ` +
-    'The work so far is kept. A new message starts a run with the full limit.'
-  )
-}
-
-function dollars(cents: number): string {
-  return `$${(cents / 100).toFixed(2)}`
 }

@@ -83,6 +83,18 @@ describe.each(Object.entries(callers))('%s', (_name, call) => {
     expect(tools.every(({ name }) => name.startsWith('pc_'))).toBe(true)
     const missing = await call(tools, { name: 'pc_read_file', args: { path: 'none' }, id: 'call_1' })
     expect(missing).toMatchObject({ name: 'pc_read_file', content: expect.stringContaining('with pc_list_files.') })
+    const named = await call(tools, { name: 'pc_read_file', args: { path: 'read_file.txt' }, id: 'call_1' })
+    expect(named.text).toContain(': read of read_file.txt: ') // not renamed
+  })
+
+  test('an invalid input names the field and its values, and no file of the server', async () => {
+    const invalid = { name: 'run_code', args: { language: 'ruby', code: '1' }, id: 'call_1' }
+    const text = await call(theazoTools({ agent }), invalid).then(
+      (message) => message.text,
+      (error: Error) => error.message,
+    )
+    expect(text).toContain("run_code did not run. language must be 'python' or 'typescript' or 'bash', not \"ruby\".")
+    expect(text).not.toMatch(/\.[jt]s:\d/)
   })
 
   test('with onError throw, the error of the API is thrown', async () => {
@@ -94,6 +106,24 @@ describe.each(Object.entries(callers))('%s', (_name, call) => {
       code: 'file_not_found',
     } satisfies Partial<TheazoError>)
   })
+})
+
+test('a call with a plain input returns text, also for an error of the API', async () => {
+  const [tool] = theazoTools({ agent, only: ['read_file'] })
+  expect(await tool?.invoke({ path: 'none' })).toMatch(/^FileError \(file_not_found\)/)
+})
+
+test('two tasks in one message run one after the other', async () => {
+  const { key: apiKey } = await local.keys.create({ mode: 'test', plan: 'enterprise' })
+  const tools = theazoTools({ client: new Theazo({ ...local, apiKey }), userId: 'two tasks', only: ['run_task'] })
+  const tasks = ['one', 'two'].map((name) => {
+    return { name: 'run_task', args: { task: `theazo:delay=50 theazo:output=${name}` }, id: name }
+  })
+  const { messages } = await toolGraph(tools).invoke({ messages: [calling(...tasks)] })
+  expect(messages.slice(1).map(({ text }) => text)).toEqual([
+    expect.stringMatching(/^one/),
+    expect.stringMatching(/^two/),
+  ])
 })
 
 describe('all tools of the catalog through ToolNode', () => {

@@ -5,8 +5,9 @@ import { type Session, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent } from 'langchain'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { ServerTestClock } from '../../support/clock.ts'
-import { bash, calling } from './graphs.ts'
+import { bash, calling, type ScriptedCall } from './graphs.ts'
 import { theazoMiddleware } from '@theazo/langchain/middleware'
 
 let local: LocalTheazo
@@ -108,6 +109,92 @@ test.each([
   const middleware = [theazoMiddleware({ client, userId, onEnd })]
   await createAgent({ model, middleware }).invoke(go)
   expect(await statusesOf(await client.sessions.forUser(userId))).toEqual([status])
+})
+
+/** An agent whose model makes these calls and then answers. */
+function agentOf(middleware: ReturnType<typeof theazoMiddleware>, ...calls: ScriptedCall[]) {
+  const model = calls.reduce((model, call) => model.respondWithTools([call]), fakeModel())
+  return createAgent({ model: model.respond(new AIMessage('done')), middleware: [middleware] })
+}
+
+/** A client whose requests to paths that contain `part` fail with 500. */
+function clientThatFails(part: string): Theazo {
+  const failing: typeof fetch = async (input, init) => {
+    const request = new Request(input, init)
+    if (!new URL(request.url).pathname.includes(part)) return await local.fetch(request)
+    return Response.json({ error: { code: 'internal_error', message: 'out of order' } }, { status: 500 })
+  }
+  return new Theazo({ ...local, fetch: failing, maxRetries: 0 })
+}
+
+test('at the spending limit the sandbox ends as onEnd specifies', async () => {
+  const clock = new ServerTestClock()
+  await using billed = await createLocalTheazo({ clock })
+  const client = new Theazo(billed)
+  const model = fakeModel()
+    .respondWithTools([bash('echo 1')])
+    .respond(() => {
+      clock.jump(6 * 60_000)
+      return calling(bash('echo 2', 'call_2'))
+    })
+  const middleware = [theazoMiddleware({ client, userId: 'limited', maxCostCents: 10, onEnd: 'terminate' })]
+  const { messages } = await createAgent({ model, middleware }).invoke(go)
+  expect(messages.at(-1)?.text).toMatch(/^I stopped/)
+  expect(await statusesOf(await client.sessions.forUser('limited'))).toEqual(['terminated'])
+})
+
+test('a spending limit works with an agent of the caller', async () => {
+  const agent = await (await client.sessions.forUser('own agent')).agents.create()
+  const { messages } = await agentOf(theazoMiddleware({ agent, maxCostCents: 100 }), bash('echo 1')).invoke(go)
+  expect(messages.at(-1)?.text).toBe('done')
+})
+
+test('if the server does not say what the sandbox costs, the run ends with a message', async () => {
+  const middleware = theazoMiddleware({ client: clientThatFails('/usage/'), userId: 'unknown', maxCostCents: 100 })
+  const { messages } = await agentOf(middleware, bash('echo 1')).invoke(go)
+  expect(messages.at(-1)?.text).toMatch(/^I stopped: .* does not say/)
+})
+
+test('if the sandbox cannot be ended, the answer remains', async () => {
+  const middleware = theazoMiddleware({ client: clientThatFails('/terminate'), userId: 'stuck', onEnd: 'terminate' })
+  const { messages } = await agentOf(middleware, bash('echo 1')).invoke(go)
+  expect(messages.at(-1)?.text).toBe('done')
+})
+
+test('onEnd does not end a sandbox in which another run has a call', async () => {
+  const options = { client, userId: 'busy', onEnd: 'terminate' } as const
+  const slow = agentOf(theazoMiddleware(options), bash('touch alive; until [[ -e go ]]; do sleep 0.02; done; echo ok'))
+  const ended = slow.invoke(go)
+  const session = await client.sessions.forUser('busy')
+  await expect.poll(() => statusesOf(session)).toEqual(['idle'])
+  const [agent] = (await session.agents.list().page()).data
+  await agent?.exec('bash', 'until [[ -e alive ]]; do sleep 0.02; done')
+  await agentOf(theazoMiddleware(options), bash('echo 1')).invoke(go)
+  expect(await statusesOf(session)).toEqual(['idle'])
+  await agent?.exec('bash', 'touch go')
+  const { messages } = await ended
+  expect(messages.find((message) => ToolMessage.isInstance(message))?.text).toMatch(/^ok/)
+  expect(await statusesOf(session)).toEqual(['terminated'])
+})
+
+test('onEnd creates no sandbox after the model has terminated its own', async () => {
+  const middleware = theazoMiddleware({ client, userId: 'gone', groups: 'all', onEnd: 'pause' })
+  await agentOf(middleware, bash('echo 1'), { name: 'terminate_agent', args: {}, id: 'call_2' }).invoke(go)
+  expect(await statusesOf(await client.sessions.forUser('gone'))).toEqual(['terminated'])
+})
+
+test('the key of the sandbox may come from the context of the run', async () => {
+  const sandbox = (config: object) => (config as { context?: { user: string } }).context?.user ?? ''
+  const model = fakeModel()
+    .respondWithTools([bash('echo 1')])
+    .respond(new AIMessage('done'))
+  const assistant = createAgent({
+    model,
+    middleware: [theazoMiddleware({ client, sandbox, maxCostCents: 100, onEnd: 'terminate' })],
+    contextSchema: z.object({ user: z.string() }),
+  })
+  await assistant.invoke(go, { context: { user: 'of the context' } })
+  expect(await statusesOf(await client.sessions.forUser('of the context'))).toEqual(['terminated'])
 })
 
 test('a run that used no tool creates no sandbox', async () => {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { AIMessage, type BaseMessage, HumanMessage } from '@langchain/core/messages'
+import { BaseCallbackHandler } from '@langchain/core/callbacks/base'
 import { BaseTracer, type Run } from '@langchain/core/tracers/base'
 import { MessagesAnnotation, StateGraph } from '@langchain/langgraph'
 import { Theazo } from '@theazo/core'
@@ -216,11 +217,27 @@ describe('createTheazoNode', () => {
     expect(await node({ question: 'Is it?' })).toEqual({ answer: 'yes', cents: expect.any(Number) })
   })
 
+  test('invalid settings and blank tasks are refused before anything is sent', async () => {
+    expect(() => createTheazoNode({ client, userId: 'node', timeoutSeconds: -5 })).toThrow('from 1 to 3600, not -5')
+    for (const task of ['', ' \n', undefined]) {
+      const node = createTheazoNode({ client, userId: 'node', task: () => task as string })
+      await expect(node({})).rejects.toThrow('The task must be text that is not blank.')
+    }
+  })
+
+  test('an empty answer is text, which providers accept', async () => {
+    const node = createTheazoNode({ client, userId: 'node' })
+    const { messages } = await node({ messages: [new HumanMessage('theazo:output=""')] })
+    expect(messages[0]?.text).not.toBe('')
+  })
+
   test('a failed task rejects with its error, and a state without a message with advice', async () => {
     const node = createTheazoNode({ client, userId: 'node' })
     const failing = node({ messages: [new HumanMessage('theazo:error=provider_error')] })
     await expect(failing).rejects.toMatchObject({ code: 'provider_error' })
-    await expect(node({})).rejects.toThrow('The state has no human message with text. Give the option task.')
+    await expect(node({})).rejects.toThrow(
+      'The state has no human message (a HumanMessage in messages). Give the option task.',
+    )
   })
 })
 
@@ -235,6 +252,28 @@ test('an abort cancels the task', async () => {
   expect(await reason).toMatchObject({ message: 'the user left' })
   await expect.poll(async () => (await agent.refresh()).data.status).not.toBe('running')
   expect(agent.data.task?.status).toBe('cancelled')
+})
+
+test('if a callback throws, the task is cancelled', async () => {
+  const agent = await (await client.sessions.forUser('throwing')).agents.create({ tools: ['run_code'] })
+  const [tool] = theazoTools({ agent, only: ['run_task'] })
+  class Failing extends BaseCallbackHandler {
+    readonly name = 'failing'
+    override raiseError = true
+    override awaitHandlers = true
+    override handleLLMNewToken(): void {
+      throw new Error('the callback failed')
+    }
+  }
+  const call = {
+    name: 'run_task',
+    args: { task: 'theazo:steps=1000 theazo:delay=20' },
+    id: 'call_1',
+    type: 'tool_call' as const,
+  }
+  const ended = tool?.invoke(call, { callbacks: [new Failing()] }) as Promise<unknown>
+  expect(await errorOf(ended)).toMatchObject({ message: 'the callback failed' })
+  await expect.poll(async () => (await agent.refresh()).data.task?.status).toBe('cancelled')
 })
 
 test('the program examples/langchain/src/delegate.ts runs', async () => {

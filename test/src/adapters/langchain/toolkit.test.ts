@@ -94,8 +94,38 @@ test('a sandbox of the caller is never ended: an agent, and that of a pool', asy
 test('files that the application writes into the sandbox are there for the model', async () => {
   await using toolkit = new TheazoToolkit({ client: theazo, userId: 'files' })
   const sandbox = await toolkit.sandbox()
-  await sandbox.files?.write('data.csv', 'a,b\n1,2\n')
+  await sandbox.files.write('data.csv', 'a,b\n1,2\n')
   expect(await textOf(toolkit, 'head -1 data.csv')).toBe('a,b')
+})
+
+test('if a sandbox cannot be ended, dispose rejects, and a second one tries again', async () => {
+  let isBroken = true
+  const failing: typeof fetch = async (input, init) => {
+    const request = new Request(input, init)
+    if (!isBroken || !request.url.endsWith('/terminate')) return await local.fetch(request)
+    return Response.json({ error: { code: 'internal_error', message: 'out of order' } }, { status: 500 })
+  }
+  const client = new Theazo({ ...local, fetch: failing, maxRetries: 0 })
+  const toolkit = new TheazoToolkit({ client, userId: 'stubborn' })
+  await textOf(toolkit, 'echo 1')
+  await expect(toolkit.dispose()).rejects.toThrow('1 sandboxes could not be released')
+  isBroken = false
+  await toolkit.dispose()
+  expect(await statusesOf(await theazo.sessions.forUser('stubborn'))).toEqual(['terminated'])
+})
+
+test('with a pool, the session that pays is that of the key', async () => {
+  await using pool = new SandboxPool(theazo, { userIdOf: (key) => key.split('/')[0] ?? '' })
+  await using toolkit = new TheazoToolkit({ client: theazo, pool, sandbox: () => 'payer/thread_1', groups: 'all' })
+  const tool = toolkit.tools.find(({ name }) => name === 'list_agents')
+  await textOf(toolkit, 'echo 1')
+  expect(await tool?.invoke({})).toMatch(/^agt_\w+/)
+})
+
+test('an asynchronous sandbox function is refused, and its error is no unhandled rejection', async () => {
+  const sandbox = (() => Promise.reject(new Error('no user'))) as never
+  await using toolkit = new TheazoToolkit({ client: theazo, sandbox })
+  await expect(toolkit.sandbox()).rejects.toThrow('sandbox must return a key, not a promise')
 })
 
 test('a disposed toolkit refuses calls', async () => {
