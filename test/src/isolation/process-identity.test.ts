@@ -17,7 +17,8 @@ onEachServer((server) => {
       const all = processes.map(({ pid, commandLine }) => `${commandLine} ${programOf(pid)}`)
       return kinds.map((kind) => all.some((text) => kind.test(text)))
     }
-    await expect.poll(seen, { timeout: 20_000 }).toEqual([true, true, true, true])
+    // The warm node starts with the lowest priority: on a busy machine it takes long.
+    await expect.poll(seen, { timeout: 60_000 }).toEqual([true, true, true, true])
     expect(processes[0]?.inside).toBe(1)
     const none = '0'.repeat(16)
     for (const { status, commandLine } of processes) {
@@ -34,7 +35,7 @@ onEachServer((server) => {
     const { status: ofServer } = hostProcess(server.child.pid ?? 0)
     expect([ofServer('NoNewPrivs'), ofServer('Seccomp')]).not.toEqual(['1', '2'])
     expect(ofServer('CapBnd')).not.toBe(none)
-  })
+  }, 120_000)
 
   test('bubblewrap, which runs outside of the sandbox, has no more rights than its user', async () => {
     await using agent = await server.newAgent()
