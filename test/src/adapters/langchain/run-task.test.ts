@@ -254,6 +254,24 @@ test('an abort cancels the task', async () => {
   expect(agent.data.task?.status).toBe('cancelled')
 })
 
+test('an abort of a task that waits for its turn leaves the running task as it is', async () => {
+  const agent = await (await client.sessions.forUser('queued')).agents.create({ tools: ['run_code'] })
+  const [tool] = theazoTools({ agent, only: ['run_task'] })
+  const invoke = (text: string, { signal }: AbortController) =>
+    tool?.invoke({ task: text }, { signal }) as Promise<unknown>
+  const [first, second] = [new AbortController(), new AbortController()]
+  const running = errorOf(invoke('theazo:hang', first))
+  await expect.poll(async () => (await agent.refresh()).data.status).toBe('running')
+  const waiting = errorOf(invoke('theazo:output=second', second))
+  const third = invoke('theazo:output=third', new AbortController())
+  second.abort(new Error('no longer needed'))
+  expect(await waiting).toMatchObject({ message: 'no longer needed' })
+  expect((await agent.refresh()).data.task).toMatchObject({ status: 'running', prompt: 'theazo:hang' })
+  first.abort(new Error('the user left'))
+  expect(await running).toMatchObject({ message: 'the user left' })
+  expect(await third).toMatch(/^third/)
+})
+
 test('if a callback throws, the task is cancelled', async () => {
   const agent = await (await client.sessions.forUser('throwing')).agents.create({ tools: ['run_code'] })
   const [tool] = theazoTools({ agent, only: ['run_task'] })
