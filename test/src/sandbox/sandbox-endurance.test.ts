@@ -36,6 +36,8 @@ const kinds: Record<string, Kind> = {
 /** Anonymous memory of a process, in KiB. */
 const memoryOf = (pid: number): number => Number(/^RssAnon:\s+(\d+) kB$/m.exec(statusOf(String(pid)))?.[1] ?? 0)
 
+const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
+
 test.runIf(process.getuid?.() === 0)(
   `${execs} execs of all kinds in one sandbox: nothing grows`,
   { timeout: isSoak ? 7_200_000 : 240_000 },
@@ -80,7 +82,7 @@ test.runIf(process.getuid?.() === 0)(
           supervisor: memoryOf(supervisor),
           reapers: Math.max(...roles.reapers.map((reaper) => memoryOf(reaper.pid))),
         },
-        supervisorDescriptors: readdirSync(`/proc/${supervisor}/fd`).length,
+        supervisorDescriptors: descriptorsOf(supervisor),
         counts: {
           ...holdingsOf(pid),
           descriptorsInside: (await ask('python', 'import os; print(len(os.listdir("/proc/self/fd")))')).body.stdout,
@@ -100,7 +102,9 @@ test.runIf(process.getuid?.() === 0)(
     const { descriptors: descriptorsBefore, ...countsBefore } = before.counts
     expect(counts).toEqual(countsBefore)
     expect(descriptors).toBeLessThanOrEqual(descriptorsBefore + atOnce) // connections of this test
-    expect(after.supervisorDescriptors).toBeLessThanOrEqual(before.supervisorDescriptors + 4) // two for each warm interpreter
+    // Two for each warm interpreter. On a busy machine the last reapers are buried late.
+    const most = before.supervisorDescriptors + 4
+    await expect.poll(() => descriptorsOf(after.supervisor), { timeout: 15_000 }).toBeLessThanOrEqual(most)
     // Growth in bytes for each exec: a leak of one object is more than this limit.
     const bytesAnExec = (kib: number): number => (kib * 1024) / (execs - firstExecs)
     const supervisorGrowth = after.memory.supervisor - before.memory.supervisor
