@@ -61,13 +61,13 @@ async function callRows(transport: string, ours: Client, theirs: Client): Promis
   const [ourTimes = [], theirTimes = []] = times
   return [50, 99].map((percent) => {
     const what = `MCP call that runs no tool, over ${transport}, p${percent}`
-    return timeRow(what, percentile(ourTimes, percent), peer, percentile(theirTimes, percent), '≤ 1.2')
+    return timeRow(what, percentile(ourTimes, percent), peer, percentile(theirTimes, percent), '<= 1.2')
   })
 }
 
 async function startRow(): Promise<Row> {
   const [ours = [], theirs = []] = await alternate(10, start([bin]), start([minimal]))
-  return timeRow('MCP start to the answer of initialize', percentile(ours, 50), peer, percentile(theirs, 50), '≤ 1.3')
+  return timeRow('MCP start to the answer of initialize', percentile(ours, 50), peer, percentile(theirs, 50), '<= 1.3')
 }
 
 /** Three times 100 sessions with 20 calls each. If sessions leave something behind, the memory grows each time. */
