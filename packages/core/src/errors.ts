@@ -248,7 +248,17 @@ export class ConfigurationError extends TheazoError {
   declare readonly name: 'ConfigurationError'
 }
 
-/** @param message names the option and the fix. */
+/**
+ * Makes the error of an invalid option, for adapters.
+ *
+ * @param message names the option and the fix.
+ * @example
+ * ```ts
+ * import { configurationError } from '@theazo/core/tools'
+ *
+ * const error = configurationError('userId must be a string that is not empty.')
+ * ```
+ */
 export function configurationError(message: string): ConfigurationError {
   return new ConfigurationError(message, { code: 'configuration_error' })
 }

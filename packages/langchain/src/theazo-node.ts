@@ -1,8 +1,15 @@
 import { type AIMessage, HumanMessage, isBaseMessage, type ToolMessage } from '@langchain/core/messages'
 import type { ToolRunnableConfig } from '@langchain/core/tools'
-import { isBlank, modelText, runTask, type RunTaskData, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
+import {
+  configurationError,
+  isBlank,
+  modelText,
+  runTask,
+  type RunTaskData,
+  ToolSources,
+  type ToolSourcesOptions,
+} from '@theazo/core/tools'
 import { messageIdOf, taskMessage } from './child-runs.ts'
-import { configurationError } from './configuration-error.ts'
 import { TheazoTool } from './theazo-tool.ts'
 import type { TheazoToolOptions } from './theazo-tool-options.ts'
 

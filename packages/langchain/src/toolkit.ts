@@ -1,6 +1,5 @@
 import { BaseToolkit, type ToolRunnableConfig } from '@langchain/core/tools'
-import { type ToolSandbox, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
-import { configurationError } from './configuration-error.ts'
+import { configurationError, type ToolSandbox, ToolSources, type ToolSourcesOptions } from '@theazo/core/tools'
 import type { TheazoTool } from './theazo-tool.ts'
 import { type TheazoToolsOptions, toolsOf } from './tools.ts'
 

@@ -1,6 +1,7 @@
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { CompleteRequestSchema } from '@modelcontextprotocol/sdk/types.js'
-import { SandboxFiles, TheazoError } from '@theazo/core'
+import { TheazoError } from '@theazo/core'
+import { filesOf } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { fileUriTemplate } from './file-uri.ts'
 import { testCommands } from './prompts.ts'
@@ -43,7 +44,7 @@ async function pathsBelow(
   const folder = text.slice(0, text.lastIndexOf('/') + 1)
   const agent = await sandboxes.agent(agentId, signal)
   if (agent.data.status !== 'idle' && agent.data.status !== 'running') return [] // a suggestion must not resume it
-  const entries = await (agent.files ?? new SandboxFiles(agent)).list(folder, { signal })
+  const entries = await filesOf(agent).list(folder, { signal })
   return entries.map(({ path, type }) => `${path}${type === 'directory' ? '/' : ''}`).toSorted()
 }
 

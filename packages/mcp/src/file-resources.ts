@@ -1,5 +1,6 @@
 import type { ReadResourceResult, ResourceTemplate } from '@modelcontextprotocol/sdk/types.js'
-import { FileError, SandboxFiles, TheazoError } from '@theazo/core'
+import { FileError, TheazoError } from '@theazo/core'
+import { filesOf } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { jsonBytes } from './bounded-content.ts'
 import { fileUriTemplate, type SandboxFilePath } from './file-uri.ts'
@@ -29,8 +30,7 @@ export async function readFileResource(
     const sandbox = await sandboxes.byId(agentId, signal)
     const release = sandbox.hold?.()
     try {
-      const files = sandbox.files ?? new SandboxFiles(sandbox)
-      const bytes = await files.read(path, { signal, maxBytes: maxFileBytes })
+      const bytes = await filesOf(sandbox).read(path, { signal, maxBytes: maxFileBytes })
       return { contents: [{ uri, ...contentOf(path, bytes) }] }
     } finally {
       release?.()

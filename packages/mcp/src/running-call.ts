@@ -1,6 +1,6 @@
 import {
   type AnyTool,
-  isBlank,
+  outputText,
   runCode,
   type RunCodeData,
   type ToolEvent,
@@ -99,17 +99,13 @@ export class RunningCall {
     const [stdout, stderr] = [this.#stdout.take(), this.#stderr.take()]
     if (stdout.isCut) this.#cutStreams.add('stdout')
     if (stderr.isCut) this.#cutStreams.add('stderr')
-    const parts = [
-      ...(isBlank(stdout.text) ? [] : [stdout.text]),
-      ...(isBlank(stderr.text) ? [] : [`[stderr]\n${stderr.text}`]),
-    ]
     const data = {
       stdout: stdout.text,
       stderr: stderr.text,
       ...(stdout.isCut && { stdoutTruncated: true }),
       ...(stderr.isCut && { stderrTruncated: true }),
     }
-    return { text: parts.map((part) => part.replace(/\n$/, '')).join('\n'), data }
+    return { text: outputText(data), data }
   }
 
   /**

@@ -243,7 +243,7 @@ describe('long calls', () => {
   test('stop kills the code and returns the last output', async () => {
     await using mcp = await connectToAgent()
     const first = await firstOutput(mcp, bash(slow))
-    expect(await isSleeping()).toBe(true)
+    await expect.poll(isSleeping).toBe(true) // between two sleeps there is none
     const stopped = await mcp.call('stop', { callId: callIdOf(first) })
     expect(stopped.isError).toBeFalsy()
     expect(textOf(stopped)).toMatch(/^\[stopped after \d+ s\]$/)
@@ -266,7 +266,7 @@ describe('long calls', () => {
   test('a connection that closes ends the calls that nobody waits for', async () => {
     const mcp = await connectToAgent()
     await firstOutput(mcp, bash(slow))
-    expect(await isSleeping()).toBe(true)
+    await expect.poll(isSleeping).toBe(true) // between two sleeps there is none
     await mcp.client.close()
     await expect.poll(isSleeping).toBe(false)
     await agent.terminate()

@@ -1,8 +1,8 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
-import { ConfigurationError } from '@theazo/core'
 import {
+  configurationError,
   runCode,
   selectTools,
   type SelectToolsOptions,
@@ -70,11 +70,8 @@ const instructions =
 export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServer {
   const tools = selectTools(options)
   if (tools.length === 0) {
-    throw new ConfigurationError(
+    throw configurationError(
       'The options groups, only and readOnly leave no tool to offer. Remove one of them, or choose another group.',
-      {
-        code: 'configuration_error',
-      },
     )
   }
   const source = toolSource(options)
@@ -104,9 +101,7 @@ export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServe
 function checkedAnswerSeconds(seconds: number = answerSecondsBounds.default): number {
   const { min, max } = answerSecondsBounds
   if (Number.isInteger(seconds) && seconds >= min && seconds <= max) return seconds
-  throw new ConfigurationError(`answerSeconds must be a whole number from ${min} to ${max}, not ${seconds}.`, {
-    code: 'configuration_error',
-  })
+  throw configurationError(`answerSeconds must be a whole number from ${min} to ${max}, not ${seconds}.`)
 }
 
 /**

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { SandboxFiles } from '@theazo/core'
-import type { ToolSandbox } from '@theazo/core/tools'
+import { filesOf, type ToolSandbox } from '@theazo/core/tools'
 
 /** A file in a sandbox with the output of a call that was too long for its answers. */
 export interface SavedOutput {
@@ -27,7 +26,7 @@ export class WholeOutput {
 
   /** Saves the named streams in the sandbox. */
   async save(sandbox: ToolSandbox, names: readonly StreamName[], signal: AbortSignal): Promise<SavedOutput[]> {
-    const files = sandbox.files ?? new SandboxFiles(sandbox)
+    const files = filesOf(sandbox)
     const callName = randomUUID().slice(0, 8)
     const saved: SavedOutput[] = []
     for (const name of names) {

@@ -1,11 +1,5 @@
-import {
-  type Agent,
-  ConfigurationError,
-  type CreateAgentOptions,
-  NotFoundError,
-  type Session,
-  Theazo,
-} from '@theazo/core'
+import { type Agent, type CreateAgentOptions, NotFoundError, type Session, Theazo } from '@theazo/core'
+import { configurationError } from '@theazo/core/tools'
 import type { Experimental_SandboxSession as SandboxSession } from 'ai'
 import { baseDirectory } from './base-directory.ts'
 import { theazoSandbox } from './theazo-sandbox.ts'
@@ -78,8 +72,7 @@ export function createTheazoSandbox(options: CreateTheazoSandboxOptions): Theazo
   const { agent, session, userId, client, agentOptions } = options
   const given = [agent, session, userId].filter((each) => each !== undefined)
   if (given.length !== 1) {
-    const message = 'Give exactly one of agent, session and userId.'
-    throw new ConfigurationError(message, { code: 'configuration_error' })
+    throw configurationError('Give exactly one of agent, session and userId.')
   }
   const sessionOf = async (signal: AbortSignal | undefined): Promise<Session> => {
     return session ?? (await (client ?? new Theazo()).sessions.forUser(userId ?? '', { signal }))

@@ -3,6 +3,7 @@ import { FileError } from '@theazo/core'
 import type { Experimental_SandboxSession as SandboxSession } from 'ai'
 import type { SandboxHost } from './sandbox-host.ts'
 import { linesOf } from './lines-of.ts'
+import { quoted } from './spawn-scripts.ts'
 import { resolvePath } from './base-directory.ts'
 
 type FileMethods = Omit<SandboxSession, 'description' | 'run' | 'spawn'>
@@ -79,8 +80,7 @@ async function targetStat(
   signal: AbortSignal | undefined,
 ): Promise<Awaited<ReturnType<FileMethods['stat']>>> {
   const code = '[[ -e $0 ]] || exit 0; stat -L -c "%s %F" -- "$0"'
-  const quoted = `'${path.replaceAll("'", String.raw`'\''`)}'`
-  const { stdout } = await agent.exec('bash', `bash -c '${code}' ${quoted}`, { signal })
+  const { stdout } = await agent.exec('bash', `bash -c '${code}' ${quoted(path)}`, { signal })
   const [, size, kind] = /^(\d+) (.*)\n$/.exec(stdout) ?? []
   if (size === undefined) return null
   const type = kind?.startsWith('regular') ? 'file' : kind === 'directory' ? 'directory' : 'other'

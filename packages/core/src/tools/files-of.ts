@@ -1,7 +1,16 @@
 import { SandboxFiles } from '../files/files.ts'
 import type { ToolSandbox } from './tool-sandbox.ts'
 
-/** The files of any kind of sandbox. */
+/**
+ * The files of any kind of sandbox: its own file operations, or file operations by `exec`.
+ *
+ * @example
+ * ```ts
+ * import { filesOf } from '@theazo/core/tools'
+ *
+ * const notes = await filesOf(agent).readText('notes.md')
+ * ```
+ */
 export function filesOf(sandbox: ToolSandbox): SandboxFiles {
   return sandbox.files ?? new SandboxFiles(sandbox)
 }

@@ -35,6 +35,8 @@ export {
   type ToolProgress,
   type ToolResult,
 } from './define-tool.ts'
+export { configurationError } from '../errors.ts'
+export { filesOf } from './files-of.ts'
 export { deleteFile, type DeleteFileData, type DeleteFileInput } from './delete-file.ts'
 export { editFile, type EditFileData, type EditFileInput } from './edit-file.ts'
 export { getUsage, type GetUsageData } from './get-usage.ts'
@@ -51,10 +53,10 @@ export {
   type ListAgentsData,
 } from './lifecycle.ts'
 export { listFiles, type ListFilesData, type ListFilesInput } from './list-files.ts'
-export { isBlank, modelText, truncate } from './model-text.ts'
+export { isBlank, modelText, outputText, truncate } from './model-text.ts'
 export { readFile, type ReadFileData, type ReadFileInput } from './read-file.ts'
 export { runCode, type RunCodeData, type RunCodeInput } from './run-code.ts'
-export { runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'
+export { costText, runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'
 export {
   hiddenImagesText,
   unknownModel,

@@ -69,16 +69,27 @@ function isClean(value: unknown): boolean {
 function cleaned(value: unknown): unknown {
   if (typeof value === 'string') return cleanText(value)
   if (typeof value !== 'object' || value === null) return value
-  let isChanged = false
-  const clean = (item: unknown): unknown => {
-    const result = cleaned(item)
-    isChanged ||= result !== item
-    return result
-  }
-  const copy = Array.isArray(value)
-    ? value.map(clean)
-    : Object.fromEntries(Object.entries(value).map(([name, item]) => [clean(name), clean(item)]))
-  return isChanged ? copy : value
+  if (Array.isArray(value)) return value.map(cleaned)
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [cleanText(name), cleaned(item)]))
+}
+
+/**
+ * The two output streams of code as one text for a model, without the last line break of each. A stream without a visible
+ * character is left out.
+ *
+ * @example
+ * ```ts
+ * import { outputText } from '@theazo/core/tools'
+ *
+ * const text = outputText(await agent.exec('bash', 'make'))
+ * ```
+ */
+export function outputText({ stdout, stderr }: { stdout: string; stderr: string }): string {
+  const parts = [isBlank(stdout) ? '' : stdout, isBlank(stderr) ? '' : `[stderr]\n${stderr}`]
+  return parts
+    .filter((part) => part !== '')
+    .map((part) => part.replace(/\n$/, ''))
+    .join('\n')
 }
 
 /**

@@ -2,7 +2,7 @@ import { z } from 'zod/v4'
 import type { ExecResult, Language } from '../wire.ts'
 import { defineTool, type Tool } from './define-tool.ts'
 import { nameText, sizeText } from './files-of.ts'
-import { isBlank, maxStreamChars, truncate } from './model-text.ts'
+import { maxStreamChars, outputText, truncate } from './model-text.ts'
 import { hiddenImages, images } from './schemas.ts'
 import { hiddenImagesText, imagesAmong, type ToolImages } from './tool-images.ts'
 
@@ -117,8 +117,8 @@ function toText({
   hiddenImages = [],
 }: RunCodeData): string {
   const parts: string[] = []
-  if (!isBlank(stdout)) parts.push(stdout)
-  if (!isBlank(stderr)) parts.push(`[stderr]\n${stderr}`)
+  const printed = outputText({ stdout, stderr })
+  if (printed !== '') parts.push(printed)
   if (stdoutTruncated || stderrTruncated) parts.push('[the output is not complete: it was too long]')
   if (files.length > 0) {
     const listed = files.slice(0, maxListed).map(({ path, sizeBytes }) => `${nameText(path)} (${sizeText(sizeBytes)})`)
@@ -129,7 +129,7 @@ function toText({
   }
   if (hiddenImages.length > 0) parts.push(hiddenImagesText(hiddenImages))
   if (exitCode !== 0) parts.push(`[exit code ${exitCode}]`)
-  return parts.length === 0 ? '(no output)' : parts.map((part) => part.replace(/\n$/, '')).join('\n')
+  return parts.length === 0 ? '(no output)' : parts.join('\n')
 }
 
 function bounded(result: ExecResult): ExecResult {

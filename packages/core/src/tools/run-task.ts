@@ -110,7 +110,16 @@ async function usageOf(sandbox: ToolSandbox, taskId: string, signal: AbortSignal
   }
 }
 
-/** An amount in dollars: $0.12 */
+/**
+ * An amount as text, in dollars.
+ *
+ * @example
+ * ```ts
+ * import { costText } from '@theazo/core/tools'
+ *
+ * const text = costText({ amount: 12, currency: 'usd' }) // $0.12
+ * ```
+ */
 export function costText({ amount }: Money): string {
   return `$${(amount / 100).toFixed(2)}`
 }

@@ -1,5 +1,5 @@
 import type { TheazoError } from '../errors.ts'
-import { isBlank, maxStreamChars, modelText, truncate } from './model-text.ts'
+import { isBlank, maxStreamChars, modelText, outputText, truncate } from './model-text.ts'
 import { ToolInputError } from './tool-input-error.ts'
 
 const maxErrorChars = 8000
@@ -29,11 +29,11 @@ const messageByCode: Record<string, string> = {
 
 /** The output of an exec before an error ended it (contract, exec). */
 function outputOf({ details = {} }: TheazoError): string {
-  const streams = [details['stdout'], details['stderr']].map((text) => {
-    return typeof text === 'string' && !isBlank(text) ? truncate(text, maxStreamChars).replace(/\n$/, '') : ''
-  })
-  const [stdout, stderr] = streams
-  return [stdout, stderr && `[stderr]\n${stderr}`].filter(Boolean).join('\n')
+  return outputText({ stdout: shownStream(details['stdout']), stderr: shownStream(details['stderr']) })
+}
+
+function shownStream(text: unknown): string {
+  return typeof text === 'string' && !isBlank(text) ? truncate(text, maxStreamChars) : ''
 }
 
 function adviceOn({ code, isRetryable }: TheazoError, tool: string): string {

@@ -3,6 +3,7 @@ import { Theazo } from '../client.ts'
 import { configurationError } from '../errors.ts'
 import type { SandboxPool } from '../pool/sandbox-pool.ts'
 import { Session } from '../sessions.ts'
+import { isThenable } from '../transport/is-thenable.ts'
 import type { Transport } from '../transport/transport.ts'
 import { transportOf } from '../transport/transport-of.ts'
 import { Usage } from '../usage.ts'
@@ -188,8 +189,8 @@ const maxNameChars = 120
 
 function checkedKey(key: unknown, { sandbox, pool }: { sandbox?: unknown; pool?: unknown }): SandboxKey {
   const option = sandbox === undefined ? 'userId' : 'the key that sandbox returns'
-  if (key instanceof Promise) {
-    key.catch(() => {}) // its error would end the process, before this one explains the fault
+  if (isThenable(key)) {
+    Promise.resolve(key).catch(() => {}) // its error would end the process, before this one explains the fault
     throw configurationError('sandbox must return a key, not a promise: put what it needs into the config of the run.')
   }
   const { userId, name } = typeof key === 'object' && key !== null ? (key as Partial<SandboxKey>) : { userId: key }

@@ -1,5 +1,4 @@
-import type { ToolSource } from '@theazo/core/tools'
-import { configurationError } from '../configuration-error.ts'
+import { configurationError, type ToolSource } from '@theazo/core/tools'
 
 /** Before every session, so that the whole cost is counted. */
 const beginning = '2020-01-01T00:00:00Z'

@@ -2,10 +2,9 @@ import { AIMessage, SystemMessage } from '@langchain/core/messages'
 import { AsyncLocalStorageProviderSingleton } from '@langchain/core/singletons'
 import type { ToolRunnableConfig } from '@langchain/core/tools'
 import { ConfigurationError, TheazoError } from '@theazo/core'
-import { type ToolSource, ToolSources } from '@theazo/core/tools'
+import { configurationError, costText, type ToolSource, ToolSources } from '@theazo/core/tools'
 import { type AgentMiddleware, createMiddleware } from 'langchain'
 import { z } from 'zod'
-import { configurationError } from '../configuration-error.ts'
 import { repairToolCalls } from '../repair-tool-calls.ts'
 import { type TheazoToolsOptions, toolsOf } from '../tools.ts'
 import { spentCents } from './spent-cents.ts'
@@ -105,13 +104,9 @@ async function spentOr(source: ToolSource, signal: AbortSignal | undefined): Pro
 function limitText(spent: number, limit: number): string | undefined {
   if (spent < limit) return undefined
   return (
-    `I stopped: the sandbox has cost ${dollars(spent)} in this run, and its limit is ${dollars(limit)}. ` +
+    `I stopped: the sandbox has cost ${costText({ amount: spent, currency: 'usd' })} in this run, and its limit is ${costText({ amount: limit, currency: 'usd' })}. ` +
     'A new message starts a run with the full limit.'
   )
-}
-
-function dollars(cents: number): string {
-  return `$${(cents / 100).toFixed(2)}`
 }
 
 /** Ends the sandbox of a completed run. A fault does not end the run: the server ends the sandbox when it is idle. */

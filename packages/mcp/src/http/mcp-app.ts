@@ -1,5 +1,5 @@
-import { ConfigurationError, Theazo } from '@theazo/core'
-import type { SelectToolsOptions, ToolName } from '@theazo/core/tools'
+import { Theazo } from '@theazo/core'
+import { configurationError, type SelectToolsOptions, type ToolName } from '@theazo/core/tools'
 import { answerSecondsBounds } from '../answer-seconds.ts'
 import { createTheazoMcpServer } from '../server.ts'
 import { createSessionPool, idleSecondsBounds } from '../session-pool.ts'
@@ -96,8 +96,7 @@ export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
 
 function assertIdleTimeout(seconds: number, answerSeconds: number): void {
   if (Number.isInteger(seconds) && seconds > answerSeconds && seconds <= idleSecondsBounds.max) return
-  throw new ConfigurationError(
+  throw configurationError(
     `idleTimeoutSeconds must be a whole number above answerSeconds (${answerSeconds}) and at most ${idleSecondsBounds.max}, not ${seconds}.`,
-    { code: 'configuration_error' },
   )
 }

@@ -1,13 +1,14 @@
 import { AIMessage, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages'
 import { fakeModel } from '@langchain/core/testing'
 import { MemorySaver } from '@langchain/langgraph'
-import { type Session, Theazo } from '@theazo/core'
+import { Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { createAgent } from 'langchain'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { ServerTestClock } from '../../support/clock.ts'
 import { bash, calling, type ScriptedCall } from './graphs.ts'
+import { clientThatFails, statusesOf } from './sandboxes.ts'
 import { theazoMiddleware } from '@theazo/langchain/middleware'
 
 let local: LocalTheazo
@@ -17,10 +18,6 @@ beforeAll(async () => {
   client = new Theazo(local)
 })
 afterAll(() => local[Symbol.asyncDispose]())
-
-async function statusesOf(session: Session): Promise<string[]> {
-  return (await session.agents.list().page()).data.map(({ data }) => data.status)
-}
 
 const go = { messages: [new HumanMessage('go')] }
 
@@ -117,16 +114,6 @@ function agentOf(middleware: ReturnType<typeof theazoMiddleware>, ...calls: Scri
   return createAgent({ model: model.respond(new AIMessage('done')), middleware: [middleware] })
 }
 
-/** A client whose requests to paths that contain `part` fail with 500. */
-function clientThatFails(part: string): Theazo {
-  const failing: typeof fetch = async (input, init) => {
-    const request = new Request(input, init)
-    if (!new URL(request.url).pathname.includes(part)) return await local.fetch(request)
-    return Response.json({ error: { code: 'internal_error', message: 'out of order' } }, { status: 500 })
-  }
-  return new Theazo({ ...local, fetch: failing, maxRetries: 0 })
-}
-
 test('at the spending limit the sandbox ends as onEnd specifies', async () => {
   const clock = new ServerTestClock()
   await using billed = await createLocalTheazo({ clock })
@@ -150,13 +137,21 @@ test('a spending limit works with an agent of the caller', async () => {
 })
 
 test('if the server does not say what the sandbox costs, the run ends with a message', async () => {
-  const middleware = theazoMiddleware({ client: clientThatFails('/usage/'), userId: 'unknown', maxCostCents: 100 })
+  const middleware = theazoMiddleware({
+    client: clientThatFails(local, '/usage/'),
+    userId: 'unknown',
+    maxCostCents: 100,
+  })
   const { messages } = await agentOf(middleware, bash('echo 1')).invoke(go)
   expect(messages.at(-1)?.text).toMatch(/^I stopped: .* does not say/)
 })
 
 test('if the sandbox cannot be ended, the answer remains', async () => {
-  const middleware = theazoMiddleware({ client: clientThatFails('/terminate'), userId: 'stuck', onEnd: 'terminate' })
+  const middleware = theazoMiddleware({
+    client: clientThatFails(local, '/terminate'),
+    userId: 'stuck',
+    onEnd: 'terminate',
+  })
   const { messages } = await agentOf(middleware, bash('echo 1')).invoke(go)
   expect(messages.at(-1)?.text).toBe('done')
 })

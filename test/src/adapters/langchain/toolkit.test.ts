@@ -2,11 +2,12 @@ import { inspect } from 'node:util'
 import { BaseCallbackHandler } from '@langchain/core/callbacks/base'
 import type { ToolMessage } from '@langchain/core/messages'
 import { MemorySaver } from '@langchain/langgraph'
-import { ConfigurationError, type Session, Theazo } from '@theazo/core'
+import { ConfigurationError, Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bash, calling, toolGraph } from './graphs.ts'
+import { clientThatFails, statusesOf } from './sandboxes.ts'
 import { createTheazoNode, TheazoToolkit } from '@theazo/langchain'
 import { theazoMiddleware } from '@theazo/langchain/middleware'
 
@@ -17,12 +18,6 @@ beforeAll(async () => {
   theazo = new Theazo(local)
 })
 afterAll(() => local[Symbol.asyncDispose]())
-
-async function statusesOf(session: Session): Promise<string[]> {
-  const statuses: string[] = []
-  for await (const { data } of session.agents.list()) statuses.push(data.status)
-  return statuses
-}
 
 async function textOf(toolkit: TheazoToolkit, code: string, configurable: object = {}): Promise<string> {
   const { messages } = await toolGraph(toolkit.tools).invoke({ messages: [calling(bash(code))] }, { configurable })
@@ -100,12 +95,7 @@ test('files that the application writes into the sandbox are there for the model
 
 test('if a sandbox cannot be ended, dispose rejects, and a second one tries again', async () => {
   let isBroken = true
-  const failing: typeof fetch = async (input, init) => {
-    const request = new Request(input, init)
-    if (!isBroken || !request.url.endsWith('/terminate')) return await local.fetch(request)
-    return Response.json({ error: { code: 'internal_error', message: 'out of order' } }, { status: 500 })
-  }
-  const client = new Theazo({ ...local, fetch: failing, maxRetries: 0 })
+  const client = clientThatFails(local, '/terminate', () => isBroken)
   const toolkit = new TheazoToolkit({ client, userId: 'stubborn' })
   await textOf(toolkit, 'echo 1')
   await expect(toolkit.dispose()).rejects.toThrow('1 sandboxes could not be released')
