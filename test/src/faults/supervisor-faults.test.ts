@@ -163,8 +163,10 @@ test.runIf(process.getuid?.() === 0)(
     for (let round = 0; round < 3; round += 1) {
       const cut = agents.map(({ exec }) => exec(`touch ${round}; setsid sleep 60 & sleep 60`))
       await Promise.all(agents.map(({ exec }) => exec(`until [[ -e ${round} ]]; do sleep 0.02; done`)))
-      const before = agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid))
-      expect(before.length).toBeGreaterThan(20)
+      const processes = (): number[] => agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid))
+      // The file is there before both sleeps have started.
+      await expect.poll(() => processes().length, { timeout: 20_000 }).toBeGreaterThan(20)
+      const before = processes()
       const { parent } = sandboxRoles(agents[0]?.uid ?? 0).bubblewrap ?? expect.fail('bubblewrap is not running')
       expect(readFileSync(`/proc/${parent}/cmdline`, 'utf8')).toContain('launcher.py')
       expect(signal({ pid: parent }, 'SIGKILL')).toBe(true)
@@ -173,7 +175,7 @@ test.runIf(process.getuid?.() === 0)(
       }
       const answers = await Promise.all(agents.map(({ exec }) => exec('ls')))
       for (const { body } of answers) expect(body.stdout).toContain(`${round}\n`)
-      const after = new Set(agents.flatMap(({ uid }) => sandboxRoles(uid).all.map(({ pid }) => pid)))
+      const after = new Set(processes())
       expect(before.filter((pid) => after.has(pid))).toEqual([])
     }
   },
