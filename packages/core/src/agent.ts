@@ -12,7 +12,10 @@ import { AgentTasks } from './runs/tasks.ts'
 import type { Transport, TransportRequest } from './transport/transport.ts'
 import { setTransport } from './transport/transport-of.ts'
 import type { CallOptions } from './transport/transport-options.ts'
-import type { ExecResult, Language, OkBody, Agent as WireAgent } from './wire.ts'
+import type { ExecResult, Feature, Language, OkBody, ResumeExtensions, Agent as WireAgent } from './wire.ts'
+
+/** Options of {@link Agent.resume}. */
+export interface ResumeOptions extends CallOptions, ResumeExtensions {}
 
 /**
  * One sandbox. It runs code, stores files in `/workspace`, and lives until it is terminated.
@@ -177,16 +180,18 @@ export class Agent implements AsyncDisposable {
   }
 
   /**
-   * Continues a paused agent.
+   * Continues a paused agent. If a tool call waits for an approval, `approve` answers it.
    *
-   * @throws {ConflictError} if the agent is not paused.
+   * @throws {ConflictError} if the agent is not paused, or a call waits for an approval and `approve` is absent.
    * @example
    * ```ts
    * await agent.resume()
    * ```
    */
-  async resume(options: CallOptions = {}): Promise<this> {
-    return await this.#update({ ...this.#post('resume'), ...options })
+  async resume({ approve, message, ...options }: ResumeOptions = {}): Promise<this> {
+    const needs: [Feature, string][] = approve === undefined ? [] : [['approvals', 'agent.resume with approve']]
+    const body = approve === undefined ? {} : { body: { approve, message }, needs }
+    return await this.#update({ ...this.#post('resume'), ...body, ...options })
   }
 
   /**

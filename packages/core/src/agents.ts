@@ -91,6 +91,7 @@ export class SessionAgents {
     if (rest.name !== undefined) needs.push(['agents', 'agents.create with a name'])
     if (rest.metadata !== undefined) needs.push(['agents', 'agents.create with metadata'])
     if (rest.network !== undefined) needs.push(['agents', 'agents.create with a network'])
+    if (rest.approvals !== undefined) needs.push(['approvals', 'agents.create with approvals'])
     if (rest.idleTimeout !== undefined) needs.push(['agents', 'agents.create with an idleTimeout'])
     const deadlineAt = this.#transport.clock.now() + (timeoutMs ?? defaultReadyTimeoutMs)
     const body: CreateAgentBody & CreateAgentExtensions = { ...rest, timeout: timeoutSeconds }

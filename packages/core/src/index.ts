@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { Agent } from './agent.ts'
+export { Agent, type ResumeOptions } from './agent.ts'
 export type {
   AgentEvent,
   OutputDeltaEvent,
@@ -56,7 +56,7 @@ export type {
   RemoveFileOptions,
   SandboxFilesOptions,
 } from './files/file-options.ts'
-export type { RunCallbacks } from './runs/forward.ts'
+export type { ApprovalAnswer, PendingCall, RunCallbacks } from './runs/forward.ts'
 export type {
   AgentFileContent,
   AgentFileEntry,
@@ -101,6 +101,8 @@ export type {
   Page,
   RunAccepted,
   RunBody,
+  RunExtensions,
+  ResumeExtensions,
   Session as WireSession,
   SessionForUserBody,
   SessionLimits,

@@ -98,6 +98,8 @@ export interface Agent {
   network?: Network
   /** What the server does with the agent when it is idle (extension `agents`). */
   idleTimeout?: IdleTimeout
+  /** Tools whose calls wait for an approval. */
+  approvals?: string[]
   /** The latest task; null before the first one. */
   task: Task | null
   createdAt: string
@@ -158,6 +160,8 @@ export interface CreateAgentExtensions {
   /** 1–128 characters. If an agent that has not ended has this name, the server returns that agent. */
   name?: string | undefined
   metadata?: Metadata | undefined
+  /** Tools of the agent whose calls a person must approve: the agent pauses before each call. Default: none. */
+  approvals?: string[] | undefined
   /** Default: no network access. */
   network?: Network | undefined
   /** Default: none; the agent exists until it is terminated. */
@@ -168,6 +172,19 @@ export interface CreateAgentExtensions {
 export interface RunBody {
   /** The prompt. */
   task: string
+}
+
+/** Extensions of `POST /agents/:id/run`. */
+export interface RunExtensions {
+  /** True: the model does not see the agent's earlier tasks. Default false. Files stay in both cases. */
+  fresh?: boolean | undefined
+}
+
+/** Body of `POST /agents/:id/resume`, if a tool call waits for an approval. */
+export interface ResumeExtensions {
+  approve?: boolean | undefined
+  /** For the model. */
+  message?: string | undefined
 }
 
 /** Response of `POST /agents/:id/run`. */
@@ -244,6 +261,7 @@ export type Feature =
   | 'tasks'
   | 'replay'
   | 'approvals'
+  | 'conversations'
   | 'official-sdk'
 
 /** Response of `POST /agents/:id/terminate`. */

@@ -84,6 +84,7 @@ export const agentAnswer = z
     timeout: z.int().meta({ description: 'Seconds.' }),
     network: network.optional(),
     idleTimeout: idleTimeout.optional(),
+    approvals: z.array(z.string()).optional(),
     task: taskAnswer.nullable(),
     createdAt: time,
     updatedAt: time,

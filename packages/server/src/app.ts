@@ -63,6 +63,8 @@ const features: readonly Feature[] = [
   'agents',
   'tasks',
   'replay',
+  'approvals',
+  'conversations',
   'official-sdk',
 ]
 

@@ -26,7 +26,7 @@ const numbered = {
 /** An event of `GET /agents/{id}/stream`. */
 export const agentEvent = z
   .union([
-    event('thinking', { text, taskId }, numbered),
+    event('thinking', { text, id: z.string().optional(), taskId }, numbered),
     event('tool_call', { id: z.string(), tool: z.string(), input: z.unknown(), taskId }, numbered),
     event(
       'tool_result',
@@ -40,7 +40,7 @@ export const agentEvent = z
       },
       numbered,
     ),
-    event('output_delta', { text, taskId }, numbered),
+    event('output_delta', { text, restart: z.literal(true).optional(), taskId }, numbered),
     event('output', { text, cost: money, taskId }, numbered),
     event('error', { ...fault, resumable: z.boolean().optional(), taskId }, numbered),
     event(

@@ -3,6 +3,13 @@
  *
  * @module
  */
+export type {
+  AiModel,
+  CompatibleProviderOptions,
+  ModelsOptions,
+  ProviderOptions,
+} from './engine/models/model-catalog.ts'
+export type { ModelPrice } from './engine/models/prices.ts'
 export { SetupError, TheazoServerError } from './errors.ts'
 export type { Clock } from './clock.ts'
 export type { ApiKeys, CreateKeyOptions, KeyInfo, Principal } from './keys/api-keys.ts'

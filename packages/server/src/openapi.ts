@@ -4,6 +4,7 @@ import * as answers from './answer-schemas.ts'
 import { agentEvent, execEvent } from './event-schemas.ts'
 import { operation, post } from './openapi-operation.ts'
 import * as requests from './schemas.ts'
+import { resumeBody, runBody } from './task-schemas.ts'
 
 const ids = {
   session: z.object({ id: z.string().meta({ example: 'ses_01HX3K2M4N5P6Q7R8S9T0V1W2X' }) }),
@@ -159,7 +160,7 @@ const paths: ZodOpenApiPathsObject = {
       status: 202,
       answer: answers.runAnswer,
       path: ids.agent,
-      body: requests.runBody,
+      body: runBody,
       example: { task: 'Plot the first 20 primes.' },
     }),
   },
@@ -184,7 +185,14 @@ const paths: ZodOpenApiPathsObject = {
     post: post({ id: 'pauseAgent', summary: 'Pause an agent', answer: answers.agentAnswer, path: ids.agent }),
   },
   '/agents/{id}/resume': {
-    post: post({ id: 'resumeAgent', summary: 'Resume an agent', answer: answers.agentAnswer, path: ids.agent }),
+    post: post({
+      id: 'resumeAgent',
+      summary: 'Resume an agent, and answer the tool call that waits for an approval',
+      answer: answers.agentAnswer,
+      path: ids.agent,
+      body: resumeBody,
+      example: {},
+    }),
   },
   '/agents/{id}/terminate': {
     post: post({

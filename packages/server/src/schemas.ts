@@ -9,7 +9,6 @@ import type {
   CreateSessionBody,
   ExecBody,
   ExecExtensions,
-  RunBody,
   SessionForUserBody,
   UpdateSessionBody,
   WriteAgentFileBody,
@@ -41,12 +40,12 @@ export const metadata = z
 
 /** Maximum size of `instructions` and of `task` (contract, Basics). */
 export const maxTextBytes = 256 * 1024
-const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxTextBytes
-const tooLongPrompt = 'must be at most 256 KiB'
+export const hasPromptSize = (text: string): boolean => Buffer.byteLength(text) <= maxTextBytes
+export const tooLongPrompt = 'must be at most 256 KiB'
 const shortName = z.string().max(256, 'must be at most 256 characters')
 
 /** Text that is stored unchanged. */
-const storedText = z
+export const storedText = z
   .string()
   .refine((text) => text.isWellFormed(), 'must be well-formed Unicode: a lone surrogate cannot be stored')
 
@@ -162,6 +161,9 @@ export const createAgentBody = z.object({
   browser: z.boolean().optional(),
   instructions: storedText.refine(hasPromptSize, tooLongPrompt).optional(),
   tools: z.array(shortName).max(100, 'must be at most 100 entries').optional(),
+  approvals: z.array(shortName).max(100, 'must be at most 100 entries').optional().meta({
+    description: 'Tools of the agent whose calls wait for an approval: the agent pauses before each call.',
+  }),
   network: network.optional(),
   idleTimeout: idleTimeout.optional(),
   timeout: z.int().min(1, 'must be at least 1 second').max(86_400, 'must be at most 86400 seconds').optional(),
@@ -251,13 +253,6 @@ export const writeFileRequest = writeFileBody.superRefine(({ data, encoding }, {
   addIssue({ code: 'custom', path: ['data'], message: "must be base64 because encoding is 'base64'" })
 })
 
-export const runBody = z.object({
-  task: z
-    .string('must be a string: the task for the agent')
-    .min(1, 'must not be empty')
-    .refine(hasPromptSize, tooLongPrompt),
-})
-
 /** Number of the event after which a stream continues. */
 export const eventId = queryInteger(/^\d{1,15}$/, 'must be the id of an event, a whole number', {
   minimum: 0,
@@ -284,7 +279,7 @@ export const usageQuery = z.object({
 })
 
 /** True if both types accept the same values; otherwise the line that uses it does not compile. */
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
+export type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 
 true satisfies Same<z.output<typeof createSessionBody>, CreateSessionBody>
 true satisfies Same<z.output<typeof sessionForUserBody>, SessionForUserBody>
@@ -292,4 +287,3 @@ true satisfies Same<z.output<typeof updateSessionBody>, UpdateSessionBody>
 true satisfies Same<z.output<typeof createAgentRequest>, CreateAgentBody & CreateAgentExtensions>
 true satisfies Same<z.output<typeof execRequest>, ExecBody & ExecExtensions>
 true satisfies Same<z.output<typeof writeFileRequest>, WriteAgentFileBody>
-true satisfies Same<z.output<typeof runBody>, RunBody>

@@ -11,7 +11,10 @@ import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
 import { SetupError } from './errors.ts'
-import { scriptedModel } from './engine/scripted-model.ts'
+import { mockedTools } from './engine/mocked-tools.ts'
+import { ModelCatalog, type ModelsOptions } from './engine/models/model-catalog.ts'
+import { scriptedModel } from './engine/models/scripted-model.ts'
+import { sandboxTools, ToolRegistry } from './engine/tool-registry.ts'
 import { EventLog } from './events/event-log.ts'
 import { EventStreams } from './events/event-streams.ts'
 import { InFlight } from './in-flight.ts'
@@ -23,6 +26,7 @@ import { SessionLimits } from './limits/session-limits.ts'
 import { Metrics } from './metrics.ts'
 import { idleTimeout } from './schemas.ts'
 import { agentsByStatus, idleAgentsWithoutTimeout } from './services/agent-counts.ts'
+import { capabilitiesOf } from './services/agent-capabilities.ts'
 import { AgentFiles } from './services/agent-files.ts'
 import { Agents } from './services/agents.ts'
 import { Execs } from './services/execs.ts'
@@ -73,6 +77,8 @@ export interface ServerOptions {
   maxProjectBytes?: number | undefined
   /** `idleTimeout` of agents that are created without one. Default: none; they stay until they are terminated. */
   idleTimeout?: IdleTimeout | undefined
+  /** The models of tasks. Default: none; a run on a live key is refused then. */
+  models?: ModelsOptions | undefined
   /** Source of time. Default: the machine's clock. */
   clock?: Clock | undefined
 }
@@ -107,7 +113,7 @@ const lastAnswersMs = 5_000
  * @throws {SetupError} if the machine cannot isolate sandboxes, or the data folder cannot be used; the message names the
  *   fix.
  */
-export async function createServer(options: ServerOptions = {}, modelFor: ModelFor = builtInModels): Promise<Server> {
+export async function createServer(options: ServerOptions = {}, modelFor?: ModelFor): Promise<Server> {
   const opened: AsyncDisposable[] = []
   const closeAll = async (): Promise<void> => {
     for (const part of opened.splice(0).toReversed()) await part[Symbol.asyncDispose]()
@@ -120,13 +126,10 @@ export async function createServer(options: ServerOptions = {}, modelFor: ModelF
   }
 }
 
-/** Test keys have the scripted model; live keys have no model in this version. */
-const builtInModels: ModelFor = (mode) => (mode === 'test' ? scriptedModel : undefined)
-
 /** @param opened receives each part to close, in the order of opening (Node 22 has no AsyncDisposableStack). */
 async function open(
   options: ServerOptions,
-  modelFor: ModelFor,
+  ownModels: ModelFor | undefined,
   opened: AsyncDisposable[],
   closeAll: () => Promise<void>,
 ): Promise<Server> {
@@ -191,9 +194,15 @@ async function open(
   const shared = { database, events, limits, store, sandboxes, activity, clock, onError }
   const execs = new Execs({ ...shared, metering, execTimeoutMs })
   const files = new AgentFiles(execs)
-  const runs = new Runs({ ...shared, execs, modelFor })
-  const agents = new Agents({ ...shared, idleClocks, runs, network, idleTimeout: options.idleTimeout })
+  const models = new ModelCatalog(options.models)
+  // Test keys have the scripted model.
+  const modelFor: ModelFor = ownModels ?? ((mode, id) => (mode === 'test' ? scriptedModel : models.find(id)))
+  const tools = { live: new ToolRegistry(sandboxTools), test: new ToolRegistry(mockedTools()) }
+  const capabilities = capabilitiesOf(models, { live: tools.live.names, test: tools.test.names })
+  const runs = new Runs({ ...shared, execs, modelFor, tools })
+  const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs })
+  runs.onSuspended = (agentId, cause) => pauses.pauseSuspended(agentId, cause)
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
   const streams = new EventStreams(events, clock, idleClocks)

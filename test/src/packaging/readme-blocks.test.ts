@@ -30,6 +30,7 @@ test('these blocks, and no others, are not run', () => {
     'packages/ai-sdk/README.md: needs a server with an agent loop',
     'packages/core/README.md: needs a server with an agent loop',
     'packages/langchain/README.md: needs a server with an agent loop; test/src/adapters/langchain/run-task.test.ts runs one',
+    'packages/server/README.md: needs a real key',
     'packages/server/README.md: changes the machine',
     'packages/server/README.md: changes the machine, and needs a network',
     'packages/server/README.md: needs the folder of the block before it; sandbox-mounts.test.ts runs the same',

@@ -106,7 +106,10 @@ describe('with a browser, web search and a model', () => {
     expect(refused.error.code).toBe('unprocessable_entity')
     expect(refused.error.details.fields).toEqual({
       browser: ['is not configured on this server; omit it or send false'],
-      tools: ["'web_search', 'write_file' are not configured on this server; it has 'run_code'"],
+      tools: [
+        "'web_search' is not configured on this server; it has 'run_code', 'read_file', 'write_file', 'edit_file', " +
+          "'list_files', 'delete_file'",
+      ],
     })
     const { error } = await curl('run', live, await live.agent())
     expect([error.code, Object.keys(error.details.fields)]).toEqual(['unprocessable_entity', ['model']])

@@ -13,6 +13,16 @@ import type { Cursor } from '../streams/broadcast.ts'
 
 type Callback<Event> = (event: Event) => unknown
 
+/** A tool call that waits for an approval. */
+export interface PendingCall {
+  callId: string | undefined
+  tool: string
+  input: unknown
+}
+
+/** The answer to a call that waits: true and false approve and refuse it. A message is for the model. */
+export type ApprovalAnswer = boolean | { approve: boolean; message?: string | undefined } | undefined
+
 /** Callbacks of {@link Run.forward}. Each may be asynchronous, and is awaited. */
 export interface RunCallbacks {
   /** Called for every event, before the callback of its type. */
@@ -23,6 +33,11 @@ export interface RunCallbacks {
   onOutputDelta?: Callback<OutputDeltaEvent> | undefined
   onOutput?: Callback<OutputEvent> | undefined
   onStatus?: Callback<StatusEvent> | undefined
+  /**
+   * Called if a tool call of the run waits for an approval. The agent is paused until the answer. Without an answer
+   * (undefined), it stays paused.
+   */
+  onApproval?: ((call: PendingCall) => ApprovalAnswer | Promise<ApprovalAnswer>) | undefined
   /** Called if the run ends without an answer. With this callback, `forward` does not throw that error. */
   onError?: Callback<RunErrorEvent> | undefined
 }

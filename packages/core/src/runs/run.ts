@@ -4,6 +4,7 @@ import { batchIterator } from '../streams/batch-iterator.ts'
 import { Broadcast, type Cursor } from '../streams/broadcast.ts'
 import { StreamError, TheazoError, TimeoutError } from '../errors.ts'
 import type { EventStream } from '../streams/event-stream.ts'
+import { withApprovals } from './approvals.ts'
 import { deliverAll, type RunCallbacks } from './forward.ts'
 import { Lifetime } from '../transport/lifetime.ts'
 import { retainOwnEvents } from './own-events.ts'
@@ -19,7 +20,7 @@ import type { RunSource } from './run-source.ts'
 import { finishedTask, pollTask } from './task-poll.ts'
 import { AgentTasks } from './tasks.ts'
 import type { CallOptions } from '../transport/transport-options.ts'
-import type { RunAccepted, Task } from '../wire.ts'
+import type { Feature, RunAccepted, Task } from '../wire.ts'
 
 /** The deadline of the call that cancels the task of an aborted run. Nobody waits for it. */
 const cancelTimeoutMs = 10_000
@@ -110,7 +111,8 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
     signal?.throwIfAborted()
     const cursor = this.#events.subscribe()
     try {
-      await deliverAll(cursor, callbacks, this.#isOver, signal)
+      const { transport, agentId } = this.#source
+      await deliverAll(cursor, withApprovals(callbacks, transport, agentId, signal), this.#isOver, signal)
     } finally {
       this.#leave(cursor)
     }
@@ -180,9 +182,10 @@ export class Run implements AsyncIterable<AgentEvent>, AsyncDisposable {
       this.#finished = await finishedTask(transport, agentId, taskId, signal)
       return taskId
     }
-    const { connectTimeoutMs: timeoutMs, idempotencyKey } = options
+    const { connectTimeoutMs: timeoutMs, idempotencyKey, fresh } = options
+    const needs: [Feature, string][] = fresh ? [['conversations', 'agent.run with fresh']] : []
     const path = ['agents', agentId, 'run']
-    const request = { method: 'POST', path, body: { task }, signal, timeoutMs, idempotencyKey } as const
+    const request = { method: 'POST', path, body: { task, fresh }, needs, signal, timeoutMs, idempotencyKey } as const
     this.#taskId = (await transport.request<RunAccepted>(request)).taskId
     return this.#taskId
   }

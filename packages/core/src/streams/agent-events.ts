@@ -17,6 +17,8 @@ interface EventBase {
 export interface ThinkingEvent extends EventBase {
   type: 'thinking'
   text: string
+  /** Events with the same id are parts of one thought. Undefined: the event is a whole thought. */
+  thoughtId?: string
 }
 
 /** The agent calls a tool of its own. */
@@ -42,6 +44,8 @@ export interface ToolResultEvent extends EventBase {
 export interface OutputDeltaEvent extends EventBase {
   type: 'output_delta'
   text: string
+  /** The model began this text anew: the chunks since the last tool call or start do not count. */
+  isRestart?: true
 }
 
 /** The final answer: the last event of a successful run. */
@@ -165,8 +169,14 @@ function contractEvent(name: string | undefined, eventId: string | undefined, da
   const { text, tool } = data
   const taskId = data['taskId'] as string | undefined // not checked: another type never equals the id of a task
   if (typeof text === 'string') {
-    if (name === 'output_delta') return { type: 'output_delta', eventId, taskId, text }
-    if (name === 'thinking') return { type: 'thinking', eventId, taskId, text }
+    if (name === 'output_delta') {
+      const delta: OutputDeltaEvent = { type: 'output_delta', eventId, taskId, text }
+      return data['restart'] === true ? { ...delta, isRestart: true } : delta
+    }
+    if (name === 'thinking') {
+      const thought: ThinkingEvent = { type: 'thinking', eventId, taskId, text }
+      return typeof data['id'] === 'string' ? { ...thought, thoughtId: data['id'] } : thought
+    }
   } else if (typeof tool === 'string') {
     const callId = string(data['id'])
     if (name === 'tool_call') return { type: 'tool_call', eventId, taskId, callId, tool, input: data['input'] }

@@ -5,6 +5,7 @@ import { type Flag, flagTable, folderOf, type Given, oneOf, readFlags, wholeNumb
 import { idleTimeoutBounds } from '../schemas.ts'
 import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
+import { modelFlags, modelKeysHelp, modelsOptionsOf } from './model-flags.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
@@ -48,6 +49,7 @@ const flags = {
     help: 'origin of a web page that may call the API (default: none)',
   },
   'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics also answers other machines' },
+  ...modelFlags,
   ...sandboxFlags,
   'network-allow': {
     value: 'HOST',
@@ -60,7 +62,9 @@ const flags = {
 } as const satisfies Record<string, Flag>
 
 /** Help text of `serve`. */
-export const serveHelp: string = `theazo-server serve                run the Theazo API on this machine\n\n${flagTable(flags)}`
+export const serveHelp: string = `theazo-server serve                run the Theazo API on this machine\n\n${flagTable(flags)}
+
+${modelKeysHelp}`
 
 const hourMs = 3_600_000
 
@@ -86,6 +90,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     maxConnections: wholeNumber(nameOf('max-connections'), values['max-connections'], 1, 1_000_000),
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
+    models: modelsOptionsOf(given, process.env),
     sandbox: sandboxOptionsOf(given),
     network: networkOf(given),
     replaceGlobals: true,

@@ -1,67 +1,134 @@
 import { setImmediate } from 'node:timers/promises'
 import { ApiError } from '../errors.ts'
-import type { Model, ModelRequest, ModelStep, Step, ToolCall, ToolStep } from './model.ts'
+import type { ApprovalStep, Model, ModelRequest, ModelStep, Step, StepSink, ToolCall, ToolStep } from './model.ts'
 
 /** The model, the task and the callbacks of a loop. */
 export interface LoopOptions {
   model: Model
   request: ModelRequest
   callTool: (call: ToolCall, signal: AbortSignal) => Promise<ToolStep>
+  /** True if the call may run beside others. */
+  isReadOnly: (call: ToolCall) => boolean
+  /** True if a person must approve the call. */
+  needsApproval: (call: ToolCall) => boolean
+  /** Called before the first new call of a loop that continues after a crash. @returns the result, if it must not run. */
+  beforeRepeat: (call: ToolCall) => Promise<ToolStep | undefined>
   /** Stores a step. @throws an error that ends the loop, if the task must not continue. */
   store: (step: Step) => Promise<void>
-  /** Called with each part of the answer. */
-  onDelta: (text: string) => Promise<void>
+  sink: StepSink
+  /** Called before each call of the model. @returns false to suspend the loop: the session cannot pay for the call. */
+  canAfford: (request: ModelRequest) => Promise<boolean>
   /** Called between two steps: true suspends the loop. */
   shouldStop: () => boolean
   signal: AbortSignal
 }
 
+/** The end of a loop: the answer, a call that a person must approve, or a suspension. */
+export type LoopEnd =
+  | { kind: 'answer'; answer: ModelStep }
+  | { kind: 'approval'; call: ToolCall }
+  | { kind: 'suspended' }
+
 /** A model with more steps than this is stuck. */
 const maxModelSteps = 1_100
+/** A model that makes only invalid calls in this many steps in a row is stuck too. */
+const maxStrikes = 3
+const maxFaultChars = 1_000
 
 /**
  * Calls the model and its tools in turn, until the answer. Each step is stored before the next begins, so the loop can stop
  * between two steps and continue later, in this process or another.
  *
- * @returns the answer; undefined if `shouldStop` returned true.
  * @throws errors of the model and of `store`, and the signal's reason.
  */
-export async function runLoop(options: LoopOptions): Promise<ModelStep | undefined> {
-  const { model, callTool, store, onDelta, shouldStop, signal } = options
+export async function runLoop(options: LoopOptions): Promise<LoopEnd> {
+  const { model, store, sink, shouldStop, signal } = options
   const steps = [...options.request.steps]
-  let { request } = options
-  for (;;) {
-    signal.throwIfAborted()
-    const last = answerOf(steps)
-    if (last) return last
-    if (shouldStop()) return undefined
-    const call = openCall(steps)
-    if (!call && modelStepsOf(steps).length >= maxModelSteps) {
-      throw new ApiError('internal_error', `The model gave no answer in ${maxModelSteps} steps.`)
-    }
-    const step = call ? await callTool(call, signal) : await model.step({ ...request, steps }, onDelta, signal)
-    signal.throwIfAborted()
+  const add = async (step: Step): Promise<void> => {
     await store(step)
     steps.push(step)
-    request = { ...request, writtenText: '' }
+  }
+  for (;;) {
+    signal.throwIfAborted()
+    const last = steps.at(-1)
+    if (last?.kind === 'model' && last.toolCalls.length === 0) return { kind: 'answer', answer: last }
+    if (shouldStop()) return { kind: 'suspended' }
+    const turn = lastTurn(steps)
+    const [first] = turn.open
+    if (first) {
+      if (options.needsApproval(first) && !turn.approvals.has(first.id)) return { kind: 'approval', call: first }
+      await callNext(options, turn, add)
+    } else {
+      assertNotStuck(steps)
+      const request = { ...options.request, steps }
+      if (!(await options.canAfford(request))) return { kind: 'suspended' }
+      const step = await model.step(request, sink, signal)
+      signal.throwIfAborted()
+      await add(step)
+    }
     await setImmediate() // a model and tools that answer without waiting would block the event loop
   }
 }
 
-function modelStepsOf(steps: readonly Step[]): ModelStep[] {
-  return steps.filter((step) => step.kind === 'model')
+/** Makes the next call, or all calls up to the next one that changes something, side by side. */
+async function callNext(
+  { callTool, isReadOnly, needsApproval, beforeRepeat, signal }: LoopOptions,
+  { open, approvals }: Turn,
+  add: (step: Step) => Promise<void>,
+): Promise<void> {
+  const other = open.findIndex((call) => !isReadOnly(call) || needsApproval(call))
+  const next = open.slice(0, Math.max(1, other === -1 ? open.length : other))
+  const calls = next.map(async (call) => {
+    const done = refusal(call, approvals.get(call.id)) ?? (await beforeRepeat(call))
+    const step = done ?? (await callTool(call, signal))
+    signal.throwIfAborted()
+    return step
+  })
+  const ended = Promise.allSettled(calls)
+  try {
+    // In the order of the calls, each as soon as those before it are stored: a crash then repeats few calls.
+    for (const call of calls) await add(await call)
+  } finally {
+    await ended
+  }
 }
 
-/** The last step, if it is an answer of the model without tool calls. */
-function answerOf(steps: readonly Step[]): ModelStep | undefined {
-  const last = steps.at(-1)
-  return last?.kind === 'model' && last.toolCalls.length === 0 ? last : undefined
+/** The result of a call that a person refused. */
+function refusal({ id, tool }: ToolCall, approval: ApprovalStep | undefined): ToolStep | undefined {
+  if (!approval || approval.approve) return undefined
+  const why = approval.message === undefined ? '' : ` Their message: ${approval.message}`
+  const output = `A person refused this call, so it was not made.${why}`
+  return { kind: 'tool', id, tool, output, isError: true, durationMs: 0 }
 }
 
-/** The first tool call of the last model step that has no result yet. */
-function openCall(steps: readonly Step[]): ToolCall | undefined {
-  const done = new Set(steps.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
-  return modelStepsOf(steps)
-    .at(-1)
-    ?.toolCalls.find(({ id }) => !done.has(id))
+/** @throws {ApiError} if the model makes no progress. */
+function assertNotStuck(steps: readonly Step[]): void {
+  const modelSteps = steps.filter((step) => step.kind === 'model')
+  if (modelSteps.length >= maxModelSteps) {
+    throw new ApiError('internal_error', `The model gave no answer in ${maxModelSteps} steps.`)
+  }
+  const strikes = steps.slice(steps.findLastIndex(isValidCall) + 1).filter((step) => step.kind === 'model')
+  if (strikes.length < maxStrikes) return
+  const fault = steps.findLast((step) => step.kind === 'tool')
+  const message = `The model made only invalid tool calls in ${maxStrikes} steps in a row. The last one: ${String(fault?.output)}`
+  throw new ApiError('provider_error', message.slice(0, maxFaultChars))
+}
+
+function isValidCall(step: Step): boolean {
+  return step.kind === 'tool' && !step.isInvalid
+}
+
+/** The last step of the model, and its calls. An id of a call may occur again in another step: some providers count anew. */
+interface Turn {
+  /** Calls without a result, in order. */
+  open: ToolCall[]
+  approvals: ReadonlyMap<string, ApprovalStep>
+}
+
+function lastTurn(steps: readonly Step[]): Turn {
+  const turn = steps.slice(steps.findLastIndex(({ kind }) => kind === 'model'))
+  const done = new Set(turn.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
+  const calls = turn[0]?.kind === 'model' ? turn[0].toolCalls : []
+  const approvals = turn.flatMap((step) => (step.kind === 'approval' ? [[step.id, step] as const] : []))
+  return { open: calls.filter(({ id }) => !done.has(id)), approvals: new Map(approvals) }
 }

@@ -1,3 +1,6 @@
+import type { ToolImage } from '@theazo/core/tools'
+import type { EngineTool } from './engine-tool.ts'
+
 /** The state of a task, with which a model makes its next step. */
 export interface ModelRequest {
   taskId: string
@@ -5,35 +8,61 @@ export interface ModelRequest {
   prompt: string
   /** Steps of the model so far, and the results of its tool calls. */
   steps: readonly Step[]
-  /** Tools it may call, by name. */
-  tools: readonly string[]
-  /** The beginning of this step's answer that an earlier process has emitted already; empty if none. */
-  writtenText: string
+  /** Tools it may call. */
+  tools: readonly EngineTool[]
+  /** Earlier tasks of the same conversation, oldest first. */
+  history: readonly PastTask[]
+}
+
+/** An ended task of a conversation. Calls without a result may be among its steps. */
+export interface PastTask {
+  prompt: string
+  steps: readonly Step[]
+}
+
+/** Receives the parts of a step while the model writes it. The order stays. */
+export interface StepSink {
+  /** A part of a thought. Parts with the same id belong together. */
+  thinking: (text: string, id: string) => Promise<void>
+  /** A part of the answer, or of the text beside tool calls. */
+  text: (text: string) => Promise<void>
+  /** The model starts the step again: its parts so far do not count. */
+  restart: () => Promise<void>
 }
 
 /** A model, called for one step at a time: a pause applies between two steps, and a crash repeats no stored step. */
 export interface Model {
   readonly id: string
+  /** Why results of tools must not have images; absent if the model accepts them. */
+  readonly imagesOff?: string | undefined
   /** Refuses a task before it starts. @throws {ApiError} sent to the caller. */
   assertAccepts?(prompt: string): void
+  /** An upper estimate of the cost of the next step's input, in micro-cents. Absent for a model that costs nothing. */
+  estimate?(request: ModelRequest): number
   /**
-   * Makes the next step. An answer may be emitted in parts as it is written, starting after
-   * {@link ModelRequest.writtenText}: the parts of all processes together are the answer.
+   * Makes the next step, and sends its parts to the sink as they are written.
    *
    * @throws {ApiError} an error that ends the task; the caller sees its code and message.
    */
-  step(request: ModelRequest, onDelta: (text: string) => Promise<void>, signal: AbortSignal): Promise<ModelStep>
+  step(request: ModelRequest, sink: StepSink, signal: AbortSignal): Promise<ModelStep>
 }
 
 /** One step of a model: it calls tools, or returns the answer. */
 export interface ModelStep {
   kind: 'model'
   thinking?: string
+  /** True if `thinking` went to the sink. */
+  isThinkingSent?: boolean
   toolCalls: ToolCall[]
-  /** The answer, if the step calls no tool. */
+  /** The answer, or the text beside the tool calls. */
   text?: string
+  /** The provider's own form of the step. The next step needs it: it may have signed thoughts and ids of items. */
+  messages?: unknown[]
   inputTokens: number
   outputTokens: number
+  /** Input tokens that were read from, or written to, the provider's cache. They are a part of `inputTokens`. */
+  cacheReadTokens?: number
+  cacheWriteTokens?: number
   /** Micro-cents. */
   cost: number
 }
@@ -43,6 +72,8 @@ export interface ToolCall {
   id: string
   tool: string
   input: unknown
+  /** Why the call cannot be made, for the model: its input is not JSON, for example. */
+  fault?: string
 }
 
 /** The result of a tool call. */
@@ -51,9 +82,30 @@ export interface ToolStep {
   id: string
   tool: string
   output: unknown
+  /** Images for the model. */
+  images?: ToolImage[]
   isError: boolean
+  /** True if the call could not be made: the tool does not exist, or its input is invalid. */
+  isInvalid?: boolean
   durationMs: number
 }
 
+/** A tool call that was in flight when a process ended. It is made once more. */
+interface RetryStep {
+  kind: 'retry'
+  /** The id of the call. */
+  id: string
+}
+
+/** A person's decision about a tool call. */
+export interface ApprovalStep {
+  kind: 'approval'
+  /** The id of the call. */
+  id: string
+  approve: boolean
+  /** For the model. */
+  message?: string
+}
+
 /** One step of a task, stored as soon as it is complete. */
-export type Step = ModelStep | ToolStep
+export type Step = ModelStep | ToolStep | RetryStep | ApprovalStep

@@ -48,6 +48,15 @@ export class SessionLimits {
     if (reached !== undefined) throw exceeded(reached)
   }
 
+  /** Micro-cents that a session may still spend in the present period; undefined if it has no cap on cost. */
+  async costLeft(db: Queries, sessionId: string): Promise<number | undefined> {
+    const session = await db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirstOrThrow()
+    const { maxCost } = limitsOf(session)
+    if (!maxCost) return undefined
+    const now = this.#options.clock.now()
+    return await costLeftIn(db, session.id, maxCost, now)
+  }
+
   /** Call this in the transaction that adds an agent. @throws {ApiError} 402 if the session has `maxAgents` agents. */
   async assertRoom({ db }: UnitOfWork, session: SessionRow): Promise<void> {
     const { maxAgents } = limitsOf(session)
@@ -157,7 +166,6 @@ export class SessionLimits {
     const { maxCost, maxComputeMinutes } = limitsOf(session)
     if (!maxCost && maxComputeMinutes === undefined) return {}
     const now = this.#options.clock.now()
-    const until = Number.MAX_SAFE_INTEGER
     const { billedAgents } = await db
       .selectFrom('compute_usage')
       .select(({ fn }) => fn.countAll<number>().as('billedAgents'))
@@ -166,7 +174,7 @@ export class SessionLimits {
       .executeTakeFirstOrThrow()
     const waits: number[] = []
     if (maxComputeMinutes !== undefined) {
-      const { computeMs } = await sumUsage(db, { sessionId: session.id }, { from: 0, until }, now)
+      const { computeMs } = await sumUsage(db, { sessionId: session.id }, { from: 0, until: forever }, now)
       const leftMs = maxComputeMinutes * 60_000 - computeMs
       if (leftMs <= 0) {
         return {
@@ -177,8 +185,7 @@ export class SessionLimits {
     }
     if (maxCost) {
       const period = periodOf(maxCost.period, now)
-      const cost = costOf(await sumUsage(db, { sessionId: session.id }, { from: period.from, until }, now))
-      const left = microCents(maxCost.amount) - cost
+      const left = await costLeftIn(db, session.id, maxCost, now)
       const untilNext = period.next === undefined ? [] : [period.next - now]
       if (left <= 0) {
         const span = maxCost.period === 'session' ? 'this session' : `this ${maxCost.period} (UTC)`
@@ -191,6 +198,15 @@ export class SessionLimits {
     }
     return waits.length > 0 ? { changesInMs: Math.min(...waits) } : {}
   }
+}
+
+const forever = Number.MAX_SAFE_INTEGER
+
+type MaxCost = NonNullable<Limits['maxCost']>
+
+async function costLeftIn(db: Queries, sessionId: string, { amount, period }: MaxCost, now: number): Promise<number> {
+  const { from } = periodOf(period, now)
+  return microCents(amount) - costOf(await sumUsage(db, { sessionId }, { from, until: forever }, now))
 }
 
 /** The error for a reached cap. */

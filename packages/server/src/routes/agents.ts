@@ -1,7 +1,8 @@
 import type { ExecResult } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Clock } from '../clock.ts'
-import { createAgentRequest, execRequest, listAgentsQuery, runBody } from '../schemas.ts'
+import { createAgentRequest, execRequest, listAgentsQuery } from '../schemas.ts'
+import { resumeBody, runBody } from '../task-schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
@@ -59,10 +60,10 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       }
     })
     .post('/agents/:id/run', async (c) => {
-      const { task } = await readBody(c, runBody)
-      if (c.env.principal.mode === 'test') assertDirectives('task', task)
+      const { task: prompt, fresh: isFresh } = await readBody(c, runBody)
+      if (c.env.principal.mode === 'test') assertDirectives('task', prompt)
       const taskId = c.get('reserved') && `task_${c.get('reserved')}`
-      return answerJson(c.env, await runs.start(c.env.principal, c.req.param('id'), task, taskId), 202)
+      return answerJson(c.env, await runs.start(c.env.principal, c.req.param('id'), { prompt, isFresh, taskId }), 202)
     })
     .get('/agents/:id/tasks/:taskId', async (c) => {
       const { id, taskId } = c.req.param()
@@ -77,7 +78,9 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       return answerJson(c.env, await pauses.pause(c.env.principal, c.req.param('id')))
     })
     .post('/agents/:id/resume', async (c) => {
-      return answerJson(c.env, await pauses.resume(c.env.principal, c.req.param('id')))
+      const { approve, message } = await readBody(c, resumeBody)
+      const approval = approve === undefined ? undefined : { approve, message }
+      return answerJson(c.env, await pauses.resume(c.env.principal, c.req.param('id'), approval))
     })
     .post('/agents/:id/terminate', async (c) => {
       await agents.terminate(c.env.principal, c.req.param('id'))

@@ -1,5 +1,7 @@
-import type { CreateAgentBody } from '@theazo/core'
-import { builtInTools, mockedTools } from '../engine/tools.ts'
+import type { CreateAgentBody, CreateAgentExtensions } from '@theazo/core'
+import { runCode } from '@theazo/core/tools'
+import type { ModelCatalog } from '../engine/models/model-catalog.ts'
+import { sandboxTools } from '../engine/tool-registry.ts'
 import { ApiError } from '../errors.ts'
 import type { Mode } from '../store/tables.ts'
 
@@ -8,7 +10,7 @@ export interface AgentCapabilities {
   /** The first is the default. */
   providers: readonly string[]
   /** `any`: every id is accepted and returned unchanged. */
-  models: readonly string[] | 'any'
+  models: ModelCatalog | 'any'
   hasBrowser: boolean
   /** Names of the available tools. */
   tools: readonly string[]
@@ -17,15 +19,26 @@ export interface AgentCapabilities {
 }
 
 /** Capabilities by mode: for live keys the real ones, for test keys everything that the reference names. */
-export const capabilities: Record<Mode, AgentCapabilities> = {
-  live: { providers: ['local'], models: [], hasBrowser: false, tools: builtInTools, defaultTools: builtInTools },
-  test: {
-    providers: ['local', 'docker', 'e2b', 'fly'],
-    models: 'any',
-    hasBrowser: true,
-    tools: [...builtInTools, ...mockedTools],
-    defaultTools: builtInTools,
-  },
+export function capabilitiesOf(
+  models: ModelCatalog,
+  tools: Record<Mode, readonly string[]>,
+): Record<Mode, AgentCapabilities> {
+  return {
+    live: { providers: ['local'], models, hasBrowser: false, tools: tools.live, defaultTools: defaultTools.live },
+    test: {
+      providers: ['local', 'docker', 'e2b', 'fly'],
+      models: 'any',
+      hasBrowser: true,
+      tools: tools.test,
+      defaultTools: defaultTools.test,
+    },
+  }
+}
+
+/** The scripted model of test keys calls the first tool only. */
+const defaultTools: Record<Mode, readonly string[]> = {
+  live: sandboxTools.map(({ name }) => name),
+  test: [runCode.name],
 }
 
 /** Maximum characters of a name in an error, and maximum number of names. */
@@ -34,16 +47,16 @@ const maxShown = 40
 /** @throws {ApiError} 422 that lists the supported values of each unsupported field. */
 export function assertSupported(
   supported: AgentCapabilities,
-  { compute, model, browser, tools }: CreateAgentBody,
+  { compute, model, browser, tools, approvals }: CreateAgentBody & CreateAgentExtensions,
 ): void {
   const fields: Record<string, string[]> = {}
   if (compute && !supported.providers.includes(compute.provider)) {
     const available = quoted(supported.providers)
     fields['compute.provider'] = [`${quoted([compute.provider])} is not configured on this server; it has ${available}`]
   }
-  if (model && supported.models !== 'any' && !supported.models.includes(model.id)) {
-    const available = supported.models.length > 0 ? quoted(supported.models) : 'no models'
-    fields['model.id'] = [`${quoted([model.id])} is not configured on this server; it has ${available}`]
+  if (model && supported.models !== 'any') {
+    const fault = supported.models.faultOf(model.id)
+    if (fault !== undefined) fields['model.id'] = [`${quoted([model.id])} ${fault}`]
   }
   if (browser && !supported.hasBrowser) {
     fields['browser'] = ['is not configured on this server; omit it or send false']
@@ -52,6 +65,11 @@ export function assertSupported(
   if (unknown.length > 0) {
     const verb = unknown.length === 1 ? 'is' : 'are'
     fields['tools'] = [`${quoted(unknown)} ${verb} not configured on this server; it has ${quoted(supported.tools)}`]
+  }
+  const own = tools ?? supported.defaultTools
+  const foreign = approvals?.filter((tool) => !own.includes(tool)) ?? []
+  if (foreign.length > 0) {
+    fields['approvals'] = [`must name tools of the agent: it has ${quoted(own)}, but not ${quoted(foreign)}`]
   }
   if (Object.keys(fields).length > 0) throw ApiError.invalid(fields)
 }

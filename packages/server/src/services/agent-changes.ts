@@ -1,3 +1,4 @@
+import type { ToolCall } from '../engine/model.ts'
 import type { UnitOfWork } from '../events/event-log.ts'
 import { type AgentEvent, agentEvents, isMetered, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord } from './agent-rows.ts'
@@ -9,7 +10,9 @@ export interface ChangeDetails {
   /** Stored as the agent's `reason` until its next change. */
   why?: string
   taskId?: string | undefined
-  reason?: 'limit'
+  reason?: 'limit' | 'approval_required'
+  /** The call that waits for an approval. */
+  toolCall?: ToolCall
   /** The key that is billed from now on. */
   keyId?: string
 }
@@ -28,12 +31,17 @@ export async function changeAgent(
   const { from, to } = agentEvents[event]
   const before = await agentRecord(unit.db, id)
   if (!before || !from.some((status) => status === before.status)) return undefined
-  const { why = null, taskId, reason, keyId = before.key_id } = details
+  const { why = null, taskId, reason, toolCall, keyId = before.key_id } = details
   const change = { status: to, reason: why, key_id: keyId, updated_at: unit.now }
   await unit.db.updateTable('agents').set(change).where('id', '=', id).execute()
   const after: AgentRecord = { ...before, ...change }
   if (after.mode === 'live') await bill(unit, before, after)
-  await unit.emit(id, 'status', { status: to, ...(taskId && { taskId }), ...(reason && { reason }) })
+  await unit.emit(id, 'status', {
+    status: to,
+    ...(taskId && { taskId }),
+    ...(reason && { reason }),
+    ...(toolCall && { toolCall }),
+  })
   return after
 }
 

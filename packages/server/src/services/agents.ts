@@ -14,10 +14,10 @@ import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
 import { type Database, isTransient } from '../store/database.ts'
-import type { AgentRow } from '../store/tables.ts'
+import type { AgentRow, Mode } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { overStatuses } from './agent-lifecycle.ts'
-import { assertSupported, capabilities } from './agent-capabilities.ts'
+import { type AgentCapabilities, assertSupported } from './agent-capabilities.ts'
 import {
   type AgentRecord,
   agentRecord,
@@ -57,6 +57,7 @@ export interface AgentsOptions {
   idleClocks: IdleClocks
   runs: Runs
   network: NetworkBounds
+  capabilities: Record<Mode, AgentCapabilities>
   /** Idle timeout of agents that are created without one. */
   idleTimeout: IdleTimeout | undefined
   clock: Clock
@@ -90,7 +91,7 @@ export class Agents {
     id?: string,
   ): Promise<{ agent: WireAgent; isNew: boolean }> {
     const { database, limits, sandboxes, network, idleTimeout, clock } = this.#options
-    const supported = capabilities[principal.mode]
+    const supported = this.#options.capabilities[principal.mode]
     assertSupported(supported, body)
     if (principal.mode === 'live') assertNetworkAllowed(network, sandboxes.of('live'), body)
     const provider = body.compute?.provider ?? supported.providers[0] ?? ''

@@ -5,10 +5,11 @@ import type { EventLog } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
-import { changeAgent, failAgent } from './agent-changes.ts'
+import { changeAgent, type ChangeDetails, failAgent } from './agent-changes.ts'
 import { assertCan, assertNotEnded, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireAgent } from './agent-rows.ts'
 import type { AgentActivity } from './agent-activity.ts'
+import type { ApprovalAnswer, PauseReason, SuspensionCause } from './approvals.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
 
@@ -57,10 +58,18 @@ export class Pauses {
    */
   async pauseIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
-    if (agent && isStillDue()) await this.#pause(agent, why) // refuses new execs before its first await
+    if (agent && isStillDue()) await this.#pause(agent, { why }) // refuses new execs before its first await
   }
 
-  async #pause(agent: AgentRecord, why?: string): Promise<void> {
+  /** Pauses an agent whose task has suspended itself. Does nothing if the agent is paused or over by then. */
+  async pauseSuspended(id: string, cause: SuspensionCause): Promise<void> {
+    const agent = await agentRecord(this.#options.database, id)
+    if (agent?.status !== 'running') return
+    if ('limit' in cause) return await this.#pause(agent, cause)
+    await this.#pause(agent, { ...cause, why: `A call of ${cause.toolCall.tool} waits for an approval.` })
+  }
+
+  async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
     const { sandboxes, activity, runs, clock } = this.#options
     const { id } = agent
     const by = {}
@@ -77,7 +86,7 @@ export class Pauses {
       const sandbox = await sandboxes.attach(agent)
       try {
         await sandbox?.pause()
-        await this.#writePause(id, { why })
+        await this.#writePause(id, cause)
       } catch (error) {
         await sandbox?.resume()
         await runs.unsuspend(id, by)
@@ -87,8 +96,13 @@ export class Pauses {
     this.#options.limits.scheduleEnforcement(agent.session_id)
   }
 
-  /** Resumes the agent and its task. @throws {ApiError} 404, 409 not paused, 402. */
-  async resume(principal: Principal, id: string): Promise<WireAgent> {
+  /**
+   * Resumes the agent and its task.
+   *
+   * @param answer the answer to a call that waits for an approval.
+   * @throws {ApiError} 404; 409 not paused, or a call waits for an approval and `answer` is absent; 402.
+   */
+  async resume(principal: Principal, id: string, answer?: ApprovalAnswer): Promise<WireAgent> {
     const { database, events, activity, limits, runs, sandboxes } = this.#options
     using _call = await activity.begin(id) // a pause that arrives now waits until the loop has started
     const agent = await findAgent(database, principal, id)
@@ -102,7 +116,7 @@ export class Pauses {
       await limits.assertWithin(unit.db, current.session_id)
       assertCan('resume', current)
       if (!sandbox) return await failAgent(unit, id)
-      const taskId = await runs.resumeTask(unit, current)
+      const taskId = await runs.resumeTask(unit, current, { answer })
       return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
     })
     await sandbox?.resume()
@@ -137,24 +151,27 @@ export class Pauses {
     void Promise.all(pauses).catch((error: unknown) => limits.retryEnforcement(sessionId, error))
   }
 
-  async #writePause(id: string, { limit, why }: PauseCause): Promise<void> {
+  async #writePause(id: string, { limit, toolCall, why }: PauseCause): Promise<void> {
     const { events, runs } = this.#options
     await events.write(async (unit) => {
       const agent = await agentRecord(unit.db, id)
       if (!agent || (limit !== undefined && (agent.status === 'paused' || isOver(agent.status)))) return
       assertNotEnded(agent)
       assertCan('pause', agent)
-      const taskId = await runs.pauseTask(unit, agent, limit)
-      const reason = limit === undefined ? {} : { reason: 'limit' as const }
-      await changeAgent(unit, id, 'pause', { taskId, ...reason, ...(why !== undefined && { why }) })
+      const taskId = await runs.pauseTask(unit, agent, { limit, toolCall })
+      const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
+      const details: ChangeDetails = {
+        ...(reason && { reason }),
+        ...(toolCall && { toolCall }),
+        ...(why !== undefined && { why }),
+      }
+      await changeAgent(unit, id, 'pause', { taskId, ...details })
     })
   }
 }
 
 /** The cause of a pause, if not a caller. */
-interface PauseCause {
-  /** The message of the reached cap. */
-  limit?: string
+interface PauseCause extends PauseReason {
   /** Stored as the agent's reason. */
   why?: string | undefined
 }

@@ -1,8 +1,10 @@
-import type { RunAccepted, Task } from '@theazo/core'
+import type { Network, RunAccepted, Task } from '@theazo/core'
 import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
+import { TaskRun } from '../engine/task-run.ts'
+import type { ToolRegistry } from '../engine/tool-registry.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
@@ -12,11 +14,19 @@ import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertNotEnded } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireTask } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
+import {
+  type ApprovalAnswer,
+  assertAnswered,
+  type PauseReason,
+  storeApproval,
+  type SuspensionCause,
+} from './approvals.ts'
 import type { AgentActivity } from './agent-activity.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Sandboxes } from './sandboxes.ts'
-import { endTask, failTaskOf, findTask, isEnded, newTask, activeTask } from './task-rows.ts'
-import { TaskRun } from './task-run.ts'
+import { activeTask, endTask, failTaskOf, findTask, isEnded, newTask } from './task-rows.ts'
+import { StoredTaskLog } from './stored-task-log.ts'
+import { toolSandbox } from './tool-sandbox.ts'
 
 /** Returns the model of an agent; undefined if this server has no such model. */
 export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
@@ -32,7 +42,18 @@ export interface RunsOptions {
   execs: Execs
   clock: Clock
   modelFor: ModelFor
+  /** Tools of agents, by the mode of their keys. */
+  tools: Record<Mode, ToolRegistry>
   onError: (error: unknown) => void
+}
+
+/** A run as a caller asks for it. */
+export interface RunRequest {
+  prompt: string
+  /** True if the model must not see the agent's earlier tasks. Default false. */
+  isFresh?: boolean | undefined
+  /** A reserved id for the new task. */
+  taskId?: string | undefined
 }
 
 /** Tasks of agents, and the loops that work on them (contract, Agents: run). */
@@ -41,6 +62,8 @@ export class Runs {
   /** By agent: an agent works on one task at a time. */
   readonly #active = new Map<string, TaskRun>()
   #isClosed = false
+  /** Pauses an agent whose task is suspended: a model call is too expensive, or a person must approve a call. */
+  onSuspended: (agentId: string, cause: SuspensionCause) => Promise<void> = async () => {}
 
   constructor(options: RunsOptions) {
     this.#options = options
@@ -54,10 +77,10 @@ export class Runs {
   /**
    * Starts a task, which runs in the background.
    *
-   * @param taskId a reserved id for the new task.
    * @throws {ApiError} 404, 422 if the agent has no model, 409, 402.
    */
-  async start(principal: Principal, id: string, prompt: string, taskId = newId('task')): Promise<RunAccepted> {
+  async start(principal: Principal, id: string, request: RunRequest): Promise<RunAccepted> {
+    const { prompt, isFresh = false, taskId = newId('task') } = request
     const { database, events, sandboxes, activity, limits, store } = this.#options
     await sandboxes.ready(id)
     using activeCall = await activity.begin(id) // a pause waits until the loop has started
@@ -72,11 +95,13 @@ export class Runs {
       await store.assertRoom(unit.db, principal.project)
       activeCall.accept()
       this.#assertOpen()
-      const task = newTask(taskId, id, principal.keyId, prompt, unit.now)
+      const task = newTask({ id: taskId, agentId: id, keyId: principal.keyId, prompt, isFresh, now: unit.now })
       await unit.db.insertInto('tasks').values(task).execute()
       await unit.db.updateTable('agents').set({ task_id: taskId }).where('id', '=', id).execute()
       await changeAgent(unit, id, 'run', { taskId })
-      unit.afterCommit(() => this.#work({ ...agent, task_id: taskId }, task, true))
+      unit.afterCommit(() =>
+        this.#work({ ...agent, task_id: taskId }, task, { isNew: true, isFirst: agent.task_id === null }),
+      )
     })
     return { taskId, agentId: id }
   }
@@ -118,11 +143,13 @@ export class Runs {
   }
 
   /** Marks the agent's active task as paused. Emits an `error` event if a cap is the cause. @returns the task's id. */
-  async pauseTask(unit: UnitOfWork, agent: AgentRecord, limit?: string): Promise<string | undefined> {
+  async pauseTask(unit: UnitOfWork, agent: AgentRecord, { limit, toolCall }: PauseReason): Promise<string | undefined> {
     const task = await activeTask(unit.db, agent.id)
     if (!task) return undefined
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
-    await unit.db.updateTable('tasks').set({ status: 'paused', run_ms: runMs }).where('id', '=', task.id).execute()
+    const pending = toolCall ? JSON.stringify(toolCall) : task.pending_call
+    const change = { status: 'paused', run_ms: runMs, pending_call: pending } as const
+    await unit.db.updateTable('tasks').set(change).where('id', '=', task.id).execute()
     if (limit !== undefined) {
       const error = { code: 'session_limit_exceeded', message: limit, resumable: true, taskId: task.id }
       await unit.emit(agent.id, 'error', error)
@@ -131,15 +158,28 @@ export class Runs {
     return task.id
   }
 
-  /** Resumes the agent's active task after the transaction commits. @returns the task's id; undefined without a task. */
-  async resumeTask(unit: UnitOfWork, agent: AgentRecord): Promise<string | undefined> {
+  /**
+   * Resumes the agent's active task after the transaction commits.
+   *
+   * @param isRecovered true if a process ended while the task ran.
+   * @returns the task's id; undefined without a task.
+   * @throws {ApiError} 409 if a call waits for an approval and there is no answer, or the other way round.
+   */
+  async resumeTask(
+    unit: UnitOfWork,
+    agent: AgentRecord,
+    { answer, isRecovered = false }: ResumeOptions = {},
+  ): Promise<string | undefined> {
     const task = await activeTask(unit.db, agent.id)
+    assertAnswered(agent, task, answer)
     if (!task) return undefined
+    if (task.pending_call !== null && answer) await storeApproval(unit, task, answer)
     this.#modelOf(agent) // a missing model is an error of the resume call
     this.#assertOpen()
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
-    await unit.db.updateTable('tasks').set({ status: 'running', run_ms: runMs }).where('id', '=', task.id).execute()
-    unit.afterCommit(() => this.#work(agent, { ...task, run_ms: runMs }))
+    const change = { status: 'running', run_ms: runMs, pending_call: null } as const
+    await unit.db.updateTable('tasks').set(change).where('id', '=', task.id).execute()
+    unit.afterCommit(() => this.#work(agent, { ...task, run_ms: runMs }, { isRecovered }))
     return task.id
   }
 
@@ -159,7 +199,8 @@ export class Runs {
       await events.write(async (unit) => {
         const agent = await agentRecord(unit.db, id)
         if (!agent) return
-        if (this.#options.modelFor(agent.mode, agent.model_id)) return void (await this.resumeTask(unit, agent))
+        if (this.#options.modelFor(agent.mode, agent.model_id))
+          return void (await this.resumeTask(unit, agent, { isRecovered: true }))
         await failTaskOf(unit, agent.id, 'This server no longer has the model of this task.')
         await changeAgent(unit, agent.id, 'finish')
       })
@@ -191,8 +232,34 @@ export class Runs {
       throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
   }
 
-  #work(agent: AgentRecord, task: TaskRow, isNew = false): void {
-    const run = new TaskRun({ ...this.#options, agent, task, isNew, model: this.#modelOf(agent) })
+  #work(
+    agent: AgentRecord,
+    task: TaskRow,
+    { isNew = false, isFirst = false, isRecovered = false }: WorkOptions = {},
+  ): void {
+    const { tools, execs, clock, onError } = this.#options
+    const { network } = agent
+    const suspended = (cause: SuspensionCause): void => {
+      void this.onSuspended(agent.id, cause).catch(onError)
+    }
+    const run = new TaskRun({
+      taskId: task.id,
+      instructions: agent.instructions,
+      prompt: task.prompt,
+      timeoutMs: agent.timeout_seconds * 1000,
+      runMs: task.run_ms,
+      model: this.#modelOf(agent),
+      tools: tools[agent.mode].select(JSON.parse(agent.tools) as string[]), // validated when it was stored
+      approvals: new Set(agent.approvals === null ? [] : (JSON.parse(agent.approvals) as string[])),
+      sandbox: toolSandbox(execs, agent),
+      allow: network === null ? undefined : (JSON.parse(network) as Network).allow,
+      openLog: (abandoned) => new StoredTaskLog({ ...this.#options, agent, task, isNew, isFirst, abandoned }),
+      isRecovered,
+      clock,
+      onUnaffordable: (limit) => suspended({ limit }),
+      onApprovalRequired: (toolCall) => suspended({ toolCall }),
+      onError,
+    })
     this.#active.set(agent.id, run)
     void this.#forget(agent.id, run)
   }
@@ -214,4 +281,15 @@ export class Runs {
     const missing = 'is not configured on this server, and a task needs one; exec runs code without a model'
     throw ApiError.invalid({ model: [missing] })
   }
+}
+
+interface ResumeOptions {
+  answer?: ApprovalAnswer | undefined
+  isRecovered?: boolean
+}
+
+interface WorkOptions {
+  isNew?: boolean
+  isFirst?: boolean
+  isRecovered?: boolean
 }

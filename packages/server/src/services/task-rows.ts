@@ -6,8 +6,19 @@ import { toMoney } from '../pricing.ts'
 import type { Queries } from '../store/database.ts'
 import type { TaskRow } from '../store/tables.ts'
 
+/** The input for a new task's row. */
+export interface NewTask {
+  id: string
+  agentId: string
+  keyId: string
+  prompt: string
+  /** True if the model must not see earlier tasks. */
+  isFresh: boolean
+  now: number
+}
+
 /** The row of a new task, in status `running`. */
-export function newTask(id: string, agentId: string, keyId: string, prompt: string, now: number): TaskRow {
+export function newTask({ id, agentId, keyId, prompt, isFresh, now }: NewTask): TaskRow {
   return {
     id,
     agent_id: agentId,
@@ -20,6 +31,8 @@ export function newTask(id: string, agentId: string, keyId: string, prompt: stri
     input_tokens: 0,
     output_tokens: 0,
     run_ms: 0,
+    pending_call: null,
+    is_fresh: isFresh ? 1 : 0,
     created_at: now,
     started_at: now,
     finished_at: null,

@@ -192,4 +192,14 @@ export const migrations: Record<string, Migration> = {
     },
   },
   '0006_stored_bytes': { up: countStoredBytes },
+  '0007_conversations_and_approvals': {
+    async up(db) {
+      await db.schema.alterTable('agents').addColumn('approvals', 'text').execute()
+      await db.schema.alterTable('tasks').addColumn('pending_call', 'text').execute()
+      await db.schema
+        .alterTable('tasks')
+        .addColumn('is_fresh', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+    },
+  },
 }

@@ -63,6 +63,8 @@ export interface AgentRow {
   browser: 0 | 1
   instructions: string | null
   tools: string
+  /** JSON of `approvals`: tools whose calls a person must approve; null: none. */
+  approvals: string | null
   timeout_seconds: number
   /** JSON of `network`; null: no network access. */
   network: string | null
@@ -89,6 +91,10 @@ export interface TaskRow {
   output_tokens: number
   /** Milliseconds that the task ran before its last pause or shutdown. */
   run_ms: number
+  /** JSON of the tool call that waits for an approval. */
+  pending_call: string | null
+  /** 1 if the task begins a conversation: the model does not see earlier tasks. */
+  is_fresh: 0 | 1
   created_at: number
   started_at: number | null
   finished_at: number | null

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Directives, numberOf, readDirectives } from '../compute/mock/directives.ts'
-import { mockedError } from '../compute/mock/mocked-error.ts'
-import { microCents } from '../pricing.ts'
-import type { Model, ModelRequest, ModelStep } from './model.ts'
+import { type Directives, numberOf, readDirectives } from '../../compute/mock/directives.ts'
+import { mockedError } from '../../compute/mock/mocked-error.ts'
+import { microCents } from '../../pricing.ts'
+import type { Model, ModelRequest, ModelStep, StepSink } from '../model.ts'
 
 /** Reported usage of one step. Test keys are not billed. */
 const stepUsage = { inputTokens: 100, outputTokens: 20, cost: microCents(1) }
@@ -21,7 +21,7 @@ export const scriptedModel: Model = {
     if (refusal !== undefined) throw mockedError(refusal)
   },
 
-  async step(request, onDelta, signal) {
+  async step(request, sink, signal) {
     const directives = readDirectives(request.prompt)
     if (directives.has('hang')) await untilAborted(signal)
     await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
@@ -30,12 +30,12 @@ export const scriptedModel: Model = {
     if (calls < wanted && request.tools.length > 0) return toolStep(request, directives, calls)
     const failure = directives.get('error')
     if (failure !== undefined) throw mockedError(failure)
-    return await answer(request, directives, onDelta, signal)
+    return await answer(request, directives, sink, signal)
   },
 }
 
 function toolStep({ taskId, prompt, tools }: ModelRequest, directives: Directives, done: number): ModelStep {
-  const tool = tools[0] ?? ''
+  const tool = tools[0]?.name ?? ''
   const code = directives.has('tool_error') ? '# theazo:error=provider_error' : `print(${done + 1})`
   const input = tool === 'run_code' ? { language: 'python', code } : { query: prompt.slice(0, 200) }
   const id = `call_${taskId.slice('task_'.length)}_${done + 1}`
@@ -43,9 +43,9 @@ function toolStep({ taskId, prompt, tools }: ModelRequest, directives: Directive
 }
 
 async function answer(
-  { prompt, steps, writtenText }: ModelRequest,
+  { prompt, steps }: ModelRequest,
   directives: Directives,
-  onDelta: (text: string) => Promise<void>,
+  sink: StepSink,
   signal: AbortSignal,
 ): Promise<ModelStep> {
   const calls = steps.filter(({ kind }) => kind === 'tool').length
@@ -53,10 +53,9 @@ async function answer(
     filler(directives) ??
     directives.get('output') ??
     `Mocked answer after ${calls} tool calls to: ${prompt.slice(0, 200)}`
-  const unwritten = text.startsWith(writtenText) ? text.slice(writtenText.length) : text
-  for (const piece of unwritten.match(/\S*\s*/g) ?? []) {
+  for (const piece of text.match(/\S*\s*/g) ?? []) {
     signal.throwIfAborted()
-    if (piece !== '') await onDelta(piece)
+    if (piece !== '') await sink.text(piece)
   }
   return { kind: 'model', toolCalls: [], text, ...stepUsage, cost: microCents(numberOf(directives, 'cost') ?? 1) }
 }

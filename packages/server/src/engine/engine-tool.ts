@@ -1,0 +1,32 @@
+import type { ToolImage, ToolSandbox } from '@theazo/core/tools'
+
+/** A tool that the agents of this server may have. */
+export interface EngineTool {
+  readonly name: string
+  readonly description: string
+  /** The JSON Schema of the input. */
+  readonly inputSchema: object
+  /** True if the tool changes nothing: calls of such tools may run side by side. */
+  readonly isReadOnly: boolean
+  /** Runs the tool. @throws {ApiError} a fault that becomes the result; the signal's reason after an abort. */
+  readonly run: (input: unknown, context: ToolRunContext) => Promise<ToolOutcome>
+}
+
+/** The agent's sandbox, and the call. */
+export interface ToolRunContext {
+  sandbox: ToolSandbox
+  /** Hosts that the agent may reach; undefined if it has no network access. */
+  allow: readonly string[] | undefined
+  callId: string
+  signal: AbortSignal
+  /** Why images must not be in results; undefined if the model accepts them. */
+  imagesOff: string | undefined
+}
+
+/** The result of a tool, for the model. */
+export interface ToolOutcome {
+  output: unknown
+  images?: ToolImage[]
+  isError: boolean
+  isInvalid?: boolean
+}

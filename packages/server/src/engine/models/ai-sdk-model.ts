@@ -1,0 +1,216 @@
+import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from 'ai'
+import { ApiError } from '../../errors.ts'
+import type { Model, ModelRequest, ModelStep, StepSink, ToolCall } from '../model.ts'
+import { estimatedTokens, fitted } from './context-window.ts'
+import { messagesOf } from './messages.ts'
+import { modelFault, waitBeforeRetry } from './model-faults.ts'
+import type { PriceList, StepUsage } from './prices.ts'
+import { systemPrompt } from './system-prompt.ts'
+
+/** A model of the AI SDK, and the facts that the loop needs. */
+export interface AiSdkModelOptions {
+  /** The id as agents name it. */
+  id: string
+  /** Returns the model. Called at each step: it loads its provider's package the first time. */
+  load: () => Promise<Exclude<LanguageModel, string>>
+  prices: PriceList
+  /** Tokens. Default: of the prices; if they do not have it, 128,000. */
+  contextWindow?: number | undefined
+  /** Why results of tools must not have images; absent if the model accepts them. */
+  imagesOff?: string | undefined
+  /** True if the provider marks what it caches by options of the messages. */
+  hasCacheMarks?: boolean | undefined
+}
+
+const defaultWindow = 128_000
+/** An answer that is longer than this does not end. */
+const maxStepChars = 4 * 1024 * 1024
+/** Attempts at one step, and milliseconds without a part of it after which an attempt has failed. */
+const maxAttempts = 5
+const maxSilenceMs = 300_000
+
+/** Runs single steps of a model of the AI SDK. */
+export function aiSdkModel(options: AiSdkModelOptions): Model {
+  const { id, prices, imagesOff } = options
+  const window = options.contextWindow ?? prices.contextWindow ?? defaultWindow
+  return {
+    id,
+    imagesOff,
+    estimate(request) {
+      const inputTokens = estimatedTokens(fitted(request, window))
+      return prices.costOf({ inputTokens, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 })
+    },
+    async step(request, sink, signal) {
+      const fittedRequest = fitted(request, window)
+      for (let attempt = 1; ; attempt += 1) {
+        const tried = new Attempt(sink)
+        try {
+          return await tried.run(options, fittedRequest, signal)
+        } catch (error) {
+          signal.throwIfAborted()
+          const waitMs = attempt < maxAttempts ? waitBeforeRetry(error, attempt) : undefined
+          if (waitMs === undefined) throw modelFault(error, id)
+          await sleepUntil(waitMs, signal)
+          if (tried.hasSent) await sink.restart()
+        }
+      }
+    },
+  }
+}
+
+/** One attempt at a step. */
+class Attempt {
+  readonly #sink: StepSink
+  readonly #calls: ToolCall[] = []
+  #text = ''
+  #thinking = ''
+  #chars = 0
+  hasSent = false
+
+  constructor(sink: StepSink) {
+    this.#sink = sink
+  }
+
+  /** @throws the fault of the model, or the signal's reason. */
+  async run(
+    { load, prices, hasCacheMarks }: AiSdkModelOptions,
+    request: ModelRequest,
+    signal: AbortSignal,
+  ): Promise<ModelStep> {
+    const { streamText } = await import('ai')
+    const silence = new AbortController()
+    const marks = hasCacheMarks ? cacheMarks : undefined
+    const result = streamText({
+      model: await load(),
+      instructions: { role: 'system', content: systemPrompt(request), ...marks },
+      messages: withMark(messagesOf(request), marks),
+      tools: await toolSet(request),
+      maxRetries: 0, // the loop around this retries, also after a stream that was cut
+      abortSignal: AbortSignal.any([signal, silence.signal]),
+      onError() {}, // thrown below; the default writes it to the console
+    })
+    let usage: LanguageModelUsage | undefined
+    const timer = setTimeout(() => silence.abort(new ModelSilentError()), maxSilenceMs)
+    try {
+      for await (const part of result.stream) {
+        timer.refresh()
+        if (part.type === 'text-delta') await this.#write('text', part.text, part.id)
+        else if (part.type === 'reasoning-delta') await this.#write('thinking', part.text, part.id)
+        else if (part.type === 'tool-call') this.#calls.push(callOf(part))
+        else if (part.type === 'finish-step') ({ usage } = part)
+        else if (part.type === 'error') throw part.error
+        else if (part.type === 'abort') throw signal.aborted ? signal.reason : silence.signal.reason
+      }
+    } finally {
+      clearTimeout(timer)
+      silence.abort() // ends the request if the loop above has thrown
+    }
+    if (!usage) throw new ModelSilentError()
+    const { messages } = await result.response
+    return this.#step(request, messages, usage, prices)
+  }
+
+  async #write(kind: 'text' | 'thinking', text: string, id: string): Promise<void> {
+    if (text === '') return
+    this.#chars += text.length
+    if (this.#chars > maxStepChars) {
+      throw new ApiError('provider_error', `The model wrote more than ${maxStepChars} characters in one step.`)
+    }
+    this.hasSent = true
+    if (kind === 'text') this.#text += text
+    else this.#thinking += text
+    await (kind === 'text' ? this.#sink.text(text) : this.#sink.thinking(text, id))
+  }
+
+  #step(request: ModelRequest, messages: ModelMessage[], used: LanguageModelUsage, prices: PriceList): ModelStep {
+    const usage = usageOf(used)
+    const names = newIds(this.#calls, request)
+    const toolCalls = this.#calls.map((call) => ({ ...call, id: names.get(call.id) ?? call.id }))
+    // Messages of other roles are the AI SDK's results of invalid calls. The results of the loop take their place.
+    const own = messages.filter(({ role }) => role === 'assistant')
+    return {
+      kind: 'model',
+      ...(this.#thinking !== '' && { thinking: this.#thinking, isThinkingSent: true }),
+      toolCalls,
+      ...((this.#text !== '' || toolCalls.length === 0) && { text: this.#text }),
+      messages: withIds(own, names),
+      ...usage,
+      cost: prices.costOf(usage),
+    }
+  }
+}
+
+/** The provider sent nothing for a long time, or its stream ended without an end. */
+class ModelSilentError extends Error {
+  override readonly name = 'ModelSilentError'
+  override readonly message = 'the stream ended early'
+}
+
+interface CallPart {
+  toolCallId: string
+  toolName: string
+  input: unknown
+  invalid?: boolean | undefined
+  error?: unknown
+}
+
+function callOf({ toolCallId: id, toolName: tool, input, invalid, error }: CallPart): ToolCall {
+  if (!invalid) return { id, tool, input }
+  const isText = typeof input === 'string'
+  const why = error instanceof Error ? error.message : String(error)
+  const fault = isText ? `The input of ${tool} is not valid JSON. Send one JSON object.` : why
+  return { id, tool, input, fault: fault.slice(0, maxFaultChars) }
+}
+
+const maxFaultChars = 1_000
+
+/** New ids for calls whose id occurs in the task already: some providers count anew in each answer. */
+function newIds(calls: readonly ToolCall[], { steps }: ModelRequest): ReadonlyMap<string, string> {
+  const used = new Set(steps.flatMap((step) => (step.kind === 'model' ? step.toolCalls.map(({ id }) => id) : [])))
+  return new Map(calls.flatMap(({ id }) => (used.has(id) ? [[id, `${id}_${steps.length}`] as const] : [])))
+}
+
+function withIds(messages: ModelMessage[], names: ReadonlyMap<string, string>): ModelMessage[] {
+  if (names.size === 0) return messages
+  return messages.map((message) => {
+    if (message.role !== 'assistant' || typeof message.content === 'string') return message
+    const content = message.content.map((part) => {
+      return part.type === 'tool-call' ? { ...part, toolCallId: names.get(part.toolCallId) ?? part.toolCallId } : part
+    })
+    return { ...message, content }
+  })
+}
+
+function usageOf({ inputTokens, inputTokenDetails, outputTokens }: LanguageModelUsage): StepUsage {
+  return {
+    inputTokens: inputTokens ?? 0,
+    outputTokens: outputTokens ?? 0,
+    cacheReadTokens: inputTokenDetails.cacheReadTokens ?? 0,
+    cacheWriteTokens: inputTokenDetails.cacheWriteTokens ?? 0,
+  }
+}
+
+/** Tools without `execute`: the AI SDK then ends after one step, and the loop makes the calls. */
+async function toolSet({ tools }: ModelRequest): Promise<ToolSet> {
+  const { jsonSchema } = await import('ai')
+  const entries = tools.map(({ name, description, inputSchema }) => {
+    return [name, { description, inputSchema: jsonSchema(inputSchema) }] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+/** Anthropic caches everything up to a mark. The marks of other providers' names are ignored. */
+const cacheMarks = { providerOptions: { anthropic: { cacheControl: { type: 'ephemeral' } } } } as const
+
+/** Marks the last message, so that the next step reads all before it from the cache. */
+function withMark(messages: ModelMessage[], marks: typeof cacheMarks | undefined): ModelMessage[] {
+  const last = messages.at(-1)
+  if (!marks || !last) return messages
+  const providerOptions = { ...last.providerOptions, ...marks.providerOptions }
+  return [...messages.slice(0, -1), { ...last, providerOptions }]
+}
+
+async function sleepUntil(ms: number, signal: AbortSignal): Promise<void> {
+  const { setTimeout: sleep } = await import('node:timers/promises')
+  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
+}

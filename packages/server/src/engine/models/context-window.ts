@@ -1,0 +1,90 @@
+import type { ModelRequest, PastTask, Step, ToolStep } from '../model.ts'
+
+/** An image costs about as much as this text, whatever its size in bytes. */
+const charsPerImage = 6_000
+/** Characters of a token, on the low side: code and other languages have fewer than English. */
+const charsPerToken = 3
+/** If the text is too long, it is cut to this share of the window, so that the next steps reuse the provider's cache. */
+const target = 0.6
+/** The share of the window that input may fill. The rest is for the answer. */
+const limit = 0.8
+/** Outputs below this size are not worth a cut. */
+const minCutChars = 400
+/** The latest results stay: the model works with them. */
+const keptResults = 2
+
+/** An estimate of the tokens of a request, from its characters. */
+export function estimatedTokens(
+  request: Pick<ModelRequest, 'instructions' | 'prompt' | 'history' | 'steps' | 'tools'>,
+): number {
+  const { instructions, prompt, history, steps, tools } = request
+  const tasks = [...history, { prompt, steps }].reduce((sum, task) => sum + charsOfTask(task), 0)
+  const fixed =
+    (instructions ?? '').length +
+    JSON.stringify(tools.map(({ inputSchema, description }) => [description, inputSchema])).length
+  return Math.ceil((tasks + fixed) / charsPerToken)
+}
+
+/**
+ * Shortens a request that does not fit into the model's context window. The outputs of the oldest tool calls go first, each
+ * replaced by a line that says so. Then the earliest tasks of the conversation go.
+ *
+ * @param windowTokens the model's context window.
+ */
+export function fitted(request: ModelRequest, windowTokens: number): ModelRequest {
+  if (estimatedTokens(request) <= windowTokens * limit) return request
+  const goal = windowTokens * target
+  let [history, steps] = [[...request.history], [...request.steps]]
+  let tokens = estimatedTokens(request)
+  for (let index = 0; tokens > goal && index < history.length; index += 1) {
+    const task = history[index] as PastTask // in range
+    const cut = { ...task, steps: withoutOutputs(task.steps, 0) }
+    tokens -= (charsOfTask(task) - charsOfTask(cut)) / charsPerToken
+    history[index] = cut
+  }
+  for (let kept = steps.length; tokens > goal && kept >= keptResults; kept = Math.floor(kept / 2)) {
+    steps = withoutOutputs(request.steps, kept)
+    tokens = estimatedTokens({ ...request, history, steps })
+    if (kept === keptResults) break
+  }
+  while (tokens > goal && history.length > 0) {
+    const [first, ...rest] = history
+    tokens -= charsOfTask(first as PastTask) / charsPerToken
+    history = rest
+  }
+  const prompt = history.length < request.history.length ? `${forgotten}\n\n${request.prompt}` : request.prompt
+  return { ...request, prompt, history, steps }
+}
+
+const forgotten = '[Earlier tasks of this conversation were removed: they did not fit into the context window.]'
+
+/** The steps, with only the outputs of the last `kept` calls. */
+function withoutOutputs(steps: readonly Step[], kept: number): Step[] {
+  const results = steps.filter((step) => step.kind === 'tool')
+  const old = new Set(results.slice(0, Math.max(0, results.length - kept)))
+  return steps.map((step) => (step.kind === 'tool' && old.has(step) ? withoutOutput(step) : step))
+}
+
+function withoutOutput(step: ToolStep): ToolStep {
+  const chars = charsOfResult(step)
+  if (chars < minCutChars) return step
+  const { images: _images, ...rest } = step
+  return {
+    ...rest,
+    output: `[This output of ${chars} characters was removed: it did not fit into the context window. Make the call again if you need it.]`,
+  }
+}
+
+function charsOfTask({ prompt, steps }: PastTask): number {
+  return steps.reduce((sum, step) => sum + charsOfStep(step), prompt.length)
+}
+
+function charsOfStep(step: Step): number {
+  if (step.kind === 'tool') return charsOfResult(step)
+  return step.kind === 'model' ? JSON.stringify(step.messages ?? [step.text, step.toolCalls]).length : 0
+}
+
+function charsOfResult({ output, images = [] }: ToolStep): number {
+  const text = typeof output === 'string' ? output : JSON.stringify(output)
+  return text.length + images.length * charsPerImage
+}

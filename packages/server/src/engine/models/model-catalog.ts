@@ -1,0 +1,184 @@
+import type { LanguageModel } from 'ai'
+import { unknownModel } from '@theazo/core/tools'
+import { ApiError, SetupError } from '../../errors.ts'
+import type { Model } from '../model.ts'
+import { aiSdkModel } from './ai-sdk-model.ts'
+import { fixedPrices, type ModelPrice, type PriceList, publicPrices } from './prices.ts'
+
+/** The key and address of one provider. */
+export interface ProviderOptions {
+  /** Never logged. */
+  apiKey?: string | undefined
+  /** Default: the provider's own. */
+  baseUrl?: string | undefined
+}
+
+/** An endpoint that speaks OpenAI's Chat Completions: Ollama, vLLM, LM Studio, a gateway. */
+export interface CompatibleProviderOptions extends ProviderOptions {
+  baseUrl: string
+}
+
+/** A model object of the AI SDK. */
+export type AiModel = Exclude<LanguageModel, string>
+
+/** The models of a server. Without any, a run on a live key is refused. */
+export interface ModelsOptions {
+  anthropic?: ProviderOptions | undefined
+  openai?: ProviderOptions | undefined
+  google?: ProviderOptions | undefined
+  /** Further endpoints, by the name before the slash of a model id: `ollama` for `ollama/llama3.3`. */
+  compatible?: Record<string, CompatibleProviderOptions> | undefined
+  /** Model objects of the AI SDK, by the id that agents use. */
+  custom?: Record<string, AiModel> | undefined
+  /** The model of agents that name none. Default: none; a run of such an agent is refused. */
+  default?: string | undefined
+  /**
+   * Prices by model id, in dollars for a million tokens. `ollama/*` stands for all models of a provider. They come before
+   * public prices. Required for models without a public price, because spend caps need one; 0 is allowed.
+   */
+  prices?: Record<string, ModelPrice> | undefined
+  /** A factor on all model prices. Default 1. */
+  margin?: number | undefined
+}
+
+type BuiltIn = 'anthropic' | 'openai' | 'google'
+
+/** The beginnings of model ids, as in the reference (`claude-3-5-sonnet-20241022`). */
+const familyOf: readonly [RegExp, BuiltIn][] = [
+  [/^claude/, 'anthropic'],
+  [/^(gpt|chatgpt|o\d|codex)/, 'openai'],
+  [/^(gemini|gemma)/, 'google'],
+]
+
+/** Finds models by their ids. */
+export class ModelCatalog {
+  readonly #options: ModelsOptions
+  readonly #models = new Map<string, Model>()
+
+  /** @throws {SetupError} if the default model is not available. */
+  constructor(options: ModelsOptions = {}) {
+    this.#options = options
+    if (options.margin !== undefined && !(options.margin >= 0)) throw new SetupError('models.margin must be 0 or more')
+    for (const [id, price] of Object.entries(options.prices ?? {})) assertPrice(id, price)
+    if (options.default !== undefined) {
+      const fault = this.faultOf(options.default)
+      if (fault !== undefined) throw new SetupError(`models.default: ${options.default} ${fault}`)
+    }
+  }
+
+  /** Names of the configured providers and custom models, for errors. */
+  get configured(): string[] {
+    const { custom = {} } = this.#options
+    return [...this.#providers().map((name) => `${name}/…`), ...Object.keys(custom)]
+  }
+
+  /** The model with this id, or the default model for null. Undefined if this server does not have it. */
+  find(id: string | null): Model | undefined {
+    const wanted = id ?? this.#options.default
+    if (wanted === undefined || this.faultOf(wanted) !== undefined) return undefined
+    const known = this.#models.get(wanted)
+    if (known) return known
+    const model = this.#create(wanted)
+    this.#models.set(wanted, model)
+    return model
+  }
+
+  /** Why agents cannot have this model; it continues the id. Undefined if they can. */
+  faultOf(id: string): string | undefined {
+    const available = this.configured.length > 0 ? `it has ${this.configured.join(', ')}` : 'it has no models'
+    if (this.#options.custom?.[id]) return undefined
+    const place = placeOf(id)
+    if (!place || !this.#providers().includes(place.provider)) return `is not configured on this server; ${available}`
+    if (this.#prices(id, place)) return undefined
+    return `has no known price; the operator of this server must set one, because spend caps need it`
+  }
+
+  #providers(): string[] {
+    const { compatible = {} } = this.#options
+    const builtIn = (['anthropic', 'openai', 'google'] as const).filter((name) => this.#options[name])
+    return [...builtIn, ...Object.keys(compatible)]
+  }
+
+  #prices(id: string, { provider, model }: Place): PriceList | undefined {
+    const { prices = {}, margin = 1 } = this.#options
+    const own = prices[id] ?? prices[`${provider}/${model}`] ?? prices[`${provider}/*`]
+    return own ? fixedPrices(own, margin) : publicPrices(provider, model, margin)
+  }
+
+  #create(id: string): Model {
+    const custom = this.#options.custom?.[id]
+    const { margin = 1 } = this.#options
+    if (custom) {
+      const place = { provider: custom.provider.split('.')[0] ?? '', model: custom.modelId }
+      const prices = this.#prices(id, place) ?? fixedPrices({ input: 0, output: 0 }, margin)
+      return aiSdkModel({ id, load: async () => custom, prices, ...featuresOf(place) })
+    }
+    const place = placeOf(id)
+    const prices = place && this.#prices(id, place)
+    if (!place || !prices) throw new ApiError('internal_error', `Model ${id} is not configured.`) // faultOf was asked before
+    const { provider, model } = place
+    const load = once(async () => await loadModel(provider, model, this.#options))
+    return aiSdkModel({ id, load, prices, ...featuresOf(place) })
+  }
+}
+
+/** What a provider's package does with images in results, and with marks of the cache. */
+function featuresOf({ provider }: Place): { imagesOff: string | undefined; hasCacheMarks: boolean } {
+  const isBuiltIn = familyOf.some(([, name]) => name === provider)
+  return { imagesOff: isBuiltIn ? undefined : unknownModel, hasCacheMarks: provider === 'anthropic' }
+}
+
+interface Place {
+  provider: string
+  model: string
+}
+
+/** The provider of an id: `provider/model`, or a name of which the beginning shows the provider. */
+function placeOf(id: string): Place | undefined {
+  const slash = id.indexOf('/')
+  if (slash > 0) return { provider: id.slice(0, slash), model: id.slice(slash + 1) }
+  const family = familyOf.find(([pattern]) => pattern.test(id))
+  return family && { provider: family[1], model: id }
+}
+
+async function loadModel(provider: string, model: string, options: ModelsOptions): Promise<AiModel> {
+  const { apiKey, baseUrl: baseURL } = options[provider as BuiltIn] ?? options.compatible?.[provider] ?? {}
+  const settings = { ...(apiKey !== undefined && { apiKey }), ...(baseURL !== undefined && { baseURL }) }
+  switch (provider) {
+    case 'anthropic':
+      return (await import('@ai-sdk/anthropic')).createAnthropic(settings)(model)
+    case 'openai':
+      return (await import('@ai-sdk/openai')).createOpenAI(settings)(model)
+    case 'google':
+      return (await import('@ai-sdk/google')).createGoogle(settings)(model)
+    default: {
+      const { createOpenAICompatible } = await import('@ai-sdk/openai-compatible')
+      return createOpenAICompatible({
+        name: provider,
+        baseURL: baseURL ?? '',
+        includeUsage: true,
+        ...(apiKey !== undefined && { apiKey }),
+      })(model)
+    }
+  }
+}
+
+/** Calls the function once. A failed call is repeated. */
+function once<Value>(work: () => Promise<Value>): () => Promise<Value> {
+  let pending: Promise<Value> | undefined
+  return () => {
+    pending ??= work().catch((error: unknown) => {
+      pending = undefined
+      throw error
+    })
+    return pending
+  }
+}
+
+function assertPrice(id: string, price: ModelPrice): void {
+  for (const [name, value] of Object.entries(price)) {
+    if (value !== undefined && !(typeof value === 'number' && value >= 0 && Number.isFinite(value))) {
+      throw new SetupError(`models.prices['${id}'].${name} must be dollars for a million tokens, 0 or more`)
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { ApiError } from '../../errors.ts'
+
+/** The first wait of a retry; each further one is twice as long. Milliseconds. */
+const firstWaitMs = 1_000
+/** A provider that asks for more than this will not answer while the task waits. */
+const maxWaitMs = 120_000
+/** Errors of the network and of streams that were cut, by their names or codes. */
+const cutStreams =
+  /ModelSilentError|terminated|ECONNRESET|ECONNREFUSED|ETIMEDOUT|EPIPE|EAI_AGAIN|UND_ERR|fetch failed|socket/
+
+/** The fields of an error of a provider's package that matter here. */
+interface ProviderFault {
+  statusCode?: number
+  isRetryable?: boolean
+  responseHeaders?: Record<string, string>
+  message?: string
+  name?: string
+  code?: string
+  cause?: unknown
+  type?: string
+}
+
+/** Milliseconds to wait before the step is tried again; undefined if another attempt would fail too. */
+export function waitBeforeRetry(error: unknown, attempt: number): number | undefined {
+  if (error instanceof ApiError || !isTransient(error)) return undefined
+  const asked = retryAfterMs((error as ProviderFault).responseHeaders)
+  if (asked !== undefined) return asked <= maxWaitMs ? asked : undefined
+  return Math.min(firstWaitMs * 2 ** (attempt - 1), maxWaitMs)
+}
+
+/** The error that ends the task. It names the model and the provider's message, but no header, key or address. */
+export function modelFault(error: unknown, modelId: string): ApiError {
+  if (error instanceof ApiError) return error
+  const { statusCode, message = '' } = asFault(error)
+  const isRefused = statusCode !== undefined && statusCode >= 400
+  const status = isRefused ? ` (HTTP ${statusCode})` : ''
+  const start = `Model ${modelId} failed${status}`
+  const text = !isRefused && isTransient(error) ? 'its provider cannot be reached, or its stream was cut' : message
+  return new ApiError('provider_error', `${start}: ${withoutSecrets(text).slice(0, maxMessageChars)}.`, {
+    cause: error,
+  })
+}
+
+const maxMessageChars = 500
+
+function isTransient(error: unknown): boolean {
+  const { statusCode, isRetryable, name = '', message = '', code = '', cause, type = '' } = asFault(error)
+  // An answer that began with 200 and was cut has that status.
+  if (statusCode !== undefined) return statusCode < 400 || [408, 409, 429].includes(statusCode) || statusCode >= 500
+  if (isRetryable === true || /overloaded|rate_limit|api_error|server_error/.test(`${type} ${message}`)) return true
+  if (cutStreams.test(`${name} ${message} ${code}`)) return true
+  return cause !== undefined && cause !== error && isTransient(cause)
+}
+
+function asFault(error: unknown): ProviderFault {
+  return typeof error === 'object' && error !== null ? error : { message: String(error) }
+}
+
+/** `Retry-After` in seconds or as a date, or `retry-after-ms`. */
+function retryAfterMs(headers: Record<string, string> = {}): number | undefined {
+  const exact = Number.parseFloat(headers['retry-after-ms'] ?? '')
+  if (exact >= 0) return exact
+  const text = headers['retry-after']
+  if (text === undefined) return undefined
+  const seconds = Number.parseFloat(text)
+  if (seconds >= 0) return seconds * 1000
+  const at = Date.parse(text)
+  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
+}
+
+/** A provider may repeat a part of the key in its message. */
+function withoutSecrets(text: string): string {
+  return text
+    .replaceAll(/\b(sk|key|AIza|th_live|xai|gsk)[-_]?[\w*.-]{6,}/gi, '[key]')
+    .replaceAll(/https?:\/\/\S+/g, '[address]')
+}

@@ -1,0 +1,17 @@
+import type { ModelRequest } from '../model.ts'
+
+const computer = [
+  'You work on a Linux computer of your own, by your tools. The task comes from a user.',
+  'Files in /workspace stay between your tool calls and between tasks; variables and programs do not.',
+  'Check your work before you answer: run the code, read the file. If a call fails, read its error and change something before you try again.',
+  'Nobody answers questions while you work. If something is unclear, choose the most likely meaning and say so in your answer.',
+  'Your last message, without a tool call, is the answer that the user reads. It must stand alone: the user does not see the outputs of your tools.',
+].join('\n')
+
+const noTools = 'You have no tools. Your message is the answer that the user reads.'
+
+/** The system prompt: a short text about the computer, and the instructions of the agent. */
+export function systemPrompt({ instructions, tools }: Pick<ModelRequest, 'instructions' | 'tools'>): string {
+  const about = tools.length > 0 ? computer : noTools
+  return instructions === null || instructions === '' ? about : `${about}\n\n${instructions}`
+}

@@ -1,0 +1,38 @@
+import type { Delta } from './delta-writer.ts'
+import type { ModelStep, PastTask, Step, ToolCall } from './model.ts'
+
+/** The progress of a task, from which it continues after a pause or a restart. */
+export interface TaskProgress {
+  /** Completed steps, in order. */
+  steps: Step[]
+  /** The beginning of the next step's text, if a process was killed while the model wrote it. */
+  writtenText: string
+  /** Earlier tasks of the same conversation, oldest first. */
+  history: PastTask[]
+}
+
+/** The end of a task's work. */
+export type TaskResult =
+  | { status: 'completed'; answer: ModelStep }
+  | { status: 'failed'; error: { code: string; message: string } }
+
+/**
+ * The store, the bill and the events of one task, as the engine uses them. Each write is one transaction. While the store
+ * cannot write, a write waits: a tool must not be called twice.
+ *
+ * Each write throws {@link TaskOverError} if the task no longer runs according to the store.
+ */
+export interface TaskLog {
+  progress(): Promise<TaskProgress>
+  /** Stores a step, emits its events and bills it. @param runMs milliseconds that the task has run. */
+  store(step: Step, runMs: number): Promise<void>
+  emit(delta: Delta): Promise<void>
+  /** Emits that a call of an earlier process is made again. */
+  emitRetry(call: ToolCall): Promise<void>
+  end(result: TaskResult, runMs: number): Promise<void>
+  /** Micro-cents that the session may still spend; undefined without a cap. */
+  left(): Promise<number | undefined>
+}
+
+/** Ends the work on a task, because it no longer runs according to the store. */
+export class TaskOverError extends Error {}

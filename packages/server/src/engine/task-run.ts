@@ -1,0 +1,196 @@
+import type { ToolSandbox } from '@theazo/core/tools'
+import type { Clock } from '../clock.ts'
+import { ApiError, SandboxEndedError } from '../errors.ts'
+import { type LoopEnd, runLoop } from './agent-loop.ts'
+import { DeltaWriter } from './delta-writer.ts'
+import type { EngineTool } from './engine-tool.ts'
+import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
+import { type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
+import { callTool } from './tool-registry.ts'
+
+/** A task, and what its work needs. */
+export interface TaskRunOptions {
+  taskId: string
+  instructions: string | null
+  prompt: string
+  /** Milliseconds that the task may run, and that it has run already. */
+  timeoutMs: number
+  runMs: number
+  model: Model
+  tools: readonly EngineTool[]
+  /** Names of the tools whose calls a person must approve. */
+  approvals: ReadonlySet<string>
+  sandbox: ToolSandbox
+  /** Hosts that the agent may reach. */
+  allow: readonly string[] | undefined
+  /** Opens the task's log. A write that waits rejects when the signal fires. */
+  openLog: (abandoned: AbortSignal) => TaskLog
+  /** True if a process ended during the work on the task: a tool call may have been in flight. */
+  isRecovered: boolean
+  clock: Clock
+  /** Called after the loop was suspended because a call of the model would cost more than the session may spend. */
+  onUnaffordable: (message: string) => void
+  /** Called after the loop was suspended because a person must approve a call. */
+  onApprovalRequired: (call: ToolCall) => void
+  onError: (error: unknown) => void
+}
+
+/** The end of the work on a task in this process. */
+export type EndedTask = 'ended' | 'suspended'
+
+/** The loop of one task in this process. */
+export class TaskRun {
+  /** Never rejects. */
+  readonly done: Promise<EndedTask>
+  readonly #options: TaskRunOptions
+  readonly #abort = new AbortController()
+  readonly #startedAt: number
+  /** The causes of a suspension: a pause and a cap may both apply. */
+  readonly #suspends = new Set<object>()
+  readonly #abandoned = new AbortController()
+  readonly #log: TaskLog
+  #stoppedAfterMs: number | undefined
+  /** Called when the loop has ended with a suspension of its own. */
+  #afterSuspension: (() => void) | undefined
+
+  constructor(options: TaskRunOptions) {
+    this.#options = options
+    this.#log = options.openLog(this.#abandoned.signal)
+    const { timeoutMs, runMs, clock } = options
+    this.#startedAt = clock.monotonic()
+    const message = `The task ran longer than its agent's timeout of ${timeoutMs / 1000} s.`
+    const stopDeadline = clock.after(timeoutMs - runMs, () => this.#abort.abort(new ApiError('timeout', message)))
+    this.done = this.#work().finally(() => {
+      this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
+      stopDeadline()
+      if (this.#afterSuspension) queueMicrotask(this.#afterSuspension)
+    })
+  }
+
+  /** Milliseconds that the task has run, without pauses. */
+  get runMs(): number {
+    const { runMs, clock } = this.#options
+    return Math.round(runMs + (this.#stoppedAfterMs ?? clock.monotonic() - this.#startedAt))
+  }
+
+  /** Resolves when the present step has ended. The task has then ended, or is suspended. */
+  async suspend(by: object): Promise<void> {
+    this.#suspends.add(by)
+    await this.done
+  }
+
+  /** Reverts one {@link suspend}. @returns true if the loop has stopped and no other cause remains: it must start again. */
+  unsuspend(by: object): boolean {
+    return this.#suspends.delete(by) && this.#suspends.size === 0 && this.#stoppedAfterMs !== undefined
+  }
+
+  /** Kills the present step, because the task has ended in the store. */
+  stop(reason: ApiError): void {
+    this.#abort.abort(reason)
+  }
+
+  /** Kills the present step, because the server ends. The next server runs the step again. */
+  abandon(): void {
+    this.#abandoned.abort()
+    this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
+  }
+
+  async #work(): Promise<EndedTask> {
+    const { onError } = this.#options
+    try {
+      const end = await this.#loop()
+      if (end.kind !== 'answer') return this.#suspended(end)
+      await this.#end({ status: 'completed', answer: end.answer })
+    } catch (error) {
+      const { signal } = this.#abort
+      if (error instanceof TaskOverError || (signal.aborted && signal.reason instanceof SandboxEndedError)) {
+        return 'ended'
+      }
+      const failure = signal.aborted ? signal.reason : error
+      if (!(failure instanceof ApiError)) onError(failure)
+      const { code, message } = failure instanceof ApiError ? failure : unexpected
+      await this.#end({ status: 'failed', error: { code, message } }).catch((late: unknown) => {
+        if (!(late instanceof TaskOverError)) onError(late)
+      })
+    }
+    return 'ended'
+  }
+
+  #suspended(end: Exclude<LoopEnd, { kind: 'answer' }>): EndedTask {
+    const { onApprovalRequired } = this.#options
+    if (end.kind === 'approval') this.#afterSuspension = () => onApprovalRequired(end.call)
+    return 'suspended'
+  }
+
+  async #end(result: TaskResult): Promise<void> {
+    await this.#log.end(result, this.runMs)
+  }
+
+  async #loop(): Promise<LoopEnd> {
+    const { model, taskId, instructions, prompt, tools, approvals, clock } = this.#options
+    const log = this.#log
+    const progress = await log.progress()
+    const { steps, writtenText, history } = progress
+    const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), writtenText)
+    return await runLoop({
+      model,
+      request: { taskId, instructions, prompt, steps, tools, history },
+      callTool: (call, signal) => this.#callTool(call, signal),
+      isReadOnly: ({ tool: wanted }) => tools.find(({ name }) => name === wanted)?.isReadOnly ?? true,
+      needsApproval: ({ tool }) => approvals.has(tool),
+      beforeRepeat: (call) => this.#beforeRepeat(call, progress),
+      store: async (step) => {
+        if (step.kind === 'model') await deltas.endStep()
+        await log.store(step, this.runMs)
+      },
+      sink: deltas,
+      canAfford: (request) => this.#canAfford(request),
+      shouldStop: () => this.#suspends.size > 0,
+      signal: this.#abort.signal,
+    })
+  }
+
+  async #callTool(call: ToolCall, signal: AbortSignal): Promise<ToolStep> {
+    const { tools, sandbox, allow, model } = this.#options
+    return await callTool(call, tools, { sandbox, allow, signal, imagesOff: model.imagesOff })
+  }
+
+  /**
+   * A call that has no result after a crash may have been in flight. It is made once more, and the log says so; after a
+   * second crash it is not made again.
+   */
+  async #beforeRepeat(call: ToolCall, { steps }: TaskProgress): Promise<ToolStep | undefined> {
+    const log = this.#log
+    const last = steps.findLastIndex(({ kind }) => kind === 'model')
+    if (!this.#options.isRecovered || !isCallOf(steps[last], call)) return undefined
+    const { id, tool } = call
+    if (steps.slice(last).some((step) => step.kind === 'retry' && step.id === id)) {
+      const output = 'The server ended twice while this call ran, so it was not made again. Its effects are not known.'
+      return { kind: 'tool', id, tool, output, isError: true, durationMs: 0 }
+    }
+    await log.store({ kind: 'retry', id }, this.runMs)
+    await log.emitRetry(call)
+    return undefined
+  }
+
+  async #canAfford(request: ModelRequest): Promise<boolean> {
+    const { model, onUnaffordable } = this.#options
+    const estimate = model.estimate?.(request) ?? 0
+    if (estimate === 0) return true
+    const left = await this.#log.left()
+    if (left === undefined || estimate <= left) return true
+    const message = `The next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
+    this.#afterSuspension = () => onUnaffordable(message)
+    return false
+  }
+}
+
+function isCallOf(step: TaskProgress['steps'][number] | undefined, { id }: ToolCall): boolean {
+  return step?.kind === 'model' && step.toolCalls.some((call) => call.id === id)
+}
+
+function cents(microCents: number): string {
+  return (microCents / 1_000_000).toFixed(2)
+}
+
+const unexpected = { code: 'internal_error', message: 'Unexpected server error.' } as const

@@ -1,0 +1,92 @@
+import { type AnyTool, inputSchemaOf, ToolInputError, toolGroups } from '@theazo/core/tools'
+import { ApiError } from '../errors.ts'
+import { isNearWord, nearestWord } from '../nearest-word.ts'
+import type { EngineTool, ToolOutcome, ToolRunContext } from './engine-tool.ts'
+import type { ToolCall, ToolStep } from './model.ts'
+
+/** The tools of a server, by name. */
+export class ToolRegistry {
+  readonly #tools: ReadonlyMap<string, EngineTool>
+
+  constructor(tools: readonly EngineTool[]) {
+    this.#tools = new Map(tools.map((tool) => [tool.name, tool]))
+  }
+
+  get names(): string[] {
+    return [...this.#tools.keys()]
+  }
+
+  /** The tools with these names. A name that this server no longer has is left out. */
+  select(names: readonly string[]): EngineTool[] {
+    return names.flatMap((name) => this.#tools.get(name) ?? [])
+  }
+}
+
+/** The catalog's tools for code and files, which run in the agent's sandbox. */
+export const sandboxTools: readonly EngineTool[] = [...toolGroups.code, ...toolGroups.files].map(fromCatalog)
+
+/** A tool of core's catalog. */
+export function fromCatalog(tool: AnyTool): EngineTool {
+  const { name, description, hints } = tool
+  return {
+    name,
+    description,
+    inputSchema: inputSchemaOf(tool, { isStrict: true }),
+    isReadOnly: hints.readOnly,
+    async run(given, { sandbox, signal, callId, imagesOff }) {
+      const result = await tool.run(given, { sandbox, signal, callId, images: imagesOff ?? true })
+      if (result.isError) {
+        return { output: result.text, isError: true, isInvalid: ToolInputError.isInstance(result.error) }
+      }
+      return { output: result.text, images: result.images, isError: false }
+    },
+  }
+}
+
+/** Runs one tool call. The model receives its errors as results. @throws the signal's reason, or a fault of the server. */
+export async function callTool(
+  call: ToolCall,
+  tools: readonly EngineTool[],
+  context: Omit<ToolRunContext, 'callId'>,
+): Promise<ToolStep> {
+  const { id, tool } = call
+  const startedAt = performance.now()
+  const { output, images = [], isError, isInvalid } = await outcomeOf(call, tools, context)
+  return {
+    kind: 'tool',
+    id,
+    tool,
+    output,
+    ...(images.length > 0 && { images }),
+    isError,
+    ...(isInvalid && { isInvalid }),
+    durationMs: Math.round(performance.now() - startedAt),
+  }
+}
+
+async function outcomeOf(
+  { id, tool: name, input, fault }: ToolCall,
+  tools: readonly EngineTool[],
+  context: Omit<ToolRunContext, 'callId'>,
+): Promise<ToolOutcome> {
+  const tool = tools.find((known) => known.name === name)
+  if (!tool) return invalid(unknownTool(name, tools))
+  if (fault !== undefined) return invalid(fault)
+  try {
+    return await tool.run(input, { ...context, callId: id })
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof ApiError)) throw error
+    return { output: `${error.code}: ${error.message}`, isError: true }
+  }
+}
+
+function invalid(output: string): ToolOutcome {
+  return { output, isError: true, isInvalid: true }
+}
+
+function unknownTool(name: string, tools: readonly EngineTool[]): string {
+  const names = tools.map((tool) => tool.name)
+  const hint = isNearWord(name, names) ? ` Did you mean ${nearestWord(name, names)}?` : ''
+  const known = names.length === 0 ? 'You have no tools.' : `You have ${names.join(', ')}.`
+  return `There is no tool ${JSON.stringify(name.slice(0, 100))}.${hint} ${known}`
+}

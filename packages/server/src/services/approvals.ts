@@ -1,0 +1,63 @@
+import type { ApprovalStep, ToolCall } from '../engine/model.ts'
+import { ApiError } from '../errors.ts'
+import type { UnitOfWork } from '../events/event-log.ts'
+import type { TaskRow } from '../store/tables.ts'
+import type { AgentRecord } from './agent-rows.ts'
+
+/** A person's answer to a call that waits for an approval. */
+export interface ApprovalAnswer {
+  approve: boolean
+  /** For the model. */
+  message?: string | undefined
+}
+
+/** Why the loop of a task has suspended itself. */
+export type SuspensionCause = { limit: string } | { toolCall: ToolCall }
+
+/** The reason of a pause that the task needs to know. */
+export interface PauseReason {
+  /** The message of a reached cap. */
+  limit?: string | undefined
+  /** The call that waits for an approval. */
+  toolCall?: ToolCall | undefined
+}
+
+/**
+ * Checks that a resume fits the task.
+ *
+ * @throws {ApiError} 409 if a call waits for an approval and there is no answer, or the other way round.
+ */
+export function assertAnswered(
+  { id }: AgentRecord,
+  task: TaskRow | undefined,
+  answer: ApprovalAnswer | undefined,
+): void {
+  const pending = task?.pending_call ?? null
+  if (pending === null) {
+    if (answer) throw new ApiError('conflict', `No tool call of agent ${id} waits for an approval: omit approve.`)
+    return
+  }
+  if (answer) return
+  const toolCall = JSON.parse(pending) as ToolCall // written by this program
+  const message = `A call of ${toolCall.tool} waits for an approval: resume with { "approve": true } or { "approve": false }.`
+  throw new ApiError('conflict', `Agent ${id} is paused: ${message}`, { details: { toolCall } })
+}
+
+/** Stores the answer as a step of the task. */
+export async function storeApproval(
+  { db }: UnitOfWork,
+  task: TaskRow,
+  { approve, message }: ApprovalAnswer,
+): Promise<void> {
+  const { id } = JSON.parse(task.pending_call ?? '') as ToolCall // written by this program
+  const { count } = await db
+    .selectFrom('task_steps')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('task_id', '=', task.id)
+    .executeTakeFirstOrThrow()
+  const step: ApprovalStep = { kind: 'approval', id, approve, ...(message !== undefined && { message }) }
+  await db
+    .insertInto('task_steps')
+    .values({ task_id: task.id, number: count, step: JSON.stringify(step) })
+    .execute()
+}
