@@ -1,4 +1,4 @@
-import type { Theazo } from '@theazo/core'
+import type { Money, Theazo } from '@theazo/core'
 import type { ModelChoice } from './models.ts'
 import type { Task } from './task.ts'
 
@@ -10,6 +10,8 @@ export interface FrameworkRun {
   /** The texts of the tool results, as the model received them. */
   received: string[]
   answer: string
+  /** The cost of the model, if the server called it. */
+  cost?: Money | undefined
 }
 
 /** One completed tool call. */

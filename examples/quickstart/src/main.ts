@@ -27,7 +27,10 @@ async function main(): Promise<number> {
     })
   }
   const model = chooseModel(process.env)
-  console.log(bold('\nTheazo quickstart') + ': three frameworks run the same task, each in its own isolated sandbox.')
+  console.log(
+    bold('\nTheazo quickstart') +
+      ': three frameworks and the server itself run the same task, each in an isolated sandbox.',
+  )
   console.log(
     model
       ? `Model: ${model.provider} ${model.id}.`
@@ -72,13 +75,14 @@ function printSummary(runs: readonly CheckedRun[]): void {
     `${run.steps.length}`,
     `${run.milliseconds.toFixed(0)} ms`,
     run.isSolved ? 'correct' : 'WRONG',
+    run.cost ? `${(run.cost.amount / 100).toFixed(2)} USD` : '',
   ])
-  const table = [['framework', 'agent', 'calls', 'time', 'result'], ...rows]
+  const table = [['framework', 'agent', 'calls', 'time', 'result', 'cost'], ...rows]
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? []
   console.log()
   for (const [index, row] of table.entries()) {
     const line = row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
-    console.log(index === 0 ? bold(line) : line)
+    console.log(index === 0 ? bold(line.trimEnd()) : line.trimEnd())
   }
 }
 

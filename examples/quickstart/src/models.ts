@@ -5,7 +5,7 @@ import { AIMessage, ToolMessage } from '@langchain/core/messages'
 import { fakeModel } from '@langchain/core/testing'
 import { ChatOpenAI } from '@langchain/openai'
 import type { LanguageModel } from 'ai'
-import { MockLanguageModelV4 } from 'ai/test'
+import { convertArrayToReadableStream, MockLanguageModelV4 } from 'ai/test'
 import type { Task } from './task.ts'
 
 /** A real model, selected by the API keys in the environment. */
@@ -42,7 +42,7 @@ export function langChainModel(choice: ModelChoice | undefined, task: Task) {
 }
 
 /** The model for the AI SDK. */
-export function aiSdkModel(choice: ModelChoice | undefined, task: Task): LanguageModel {
+export function aiSdkModel(choice: ModelChoice | undefined, task: Task): Exclude<LanguageModel, string> {
   if (!choice) return scriptedAiSdkModel(task)
   const { provider, id, apiKey, baseUrl } = choice
   // Anthropic's own SDK appends /v1 to its base URL; the AI SDK does not.
@@ -60,9 +60,9 @@ function scriptedLangChainModel(task: Task) {
   return model
 }
 
-function scriptedAiSdkModel(task: Task): LanguageModel {
+function scriptedAiSdkModel(task: Task): Exclude<LanguageModel, string> {
   let turn = 0
-  return new MockLanguageModelV4({
+  const model = new MockLanguageModelV4({
     doGenerate: async ({ prompt }) => {
       const call = task.calls[turn]
       turn += 1
@@ -86,8 +86,27 @@ function scriptedAiSdkModel(task: Task): LanguageModel {
         warnings: [],
       }
     },
+    // The server streams. The same answer, in one piece.
+    doStream: async (options) => {
+      const { content, finishReason, usage } = await model.doGenerate(options)
+      const parts = content.flatMap((part): LanguageModelStreamPart[] => {
+        if (part.type === 'tool-call') return [part]
+        if (part.type !== 'text') return []
+        const id = 'answer'
+        return [
+          { type: 'text-start', id },
+          { type: 'text-delta', id, delta: part.text },
+          { type: 'text-end', id },
+        ]
+      })
+      return { stream: convertArrayToReadableStream([...parts, { type: 'finish', finishReason, usage }]) }
+    },
   })
+  return model
 }
+
+type LanguageModelStreamPart =
+  Awaited<ReturnType<MockLanguageModelV4['doStream']>>['stream'] extends ReadableStream<infer Part> ? Part : never
 
 function scriptedAnswer(toolTexts: readonly string[]): string {
   // The first line is the printed output. Lines below it name the files that the code created.

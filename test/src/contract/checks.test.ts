@@ -228,6 +228,8 @@ describe('every answer', () => {
       'agents',
       'tasks',
       'replay',
+      'approvals',
+      'conversations',
       'official-sdk',
     ])
   })

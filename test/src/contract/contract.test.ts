@@ -170,7 +170,7 @@ describe('agents', () => {
       model: null,
       browser: false,
       instructions: 'Be brief.',
-      tools: ['run_code'],
+      tools: ['run_code', 'read_file', 'write_file', 'edit_file', 'list_files', 'delete_file'],
       timeout: 120,
       task: null,
       createdAt: expect.any(String),

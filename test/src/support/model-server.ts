@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { streamedMessage } from './streamed-message.ts'
+import { streamedCompletion, streamedMessage } from './streamed-message.ts'
 
 /** A tool call that the server's models return before their answer. */
 export interface WantedCall {
@@ -8,7 +8,7 @@ export interface WantedCall {
   input: Record<string, unknown>
 }
 
-/** A local server that speaks the APIs of model providers, in the shapes of their references. Only Anthropic's also streams. */
+/** A local server that speaks the APIs of model providers, in the shapes of their references. Anthropic's and OpenAI's Chat Completions also stream. */
 export interface ModelServer extends AsyncDisposable {
   /** `http://127.0.0.1:…`, without a path. */
   url: string
@@ -42,14 +42,10 @@ export async function startModelServer(
     const turn =
       text.match(/"(role":"tool|type":"function_call_output|type":"tool_result|functionResponse)"/g)?.length ?? 0
     const answer = api?.(callsFor(text)[turn], turn)
-    const isStream = body['stream'] === true && path.endsWith('/messages')
-    response.setHeader('content-type', isStream ? 'text/event-stream' : 'application/json')
+    const stream = body['stream'] === true && streams.find(([ending]) => path.endsWith(ending))?.[1]
+    response.setHeader('content-type', stream ? 'text/event-stream' : 'application/json')
     response.statusCode = api ? 200 : 404
-    response.end(
-      isStream
-        ? streamedMessage(answer as Parameters<typeof streamedMessage>[0]) // the path selects Anthropic's API
-        : JSON.stringify(answer ?? { error: { message: `no ${path}` } }),
-    )
+    response.end(stream && answer ? stream(answer) : JSON.stringify(answer ?? { error: { message: `no ${path}` } }))
   })
   server.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
@@ -63,6 +59,12 @@ export async function startModelServer(
     },
   }
 }
+
+/** Answers as event streams, by the end of the path, which decides about the type of the answer. */
+const streams: readonly [string, (answer: object) => string][] = [
+  ['/messages', (answer) => streamedMessage(answer as Parameters<typeof streamedMessage>[0])],
+  ['/chat/completions', (answer) => streamedCompletion(answer as Parameters<typeof streamedCompletion>[0])],
+]
 
 async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = []

@@ -24,3 +24,22 @@ export function streamedMessage(message: Message): string {
     .map((event) => `event: ${(event as { type: string }).type}\ndata: ${JSON.stringify(event)}\n\n`)
     .join('')
 }
+
+/** A chat completion of OpenAI's API: the parts that a stream repeats. */
+interface Completion {
+  choices: { message: { tool_calls?: object[] }; finish_reason: string }[]
+  usage: object
+}
+
+/** The same completion as OpenAI's stream: one chunk with everything, and one with the end. */
+export function streamedCompletion({ choices, usage, ...rest }: Completion): string {
+  const [choice] = choices
+  const calls = choice?.message.tool_calls?.map((call, index) => ({ index, ...call }))
+  const delta = { ...choice?.message, ...(calls && { tool_calls: calls }) }
+  const base = { ...rest, object: 'chat.completion.chunk' }
+  const chunks = [
+    { ...base, choices: [{ index: 0, delta, finish_reason: null }] },
+    { ...base, choices: [{ index: 0, delta: {}, finish_reason: choice?.finish_reason }], usage },
+  ]
+  return `${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('')}data: [DONE]\n\n`
+}
