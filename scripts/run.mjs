@@ -38,7 +38,8 @@ async function runTests(args) {
   const folder = mkdtempSync(join(tmpdir(), 'theazo-test-'))
   try {
     const path = join(folder, 'results.json')
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`]
+    // Real processes on a machine that others may use: a test that fails runs once more, and is then named below.
+    const reporters = ['--retry=1', '--reporter=default', '--reporter=json', `--outputFile.json=${path}`]
     const exitCode = await pnpm('run', 'test:only', ...reporters, ...args)
     const {
       numPassedTests: passed,
@@ -47,6 +48,7 @@ async function runTests(args) {
       numTodoTests,
       testResults,
     } = JSON.parse(readFileSync(path, 'utf8'))
+    printRetried(testResults)
     printSlowest(testResults)
     // An error outside the tests (a file that does not load) fails the run although no test has failed.
     const failed = exitCode !== 0 && numFailedTests === 0 ? 1 : numFailedTests
@@ -54,6 +56,21 @@ async function runTests(args) {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Prints the tests that passed only at the second attempt, with the error of the first. Each is a bug of a test or worse. */
+function printRetried(files) {
+  const retried = files.flatMap(({ name, assertionResults }) => {
+    const passed = assertionResults.filter(
+      ({ status, failureMessages }) => status === 'passed' && failureMessages.length > 0,
+    )
+    return passed.map(
+      ({ fullName, failureMessages }) => `${relative(root, name)} > ${fullName}\n    ${failureMessages[0]}`,
+    )
+  })
+  if (retried.length === 0) return
+  console.log(`\n${retried.length} passed only at the second attempt:`)
+  for (const text of retried) console.log(`  ${text}`)
 }
 
 /** Prints the ten slowest test files, so that the cost of a new test is visible. */
