@@ -23,6 +23,8 @@ export interface ChildRunsOptions {
 interface ModelStep {
   run: CallbackManagerForLLMRun
   content: ContentBlock[]
+  /** Of the last block, if it is a part of a thought. */
+  thoughtId?: string | undefined
 }
 
 /**
@@ -49,8 +51,9 @@ export class ChildRuns {
     if (!run || mode === false) return
     switch (event.type) {
       case 'thinking':
-        return await this.#write(run, { type: 'reasoning', reasoning: event.text })
+        return await this.#write(run, { type: 'reasoning', reasoning: event.text }, event.thoughtId)
       case 'output_delta':
+        if (event.isRestart) this.#dropText()
         return await this.#write(run, { type: 'text', text: event.text })
       case 'tool_call':
         await this.#endStep()
@@ -82,11 +85,24 @@ export class ChildRuns {
     this.#calls.clear()
   }
 
-  async #write(run: CallbackManagerForToolRun, block: ContentBlock.Reasoning | ContentBlock.Text): Promise<void> {
+  /** The model began the text of the present step anew. A tracer has the final text; tokens cannot be taken back. */
+  #dropText(): void {
+    if (this.#step) this.#step.content = this.#step.content.filter(({ type }) => type !== 'text')
+  }
+
+  async #write(
+    run: CallbackManagerForToolRun,
+    block: ContentBlock.Reasoning | ContentBlock.Text,
+    thoughtId?: string,
+  ): Promise<void> {
     const step = this.#step ?? (await this.#startStep(run))
     if (!step) return
     const last = step.content.at(-1)
+    const isSameThought = thoughtId !== undefined && thoughtId === step.thoughtId
+    step.thoughtId = thoughtId
     if (block.type === 'text' && last?.type === 'text') last['text'] = String(last['text']) + block.text
+    else if (block.type === 'reasoning' && last?.type === 'reasoning' && isSameThought)
+      last['reasoning'] = String(last['reasoning']) + block.reasoning
     else step.content.push({ ...block })
     const text = block.type === 'text' ? block.text : ''
     const message = new AIMessageChunk({ id: this.#messageId, content: text === '' ? [block] : text })

@@ -22,7 +22,11 @@ export interface ToolHints {
 
 /** An event of a running call, as JSON. `run_code` reports `stdout` and `stderr`; `run_task` reports the others. */
 export type ToolEvent =
-  | { type: 'stdout' | 'stderr' | 'thinking' | 'output_delta'; text: string }
+  | { type: 'stdout' | 'stderr'; text: string }
+  /** Parts with the same `thoughtId` are one thought. */
+  | { type: 'thinking'; text: string; thoughtId?: string | undefined }
+  /** `isRestart`: the text since the last tool call no longer counts. */
+  | { type: 'output_delta'; text: string; isRestart?: true | undefined }
   | { type: 'tool_call'; tool: string; callId?: string | undefined; input?: unknown }
   | { type: 'tool_result'; tool: string; callId?: string | undefined; output?: unknown; isError?: boolean | undefined }
 
@@ -190,7 +194,7 @@ function reporter(report: ToolCallOptions['report'], onEvent: ToolCallOptions['o
 function messageOf(event: ToolEvent): string | undefined {
   switch (event.type) {
     case 'thinking':
-      return `${event.text}\n`
+      return event.thoughtId === undefined ? `${event.text}\n` : event.text
     case 'tool_call':
       return `calls ${event.tool}\n`
     case 'tool_result':

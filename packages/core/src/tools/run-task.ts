@@ -84,10 +84,10 @@ export const runTask: Tool<'run_task', RunTaskInput, RunTaskData> = defineTool({
       await using run = await start(task, { signal: either })
       if (report) {
         await run.forward({
-          onThinking: ({ type, text }) => report({ type, text }),
+          onThinking: ({ type, text, thoughtId }) => report({ type, text, thoughtId }),
           onToolCall: ({ type, tool, callId, input }) => report({ type, tool, callId, input }),
           onToolResult: ({ type, tool, callId, output, isError }) => report({ type, tool, callId, output, isError }),
-          onOutputDelta: ({ type, text }) => report({ type, text }),
+          onOutputDelta: ({ type, text, isRestart }) => report({ type, text, isRestart }),
           onError: () => {}, // run.result() throws the error
         })
       }
