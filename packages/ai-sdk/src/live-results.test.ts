@@ -186,6 +186,22 @@ describe('an abort', () => {
   })
 })
 
+// The AI SDK passes no signal on when its consumer leaves (README, Live output).
+test('without a signal, the deadline of the call ends code whose consumer has left', async () => {
+  const model = modelThatCalls('run_code', { ...bash(`echo $$ > pid; ${ticking}`), timeoutSeconds: 2 })
+  const tools = theazoTools({ agent, liveIntervalMs: 1 })
+  const reader = streamText({ model, prompt: 'go', tools, stopWhen: stepCountIs(3) })
+    .toUIMessageStream()
+    .getReader()
+  for (let part = await reader.read(); part.value?.type !== 'tool-output-available'; part = await reader.read()) {
+    expect(part.done).toBe(false)
+  }
+  await reader.cancel()
+  const isRunning = async () => (await agent.exec('bash', 'kill -0 $(cat pid) && echo running')).stdout
+  expect(await isRunning()).toBe('running\n')
+  await expect.poll(isRunning, { timeout: 20_000, interval: 200 }).toBe('')
+})
+
 test('a consumer that leaves the results ends the code', async () => {
   const tools = theazoTools({ agent, liveIntervalMs: 1 })
   const options = { toolCallId: '1', messages: [], context: {} }
