@@ -77,7 +77,7 @@ export function searxng(baseUrl: string): SearchBackend {
   const endpoint = endpointOf(baseUrl, 'search', 'SEARXNG_URL')
   const { username, password } = endpoint
   // fetch accepts no address with credentials.
-  const credentials = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
+  const credentials = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')
   const authorization: Record<string, string> = username === '' ? {} : { authorization: `Basic ${credentials}` }
   endpoint.username = ''
   endpoint.password = ''
@@ -103,6 +103,11 @@ function endpointOf(baseUrl: string, path: string, variable: string): URL {
     throw new SetupError(`${variable} is not an address: write it with http:// or https://.`)
   }
   return new URL(path, url)
+}
+
+/** A `%` that encodes nothing stands for itself. */
+function decoded(text: string): string {
+  return text.replaceAll(/(?:%[\da-f]{2})+/gi, (encoded) => Buffer.from(encoded.replaceAll('%', ''), 'hex').toString())
 }
 
 function withQuery(endpoint: URL, parameters: Record<string, string>): URL {

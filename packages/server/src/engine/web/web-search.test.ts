@@ -254,9 +254,9 @@ test('Tavily gets the key and the number of results', async () => {
 
 test('SearXNG is asked for JSON, with the credentials of its address', async () => {
   const { url, requests } = await service(json(searxngAnswer))
-  await search({ SEARXNG_URL: `${url.replace('//', '//me:p%40ss@')}/searxng/` }, { query: 'a b' })
+  await search({ SEARXNG_URL: `${url.replace('//', '//me:p%40%ss%C3%BC@')}/searxng/` }, { query: 'a b' })
   expect(requests[0]?.url.href).toBe('http://service/searxng/search?q=a+b&format=json')
-  expect(requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:p@ss').toString('base64')}`)
+  expect(requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:p@%ssü').toString('base64')}`)
 })
 
 test('results are bounded, plain text, and addresses of the web', async () => {
