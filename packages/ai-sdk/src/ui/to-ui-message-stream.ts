@@ -27,7 +27,7 @@ export interface ToUIMessageStreamOptions {
 
 /** The deadline of the call that cancels a task. Nobody waits for its result. */
 const cancelTimeoutMs = 10_000
-/** The number of events that are read ahead of the consumer. Events of one network packet then need one read. */
+/** The number of chunks that are made ahead of the consumer. Events of one network packet then need one read. */
 const readAhead = 32
 
 /**
