@@ -13,6 +13,7 @@ import {
 } from 'ai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunCodeOutput } from './running-code.ts'
+import { countedFetch, type CountedFetch } from './testing/open-requests.ts'
 import { isVersion7, modelThatCalls, scriptedModel, textsReceived } from './testing/scripted-model.ts'
 import { theazoTools } from './tools.ts'
 
@@ -21,11 +22,16 @@ let agent: Agent
 /** Tasks are run by the scripted model of test keys. */
 let mocked: Agent
 
+let requests: CountedFetch
+const expectNoOpenRequests = async () => await expect.poll(() => requests.open()).toBe(0)
+
 beforeAll(async () => {
   local = await createLocalTheazo()
-  agent = await (await new Theazo(local).sessions.forUser('live')).agents.create()
+  requests = countedFetch(local.fetch)
+  const client = { ...local, fetch: requests.fetch }
+  agent = await (await new Theazo(client).sessions.forUser('live')).agents.create()
   const { key } = await local.keys.create({ mode: 'test', plan: 'team' })
-  mocked = await (await new Theazo({ ...local, apiKey: key }).sessions.forUser('live')).agents.create()
+  mocked = await (await new Theazo({ ...client, apiKey: key }).sessions.forUser('live')).agents.create()
 })
 afterAll(() => local[Symbol.asyncDispose]())
 
@@ -140,6 +146,7 @@ describe('an abort', () => {
     }
     expect(chunks.at(-1)).toMatchObject({ type: 'abort' })
     expect(model.doStreamCalls).toHaveLength(1)
+    await expectNoOpenRequests()
     await expectStopped()
 
     const message = await lastMessage(chunks)
@@ -180,10 +187,28 @@ describe('an abort', () => {
     const ended = generateText(options).catch((error: unknown) => error)
     const running = async () => (await mocked.refresh()).data.task
     await expect.poll(running).toMatchObject({ status: 'running', prompt: 'Wait. theazo:hang' })
+    expect(requests.open()).toBeGreaterThan(0) // the events of the task
     stop.abort()
     expect(await ended).toMatchObject({ name: 'AbortError' })
     await expect.poll(running).toMatchObject({ status: 'cancelled' })
+    await expectNoOpenRequests()
   })
+})
+
+// The AI SDK passes no signal on when its consumer leaves (README, Live output).
+test('without a signal, the deadline of the call ends code whose consumer has left', async () => {
+  const model = modelThatCalls('run_code', { ...bash(`echo $$ > pid; ${ticking}`), timeoutSeconds: 5 })
+  const tools = theazoTools({ agent, liveIntervalMs: 1 })
+  const reader = streamText({ model, prompt: 'go', tools, stopWhen: stepCountIs(3) })
+    .toUIMessageStream()
+    .getReader()
+  for (let part = await reader.read(); part.value?.type !== 'tool-output-available'; part = await reader.read()) {
+    expect(part.done).toBe(false)
+  }
+  await reader.cancel()
+  const isRunning = async () => (await agent.exec('bash', 'kill -0 $(cat pid) && echo running')).stdout
+  expect(await isRunning()).toBe('running\n')
+  await expect.poll(isRunning, { timeout: 30_000, interval: 200 }).toBe('')
 })
 
 test('a consumer that leaves the results ends the code', async () => {
@@ -192,8 +217,10 @@ test('a consumer that leaves the results ends the code', async () => {
   const results = tools.run_code.execute?.(bash(ticking) as never, options) as AsyncIterable<RunCodeOutput>
   for await (const output of results) {
     expect(output).toMatchObject({ status: 'running', stdout: 'alive\n' })
+    expect(requests.open()).toBe(1)
     break
   }
+  await expectNoOpenRequests()
   await expectStopped()
 })
 

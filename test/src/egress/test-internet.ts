@@ -101,7 +101,7 @@ export async function createTestInternet(): Promise<TestInternet> {
   chmodSync(folder, 0o755)
   writeFileSync(join(folder, 'hosts'), hosts, { mode: 0o644 })
   const proxy = join(root, 'packages/server/dist/compute/local/egress/egress-proxy.js')
-  const program = [process.execPath, script, folder, proxy, JSON.stringify(selfSigned())]
+  const program = [process.execPath, script, folder, proxy, JSON.stringify(selfSigned(['one.example.org']))]
   const args = ['--net', '--mount', '/bin/bash', '-c', setUp, 'bash', join(folder, 'hosts'), ...program]
   const child = spawn('/usr/bin/unshare', args, { stdio: ['pipe', 'pipe', 'inherit'] })
   const ended = once(child, 'close')

@@ -15,6 +15,6 @@ export function programOf(text: string): string {
 }
 
 function isMissing(name: string, program: string): boolean {
-  const isUsed = new RegExp(String.raw`(?<!\.)\b${name}\b(?!:)`).test(program.replaceAll(/\/\/.*$/gm, ''))
+  const isUsed = new RegExp(String.raw`(?<![./])\b${name}\b(?!:)`).test(program.replaceAll(/\/\/.*$/gm, ''))
   return isUsed && !new RegExp(String.raw`\b(?:const|let|using)\s+(?:\{[^}]*\b)?${name}\b`).test(program)
 }

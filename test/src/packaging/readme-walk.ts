@@ -12,9 +12,9 @@ import type { ReadmeBlock } from './readme-blocks.ts'
 
 /** The output of the scripted model's code. A model that receives this output has used a sandbox. */
 const modelOutput = '42042'
-/** The scripted model's call of our tool, and of the tool that deepagents offers in its place. */
+/** The scripted model's call of our tool, and of the tools that deepagents and Pi offer in its place. */
 const runCode = { name: 'run_code', input: { language: 'python', code: 'print(21021 * 2)' } }
-const execute = { name: 'execute', input: { command: 'echo $((21021 * 2))' } }
+const shellTools = ['bash', 'execute'].map((name) => ({ name, input: { command: 'echo $((21021 * 2))' } }))
 const shellFunctions = fileURLToPath(new URL('readme-shell.sh', import.meta.url))
 const timeoutMs = 60_000
 /** Starts a server, in each way that a README may give. */
@@ -72,7 +72,9 @@ export class ReadmeWalk implements AsyncDisposable {
   }
 
   static async start(blocks: readonly ReadmeBlock[], options: WalkOptions): Promise<ReadmeWalk> {
-    const models = await startModelServer((request) => [request.includes('"name":"run_code"') ? runCode : execute])
+    const models = await startModelServer((request) => {
+      return [runCode, ...shellTools].filter(({ name }) => request.includes(`"name":"${name}"`)).slice(0, 1)
+    })
     return new ReadmeWalk(blocks, options, models)
   }
 
@@ -121,7 +123,7 @@ export class ReadmeWalk implements AsyncDisposable {
     const { requests } = this.#models
     const before = requests.length
     await this.#ended(spawn('node', [path], { cwd: this.#cwd, env: this.#env, detached: true }), timeoutMs)
-    if (!/from '@(?:ai-sdk|langchain)\/(?:anthropic|openai)'/.test(text)) return
+    if (!/from '@(?:ai-sdk|langchain)\/(?:anthropic|openai|harness-pi)'/.test(text)) return
     if (requests.length === before || !JSON.stringify(requests.at(-1)?.body).includes(modelOutput)) {
       throw new Error(`the model made ${requests.length - before} requests and did not receive the output of its code`)
     }

@@ -8,6 +8,7 @@ import { root } from './server-process.ts'
 /** Packages that a user's project names beside ours. The versions are those of the catalog. */
 const peers = [
   '@ai-sdk/anthropic',
+  '@ai-sdk/harness',
   '@ai-sdk/openai',
   '@langchain/anthropic',
   '@langchain/core',
@@ -21,6 +22,9 @@ const peers = [
   'langchain',
   'zod',
 ]
+
+/** Packages that only a program of a README uses. They are too large for every install of the workspace: 200 MB. */
+const readmePeers = { '@ai-sdk/harness-pi': '1.0.123' }
 
 /**
  * Packs every package as npm would deliver it, and installs the tarballs and their peers into a folder outside the
@@ -57,7 +61,8 @@ function install(folder: string): void {
     file.replace(/^theazo-(.*)-\d+\.\d+\.\d+\.tgz$/, '@theazo/$1'),
     `file:tarballs/${file}`,
   ])
-  const dependencies = Object.fromEntries([...packed, ...peers.map((name) => [name, versionOf(name)])])
+  const catalogued = peers.map((name) => [name, versionOf(name)])
+  const dependencies = { ...Object.fromEntries([...packed, ...catalogued]), ...readmePeers }
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: folder, stdio: 'pipe' })
 }

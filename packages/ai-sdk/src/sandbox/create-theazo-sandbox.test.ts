@@ -63,6 +63,23 @@ describe('the provider', () => {
     await expect(other.resumeSession({ sessionId: 'chat-8' })).rejects.toMatchObject({ code: 'not_found' })
   })
 
+  test('lets the server pause or end a sandbox that a crashed app has left', async () => {
+    const provider = createTheazoSandbox({ session })
+    const idleTimeouts = [
+      await provider.createSession({ sessionId: 'left' }),
+      await provider.createSession(),
+      await createTheazoSandbox({
+        session,
+        agentOptions: { idleTimeout: { seconds: 60, action: 'terminate' } },
+      }).createSession({ sessionId: 'own' }),
+    ].map((sandbox) => sandbox.agent.data.idleTimeout)
+    expect(idleTimeouts).toEqual([
+      { seconds: 1800, action: 'pause' },
+      { seconds: 1800, action: 'terminate' },
+      { seconds: 60, action: 'terminate' },
+    ])
+  })
+
   test('never pauses or ends an agent of the caller', async () => {
     const provider = createTheazoSandbox({ agent })
     for (const sandbox of [

@@ -1,4 +1,12 @@
-import { type Agent, type CreateAgentOptions, NotFoundError, type Session, Theazo } from '@theazo/core'
+import {
+  type Agent,
+  type CreateAgentOptions,
+  type IdleTimeout,
+  NotFoundError,
+  type Session,
+  Theazo,
+} from '@theazo/core'
+import { createIdleAgent } from '@theazo/core/pool'
 import { configurationError } from '@theazo/core/tools'
 import type { Experimental_SandboxSession as SandboxSession } from 'ai'
 import { baseDirectory } from './base-directory.ts'
@@ -14,7 +22,10 @@ export interface CreateTheazoSandboxOptions {
   userId?: string | undefined
   /** The client for `userId`. Default: `new Theazo()`, from THEAZO_API_KEY and THEAZO_BASE_URL. */
   client?: Theazo | undefined
-  /** Options of new agents, e.g. their network and idle timeout. */
+  /**
+   * Options of new agents, such as their network. Default of `idleTimeout`: after 30 minutes without use the server pauses
+   * an agent with a name, and terminates one without. The end of this process changes nothing about that.
+   */
   agentOptions?: Omit<CreateAgentOptions, 'name' | 'signal'> | undefined
 }
 
@@ -84,7 +95,11 @@ export function createTheazoSandbox(options: CreateTheazoSandboxOptions): Theazo
       signal?.throwIfAborted()
       if (agent) return networkSession(agent, agent.id, false)
       const { agents } = await sessionOf(signal)
-      const created = await agents.create({ ...agentOptions, name: sessionId, signal })
+      const created = await createIdleAgent(
+        agents,
+        { ...agentOptions, name: sessionId, signal },
+        idleTimeout(sessionId),
+      )
       if (!created.isNew) await resumeIfPaused(created, signal)
       const sandbox = networkSession(created, sessionId ?? created.id, true)
       if (created.isNew) await onFirstCreate?.(sandbox.restricted(), signal ? { abortSignal: signal } : {})
@@ -98,6 +113,11 @@ export function createTheazoSandbox(options: CreateTheazoSandboxOptions): Theazo
       return networkSession(found, sessionId, true)
     },
   }
+}
+
+/** A sandbox with a name can be resumed, so that its files are kept. Nobody finds one without a name again. */
+function idleTimeout(name: string | undefined): IdleTimeout {
+  return { seconds: 1800, action: name === undefined ? 'terminate' : 'pause' }
 }
 
 /** The agent of this name or id that has not ended. */

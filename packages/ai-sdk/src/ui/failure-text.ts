@@ -1,9 +1,11 @@
-/** Why a run ended without an answer: its last event, or the error that ended its stream. */
+/** Why a run ended without an answer: its last event, or the error that ended its stream. Or why a call of it failed. */
 export interface RunFailure {
-  /** A code of the API, such as `timeout`, or of `TheazoError`. */
+  /** A code of the API, such as `timeout`, or of `TheazoError`. Of a call of the remote agent: `tool_error`. */
   code: string
-  /** For logs: it may name hosts and paths. */
+  /** For logs: it may name hosts and paths. Of a call: the result that the remote agent received, as text. */
   message: string
+  /** The tool of a failed call. */
+  tool?: string
 }
 
 /** A text for the user, who cannot act on the message of a server. */
@@ -12,6 +14,7 @@ export function failureText({ code }: RunFailure): string {
 }
 
 const texts: Record<string, string> = {
+  tool_error: 'The call failed.',
   session_limit_exceeded: 'A limit of this account is reached.',
   rate_limited: 'There are too many requests. Try again later.',
   timeout: 'The task took too long and was stopped.',

@@ -1,19 +1,32 @@
 import type { ToolCallEvent, ToolResultEvent } from '@theazo/core'
+import type { RunFailure } from './failure-text.ts'
 import { isOfTask, markerMetadata, markersOf } from './run-marker.ts'
 import type { TheazoUIMessage, TheazoUIMessageChunk as Chunk } from './ui-message.ts'
+
+interface OpenCall {
+  tool: string
+  /** The remote agent's id of the call. */
+  callId: string | undefined
+}
 
 /** The calls that the remote agent makes, as dynamic tool parts that the provider has executed. */
 export class RemoteCalls {
   readonly #taskId: string
   /** By the id in the message. */
-  readonly #open = new Map<string, { tool: string }>()
-  /** The ids of open calls in the message, by the remote agent's id: several if it repeats an id. */
-  readonly #byCallId = new Map<string, string[]>()
+  readonly #open = new Map<string, OpenCall>()
   readonly #used = new Set<string>()
+  /** The remote agent has repeated an id, so that the id in the message may be another one. */
+  #hasRepeatedIds = false
 
-  /** @param parts of the message that is continued: its calls may get their results now. */
-  constructor(taskId: string, parts: TheazoUIMessage['parts']) {
+  readonly #errorText: (failure: RunFailure) => string
+
+  /**
+   * @param errorText returns the text that the user sees for a failed call.
+   * @param parts of the message that is continued: its calls may get their results now.
+   */
+  constructor(taskId: string, errorText: (failure: RunFailure) => string, parts: TheazoUIMessage['parts']) {
     this.#taskId = taskId
+    this.#errorText = errorText
     for (const part of parts) {
       if (part.type !== 'dynamic-tool' || !isOfTask(part, taskId)) continue
       this.#used.add(part.toolCallId)
@@ -42,7 +55,10 @@ export class RemoteCalls {
       return [...this.start({ ...result, eventId: undefined, type: 'tool_call', input: {} }), ...this.end(result)]
     }
     const providerMetadata = markerMetadata(this.#taskId, eventId)
-    if (isError) return [failed(toolCallId, textOf(output), providerMetadata)]
+    if (isError) {
+      const errorText = this.#errorText({ code: 'tool_error', message: textOf(output), tool })
+      return [failed(toolCallId, errorText, providerMetadata)]
+    }
     return [{ type: 'tool-output-available', toolCallId, output: output ?? null, providerMetadata, ...remote }]
   }
 
@@ -63,18 +79,22 @@ export class RemoteCalls {
   }
 
   #add(toolCallId: string, callId: string | undefined, tool: string): void {
-    this.#open.set(toolCallId, { tool })
-    if (callId === undefined) return
-    const same = this.#byCallId.get(callId)
-    if (same) same.push(toolCallId)
-    else this.#byCallId.set(callId, [toolCallId])
+    this.#open.set(toolCallId, { tool, callId })
+    this.#hasRepeatedIds ||= callId !== undefined && callId !== toolCallId
   }
 
   /** Takes the newest open call of this id, or for servers without ids, the oldest of this tool. */
   #take(callId: string | undefined, tool: string): string | undefined {
-    const toolCallId = callId === undefined ? this.#oldestOf(tool) : this.#byCallId.get(callId)?.pop()
+    const toolCallId = callId === undefined ? this.#oldestOf(tool) : this.#newestOf(callId)
     if (toolCallId !== undefined) this.#open.delete(toolCallId)
     return toolCallId
+  }
+
+  #newestOf(callId: string): string | undefined {
+    if (!this.#hasRepeatedIds) return this.#open.has(callId) ? callId : undefined
+    let newest: string | undefined
+    for (const [toolCallId, call] of this.#open) if (call.callId === callId) newest = toolCallId
+    return newest
   }
 
   #oldestOf(tool: string): string | undefined {

@@ -38,8 +38,7 @@ export function resumePoint(message: UIMessage): ResumePoint | undefined {
     return part.type === 'data-theazo-task' && part.data.taskId === taskId && finalStatuses.has(part.data.status)
   })
   if (isOver) return undefined
-  // Text and thoughts carry their event only at their end.
-  const complete = parts.filter((part) => !('state' in part && part.state === 'streaming'))
+  const complete = parts.filter((part) => !isSentAgain(part))
   const ids = complete.flatMap((part) => markersOf(part)).filter((marker) => marker.taskId === taskId)
   // Event ids are the numbers of an agent's log (contract, Events).
   const last = Math.max(
@@ -47,6 +46,13 @@ export function resumePoint(message: UIMessage): ResumePoint | undefined {
     ...ids.flatMap(({ eventId }) => (Number.isSafeInteger(Number(eventId)) ? [Number(eventId)] : [])),
   )
   return { taskId, lastEventId: String(last), message: { ...message, parts: complete } as TheazoUIMessage }
+}
+
+/** Text and thoughts carry their event only at their end; a call that was made for its result carries none before it. */
+function isSentAgain(part: TheazoUIMessage['parts'][number]): boolean {
+  if (!('state' in part)) return false
+  if (part.type !== 'dynamic-tool') return part.state === 'streaming'
+  return part.state === 'input-available' && markersOf(part).some(({ eventId }) => eventId === undefined)
 }
 
 const finalStatuses: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled'])

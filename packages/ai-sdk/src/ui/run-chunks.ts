@@ -13,7 +13,7 @@ export interface RunChunksOptions {
   message: TheazoUIMessage | undefined
   sendReasoning: boolean
   sendTools: boolean
-  /** The text that the user sees if the run fails. */
+  /** The text that the user sees if the run, or a call of it, fails. */
   errorText: (failure: RunFailure) => string
 }
 
@@ -37,7 +37,7 @@ export class RunChunks {
     this.#options = options
     this.#data = { taskId: options.taskId, status: 'running' }
     const parts = options.message?.parts ?? []
-    this.#calls = new RemoteCalls(options.taskId, parts)
+    this.#calls = new RemoteCalls(options.taskId, options.errorText, parts)
     for (const part of parts) {
       if (part.type === 'data-theazo-task' && part.data.taskId === options.taskId) this.#data = part.data
       else if (!isOfTask(part, options.taskId)) continue
@@ -46,16 +46,14 @@ export class RunChunks {
     }
   }
 
-  /** The first chunks. A stream that continues a message does not start it again. */
+  /** The first chunks; of a stream that continues a message, those that the message lacks. */
   start(): Chunk[] {
     const { taskId, messageId, message } = this.#options
-    if (message) return []
+    if (message?.parts.some((part) => part.type === 'data-theazo-task' && part.data.taskId === taskId)) return none
     const messageMetadata = { theazo: { taskId } }
-    return [
-      { type: 'start', ...(messageId !== undefined && { messageId }), messageMetadata },
-      { type: 'start-step' },
-      this.#task({ status: 'running' }),
-    ]
+    const start: Chunk = { type: 'start', ...(messageId !== undefined && { messageId }), messageMetadata }
+    const step: Chunk[] = message?.parts.at(-1)?.type === 'step-start' ? none : [{ type: 'start-step' }]
+    return [...(message ? none : [start]), ...step, this.#task({ status: 'running' })]
   }
 
   of(event: AgentEvent): Chunk[] {

@@ -17,7 +17,8 @@ export function markerMetadata(
   eventId: string | undefined,
   callId?: string,
 ): { theazo: { taskId: string; eventId?: string; callId?: string } } {
-  return { theazo: { taskId, ...(eventId !== undefined && { eventId }), ...(callId !== undefined && { callId }) } }
+  if (callId !== undefined) return { theazo: { taskId, ...(eventId !== undefined && { eventId }), callId } }
+  return { theazo: eventId === undefined ? { taskId } : { taskId, eventId } } // the usual cases, without a spread
 }
 
 /** The marks of a part: of a tool part one for the call and one for the result. Empty if it belongs to no run. */

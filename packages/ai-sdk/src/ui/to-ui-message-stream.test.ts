@@ -84,7 +84,7 @@ describe('the chunks', () => {
       {
         type: 'tool-output-error',
         toolCallId: 'a',
-        errorText: 'no such file',
+        errorText: 'The call failed.',
         providerMetadata: marker('6'),
         ...remote,
       },
@@ -93,9 +93,7 @@ describe('the chunks', () => {
       task({ status: 'paused', reason: 'session limit' }),
       task({ status: 'running' }),
       { type: 'text-start', id: 'text-11', providerMetadata: marker() },
-      { type: 'text-delta', id: 'text-11', delta: 'It ' },
-      { type: 'text-delta', id: 'text-11', delta: 'is' },
-      { type: 'text-delta', id: 'text-11', delta: ' 2.' },
+      { type: 'text-delta', id: 'text-11', delta: 'It is 2.' },
       { type: 'text-end', id: 'text-11', providerMetadata: marker('12') },
       { type: 'data-theazo-usage', id: 'theazo-usage', data: { cost: { amount: 3, currency: 'usd' } } },
       { type: 'message-metadata', messageMetadata: { theazo: { cost: { amount: 3, currency: 'usd' } } } },
@@ -137,6 +135,22 @@ describe('the chunks', () => {
     expect(JSON.stringify(chunks)).not.toContain('10.0.0.7')
     const own = await bridge(events, { onError: ({ code, message }) => `${code}: ${message}` })
     expect(own).toContainEqual({ type: 'error', errorText: 'provider_error: bwrap on 10.0.0.7' })
+  })
+
+  test('of a failed call quote nothing of its result, unless onError does', async () => {
+    const quoted = 'Error: th_live_0123456789abcdef is wrong\n    at call (/srv/theazo/dist/tools.js:12:5) on 10.0.0.7'
+    const events = [call('a'), result('a', quoted, true), call('b'), result('b', { stderr: quoted }, true), output('')]
+    const textsOf = (chunks: UIMessageChunk[]) => {
+      return chunks.flatMap((chunk) => (chunk.type === 'tool-output-error' ? [chunk.errorText] : []))
+    }
+    const chunks = await bridge(events)
+    expect(textsOf(chunks)).toEqual(['The call failed.', 'The call failed.'])
+    expect(JSON.stringify(chunks)).not.toMatch(/th_live|srv|10\.0\.0\.7/)
+    const own = await bridge(events, { onError: ({ code, tool, message }) => `${code} ${tool} ${message.length}` })
+    expect(textsOf(own)).toEqual([
+      `tool_error run_code ${quoted.length}`,
+      `tool_error run_code ${JSON.stringify({ stderr: quoted }).length}`,
+    ])
   })
 
   test('of a cancelled run end without an error', async () => {
@@ -197,6 +211,23 @@ describe('the answer', () => {
     ['that its chunks did not lead to is sent whole', [delta('hmm'), output('4')], ['hmm4']],
     ['may be empty', [output('')], []],
   ])('%s', async (_what, events, expected) => expect(await textOf(...events)).toEqual(expected))
+
+  const piecesOf = (chunks: readonly UIMessageChunk[]) => {
+    return chunks.flatMap((chunk) => (chunk.type === 'text-delta' ? [chunk.delta] : []))
+  }
+
+  test('has one chunk for the pieces that arrive together', async () => {
+    const pieces = Array.from({ length: 6 }, (_, index) => delta(`${index} `))
+    const { agent } = runServer([...pieces, output('0 1 2 3 4 5 6')], { perRead: 2 })
+    const chunks = await chunksOf(toUIMessageStream(agent.run('go')))
+    expect(piecesOf(chunks)).toEqual(['0 1 ', '2 3 ', '4 5 ', '6'])
+  })
+
+  test('arrives while the server is silent', async () => {
+    const { agent } = runServer([delta('one '), delta('two')])
+    const chunks = await chunksOf(toUIMessageStream(agent.run('go')), { limit: 5 })
+    expect(piecesOf(chunks)).toEqual(['one two'])
+  })
 
   test('after lost events waits for the last event, and nothing is doubled', async () => {
     const { agent } = runServer([delta('one '), delta('two '), delta('three'), output('one two three')])
@@ -278,7 +309,7 @@ describe('any run', () => {
         let message: TheazoUIMessage | undefined
         let stream = toUIMessageStream(server.agent.run('go'), options)
         for (const cut of cuts) {
-          message = await messageOf(await chunksOf(stream, { limit: cut + 3 }), message)
+          message = await messageOf(await chunksOf(stream, { limit: cut + 1 }), message)
           const point = resumePoint(message)
           if (!point) break
           message = point.message
@@ -292,6 +323,21 @@ describe('any run', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  test.each<[string, number, WireEvent[]]>([
+    ['before any part was complete', 5, [delta('It '), delta('is 2.'), output('It is 2.')]],
+    ['before its first part', 1, [call('a'), result('a'), output('2')]],
+    ['inside a thought', 5, [['thinking', { text: 'hm' }], output('2')]],
+    ['inside a call that was made for its result', 4, [result(undefined, 0), result('a', []), output('')]],
+    ['before the repeated result of a call', 5, [call('a'), result(undefined, 'one'), result('a', 'two'), output('')]],
+  ])('that is cut %s becomes the same message', async (_where, limit, events) => {
+    const server = runServer(events)
+    const whole = await messageOf<TheazoUIMessage>(await chunksOf(toUIMessageStream(server.agent.run('go'))))
+    const cut = await chunksOf(toUIMessageStream(server.agent.run('go'), { cancelsTask: false }), { limit })
+    const { taskId, lastEventId, message } = resumePoint(await messageOf(cut)) ?? expect.fail('it cannot be continued')
+    const continued = toUIMessageStream(server.agent.attach(taskId, { lastEventId }), { message })
+    expect(withoutIds(await messageOf(await chunksOf(continued), message))).toEqual(withoutIds(whole))
   })
 
   test('that is aborted at any chunk, or lost, leaves nothing open', async () => {
@@ -432,10 +478,10 @@ describe('on the real server', () => {
     await expect.poll(status).toBe('cancelled')
   })
 
-  test('a message that was cut is continued by another client', async () => {
-    const chunks = await chunksOf(toUIMessageStream(agent.run('Go on. theazo:steps=5'), { cancelsTask: false }), {
-      limit: 7,
-    })
+  // The first cuts are before any part is complete: the agent's log is then read from its start, with its other tasks.
+  test.each([1, 3, 7])('a message that was cut after %i chunks is continued by another client', async (limit) => {
+    const cut = toUIMessageStream(agent.run('Go on. theazo:steps=5'), { cancelsTask: false })
+    const chunks = await chunksOf(cut, { limit })
     const point = resumePoint(await messageOf(chunks)) ?? expect.fail('it cannot be continued')
     const run = agent.attach(point.taskId, { lastEventId: point.lastEventId })
     const message = await messageOf<TheazoUIMessage>(await chunksOf(toUIMessageStream(run, point)), point.message)

@@ -1,4 +1,5 @@
 import { type AgentEvent, type Run, TheazoError } from '@theazo/core'
+import { ChunkQueue } from './chunk-queue.ts'
 import { failureText, type RunFailure } from './failure-text.ts'
 import { RunChunks } from './run-chunks.ts'
 import type { TheazoUIMessage, TheazoUIMessageChunk as Chunk } from './ui-message.ts'
@@ -17,13 +18,16 @@ export interface ToUIMessageStreamOptions {
   abortSignal?: AbortSignal | undefined
   /** Cancel the task if the consumer cancels the stream, or `abortSignal` fires. Default true. */
   cancelsTask?: boolean | undefined
-  /** Returns the text that the user sees if the run fails. Default: a text for the code, which quotes nothing. */
+  /**
+   * Returns the text that the user sees if the run fails, or a call of the remote agent. Default: a text for the code, which
+   * quotes nothing, because the original may name hosts, paths and secrets.
+   */
   onError?: ((failure: RunFailure) => string) | undefined
 }
 
 /** The deadline of the call that cancels a task. Nobody waits for its result. */
 const cancelTimeoutMs = 10_000
-/** The number of events that are read ahead of the consumer. Events of one network packet then need one read. */
+/** The number of chunks that are made ahead of the consumer. Events of one network packet then need one read. */
 const readAhead = 32
 
 /**
@@ -63,6 +67,7 @@ class Bridge {
   readonly #options: ToUIMessageStreamOptions
   readonly #errorText: (failure: RunFailure) => string
   #chunks: RunChunks | undefined
+  #queue: ChunkQueue | undefined
   /** Fires when nothing more is to be read. */
   readonly #left = new AbortController()
   #abort: { reason: unknown } | undefined
@@ -98,20 +103,21 @@ class Bridge {
     this.#wanted = Promise.withResolvers()
     if (this.#isStarted) return
     this.#isStarted = true
-    void this.#send(controller)
+    this.#queue = new ChunkQueue(controller)
+    void this.#send(this.#queue)
   }
 
   cancel(): void {
     this.#abort = undefined // nobody reads the last chunks
+    this.#queue?.drop()
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort)
     this.#leave()
   }
 
   /** Sends everything, from the first chunk to the last. It never rejects: errors become chunks. */
-  async #send(controller: ReadableStreamDefaultController<Chunk>): Promise<void> {
+  async #send(queue: ChunkQueue): Promise<void> {
     const enqueue = (chunks: readonly Chunk[]): void => {
-      for (const chunk of chunks) controller.enqueue(chunk)
-      this.#room -= chunks.length
+      this.#room -= queue.add(chunks)
     }
     let failure: { error: unknown } | undefined
     try {
@@ -129,7 +135,7 @@ class Bridge {
     if (this.#left.signal.aborted && !this.#abort) return
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort)
     if (!this.#chunks?.isEnded) enqueue(this.#lastChunks(failure))
-    controller.close()
+    queue.close()
   }
 
   /** Waits until the server has accepted the task. It rejects if nobody waits any more. */

@@ -14,7 +14,12 @@ export interface EgressRoute {
   lookup: Lookup
   /** From the request to the connection, including the lookup. */
   connectTimeoutMs: number
+  /** Opens a connection to one of the addresses, which have been checked. Default: TCP. */
+  open?: OpenSocket | undefined
 }
+
+/** Opens a connection to the first address that answers. */
+export type OpenSocket = (target: Target, addresses: readonly string[], ended: AbortSignal) => Promise<Socket>
 
 /**
  * Connects to a target, if the rules allow it. Either half of the connection may be closed before the other.
@@ -28,7 +33,7 @@ export async function connectTo(target: Target, route: EgressRoute, signal: Abor
   try {
     ended.throwIfAborted() // nothing would report it later
     const addresses = await orAbort(vettedAddresses(target, route.rules, route.lookup), ended)
-    return await opened(target, addresses, ended)
+    return await (route.open ?? opened)(target, addresses, ended)
   } catch (error) {
     if (signal.aborted) throw signal.reason
     if (error instanceof EgressRefusal) throw error
@@ -39,7 +44,7 @@ export async function connectTo(target: Target, route: EgressRoute, signal: Abor
 }
 
 /** Connects to the given addresses only: the name is not resolved again, as its addresses may have changed since. */
-async function opened({ host, port }: Target, addresses: readonly string[], ended: AbortSignal): Promise<Socket> {
+const opened: OpenSocket = async ({ host, port }, addresses, ended) => {
   const vetted = addresses.map((address) => ({ address, family: isIP(address) }))
   const lookup: LookupFunction = (_name, _options, callback) => callback(null, vetted)
   const tries = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: attemptMs }
