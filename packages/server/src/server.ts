@@ -15,6 +15,7 @@ import { mockedTools } from './engine/mocked-tools.ts'
 import { ModelCatalog, type ModelsOptions } from './engine/models/model-catalog.ts'
 import { scriptedModel } from './engine/models/scripted-model.ts'
 import { sandboxTools, ToolRegistry } from './engine/tool-registry.ts'
+import { type WebSearchOptions, webTools } from './engine/web-tools.ts'
 import { EventLog } from './events/event-log.ts'
 import { EventStreams } from './events/event-streams.ts'
 import { InFlight } from './in-flight.ts'
@@ -79,6 +80,8 @@ export interface ServerOptions {
   idleTimeout?: IdleTimeout | undefined
   /** The models of tasks. Default: none; a run on a live key is refused then. */
   models?: ModelsOptions | undefined
+  /** The search service of the tool `web_search`. Default: none; agents cannot have the tool. */
+  webSearch?: WebSearchOptions | undefined
   /** Source of time. Default: the machine's clock. */
   clock?: Clock | undefined
 }
@@ -197,7 +200,8 @@ async function open(
   const models = new ModelCatalog(options.models)
   // Test keys have the scripted model.
   const modelFor: ModelFor = ownModels ?? ((mode, id) => (mode === 'test' ? scriptedModel : models.find(id)))
-  const tools = { live: new ToolRegistry(sandboxTools), test: new ToolRegistry(mockedTools()) }
+  const live = [...sandboxTools, ...webTools(network, options.webSearch)]
+  const tools = { live: new ToolRegistry(live), test: new ToolRegistry(mockedTools()) }
   const capabilities = capabilitiesOf(models, { live: tools.live.names, test: tools.test.names })
   const runs = new Runs({ ...shared, execs, modelFor, tools })
   const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })

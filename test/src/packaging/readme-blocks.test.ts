@@ -17,7 +17,7 @@ const all = readmes.flatMap(({ blocks }) => blocks)
 let packed: string
 beforeAll(async () => {
   packed = await installPackedPackages()
-}, 240_000)
+}, 480_000)
 
 test('there are blocks of each kind', () => {
   expect([...new Set(all.map(({ kind }) => kind))].toSorted()).toEqual(['json', 'output', 'program', 'shell'])

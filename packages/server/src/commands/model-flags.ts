@@ -1,5 +1,6 @@
 import type { ModelsOptions } from '../engine/models/model-catalog.ts'
 import type { ModelPrice } from '../engine/models/prices.ts'
+import type { WebSearchOptions } from '../engine/web-tools.ts'
 import { SetupError } from '../errors.ts'
 import { type Flag, type Given, wholeNumber } from './flags.ts'
 
@@ -31,7 +32,8 @@ export const modelFlags = {
 
 /** The help about keys. */
 export const modelKeysHelp = `Keys of model providers are read from ANTHROPIC_API_KEY, OPENAI_API_KEY and GOOGLE_GENERATIVE_AI_API_KEY,
-other addresses from ANTHROPIC_BASE_URL, OPENAI_BASE_URL and GOOGLE_GENERATIVE_AI_BASE_URL.`
+other addresses from ANTHROPIC_BASE_URL, OPENAI_BASE_URL and GOOGLE_GENERATIVE_AI_BASE_URL. The tool web_search uses
+BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or SEARXNG_URL.`
 
 /** @throws {SetupError} that names the flag, or its variable. */
 export function modelsOptionsOf(
@@ -54,6 +56,17 @@ export function modelsOptionsOf(
     prices: Object.fromEntries(prices.map(([id, text]) => [id, priceOf(nameOf('model-price'), text)])),
     margin: margin === undefined ? undefined : 1 + margin / 100,
     default: values.model,
+  }
+}
+
+/** The search service that the environment configures. */
+export function webSearchOf(environment: NodeJS.ProcessEnv): WebSearchOptions {
+  return {
+    braveApiKey: environment['BRAVE_SEARCH_API_KEY'],
+    braveBaseUrl: environment['BRAVE_SEARCH_BASE_URL'],
+    tavilyApiKey: environment['TAVILY_API_KEY'],
+    tavilyBaseUrl: environment['TAVILY_BASE_URL'],
+    searxngUrl: environment['SEARXNG_URL'],
   }
 }
 

@@ -5,7 +5,7 @@ import { type Flag, flagTable, folderOf, type Given, oneOf, readFlags, wholeNumb
 import { idleTimeoutBounds } from '../schemas.ts'
 import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
-import { modelFlags, modelKeysHelp, modelsOptionsOf } from './model-flags.ts'
+import { modelFlags, modelKeysHelp, modelsOptionsOf, webSearchOf } from './model-flags.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
 const flags = {
@@ -91,6 +91,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     corsOrigin: values['cors-origin'],
     isMetricsPublic: values['public-metrics'] !== undefined,
     models: modelsOptionsOf(given, process.env),
+    webSearch: webSearchOf(process.env),
     sandbox: sandboxOptionsOf(given),
     network: networkOf(given),
     replaceGlobals: true,

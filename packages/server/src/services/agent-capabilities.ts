@@ -64,7 +64,9 @@ export function assertSupported(
   const unknown = tools?.filter((tool) => !supported.tools.includes(tool)) ?? []
   if (unknown.length > 0) {
     const verb = unknown.length === 1 ? 'is' : 'are'
-    fields['tools'] = [`${quoted(unknown)} ${verb} not configured on this server; it has ${quoted(supported.tools)}`]
+    fields['tools'] = [
+      `${quoted(unknown)} ${verb} not configured on this server; it has ${quoted(supported.tools)}${hintFor(unknown)}`,
+    ]
   }
   const own = tools ?? supported.defaultTools
   const foreign = approvals?.filter((tool) => !own.includes(tool)) ?? []
@@ -72,6 +74,12 @@ export function assertSupported(
     fields['approvals'] = [`must name tools of the agent: it has ${quoted(own)}, but not ${quoted(foreign)}`]
   }
   if (Object.keys(fields).length > 0) throw ApiError.invalid(fields)
+}
+
+/** What the operator would have to set, for the tools that the reference names. */
+function hintFor(tools: readonly string[]): string {
+  if (!tools.includes('web_search')) return ''
+  return '; web_search needs BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or SEARXNG_URL on the server'
 }
 
 /** Quotes and shortens names: a name may be as long as the body, and must not be repeated in full. */

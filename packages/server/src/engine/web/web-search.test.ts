@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type RequestListener, type Serv
 import type { AddressInfo } from 'node:net'
 import type { ToolCallOptions } from '@theazo/core/tools'
 import { afterEach, describe, expect, test } from 'vitest'
-import { describeWebSearch, webSearchFrom, type WebSearchInput } from './web-search.ts'
+import { webSearchFrom, type WebSearchInput } from './web-search.ts'
 
 const key = 'key-0123456789'
 
@@ -276,16 +276,27 @@ test('results are bounded, plain text, and addresses of the web', async () => {
 })
 
 describe('the configuration', () => {
-  const all = { BRAVE_SEARCH_API_KEY: key, TAVILY_API_KEY: key, SEARXNG_URL: `http://u:${key}@127.0.0.1:1` }
+  const nowhere = 'http://127.0.0.1:1'
+  const all = {
+    BRAVE_SEARCH_API_KEY: key,
+    BRAVE_SEARCH_BASE_URL: nowhere,
+    TAVILY_API_KEY: key,
+    TAVILY_BASE_URL: nowhere,
+    SEARXNG_URL: nowhere,
+  }
 
   test.each([
-    [all, 'web_search uses Brave Search (BRAVE_SEARCH_API_KEY).'],
-    [{ ...all, BRAVE_SEARCH_API_KEY: '' }, 'web_search uses Tavily (TAVILY_API_KEY).'],
-    [{ SEARXNG_URL: all.SEARXNG_URL }, 'web_search uses SearXNG (SEARXNG_URL).'],
-    [{}, 'web_search is not configured: set BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or SEARXNG_URL on the server.'],
-  ])('is described: %#', (env, text) => {
-    expect(describeWebSearch(env)).toBe(text)
-    expect(webSearchFrom(env) === undefined).toBe(text.includes('not configured'))
+    [all, 'Brave Search'],
+    [{ ...all, BRAVE_SEARCH_API_KEY: '' }, 'Tavily'],
+    [{ SEARXNG_URL: nowhere }, 'SearXNG'],
+  ])('selects the first service that has a key or an address: %#', async (env, name) => {
+    const tool = webSearchFrom(env) ?? expect.fail('there is no tool')
+    const call = tool.run({ query: 'x' }, { sandbox: { id: 'agt_1', exec: () => expect.fail('not used') } })
+    await expect(call).rejects.toMatchObject({ code: 'provider_error', message: expect.stringContaining(name) })
+  })
+
+  test('without a service there is no tool', () => {
+    expect(webSearchFrom({})).toBeUndefined()
   })
 
   test('with an invalid address is an error that does not quote it', () => {

@@ -57,13 +57,6 @@ export function webSearchFrom(env: NodeJS.ProcessEnv): Tool<'web_search', WebSea
   return backend && webSearchTool(backend)
 }
 
-/** What the environment configures for `web_search`, or which variables would: one sentence for logs and errors. */
-export function describeWebSearch(env: NodeJS.ProcessEnv): string {
-  const backend = backendFrom(env)
-  if (backend) return `web_search uses ${backend.name} (${backend.variable}).`
-  return 'web_search is not configured: set BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or SEARXNG_URL on the server.'
-}
-
 function backendFrom(env: NodeJS.ProcessEnv): SearchBackend | undefined {
   const { BRAVE_SEARCH_API_KEY, BRAVE_SEARCH_BASE_URL, TAVILY_API_KEY, TAVILY_BASE_URL, SEARXNG_URL } = env
   if (BRAVE_SEARCH_API_KEY) return brave(BRAVE_SEARCH_API_KEY, BRAVE_SEARCH_BASE_URL || undefined)
