@@ -75,19 +75,24 @@ export const runningTask: LiveTool<RunningTask> = {
 }
 
 class TaskProgress implements LiveCollector<RunningTask> {
-  readonly #answer = new TextTail(maxAnswerChars)
+  #answer = new TextTail(maxAnswerChars)
+  /** The answer at the last tool call: where it continues if the model begins its text anew. */
+  #settled = ''
   #thought = ''
+  #thoughtId: string | undefined
   #steps: TaskStep[] = []
 
   add(event: ToolEvent): void {
     switch (event.type) {
       case 'thinking':
-        this.#thought = truncate(event.text, maxThoughtChars)
+        this.#think(event)
         break
       case 'output_delta':
+        if (event.isRestart) this.#restart()
         this.#answer.add(event.text)
         break
       case 'tool_call': {
+        this.#settled = this.#answer.text
         const { tool, callId, input } = event
         const step: TaskStep = { tool, ...(callId && { callId }), status: 'running', ...textOf('input', input) }
         this.#steps = [...this.#steps.slice(1 - maxSteps), step]
@@ -96,6 +101,17 @@ class TaskProgress implements LiveCollector<RunningTask> {
       case 'tool_result':
         this.#end(event)
     }
+  }
+
+  #think({ text, thoughtId }: Extract<ToolEvent, { type: 'thinking' }>): void {
+    const isSame = thoughtId !== undefined && thoughtId === this.#thoughtId
+    this.#thought = truncate(isSame ? this.#thought + text : text, maxThoughtChars)
+    this.#thoughtId = thoughtId
+  }
+
+  #restart(): void {
+    this.#answer = new TextTail(maxAnswerChars)
+    this.#answer.add(this.#settled)
   }
 
   /** Ends the step of a result, which older servers do not name by its id. */

@@ -17,6 +17,12 @@ export class AnswerText {
     this.#sinceCall = ''
   }
 
+  /** The text since the last tool call begins anew. */
+  restart(): void {
+    this.#sent = this.#sent.slice(0, this.#sent.length - this.#sinceCall.length)
+    this.#sinceCall = ''
+  }
+
   /** The part of the whole answer that was not sent. */
   missing(whole: string): string {
     if (whole.startsWith(this.#sent)) return whole.slice(this.#sent.length)

@@ -1,5 +1,5 @@
 import type { UIMessage } from 'ai'
-import { markersOf } from './run-marker.ts'
+import { isRestartOf, markersOf } from './run-marker.ts'
 
 /**
  * Prepares messages for `convertToModelMessages`: of a run that `toUIMessageStream` has sent, only the answer stays.
@@ -21,7 +21,7 @@ import { markersOf } from './run-marker.ts'
 export function forModel<Message extends UIMessage>(messages: readonly Message[]): Message[] {
   return messages.map((message) => {
     if (message.role !== 'assistant') return message
-    const parts = message.parts.flatMap(partForModel)
+    const parts = message.parts.filter((_, index) => !isReplaced(message.parts, index)).flatMap(partForModel)
     // Providers refuse a message without content.
     const isEmpty = parts.every(({ type }) => type === 'step-start')
     if (isEmpty && parts.length < message.parts.length) parts.push({ type: 'text', text: '[The task gave no answer.]' })
@@ -30,6 +30,15 @@ export function forModel<Message extends UIMessage>(messages: readonly Message[]
 }
 
 type Part = UIMessage['parts'][number]
+
+/** True for text that the remote model began anew later, in the same step. */
+function isReplaced(parts: readonly Part[], index: number): boolean {
+  const part = parts[index]
+  if (part?.type !== 'text' || markersOf(part).length === 0) return false
+  const after = parts.slice(index + 1)
+  const nextCall = after.findIndex(({ type }) => type === 'dynamic-tool')
+  return after.slice(0, nextCall === -1 ? undefined : nextCall).some(isRestartOf)
+}
 
 function partForModel(part: Part): Part[] {
   if (part.type.startsWith('data-theazo-')) return []

@@ -1,8 +1,9 @@
 import type { AgentEvent } from '@theazo/core'
+import type { ProviderMetadata } from 'ai'
 import { AnswerText } from './answer-text.ts'
 import type { RunFailure } from './failure-text.ts'
 import { RemoteCalls } from './remote-calls.ts'
-import { isOfTask, markerMetadata } from './run-marker.ts'
+import { isOfTask, isRestartOf, markerMetadata } from './run-marker.ts'
 import type { TheazoDataParts, TheazoUIMessage, TheazoUIMessageChunk as Chunk } from './ui-message.ts'
 
 /** Options of {@link RunChunks}. */
@@ -25,10 +26,8 @@ export class RunChunks {
   readonly #options: RunChunksOptions
   readonly #answer = new AnswerText()
   readonly #calls: RemoteCalls
-  #textId: string | undefined
+  #open: OpenBlock | undefined
   #blocks = 0
-  /** The event of the last chunk of the open text. */
-  #textEventId: string | undefined
   /** The task as the message shows it. */
   #data: TheazoDataParts['theazo-task']
   isEnded = false
@@ -41,8 +40,10 @@ export class RunChunks {
     for (const part of parts) {
       if (part.type === 'data-theazo-task' && part.data.taskId === options.taskId) this.#data = part.data
       else if (!isOfTask(part, options.taskId)) continue
-      else if (part.type === 'text') this.#answer.add(part.text)
-      else if (part.type === 'dynamic-tool') this.#answer.startStep()
+      else if (part.type === 'text') {
+        if (isRestartOf(part)) this.#answer.restart()
+        this.#answer.add(part.text)
+      } else if (part.type === 'dynamic-tool') this.#answer.startStep()
     }
   }
 
@@ -65,14 +66,14 @@ export class RunChunks {
     switch (event.type) {
       case 'output_delta':
         // After a gap the place of a chunk in the answer is not known. The last event has the whole answer.
-        return event.gap || this.#data.hasGap ? [] : this.#text(event.text, event.eventId)
+        return event.gap || this.#data.hasGap ? [] : this.#delta(event)
       case 'thinking':
-        return this.#options.sendReasoning ? this.#afterText(this.#thought(event.text, event.eventId)) : none
+        return this.#options.sendReasoning ? this.#thought(event) : none
       case 'tool_call':
         this.#answer.startStep()
-        return this.#options.sendTools ? this.#afterText(this.#calls.start(event)) : none
+        return this.#options.sendTools ? this.#afterOpen(this.#calls.start(event)) : none
       case 'tool_result':
-        return this.#options.sendTools ? this.#afterText(this.#calls.end(event)) : none
+        return this.#options.sendTools ? this.#result(event) : none
       case 'output':
         return this.#output(event)
       case 'error':
@@ -99,11 +100,18 @@ export class RunChunks {
     return [...this.#closeAll('The task was stopped.'), ...task, { type: 'abort', ...(reason && { reason }) }]
   }
 
+  #result(event: Extract<AgentEvent, { type: 'tool_result' }>): Chunk[] {
+    const chunks = this.#calls.end(event)
+    // A result without a call has a part of its own, which begins a step like a call.
+    if (chunks.some(({ type }) => type === 'tool-input-available')) this.#answer.startStep()
+    return this.#afterOpen(chunks)
+  }
+
   #output({ text, cost, eventId }: Extract<AgentEvent, { type: 'output' }>): Chunk[] {
     this.isEnded = true
-    const before = this.#textEventId
+    const before = this.#open?.kind === 'text' ? this.#open.eventId : undefined
     const missing = this.#text(this.#answer.missing(text), eventId)
-    this.#textEventId = before // a stream that is cut here must get this event again
+    if (this.#open?.kind === 'text') this.#open.eventId = before // a stream that is cut here must get this event again
     const usage: Chunk[] = cost
       ? [
           { type: 'data-theazo-usage', id: 'theazo-usage', data: { cost } },
@@ -135,44 +143,62 @@ export class RunChunks {
     return status === 'running' && this.#data.status === 'paused' ? [this.#task({ status })] : []
   }
 
+  /** Text that began anew is a part of its own: what was sent cannot be taken back. */
+  #delta({ text, eventId, isRestart }: Extract<AgentEvent, { type: 'output_delta' }>): Chunk[] {
+    if (!isRestart || text === '') return this.#text(text, eventId)
+    const closed = this.#close()
+    this.#answer.restart()
+    this.#answer.add(text)
+    return [...closed, ...this.#write({ kind: 'text', name: undefined, isRestart }, text, eventId)]
+  }
+
   #text(delta: string, eventId: string | undefined): Chunk[] {
     if (delta === '') return []
     this.#answer.add(delta)
-    this.#textEventId = eventId ?? this.#textEventId
-    if (this.#textId !== undefined) return [{ type: 'text-delta', id: this.#textId, delta }]
-    const id = this.#blockId('text', eventId)
-    this.#textId = id
+    return this.#write({ kind: 'text', name: undefined }, delta, eventId)
+  }
+
+  /** A thought without an id is complete when it arrives. Others have parts, until something else follows. */
+  #thought({ text, eventId, thoughtId }: Extract<AgentEvent, { type: 'thinking' }>): Chunk[] {
+    const chunks = this.#write({ kind: 'reasoning', name: thoughtId }, text, eventId)
+    return thoughtId === undefined ? [...chunks, ...this.#close()] : chunks
+  }
+
+  /** Adds to the open block if it is the same one; otherwise closes it and opens another. */
+  #write(block: Pick<OpenBlock, 'kind' | 'name' | 'isRestart'>, delta: string, eventId: string | undefined): Chunk[] {
+    const open = this.#open
+    if (open?.kind === block.kind && open.name === block.name) {
+      open.eventId = eventId ?? open.eventId
+      return [{ type: `${open.kind}-delta`, id: open.id, delta }]
+    }
+    const closed = this.#close()
+    const id = this.#blockId(block.kind, eventId)
+    this.#open = { ...block, id, eventId }
     return [
-      { type: 'text-start', id, providerMetadata: markerMetadata(this.#options.taskId, undefined) },
-      { type: 'text-delta', id, delta },
+      ...closed,
+      { type: `${block.kind}-start`, id, providerMetadata: this.#marker(block, undefined) },
+      { type: `${block.kind}-delta`, id, delta },
     ]
   }
 
-  /** A thought is complete when it arrives. */
-  #thought(delta: string, eventId: string | undefined): Chunk[] {
-    const id = this.#blockId('reasoning', eventId)
-    return [
-      { type: 'reasoning-start', id, providerMetadata: markerMetadata(this.#options.taskId, undefined) },
-      { type: 'reasoning-delta', id, delta },
-      { type: 'reasoning-end', id, providerMetadata: markerMetadata(this.#options.taskId, eventId) },
-    ]
+  #afterOpen(chunks: Chunk[]): Chunk[] {
+    return this.#open ? [...this.#close(), ...chunks] : chunks
   }
 
-  #afterText(chunks: Chunk[]): Chunk[] {
-    return this.#textId === undefined ? chunks : [...this.#closeText(), ...chunks]
+  #close(): Chunk[] {
+    const open = this.#open
+    if (!open) return none
+    this.#open = undefined
+    return [{ type: `${open.kind}-end`, id: open.id, providerMetadata: this.#marker(open, open.eventId) }]
   }
 
-  #closeText(): Chunk[] {
-    if (this.#textId === undefined) return none
-    const providerMetadata = markerMetadata(this.#options.taskId, this.#textEventId)
-    const end: Chunk = { type: 'text-end', id: this.#textId, providerMetadata }
-    this.#textId = undefined
-    this.#textEventId = undefined
-    return [end]
+  #marker({ isRestart }: Pick<OpenBlock, 'isRestart'>, eventId: string | undefined): ProviderMetadata {
+    const metadata = markerMetadata(this.#options.taskId, eventId)
+    return isRestart ? { theazo: { ...metadata.theazo, isRestart } } : metadata
   }
 
   #closeAll(errorText: string): Chunk[] {
-    return [...this.#closeText(), ...this.#calls.failAll(errorText)]
+    return [...this.#close(), ...this.#calls.failAll(errorText)]
   }
 
   /** The same in each stream of the message, because the AI SDK 7 keeps it in the part. */
@@ -187,6 +213,18 @@ export class RunChunks {
     this.#data = { ...data, ...change }
     return { type: 'data-theazo-task', id: this.#options.taskId, data: this.#data }
   }
+}
+
+/** The text or the thought that the next chunk may continue. */
+interface OpenBlock {
+  kind: 'text' | 'reasoning'
+  /** The id of the thought. */
+  name: string | undefined
+  /** The text that the model wrote since its last tool call does not count; this block takes its place. */
+  isRestart?: true
+  id: string
+  /** The event of its last chunk. */
+  eventId: string | undefined
 }
 
 /** Most events close nothing. */

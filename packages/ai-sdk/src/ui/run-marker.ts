@@ -33,6 +33,11 @@ export function markersOf(part: UIMessage['parts'][number]): RunMarker[] {
   })
 }
 
+/** True if the part takes the place of the text since the last tool call. */
+export function isRestartOf(part: UIMessage['parts'][number]): boolean {
+  return part.type === 'text' && part.providerMetadata?.['theazo']?.['isRestart'] === true
+}
+
 /** True if the part belongs to the run of this task. */
 export function isOfTask(part: UIMessage['parts'][number], taskId: string): boolean {
   return markersOf(part).some((marker) => marker.taskId === taskId)

@@ -117,6 +117,31 @@ describe('the chunks', () => {
     expect(message.metadata).toEqual({ theazo: { taskId: 'task_1', cost: { amount: 3, currency: 'usd' } } })
   })
 
+  test('of a thought in parts are one part; text that began anew is a part of its own, and the model reads only that', async () => {
+    const message = await messageOf<TheazoUIMessage>(
+      await bridge([
+        ['thinking', { text: 'I ', id: 't1' }],
+        ['thinking', { text: 'add.', id: 't1' }],
+        ['thinking', { text: 'Again.', id: 't2' }],
+        delta('It is'),
+        ['output_delta', { text: 'The sum is', restart: true }],
+        delta(' 2.'),
+        output('The sum is 2.'),
+      ]),
+    )
+    const texts = message.parts.flatMap((part) => ('text' in part ? [[part.type, part.text]] : []))
+    expect(texts).toEqual([
+      ['reasoning', 'I add.'],
+      ['reasoning', 'Again.'],
+      ['text', 'It is'],
+      ['text', 'The sum is 2.'],
+    ])
+    const [forNext] = forModel([message])
+    expect(forNext?.parts.filter(({ type }) => type !== 'step-start')).toEqual([
+      { type: 'text', text: 'The sum is 2.' },
+    ])
+  })
+
   test('of a failed run end with an error whose text quotes nothing', async () => {
     const events = [
       call('a'),
@@ -255,6 +280,8 @@ describe('any run', () => {
         .map(([each, value, isError]) => result(each, value, isError)),
     },
     fc.string().map((text): WireEvent => ['thinking', { text }]),
+    fc.string().map((text): WireEvent => ['thinking', { text, id: 'one thought' }]),
+    fc.string().map((text): WireEvent => ['output_delta', { text, restart: true }]),
     fc.constantFrom('running', 'paused', 'idle', 'odd').map((status): WireEvent => ['status', { status }]),
     fc.jsonValue().map((value): WireEvent => ['novel', { value }]),
     fc.constant<WireEvent>(['thinking', 'not JSON {']),
