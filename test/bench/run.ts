@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { aiSdkRows } from './ai-sdk.ts'
 import { clientRows } from './client.ts'
+import { engineRows } from './engine.ts'
 import { langChainRows } from './langchain.ts'
 import { burstRow, busyRow, idleRow } from './many-agents.ts'
 import { mcpRows } from './mcp.ts'
@@ -22,6 +23,7 @@ const groups: Record<string, () => Promise<Row[]>> = {
   bridge: bridgeRows,
   streams: concurrentRows,
   'ai-sdk': aiSdkRows,
+  engine: engineRows,
   size: sizeRows,
   sandbox: sandboxRows,
   LangChain: langChainRows,
