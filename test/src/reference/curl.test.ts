@@ -1,10 +1,13 @@
 // The reference's curl examples, run unchanged by a shell: only the base URL, the key and ids are filled in.
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import type { ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { modelIds, startModels } from '../engine/scripted-models.ts'
 import { type CurlExample, curlExamples } from './curl.ts'
 import { type CheckedCaller, listenWithCallers } from '../support/checked-caller.ts'
 
@@ -108,13 +111,64 @@ describe('with a browser, web search and a model', () => {
       browser: ['is not configured on this server; omit it or send false'],
       tools: [
         "'web_search' is not configured on this server; it has 'run_code', 'read_file', 'write_file', 'edit_file', " +
-          "'list_files', 'delete_file'",
+          "'list_files', 'delete_file', 'http_request'; web_search needs BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or " +
+          'SEARXNG_URL on the server',
       ],
     })
     const { error } = await curl('run', live, await live.agent())
     expect([error.code, Object.keys(error.details.fields)]).toEqual(['unprocessable_entity', ['model']])
   })
 })
+
+describe('with a live key on a server that has a model and a search service', () => {
+  test('run and stream work, on the wire protocol of Anthropic', async () => {
+    await using search = await startSearch()
+    await using models = await startModels(({ results }) => {
+      const [found] = results
+      if (found === undefined)
+        return { reasoning: 'I search.', toolCalls: [call('web_search', { query: 'AI papers' })] }
+      if (results.length > 1) return { content: 'Three papers are in papers.md.' }
+      return { toolCalls: [call('write_file', { path: 'papers.md', content: found })] }
+    })
+    const options = { models: { ...models.options, default: modelIds[0] }, webSearch: { searxngUrl: search.url } }
+    const { server: own, live: caller } = await listenWithCallers('team', options)
+    await using _server = own
+    const body = { instructions: 'Be concise.', tools: ['web_search', 'write_file'] }
+    const agent = (await caller.post(`/sessions/${await caller.session()}/agents`, body)).body
+    await using stream = startStream(scriptOf('stream', caller, agent.id))
+    await stream.until('retry: 1000\n\n')
+    const accepted = await curl('run', caller, agent.id)
+    expect(accepted).toEqual({ taskId: expect.stringMatching(/^task_/), agentId: agent.id })
+    await stream.until('"status":"idle"')
+    const text = stream.text()
+    expect(text).toMatch(/^event: thinking\ndata: \{"text":"I search\."/m)
+    expect(text).toMatch(/^event: tool_call\ndata: \{.*"tool":"web_search","input":\{"query":"AI papers"\}/m)
+    expect(text).toMatch(/^event: tool_result\ndata: \{.*A paper about agents/m)
+    expect(text).toMatch(/^event: output\ndata: \{"text":"Three papers are in papers\.md\.","cost":/m)
+    const exec = await caller.post(`/agents/${agent.id}/exec`, { lang: 'bash', code: 'cat papers.md' })
+    expect(exec.body.stdout).toContain('https://example.org/paper')
+  })
+})
+
+/** A tool call as the scripted models make it. */
+const call = (name: string, input: object) => ({ name, arguments: JSON.stringify(input) })
+
+/** A search service like SearXNG. */
+async function startSearch(): Promise<AsyncDisposable & { url: string }> {
+  const result = { title: 'A paper about agents', url: 'https://example.org/paper', content: 'Agents use tools.' }
+  const service = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ results: [result] }))
+  })
+  service.listen(0, '127.0.0.1')
+  await once(service, 'listening')
+  const { port } = service.address() as AddressInfo // it listens
+  const close = async (): Promise<void> => {
+    service.closeAllConnections()
+    await new Promise((resolve) => service.close(resolve))
+  }
+  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: close }
+}
 
 test('every example of the reference is run here', () => {
   expect(Object.keys(curlExamples)).toHaveLength(11)

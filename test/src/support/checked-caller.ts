@@ -1,4 +1,4 @@
-import { type ListeningTheazo, listenTheazo, type Plan } from '@theazo/server'
+import { type ListeningTheazo, listenTheazo, type Plan, type ServerOptions } from '@theazo/server'
 import assert from 'node:assert/strict'
 import type { ErrorEnvelope } from '@theazo/core'
 import { expect } from 'vitest'
@@ -101,8 +101,9 @@ export function expectFields(answer: Answer, ...fields: string[]): void {
 /** Starts a server on a free port, with a caller for the embedded live key and one for a test key. */
 export async function listenWithCallers(
   plan: Plan = 'enterprise',
+  options: ServerOptions = {},
 ): Promise<{ server: ListeningTheazo; live: CheckedCaller; mocked: CheckedCaller }> {
-  const server = await listenTheazo({ port: 0 })
+  const server = await listenTheazo({ ...options, port: 0 })
   const live = await CheckedCaller.to(server, server.apiKey)
   return { server, live, mocked: live.with((await server.keys.create({ mode: 'test', plan })).key) }
 }
