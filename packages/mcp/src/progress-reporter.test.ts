@@ -9,9 +9,9 @@ function request() {
   const sent: unknown[] = []
   const cancel = new AbortController()
   const reporter = createProgressReporter({
-    _meta: { progressToken: 7 },
+    progressToken: 7,
     signal: cancel.signal,
-    sendNotification: async ({ params }) => void sent.push(params),
+    notify: async ({ params }) => void sent.push(params),
   })
   if (!reporter) throw new Error('no reporter')
   return { sent, cancel, ...reporter }
@@ -64,8 +64,6 @@ test('a cancelled call sends no further notification', async () => {
 
 test('a request without a progress token has no reporter', () => {
   const { signal } = new AbortController()
-  expect(createProgressReporter({ signal, sendNotification: async () => {} })).toBeUndefined()
-  expect(
-    createProgressReporter({ _meta: { progressToken: 0 }, signal, sendNotification: async () => {} }),
-  ).toBeDefined()
+  expect(createProgressReporter({ progressToken: undefined, signal, notify: async () => {} })).toBeUndefined()
+  expect(createProgressReporter({ progressToken: 0, signal, notify: async () => {} })).toBeDefined()
 })

@@ -1,6 +1,5 @@
-import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js'
-import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
 import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
+import type { CallRequest } from './mcp-types.ts'
 
 /** Reports the output of one tool call to the client while the call runs. */
 export interface ProgressReporter {
@@ -26,13 +25,10 @@ const maxMessageChars = 500
  * progress notifications.
  */
 export function createProgressReporter({
-  _meta,
+  progressToken,
   signal,
-  sendNotification,
-}: Pick<RequestHandlerExtra<ServerRequest, ServerNotification>, '_meta' | 'signal' | 'sendNotification'>):
-  | ProgressReporter
-  | undefined {
-  const progressToken = _meta?.progressToken
+  notify,
+}: Pick<CallRequest, 'progressToken' | 'signal' | 'notify'>): ProgressReporter | undefined {
   if (progressToken === undefined) return undefined
   let output = ''
   let hasUnsentOutput = false
@@ -44,7 +40,7 @@ export function createProgressReporter({
     progress += 1
     const params = { progressToken, progress, message: modelText(lastLines(output)) }
     // Not awaited: a client that does not read must not delay the call. Errors mean that the client is gone.
-    void sendNotification({ method: 'notifications/progress', params }).catch(() => {})
+    void notify({ method: 'notifications/progress', params }).catch(() => {})
   }
   const sendThenWait = (): void => {
     if (hasUnsentOutput && !signal.aborted) send()

@@ -1,4 +1,3 @@
-import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { TheazoError } from '@theazo/core'
 import {
   type AnyTool,
@@ -9,7 +8,9 @@ import {
   type ToolSource,
 } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
+import { approvalQuestion } from './approval.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
+import type { Approval, ApprovalQuestion, CallToolResult } from './mcp-types.ts'
 import { RunningCall } from './running-call.ts'
 import { RunningCalls } from './running-calls.ts'
 import { type WaitTools, waitTools } from './wait-tools.ts'
@@ -26,9 +27,6 @@ export interface ToolCallsContext extends Pick<ToolSource, 'account'> {
   approve: readonly string[]
 }
 
-/** What the user, or the client for the user, has decided about a call. */
-export type Approval = 'approved' | 'declined' | 'unsupported'
-
 /** A request of the client that calls a tool. */
 export interface ToolRequest {
   name: string
@@ -38,8 +36,8 @@ export interface ToolRequest {
   signal: AbortSignal
   /** Receives progress, if the client asked for it. */
   report: ((progress: ToolProgress) => void) | undefined
-  /** Asks the user whether a tool may run. */
-  requestApproval: (tool: AnyTool, signal: AbortSignal) => Promise<Approval>
+  /** Asks the user. */
+  ask: (question: ApprovalQuestion, signal: AbortSignal) => Promise<Approval>
 }
 
 const refusals: Readonly<Record<Approval, string | undefined>> = {
@@ -71,6 +69,12 @@ export class ToolCalls {
   /** The tools of this server that are not in the catalog. */
   get sessionTools(): readonly WaitTools[keyof WaitTools][] {
     return Object.values(this.#waitTools)
+  }
+
+  /** The question that the user must answer before this call runs; undefined if it needs no approval. */
+  questionFor(name: string, input: unknown): ApprovalQuestion | undefined {
+    const tool = this.#byName.get(name)
+    return tool && this.#context.approve.includes(name) ? approvalQuestion(tool, input) : undefined
   }
 
   /** Calls a tool. Rejects only if the request is aborted: nobody then waits for a result. */
@@ -110,7 +114,8 @@ export class ToolCalls {
         return current
       }
       if (approve.includes(tool.name)) {
-        const refused = refusals[await request.requestApproval(tool, options.signal)]
+        const approval = await request.ask(approvalQuestion(tool, request.input), options.signal)
+        const refused = refusals[approval]
         if (refused !== undefined) throw new ToolInputError(`${tool.name} did not run: ${refused}`)
       }
       return await tool.run(request.input, { ...options, sandbox, account, images, callId: request.requestId })
