@@ -117,6 +117,11 @@ export interface CallRequest {
   logLevel: LogLevel | undefined
   /** Sends a message on the stream of this request. */
   notify: (notification: RequestNotification) => Promise<void>
+  /**
+   * Resolves when the client has handled the notifications so far, as well as that can be known. A client that receives
+   * a notification and the result in one chunk drops the notification, because its request is already answered.
+   */
+  flush: () => Promise<void>
   /** Asks the user. */
   ask: (question: ApprovalQuestion, signal: AbortSignal) => Promise<Approval>
 }

@@ -11,11 +11,6 @@ export interface ProgressReporter {
 
 /** The shortest time between two notifications: clients redraw at each one. */
 const intervalMs = 100
-/**
- * The pause before the result. If a notification and the result arrive in one chunk of stdio, clients drop the
- * notification because its request is already answered.
- */
-const resultDelayMs = 10
 /** The length of one notification's text. */
 const maxMessageChars = 500
 
@@ -28,7 +23,8 @@ export function createProgressReporter({
   progressToken,
   signal,
   notify,
-}: Pick<CallRequest, 'progressToken' | 'signal' | 'notify'>): ProgressReporter | undefined {
+  flush,
+}: Pick<CallRequest, 'progressToken' | 'signal' | 'notify' | 'flush'>): ProgressReporter | undefined {
   if (progressToken === undefined) return undefined
   let output = ''
   let hasUnsentOutput = false
@@ -56,7 +52,7 @@ export function createProgressReporter({
     async end() {
       clearTimeout(timer)
       if (hasUnsentOutput && !signal.aborted) send()
-      if (progress > 0 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, resultDelayMs))
+      if (progress > 0 && !signal.aborted) await flush()
     },
   }
 }

@@ -127,6 +127,22 @@ describe.each([
       expect(await mcp.bash('echo fine')).toBe('fine')
     })
 
+    test('in a session with a cap, results name what is left of the budget', async () => {
+      await theazo.sessions.create({
+        userId: 'capped',
+        limits: { maxCost: { amount: 500, currency: 'usd', period: 'session' } },
+      })
+      await using mcp = await connect({ userId: 'capped' })
+      const result = await mcp.call('run_code', { language: 'bash', code: 'echo fine' })
+      expect(textOf(result)).toMatch(/^fine\n\[budget: \$\d\.\d\d left\]$/)
+      const { remainingCents } = result.structuredContent as { remainingCents: number }
+      expect(remainingCents).toBeGreaterThan(400)
+      expect(remainingCents).toBeLessThanOrEqual(500)
+      await using other = await connect()
+      const without = await other.call('run_code', { language: 'bash', code: 'echo fine' })
+      expect([textOf(without), without.structuredContent?.['remainingCents']]).toEqual(['fine', undefined])
+    })
+
     test('if the client cancels a call, its code is killed', async () => {
       await using mcp = await connect()
       const cancel = new AbortController()

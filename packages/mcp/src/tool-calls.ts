@@ -2,6 +2,8 @@ import { TheazoError } from '@theazo/core'
 import {
   type AnyTool,
   parseToolInput,
+  runCode,
+  runTask,
   type ToolProgress,
   ToolInputError,
   type ToolSandbox,
@@ -11,7 +13,8 @@ import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { approvalQuestion } from './approval.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
 import type { Approval, ApprovalQuestion, CallToolResult } from './mcp-types.ts'
-import { RunningCall } from './running-call.ts'
+import { budgetText, RemainingBudget } from './remaining-budget.ts'
+import { type AnyToolResult, RunningCall } from './running-call.ts'
 import { RunningCalls } from './running-calls.ts'
 import { type WaitTools, waitTools } from './wait-tools.ts'
 
@@ -40,6 +43,9 @@ export interface ToolRequest {
   ask: (question: ApprovalQuestion, signal: AbortSignal) => Promise<Approval>
 }
 
+/** The tools whose results name what is left of the budget. */
+const costly: ReadonlySet<AnyTool> = new Set<AnyTool>([runCode, runTask])
+
 const refusals: Readonly<Record<Approval, string | undefined>> = {
   approved: undefined,
   declined: 'the user declined. Do not retry; ask the user what to do instead.',
@@ -55,6 +61,7 @@ export class ToolCalls {
   readonly #byName: ReadonlyMap<string, AnyTool>
   readonly #waitTools: Partial<WaitTools>
   readonly #running = new RunningCalls()
+  readonly #budget: RemainingBudget
   /** The sandbox that each call used. */
   readonly #sandboxes = new WeakMap<RunningCall, ToolSandbox>()
 
@@ -62,6 +69,7 @@ export class ToolCalls {
     const { tools, isReadOnly, answerSeconds } = context
     const { wait, stop } = waitTools(answerSeconds)
     this.#context = context
+    this.#budget = new RemainingBudget(context.account)
     this.#byName = new Map(tools.map((tool) => [tool.name, tool]))
     this.#waitTools = isReadOnly ? { wait } : { wait, stop }
   }
@@ -153,11 +161,20 @@ export class ToolCalls {
     const result = call.resultSinceLastAnswer(ended)
     if (result.isError) return errorCallResult(result.text)
     const { sandboxes } = this.#context
+    if (costly.has(call.tool)) await this.#addBudget(result, signal)
     sandboxes.advertiseData(result.data)
     const sandbox = this.#sandboxes.get(call)
     // Saving fails if the disk is full or the sandbox is gone. The output itself must still arrive.
     const saved = sandbox ? await call.saveCutOutput(sandbox, signal).catch(() => []) : []
     return toCallResult(result, this.#advertisedId(call), saved)
+  }
+
+  /** The budget is an addition: without it the result must still arrive. */
+  async #addBudget(result: Extract<AnyToolResult, { isError: false }>, signal: AbortSignal): Promise<void> {
+    const remainingCents = await this.#budget.cents(signal)
+    if (remainingCents === undefined) return
+    result.data = { ...result.data, remainingCents }
+    result.text = `${result.text}\n${budgetText(remainingCents)}`
   }
 
   #stillRunning(call: RunningCall): CallToolResult {

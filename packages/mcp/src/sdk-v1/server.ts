@@ -4,6 +4,7 @@ import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import {
   CallToolRequestSchema,
   CompleteRequestSchema,
+  EmptyResultSchema,
   GetPromptRequestSchema,
   ListPromptsRequestSchema,
   ListResourcesRequestSchema,
@@ -20,6 +21,9 @@ import { approvalTimeoutMs } from '../approval.ts'
 import { instructions, McpHandlers, serverInfo, type TheazoMcpServerOptions } from '../mcp-handlers.ts'
 import type { CallRequest, LogLevel } from '../mcp-types.ts'
 import { getPrompt, listedPrompts } from '../prompts.ts'
+
+/** A client that does not answer pings must not delay results. */
+const pingTimeoutMs = 250
 
 /**
  * Creates an MCP server that offers the Theazo tools (by default the groups `code` and `files`), resources and
@@ -69,13 +73,25 @@ export function createServerV1(handlers: McpHandlers): McpServer {
 
 function callRequest(
   { server }: McpServer,
-  { requestId, signal, sendNotification, _meta }: RequestHandlerExtra<ServerRequest, ServerNotification>,
+  {
+    requestId,
+    signal,
+    sendNotification,
+    sendRequest,
+    requestInfo,
+    _meta,
+  }: RequestHandlerExtra<ServerRequest, ServerNotification>,
 ): Omit<CallRequest, 'logLevel'> {
   return {
     id: String(requestId),
     signal,
     progressToken: _meta?.progressToken,
     notify: sendNotification,
+    async flush() {
+      // Over HTTP each message is a chunk of its own. Else the client answers a ping after it has handled the rest.
+      if (requestInfo) return
+      await sendRequest({ method: 'ping' }, EmptyResultSchema, { timeout: pingTimeoutMs, signal }).catch(() => {})
+    },
     async ask(question, signal) {
       if (!server.getClientCapabilities()?.elicitation?.form) return 'unsupported'
       const options = { relatedRequestId: requestId, signal, timeout: approvalTimeoutMs }

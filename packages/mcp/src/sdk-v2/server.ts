@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import {
   type CallToolResult,
   CLIENT_CAPABILITIES_META_KEY,
@@ -13,6 +14,12 @@ import { approvalTimeoutMs } from '../approval.ts'
 import { instructions, type McpHandlers, serverInfo } from '../mcp-handlers.ts'
 import { type Approval, type CallRequest, type LogLevel, logLevels } from '../mcp-types.ts'
 import { getPrompt, listedPrompts } from '../prompts.ts'
+
+/**
+ * The pause before a result. In the new protocol the server cannot find out what the client has handled: it sends no
+ * requests.
+ */
+const resultDelayMs = 50
 
 /** What a request states about its client. The SDK has checked it, but its type has no fields. */
 interface Envelope {
@@ -98,6 +105,9 @@ function registerCall(server: Server, handlers: McpHandlers): void {
         progressToken: mcpReq._meta?.progressToken,
         logLevel: mcpReq.envelope ? requestLevel(mcpReq.envelope) : sessionLevel,
         notify: (notification) => mcpReq.notify({ ...notification }),
+        async flush() {
+          if (!context.http) await setTimeout(resultDelayMs) // over HTTP each message is a chunk of its own
+        },
         ask: async () => approval,
       }
       return { ...(await handlers.callTool(name, input, request)) }
