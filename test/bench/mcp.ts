@@ -92,7 +92,6 @@ async function sessionsRow({ url, child }: HttpProgram): Promise<Row> {
     resident.push(residentMiB(child.pid))
     heap.push(await usedHeapMiB(child))
   }
-  const list = (sizes: number[]): string => sizes.map((size) => size.toFixed(0)).join(', ')
   const ours = `${failures} failures; heap in use before and after each: ${list(heap)} MiB; resident: ${list(resident)} MiB`
   return {
     what: '3 times 100 concurrent MCP sessions over HTTP, 20 calls each',
@@ -101,6 +100,10 @@ async function sessionsRow({ url, child }: HttpProgram): Promise<Row> {
     theirs: '',
     ratio: Number.NaN,
   }
+}
+
+function list(sizes: readonly number[]): string {
+  return sizes.map((size) => size.toFixed(0)).join(', ')
 }
 
 async function connectStdio(args: string[]): Promise<Client> {

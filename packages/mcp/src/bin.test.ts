@@ -223,6 +223,12 @@ describe('the end of the process', () => {
     expect(mcp.stderr()).toMatch('did not end within 15 s. The server ends it after 77 s without use.')
   })
 
+  test('a client that is gone before its first message ends the process', async () => {
+    const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'], ...live } })
+    child.stdin.end()
+    expect(await once(child, 'exit')).toEqual([0, null])
+  })
+
   test('a client that stops reading ends the process; a line that is not a message does not', async () => {
     const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'], ...live } })
     const exited = once(child, 'exit')

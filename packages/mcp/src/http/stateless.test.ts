@@ -169,8 +169,9 @@ describe('bad input is answered with a JSON-RPC error', () => {
     await expectError(await post(server.url, { ...initialize, id: 1 }, { headers }), 400, -32_020)
   })
 
-  test('an unknown version, with the known one', async () => {
-    await using server = await listen()
+  test('an unknown version, with the known one; the operator is not bothered', async () => {
+    const reported: unknown[] = []
+    await using server = await listen({ onError: (error) => reported.push(error) })
     const params = { _meta: { ...meta, 'io.modelcontextprotocol/protocolVersion': '2099-01-01' } }
     const message = { jsonrpc: '2.0', id: 1, method: 'tools/list', params }
     const response = await post(server.url, message, {
@@ -180,6 +181,8 @@ describe('bad input is answered with a JSON-RPC error', () => {
       400,
       { error: { code: -32_022, data: { supported: ['2026-07-28'] } } },
     ])
+    await expectError(await post(server.url, message, { headers: { ...headers, 'mcp-method': 'ping' } }), 400, -32_020)
+    expect(reported).toEqual([])
   })
 
   test('what is not JSON, a batch, another content type and too large a body', async () => {

@@ -8,8 +8,9 @@ export async function connectStdioV1(
   handlers: McpHandlers,
   { onClose, onError }: StdioOptions,
 ): Promise<StdioConnection> {
-  const { server } = createServerV1(handlers)
-  Object.assign(server, { onclose: onClose, onerror: onError }) // the transport closes by itself after a line over 10 MiB
-  await server.connect(new StdioServerTransport())
-  return { close: () => server.close() }
+  const mcp = createServerV1(handlers)
+  // The transport closes by itself after a line over 10 MiB.
+  Object.assign(mcp.server, { onclose: onClose, onerror: onError })
+  await mcp.connect(new StdioServerTransport())
+  return { close: () => mcp.close() }
 }

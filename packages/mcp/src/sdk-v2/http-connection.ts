@@ -1,4 +1,4 @@
-import { createMcpHandler } from '@modelcontextprotocol/server'
+import { createMcpHandler, ProtocolError } from '@modelcontextprotocol/server'
 import { countOpen } from '../http/count-open.ts'
 import type { HttpConnection } from '../http/mcp-sessions.ts'
 import type { McpHandlers } from '../mcp-handlers.ts'
@@ -14,7 +14,9 @@ export function connectHttpV2(handlers: McpHandlers, onError: (error: Error) => 
   const handler = createMcpHandler(() => createServerV2(handlers), {
     legacy: 'reject',
     maxSubscriptions: maxListens,
-    onerror: onError,
+    onerror: (error) => {
+      if (!isClientFault(error)) onError(error)
+    },
   })
   handlers.onResourceUpdated = (uri) => handler.notify.resourceUpdated(uri)
   return {
@@ -28,4 +30,9 @@ export function connectHttpV2(handlers: McpHandlers, onError: (error: Error) => 
       await handler.close()
     },
   }
+}
+
+/** The SDK also reports the requests that it refuses. Their client has the answer; they are no news for the operator. */
+function isClientFault(error: Error): boolean {
+  return error instanceof ProtocolError || /^(Rejected|Unsupported) |^subscriptions\/listen refused/.test(error.message)
 }
