@@ -41,9 +41,8 @@ function lazyVerifier(issuer: string, audience: string): TokenVerifier {
     verifier ??= import('./http/jwt-verifier.ts').then(({ createJwtVerifier }) =>
       createJwtVerifier({ issuer, audience }),
     )
-    return await (
-      await verifier
-    )(token, options)
+    const verify = await verifier
+    return await verify(token, options)
   }
 }
 

@@ -22,8 +22,13 @@ export function connectHttpV2(handlers: McpHandlers, onError: (error: Error) => 
   return {
     async answer(request, parsedBody) {
       const end = listens.add(parsedBody)
-      const response = await handler.fetch(request, { parsedBody })
-      return end ? countOpen(response, end) : response
+      try {
+        const response = await handler.fetch(request, { parsedBody })
+        return end ? countOpen(response, end) : response
+      } catch (error) {
+        end?.()
+        throw error
+      }
     },
     async close() {
       handlers.close()

@@ -1,8 +1,8 @@
-// Clients of the older protocols with version 2 of the SDK. `../server.test.ts` has the whole suite for 2026-07-28.
+// Version 2 of the SDK: clients of the older protocols, and what is its own. `../server.test.ts` has the suite of both.
 import { Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connectV2Legacy } from '../testing/in-process.ts'
+import { connectV2Legacy, connectV2Modern } from '../testing/in-process.ts'
 import { agentIdOf, textOf } from '../testing/test-client.ts'
 
 let local: LocalTheazo
@@ -56,4 +56,27 @@ test('a client that initializes sets the level of its log messages and subscribe
     })
     .toContain(uri)
   await unsubscribe()
+})
+
+test('if one of two listeners of a sandbox ends, the other is still told of its changes', async () => {
+  await using mcp = await connectV2Modern({ userId: 'listeners', client: theazo })
+  const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
+  const uri = `theazo://agents/${agentId}`
+  const updates: string[] = []
+  const endFirst = await mcp.watch(uri, (uri) => updates.push(uri))
+  const endSecond = await mcp.watch(uri, (uri) => updates.push(uri))
+  await endFirst()
+  const agent = await theazo.agents.get(agentId)
+  await expect
+    .poll(async () => {
+      await agent.pause()
+      await agent.resume()
+      return updates
+    })
+    .toContain(uri)
+  await endSecond()
+  const before = updates.length
+  await agent.terminate()
+  expect(textOf(await mcp.call('run_code', { language: 'bash', code: 'echo fine' }))).toMatch('fine')
+  expect(updates.length).toBe(before)
 })

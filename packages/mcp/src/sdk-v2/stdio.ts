@@ -49,7 +49,9 @@ function watched(inner: Transport, listens: Listens, onClose: () => void): Trans
   const watch = (message: JSONRPCMessage): void => {
     if (isJSONRPCRequest(message)) {
       const end = listens.add(message)
-      if (end) open.set(message.id, end)
+      if (!end) return
+      open.get(message.id)?.() // the client has used the id twice
+      open.set(message.id, end)
     } else if (isJSONRPCNotification(message) && message.method === 'notifications/cancelled') {
       const id = message.params?.['requestId'] as RequestId // an id of another type is no key of the map
       open.get(id)?.()
