@@ -19,12 +19,21 @@ export class Listens {
     if (!uris) return undefined
     for (const uri of uris) {
       this.#counts.set(uri, (this.#counts.get(uri) ?? 0) + 1)
-      this.#resources.subscribe(uri).catch(() => {}) // of a resource that does not change nothing is reported
+      void this.#subscribe(uri)
     }
     return () => {
       for (const uri of uris) this.#remove(uri)
       uris.clear()
     }
+  }
+
+  async #subscribe(uri: string): Promise<void> {
+    try {
+      await this.#resources.subscribe(uri)
+    } catch {
+      return // of a resource that does not change nothing is reported
+    }
+    if (!this.#counts.has(uri)) this.#resources.unsubscribe(uri) // the last listener ended in the meantime
   }
 
   #remove(uri: string): void {

@@ -63,17 +63,24 @@ test('if one of two listeners of a sandbox ends, the other is still told of its 
   const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
   const uri = `theazo://agents/${agentId}`
   const updates: string[] = []
+  const agent = await theazo.agents.get(agentId)
+  /** Changes the status until a change is reported. */
+  const isTold = async () => {
+    updates.length = 0
+    await expect
+      .poll(async () => {
+        await agent.pause()
+        await agent.resume()
+        return updates
+      })
+      .toContain(uri)
+  }
   const endFirst = await mcp.watch(uri, (uri) => updates.push(uri))
   const endSecond = await mcp.watch(uri, (uri) => updates.push(uri))
+  await isTold()
   await endFirst()
-  const agent = await theazo.agents.get(agentId)
-  await expect
-    .poll(async () => {
-      await agent.pause()
-      await agent.resume()
-      return updates
-    })
-    .toContain(uri)
+  await mcp.bash('true') // a later answer: the server knows that the first has ended
+  await isTold()
   await endSecond()
   const before = updates.length
   await agent.terminate()
