@@ -164,13 +164,13 @@ open('dot.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n' + chunk(b'IHDR', struct.pa
 print('saved')`
 
 describe.each([
-  ['@langchain/mcp-adapters', langChain, '2025-11-25', 'cancel'], // it ends no session: the idle timeout does
-  ['@ai-sdk/mcp', aiSdk, '2025-11-25', 'DELETE'], // it sends no cancel: the code ends with the session
-  ['@ai-sdk/mcp', aiSdk, '2026-07-28', 'cancel'], // it closes the response
-  ['@modelcontextprotocol/sdk 1.x', sdkV1, '2025-11-25', 'cancel'],
-  ['@modelcontextprotocol/client 2.x', sdkV2, '2025-11-25', 'cancel'],
-  ['@modelcontextprotocol/client 2.x', sdkV2, '2026-07-28', 'cancel'], // it closes the response
-] as const)('%s, protocol %3$s', (_name, open, protocol, ending) => {
+  ['@langchain/mcp-adapters', '2025-11-25', langChain, 'cancel'], // it ends no session: the idle timeout does
+  ['@ai-sdk/mcp', '2025-11-25', aiSdk, 'DELETE'], // it sends no cancel: the code ends with the session
+  ['@ai-sdk/mcp', '2026-07-28', aiSdk, 'cancel'], // it closes the response
+  ['@modelcontextprotocol/sdk 1.x', '2025-11-25', sdkV1, 'cancel'],
+  ['@modelcontextprotocol/client 2.x', '2025-11-25', sdkV2, 'cancel'],
+  ['@modelcontextprotocol/client 2.x', '2026-07-28', sdkV2, 'cancel'], // it closes the response
+] as const)('%s, protocol %s', (_name, protocol, open, ending) => {
   const connect = async (): Promise<Driver> => await open(urls[protocol])
 
   test('output, a failure, an image and a cut output arrive', async () => {
