@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
@@ -16,6 +17,8 @@ import { alternate, percentile, type Row, timeRow } from './measure.ts'
 
 const bin = fileURLToPath(new URL('../../packages/mcp/dist/bin.js', import.meta.url))
 const minimal = fileURLToPath(new URL('mcp-minimal-server.ts', import.meta.url))
+/** Node flags of a server whose heap is measured. */
+const heapReporter = ['--expose-gc', '--import', new URL('heap-reporter.mjs', import.meta.url).href]
 const token = 'a-token-for-benchmarks'
 /** No Theazo server is there: the calls need none. */
 const env = { THEAZO_API_KEY: 'th_test_bench', THEAZO_BASE_URL: 'http://127.0.0.1:9/v1', THEAZO_MCP_TOKEN: token }
@@ -39,7 +42,7 @@ async function stdioRows(): Promise<Row[]> {
 
 async function httpRows(): Promise<Row[]> {
   const programs = [
-    await startHttp([bin, 'http', '--auth', 'token', '--port', '0']),
+    await startHttp([...heapReporter, bin, 'http', '--port', '0', '--max-sessions-per-user', '200']),
     await startHttp([minimal, 'http']),
   ] as const
   const [ours, theirs] = await Promise.all(programs.map(({ url }) => connectHttp(url)))
@@ -70,10 +73,11 @@ async function startRow(): Promise<Row> {
   return timeRow('MCP start to the answer of initialize', percentile(ours, 50), peer, percentile(theirs, 50), '<= 1.3')
 }
 
-/** Three times 100 sessions with 20 calls each. If sessions leave something behind, the memory grows each time. */
+/** Three times 100 sessions with 20 calls each. If sessions leave something behind, the used heap grows each time. */
 async function sessionsRow({ url, child }: HttpProgram): Promise<Row> {
   let failures = 0
-  const sizes: string[] = []
+  const resident: number[] = []
+  const heap = [await usedHeapMiB(child)]
   const session = async (): Promise<void> => {
     const client = await connectHttp(url)
     for (let n = 0; n < 20; n += 1) {
@@ -85,9 +89,10 @@ async function sessionsRow({ url, child }: HttpProgram): Promise<Row> {
   }
   for (let round = 0; round < 3; round += 1) {
     await Promise.all(Array.from({ length: 100 }, session))
-    sizes.push(residentMiB(child.pid).toFixed(0))
+    resident.push(residentMiB(child.pid))
+    heap.push(await usedHeapMiB(child))
   }
-  const ours = `${failures} failures, ${sizes.join(', ')} MiB after each`
+  const ours = `${failures} failures; heap in use before and after each: ${list(heap)} MiB; resident: ${list(resident)} MiB`
   return {
     what: '3 times 100 concurrent MCP sessions over HTTP, 20 calls each',
     ours,
@@ -95,6 +100,10 @@ async function sessionsRow({ url, child }: HttpProgram): Promise<Row> {
     theirs: '',
     ratio: Number.NaN,
   }
+}
+
+function list(sizes: readonly number[]): string {
+  return sizes.map((size) => size.toFixed(0)).join(', ')
 }
 
 async function connectStdio(args: string[]): Promise<Client> {
@@ -117,9 +126,27 @@ interface HttpProgram {
 }
 
 async function startHttp(args: string[]): Promise<HttpProgram> {
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const [line] = await once(createInterface({ input: child.stdout }), 'line')
   return { url: String(line), child }
+}
+
+/** The heap that is still in use after a collection, once the connections of the last round are closed. */
+async function usedHeapMiB(child: HttpProgram['child']): Promise<number> {
+  const lines = createInterface({ input: child.stderr ?? process.stdin })
+  try {
+    let last = Infinity
+    for (;;) {
+      child.kill('SIGUSR2')
+      const [line] = await once(lines, 'line')
+      const mib = Number(/^heap (\d+)$/.exec(String(line))?.[1]) / 1024 / 1024
+      if (mib > last - 0.1) return mib
+      last = mib
+      await setTimeout(200)
+    }
+  } finally {
+    lines.close()
+  }
 }
 
 function residentMiB(pid: number | undefined): number {

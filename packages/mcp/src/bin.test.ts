@@ -1,10 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { Theazo } from '@theazo/core'
 import { listenTheazo, type ListeningTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectHttp, initialize, post } from './testing/http-server.ts'
-import { agentIdOf, bin, type McpProcess, startProcess, textOf } from './testing/mcp-process.ts'
+import { connectHttp, connectHttpV2, initialize, post } from './testing/http-server.ts'
+import { bin, type McpProcess, startProcess, startProcessV2 } from './testing/mcp-process.ts'
+import { agentIdOf, textOf } from './testing/test-client.ts'
+import { startIssuer } from './testing/test-issuer.ts'
 import { startProxy } from './testing/test-proxy.ts'
 
 let server: ListeningTheazo
@@ -41,9 +44,29 @@ async function runToEnd(args: string[], env: Record<string, string> = {}) {
   return { code, out, err }
 }
 
-describe('tools', () => {
+/** A client of each version of the SDK. The program answers each with the version of the protocol that it speaks. */
+const clients = [
+  ['version 1 of the SDK', startProcess],
+  ['version 2 of the SDK', startProcessV2],
+] as const
+
+/** Starts `theazo-mcp http` on a free port. */
+async function startHttp(args: string[], env: Record<string, string>) {
+  const child = spawn(process.execPath, [bin, 'http', '--port', '0', ...args], {
+    env: { PATH: process.env['PATH'], ...env },
+  })
+  let err = ''
+  child.stderr.on('data', (chunk) => (err += chunk))
+  const exited = once(child, 'exit')
+  const [line] = (await Promise.race([once(child.stdout, 'data'), exited])) as [Buffer | number]
+  const url = String(line).trim()
+  if (!url.startsWith('http://')) throw new Error(`It did not start: ${err}`)
+  return { child, url, exited, stderr: () => err }
+}
+
+describe.each(clients)('tools, with %s', (version, startProcess) => {
   test('all 19 tools are listed; the tools for code, files, usage and agents work on a real sandbox', async () => {
-    await using mcp = await startProcess(['--toolsets', 'all', '--user-id', 'everything'], live)
+    await using mcp = await startProcess(['--toolsets', 'all', '--user-id', `everything, ${version}`], live)
     const { tools } = await mcp.client.listTools()
     expect(tools).toHaveLength(19)
     const text = async (name: string, input = {}) => textOf(await mcp.call(name, input))
@@ -118,15 +141,21 @@ describe('tools', () => {
   test('every progress notification arrives before the result', async () => {
     await using mcp = await startProcess([], live)
     await mcp.bash('true')
+    let arrived = 0
     for (let n = 1; n <= 30; n += 1) {
       const seen: unknown[] = []
       await mcp.call('run_code', run(`echo number ${n}`), { onprogress: (progress) => seen.push(progress) })
-      expect(seen).toEqual([{ progress: 1, message: `number ${n}` }])
+      const all = [{ progress: 1, message: `number ${n}` }]
+      // In protocol 2026-07-28 the server cannot ask the client whether it has handled a notification.
+      if (startProcess === startProcessV2 && seen.length === 0) continue
+      expect(seen).toEqual(all)
+      arrived += 1
     }
+    expect(arrived).toBeGreaterThan(0)
   })
 })
 
-describe('the end of the process', () => {
+describe.each(clients)('the end of the process, with %s', (_version, startProcess) => {
   /** Starts a process with a sandbox, runs `end`, waits until the process has exited, and returns the sandbox's status. */
   async function statusAfter(end: (mcp: McpProcess) => unknown): Promise<string> {
     await using mcp = await startProcess([], live)
@@ -167,8 +196,8 @@ describe('the end of the process', () => {
 
   test('a client that is killed in the middle of a run leaves no sandbox and no process', async () => {
     const program = `
-      import { startProcess } from ${JSON.stringify(new URL('./testing/mcp-process.ts', import.meta.url).href)}
-      const mcp = await startProcess([], ${JSON.stringify(live)})
+      import * as clients from ${JSON.stringify(new URL('./testing/mcp-process.ts', import.meta.url).href)}
+      const mcp = await clients.${startProcess === startProcessV2 ? 'startProcessV2' : 'startProcess'}([], ${JSON.stringify(live)})
       const agentId = (await mcp.call('run_code', { language: 'bash', code: 'true' })).structuredContent.agentId
       const onprogress = () => console.log(JSON.stringify({ agentId, pid: mcp.pid }))
       await mcp.call('run_code', { language: 'bash', code: 'echo started; sleep 59' }, { onprogress })`
@@ -182,7 +211,9 @@ describe('the end of the process', () => {
     await expect.poll(() => statusOf(agentId)).toBe('terminated')
     await expect.poll(() => isAlive(pid)).toBe(false)
   })
+})
 
+describe('the end of the process', () => {
   test('the process exits after 15 seconds even if the server does not respond', async () => {
     await using proxy = await startProxy(server.url, { isUnanswered: ({ url = '' }) => url.endsWith('/terminate') })
     const mcp = await startProcess(['--idle-timeout', '77'], { ...live, THEAZO_BASE_URL: proxy.url })
@@ -190,6 +221,12 @@ describe('the end of the process', () => {
     process.kill(mcp.pid, 'SIGTERM')
     await expect.poll(() => isAlive(mcp.pid)).toBe(false)
     expect(mcp.stderr()).toMatch('did not end within 15 s. The server ends it after 77 s without use.')
+  })
+
+  test('a client that is gone before its first message ends the process', async () => {
+    const child = spawn(process.execPath, [bin], { env: { PATH: process.env['PATH'], ...live } })
+    child.stdin.end()
+    expect(await once(child, 'exit')).toEqual([0, null])
   })
 
   test('a client that stops reading ends the process; a line that is not a message does not', async () => {
@@ -215,20 +252,6 @@ describe('the end of the process', () => {
 })
 
 describe('http', () => {
-  /** Starts `theazo-mcp http` on a free port. */
-  async function startHttp(args: string[], env: Record<string, string>) {
-    const child = spawn(process.execPath, [bin, 'http', '--port', '0', ...args], {
-      env: { PATH: process.env['PATH'], ...env },
-    })
-    let err = ''
-    child.stderr.on('data', (chunk) => (err += chunk))
-    const exited = once(child, 'exit')
-    const [line] = (await Promise.race([once(child.stdout, 'data'), exited])) as [Buffer | number]
-    const url = String(line).trim()
-    if (!url.startsWith('http://')) throw new Error(`It did not start: ${err}`)
-    return { child, url, exited, stderr: () => err }
-  }
-
   test('clients use their own keys; SIGTERM ends the process and every sandbox', async () => {
     const program = await startHttp([], { THEAZO_BASE_URL: server.url })
     const clients = await Promise.all([1, 2].map(() => connectHttp(program.url, server.apiKey)))
@@ -251,6 +274,36 @@ describe('http', () => {
     expect(await program.exited).toEqual([0, null])
   })
 
+  test('--oauth-issuer accepts its tokens; each subject has its own Theazo session', async () => {
+    const audience = 'https://mcp.example.com/mcp'
+    await using login = await startIssuer(audience)
+    const flags = ['--oauth-issuer', login.issuer, '--oauth-audience', audience, '--oauth-scope', 'run']
+    const program = await startHttp(flags, live)
+    const refused = await post(program.url, initialize)
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+      401,
+      'Bearer scope="run", resource_metadata="https://mcp.example.com/.well-known/oauth-protected-resource/mcp"',
+    ])
+    const metadata = await fetch(new URL('/.well-known/oauth-protected-resource/mcp', program.url))
+    expect(await metadata.json()).toMatchObject({ resource: audience, authorization_servers: [login.issuer] })
+    for (const claims of [{ exp: Date.now() / 1000 - 60 }, { aud: 'https://other.example.com' }]) {
+      const headers = { authorization: `Bearer ${await login.sign(claims)}` }
+      expect((await post(program.url, initialize, { headers })).status).toBe(401)
+    }
+    const headers = { authorization: `Bearer ${await login.sign({ scope: 'read' })}` }
+    expect((await post(program.url, initialize, { headers })).status).toBe(403)
+
+    const userOf = async (connect: typeof connectHttp | typeof connectHttpV2, sub: string) => {
+      await using mcp = await connect(program.url, await login.sign({ sub }))
+      const agent = await theazo.agents.get(agentIdOf(await mcp.call('run_code', run('true'))))
+      return (await theazo.sessions.get(agent.data.sessionId)).data.userId
+    }
+    expect(await userOf(connectHttp, 'user_ada')).toBe('user_ada')
+    expect(await userOf(connectHttpV2, 'user_bob')).toBe('user_bob')
+    program.child.kill('SIGTERM')
+    expect(await program.exited).toEqual([0, null])
+  })
+
   test('a port in use ends the process with one line', async () => {
     const first = await startHttp(['--local'], {})
     const { port } = new URL(first.url)
@@ -262,6 +315,70 @@ describe('http', () => {
     })
     first.child.kill('SIGTERM')
     await first.exited
+  })
+})
+
+describe('--protocol', () => {
+  /** Sends lines to the program, and returns the responses to as many of them. */
+  async function exchange(args: string[], messages: object[], count = messages.length): Promise<unknown[]> {
+    const child = spawn(process.execPath, [bin, ...args], { env: { PATH: process.env['PATH'], ...live } })
+    const exited = once(child, 'exit')
+    child.stdin.write(messages.map((message) => `${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`).join(''))
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const answers: unknown[] = []
+    while (answers.length < count) answers.push(JSON.parse(String((await lines.next()).value)))
+    child.stdin.end()
+    expect(await exited).toEqual([0, null])
+    return answers
+  }
+  const discover = {
+    id: 1,
+    method: 'server/discover',
+    params: {
+      _meta: {
+        'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+        'io.modelcontextprotocol/clientInfo': { name: 'test', version: '0' },
+        'io.modelcontextprotocol/clientCapabilities': {},
+      },
+    },
+  }
+
+  test('a client that asks for the new protocol and then initializes is served', async () => {
+    const answers = await exchange([], [discover, { ...initialize, id: 2 }, { id: 3, method: 'ping' }])
+    expect(answers).toMatchObject([
+      { id: 1, result: { supportedVersions: ['2026-07-28'] } },
+      { id: 2, result: { protocolVersion: '2025-11-25' } },
+      { id: 3, result: {} },
+    ])
+  })
+
+  test('2025-11-25 refuses a client of the new protocol, which may then initialize', async () => {
+    const answers = await exchange(['--protocol', '2025-11-25'], [discover, { ...initialize, id: 2 }])
+    expect(answers).toMatchObject([
+      { id: 1, error: { code: -32_601 } },
+      { id: 2, result: { protocolVersion: '2025-11-25' } },
+    ])
+  })
+
+  test('2026-07-28 refuses a client that initializes, with the version that it speaks', async () => {
+    const answers = await exchange(['--protocol', '2026-07-28'], [initialize, { ...discover, id: 2 }])
+    expect(answers).toMatchObject([
+      { id: 0, error: { code: -32_022, data: { supported: ['2026-07-28'] } } },
+      { id: 2, result: { supportedVersions: ['2026-07-28'] } },
+    ])
+  })
+
+  test('over HTTP without oauth clients initialize; with 2026-07-28 they must not', async () => {
+    const old = await startHttp(['--local'], {})
+    await expect(connectHttpV2(old.url)).rejects.toThrow('2026-07-28')
+    old.child.kill('SIGTERM')
+    const modern = await startHttp(['--local', '--protocol', '2026-07-28'], {})
+    await using mcp = await connectHttpV2(modern.url)
+    expect(await mcp.bash('echo fine')).toBe('fine')
+    const refused = await post(modern.url, initialize)
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { code: -32_022 } }])
+    modern.child.kill('SIGTERM')
+    await Promise.all([old.exited, modern.exited])
   })
 })
 

@@ -1,7 +1,7 @@
-import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { modelText, type ToolImage, type ToolResult, truncate, withoutImages } from '@theazo/core/tools'
 import { boundedContent, jsonBytes } from './bounded-content.ts'
 import { fileUri } from './file-uri.ts'
+import type { CallToolResult, Content } from './mcp-types.ts'
 import type { SavedOutput } from './whole-output.ts'
 
 const maxErrorChars = 10_000
@@ -50,8 +50,6 @@ export function errorCallResult(text: string): CallToolResult {
     isError: true,
   }
 }
-
-type Content = CallToolResult['content'][number]
 
 function imageContent({ mediaType, base64 }: ToolImage): Content {
   return { type: 'image', mimeType: mediaType, data: base64 }

@@ -1,9 +1,8 @@
-import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { CompleteRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { TheazoError } from '@theazo/core'
 import { filesOf } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { fileUriTemplate } from './file-uri.ts'
+import type { CompleteParams, CompleteResult } from './mcp-types.ts'
 import { testCommands } from './prompts.ts'
 import { RequestError } from './request-error.ts'
 
@@ -11,26 +10,27 @@ import { RequestError } from './request-error.ts'
 const maxValues = 100
 
 /** Completes agent ids, paths and commands. It creates no sandbox, and suggests nothing if it cannot. */
-export function registerCompletions({ server }: McpServer, sandboxes: AdvertisedSandboxes): void {
-  server.registerCapabilities({ completions: {} })
-  server.setRequestHandler(CompleteRequestSchema, async ({ params: { ref, argument, context } }, { signal }) => {
-    const { name, value } = argument
-    const suggest = async (): Promise<readonly string[]> => {
-      if (name === 'agentId') return sandboxes.ids
-      if (name === 'command') return testCommands
-      if (name !== 'path' && name !== 'folder') return []
-      // Paths in the template have no slash at their start.
-      const isTemplate = ref.type === 'ref/resource' && ref.uri === fileUriTemplate
-      const agentId = isTemplate ? context?.arguments?.['agentId'] : sandboxes.ids.at(-1)
-      if (agentId === undefined) return []
-      const paths = await pathsBelow(sandboxes, agentId, isTemplate ? `/${value}` : value || '/workspace/', signal)
-      return isTemplate ? paths.map((path) => path.slice(1)) : paths
-    }
-    const values = (await suggest().catch(nothingIfUnreachable)).filter((found) => found.startsWith(value))
-    return {
-      completion: { values: values.slice(0, maxValues), total: values.length, hasMore: values.length > maxValues },
-    }
-  })
+export async function complete(
+  sandboxes: AdvertisedSandboxes,
+  { ref, argument, context }: CompleteParams,
+  signal: AbortSignal,
+): Promise<CompleteResult> {
+  const { name, value } = argument
+  const suggest = async (): Promise<readonly string[]> => {
+    if (name === 'agentId') return sandboxes.ids
+    if (name === 'command') return testCommands
+    if (name !== 'path' && name !== 'folder') return []
+    // Paths in the template have no slash at their start.
+    const isTemplate = ref.type === 'ref/resource' && ref.uri === fileUriTemplate
+    const agentId = isTemplate ? context?.arguments?.['agentId'] : sandboxes.ids.at(-1)
+    if (agentId === undefined) return []
+    const paths = await pathsBelow(sandboxes, agentId, isTemplate ? `/${value}` : value || '/workspace/', signal)
+    return isTemplate ? paths.map((path) => path.slice(1)) : paths
+  }
+  const values = (await suggest().catch(nothingIfUnreachable)).filter((found) => found.startsWith(value))
+  return {
+    completion: { values: values.slice(0, maxValues), total: values.length, hasMore: values.length > maxValues },
+  }
 }
 
 /** The entries of the folder that the text is in. Folders end in a slash, so that the next completion continues. */

@@ -16,12 +16,13 @@ test('without flags: the API, a new sandbox, the default tools, images, and an i
     approve: [],
     idleTimeoutSeconds: 1800,
     answerSeconds: 45,
+    protocol: 'auto',
   })
 })
 
 test('every flag is parsed', () => {
   const line =
-    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --approve run_code,terminate_agent --version'
+    '--user-id=ada --sandbox work --toolsets code,usage --read-only --no-images --idle-timeout 60 --answer-within 20 --protocol 2026-07-28 --approve run_code,terminate_agent --version'
   expect(parseFlags(line.split(' '))).toEqual({
     isDoctor: false,
     http: undefined,
@@ -35,6 +36,7 @@ test('every flag is parsed', () => {
     approve: ['run_code', 'terminate_agent'],
     idleTimeoutSeconds: 60,
     answerSeconds: 20,
+    protocol: '2026-07-28',
   })
   expect(parseFlags(['--toolsets', 'code, all']).groups).toBe('all')
   expect(parseFlags(['--toolsets', 'tasks,task,agents']).groups).toEqual(['task', 'background-tasks', 'lifecycle'])
@@ -45,7 +47,13 @@ test('every flag is parsed', () => {
 
 test('http: this machine only, and the API key of each client or the token of the environment', () => {
   const loopback = ['127.0.0.1', 'localhost', '[::1]']
-  const defaults = { host: '127.0.0.1', port: 4021, allowedHosts: loopback, allowedOrigins: [] }
+  const defaults = {
+    host: '127.0.0.1',
+    port: 4021,
+    allowedHosts: loopback,
+    allowedOrigins: [],
+    maxSessionsPerUser: 100,
+  }
   expect(parseFlags(['http']).http).toEqual({ ...defaults, auth: { type: 'api-key' } })
   expect(parseFlags(['http', '--local']).http).toEqual({ ...defaults, auth: { type: 'none' } })
   const environment = { THEAZO_MCP_TOKEN: 'a-token-of-24-characters' }
@@ -64,12 +72,31 @@ test('http: this machine only, and the API key of each client or the token of th
   })
 })
 
+test('http: with an issuer, its tokens are accepted, and the host of the audience is allowed', () => {
+  const line = 'http --oauth-issuer https://login.example --oauth-audience https://mcp.example/mcp --oauth-scope run'
+  expect(parseFlags(line.split(' ')).http).toMatchObject({
+    auth: {
+      type: 'oauth',
+      resource: 'https://mcp.example/mcp',
+      authorizationServers: ['https://login.example'],
+      requiredScopes: ['run'],
+    },
+    allowedHosts: ['127.0.0.1', 'localhost', '[::1]', 'mcp.example'],
+  })
+})
+
 test.each([
   [['--colour'], "Unknown option '--colour'. See theazo-mcp --help."],
   [['http', '--host', '0.0.0.0'], /^--host 0\.0\.0\.0 needs --allow-host NAME/],
   [['http', '--host', '0.0.0.0', '--auth', 'none'], /^--auth none is only for this machine/],
   [['http', '--auth', 'token'], /^THEAZO_MCP_TOKEN must have at least 16 characters/],
-  [['http', '--auth', 'basic'], "--auth must be api-key, token or none, not 'basic'."],
+  [['http', '--auth', 'basic'], "--auth must be api-key, token, oauth or none, not 'basic'."],
+  [['http', '--auth', 'oauth'], '--auth oauth needs --oauth-issuer and --oauth-audience.'],
+  [['http', '--oauth-issuer', 'https://a.example'], '--auth oauth needs --oauth-issuer and --oauth-audience.'],
+  [['http', '--oauth-issuer', 'http://a.example'], /^--oauth-issuer needs a URL such as https:/],
+  [['http', '--auth', 'none', '--oauth-scope', 'a'], "The flags --oauth-… are only for --auth oauth, not for 'none'."],
+  [['http', '--max-sessions-per-user', '0'], "--max-sessions-per-user needs a whole number from 1 to 100000, not '0'."],
+  [['--protocol', '2024-11-05'], "--protocol must be auto, 2025-11-25, 2026-07-28, not '2024-11-05'."],
   [['http', '--local', '--auth', 'api-key'], /^--auth api-key cannot be combined with --local/],
   [['http', '--port', '65536'], "--port needs a whole number from 0 to 65535, not '65536'."],
   [['http', '--allow-host', 'a.example:80'], /^--allow-host needs a host name without a port/],

@@ -2,6 +2,8 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups, type ToolName } from '@theazo/core/tools'
 import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
 import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
+import { oauthOptions } from './oauth-flags.ts'
+import { type Protocol, protocols } from './protocol.ts'
 import { idleSecondsBounds } from './session-pool.ts'
 
 /** The parsed command line. */
@@ -24,6 +26,7 @@ export interface Flags {
   idleTimeoutSeconds: number
   /** The longest time until a tool call answers. */
   answerSeconds: number
+  protocol: Protocol
 }
 
 const maxUserIdChars = 256
@@ -58,6 +61,9 @@ theazo-mcp doctor check the settings, the Theazo API, and that a sandbox runs co
                           (${idleSecondsBounds.min} to ${idleSecondsBounds.max}, default ${idleSecondsBounds.default})
   --answer-within SECONDS answer a longer call with its output so far; the tool wait returns the rest
                           (${answerSecondsBounds.min} to ${answerSecondsBounds.max}, default ${answerSecondsBounds.default})
+  --protocol VERSION      2025-11-25: the versions of MCP up to this one; 2026-07-28: this version
+                          auto: what the client asks for; over HTTP 2026-07-28 only with --auth oauth,
+                          because all clients of a user then share one sandbox   (default)
 ${httpUsage}
   --version               print the version
   -h, --help              print this help
@@ -75,6 +81,7 @@ const options = {
   approve: { type: 'string' },
   'idle-timeout': { type: 'string' },
   'answer-within': { type: 'string' },
+  protocol: { type: 'string' },
   version: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const
@@ -88,7 +95,10 @@ export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessE
   const [command] = argv
   const isHttp = command === 'http'
   const isDoctor = command === 'doctor'
-  const values = parseValues(argv.slice(isHttp || isDoctor ? 1 : 0), isHttp ? { ...options, ...httpOptions } : options)
+  const values = parseValues(
+    argv.slice(isHttp || isDoctor ? 1 : 0),
+    isHttp ? { ...options, ...httpOptions, ...oauthOptions } : options,
+  )
   if (values.local && values.sandbox !== undefined) {
     throw new Error(
       '--sandbox cannot be combined with --local: the local server and its sandboxes end with this process.',
@@ -120,10 +130,13 @@ export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessE
     approve: parseToolNames(values.approve),
     idleTimeoutSeconds,
     answerSeconds,
+    protocol: parseProtocol(values.protocol),
   }
 }
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof options & typeof httpOptions }>>['values']
+type Values = ReturnType<
+  typeof parseArgs<{ options: typeof options & typeof httpOptions & typeof oauthOptions }>
+>['values']
 
 function parseValues(argv: readonly string[], options: ParseArgsOptionsConfig): Partial<Values> {
   try {
@@ -161,6 +174,12 @@ function parseToolNames(list: string | undefined): readonly ToolName[] {
   const unknown = names.filter((name) => !known.includes(name))
   if (unknown.length === 0) return names as ToolName[] // checked above
   throw new Error(`--approve has no tool ${unknown.map((name) => `'${name}'`).join(', ')}. Valid: ${known.join(', ')}.`)
+}
+
+function parseProtocol(name: string | undefined): Protocol {
+  const protocol = protocols.find((known) => known === (name ?? 'auto'))
+  if (protocol) return protocol
+  throw new Error(`--protocol must be ${protocols.join(', ')}, not '${name}'.`)
 }
 
 function parseSeconds(flag: string, text: string | undefined, bounds: Bounds): number {

@@ -1,5 +1,7 @@
 import type { McpAuth } from './http/mcp-auth.ts'
 import { loopbackHosts } from './http/loopback-hosts.ts'
+import { type OAuthValues, oauthOptions, oauthUsage, parseOAuth } from './oauth-flags.ts'
+import { sessionsPerUserBounds } from './session-pool.ts'
 
 /** The flags of `theazo-mcp http`. */
 export interface HttpFlags {
@@ -9,6 +11,8 @@ export interface HttpFlags {
   /** Host names that clients use for this server. */
   allowedHosts: readonly string[]
   allowedOrigins: readonly string[]
+  /** The cap on MCP sessions of one user. */
+  maxSessionsPerUser: number
 }
 
 const defaultPort = 4021
@@ -21,6 +25,7 @@ export const httpOptions = {
   auth: { type: 'string' },
   'allow-host': { type: 'string', multiple: true },
   'allow-origin': { type: 'string', multiple: true },
+  'max-sessions-per-user': { type: 'string' },
 } as const
 
 /** The part of --help. */
@@ -29,26 +34,31 @@ export const httpUsage: string = `  only with http:
   --host ADDRESS          the address to listen on   (default 127.0.0.1: this machine only)
   --auth MODE             api-key: each client sends its own Theazo API key as bearer token   (default)
                           token: clients send the token in THEAZO_MCP_TOKEN   (default if it is set)
+                          oauth: clients send an access token; each subject is a Theazo user
+                          (default with --oauth-issuer)
                           none: no token, on this machine only   (default with --local)
+${oauthUsage}
   --allow-host NAME       a host name that clients use for this server; may be repeated
-  --allow-origin ORIGIN   a web page that may connect, such as https://example.com; may be repeated`
+  --allow-origin ORIGIN   a web page that may connect, such as https://example.com; may be repeated
+  --max-sessions-per-user N
+                          the cap on MCP sessions of one user   (default ${sessionsPerUserBounds.default}); with token and
+                          none all clients are one user`
 
-interface HttpValues {
+interface HttpValues extends OAuthValues {
   host?: string | undefined
   port?: string | undefined
   auth?: string | undefined
   'allow-host'?: string[] | undefined
   'allow-origin'?: string[] | undefined
+  'max-sessions-per-user'?: string | undefined
 }
 
 /** @throws {Error} for an invalid flag. The message is one line. */
-export function parseHttpFlags(
-  values: HttpValues,
-  { isLocal, token }: { isLocal: boolean; token: string | undefined },
-): HttpFlags {
+export function parseHttpFlags(values: HttpValues, { isLocal, token }: AuthDefaults): HttpFlags {
   const host = values.host ?? '127.0.0.1'
-  const auth = parseAuth(values.auth ?? (token !== undefined ? 'token' : isLocal ? 'none' : 'api-key'), token)
+  const auth = parseAuth(values, { isLocal, token })
   const names = values['allow-host'] ?? []
+  if (auth.type === 'oauth') names.push(new URL(auth.resource).hostname)
   const isLoopback = /^127\.|^(::1|localhost)$/.test(host)
   if (auth.type === 'none' && !isLoopback) {
     throw new Error('--auth none is only for this machine: with --host, set THEAZO_MCP_TOKEN or use --auth api-key.')
@@ -65,12 +75,22 @@ export function parseHttpFlags(
     auth,
     allowedHosts: [...loopbackHosts, ...names.map(parseHostName)],
     allowedOrigins: (values['allow-origin'] ?? []).map(parseOrigin),
+    maxSessionsPerUser: parseCount(values['max-sessions-per-user']),
   }
 }
 
-function parseAuth(mode: string, token: string | undefined): McpAuth {
+interface AuthDefaults {
+  isLocal: boolean
+  token: string | undefined
+}
+
+function parseAuth(values: HttpValues, { isLocal, token }: AuthDefaults): McpAuth {
+  const hasOAuth = Object.keys(oauthOptions).some((name) => name in values)
+  const mode = values.auth ?? (hasOAuth ? 'oauth' : token !== undefined ? 'token' : isLocal ? 'none' : 'api-key')
+  if (mode === 'oauth') return parseOAuth(values)
+  if (hasOAuth) throw new Error(`The flags --oauth-… are only for --auth oauth, not for '${mode}'.`)
   if (mode === 'none' || mode === 'api-key') return { type: mode }
-  if (mode !== 'token') throw new Error(`--auth must be api-key, token or none, not '${mode}'.`)
+  if (mode !== 'token') throw new Error(`--auth must be api-key, token, oauth or none, not '${mode}'.`)
   if (token !== undefined && token.length >= minTokenChars && !/\s/.test(token)) return { type: 'token', token }
   throw new Error(`THEAZO_MCP_TOKEN must have at least ${minTokenChars} characters, without white space.`)
 }
@@ -80,6 +100,14 @@ function parsePort(text: string | undefined): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
   if (port <= 65_535) return port
   throw new Error(`--port needs a whole number from 0 to 65535, not '${text}'.`)
+}
+
+function parseCount(text: string | undefined): number {
+  const { min, max, default: count } = sessionsPerUserBounds
+  if (text === undefined) return count
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
+  if (number >= min && number <= max) return number
+  throw new Error(`--max-sessions-per-user needs a whole number from ${min} to ${max}, not '${text}'.`)
 }
 
 function parseHostName(name: string): string {

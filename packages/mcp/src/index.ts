@@ -3,4 +3,5 @@
  *
  * @module
  */
-export { createTheazoMcpServer, type TheazoMcpServerOptions } from './server.ts'
+export type { TheazoMcpServerOptions } from './mcp-handlers.ts'
+export { createTheazoMcpServer } from './sdk-v1/server.ts'

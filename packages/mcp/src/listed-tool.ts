@@ -1,6 +1,6 @@
-import type { Tool as ListedTool } from '@modelcontextprotocol/sdk/types.js'
 import { type AnyTool, inputSchemaOf } from '@theazo/core/tools'
 import { z } from 'zod/v4'
+import type { JsonObject, ListedTool, ObjectSchema } from './mcp-types.ts'
 import type { SessionTool } from './wait-tools.ts'
 
 /** A tool as `tools/list` describes it. */
@@ -32,12 +32,12 @@ const runningFields = {
  * allows additional ones, because a client drops a result that fails it. It omits images, which are sent as content. It
  * names no dialect, so that validators of draft-07 and 2020-12 accept it.
  */
-function outputSchemaOf({ output }: AnyTool | SessionTool<unknown>): NonNullable<ListedTool['outputSchema']> {
+function outputSchemaOf({ output }: AnyTool | SessionTool<unknown>): ObjectSchema {
   const schema = z.toJSONSchema(output, { target: 'draft-7', override: allowAnyExplicitly })
   const { $schema: _dialect, required: _required, properties = {}, ...rest } = schema
   const { images: _images, ...withoutImages } = properties
   // The cast is safe: zod's JSON Schema type includes boolean schemas, but zod never writes one for a property.
-  return { ...rest, type: 'object', properties: { ...(withoutImages as Record<string, object>), ...runningFields } }
+  return { ...rest, type: 'object', properties: { ...(withoutImages as Record<string, JsonObject>), ...runningFields } }
 }
 
 /** zod writes "any" as an empty schema. Some clients know only the keyword `true` for additional properties. */

@@ -8,17 +8,20 @@ afterEach(() => void vi.useRealTimers())
 function request() {
   const sent: unknown[] = []
   const cancel = new AbortController()
+  const flushed = Promise.withResolvers<void>()
   const reporter = createProgressReporter({
-    _meta: { progressToken: 7 },
+    progressToken: 7,
     signal: cancel.signal,
-    sendNotification: async ({ params }) => void sent.push(params),
+    notify: async ({ params }) => void sent.push(params),
+    flush: () => flushed.promise,
   })
   if (!reporter) throw new Error('no reporter')
-  return { sent, cancel, ...reporter }
+  return { sent, cancel, flushed, ...reporter }
 }
 
 test('the first output is sent immediately; later output is sent together every 100 ms', async () => {
-  const { sent, report, end } = request()
+  const { sent, flushed, report, end } = request()
+  flushed.resolve()
   for (let line = 1; line <= 1000; line += 1) report({ message: `line ${line}\n` })
   expect(sent).toEqual([{ progressToken: 7, progress: 1, message: 'line 1' }])
   await vi.advanceTimersByTimeAsync(100)
@@ -32,16 +35,16 @@ test('the first output is sent immediately; later output is sent together every 
   await ended
 })
 
-test('the end sends the unsent output, waits 10 ms, and leaves no timer', async () => {
-  const { sent, report, end } = request()
+test('the end sends the unsent output, waits until the client has it, and leaves no timer', async () => {
+  const { sent, flushed, report, end } = request()
   report({ message: 'one\n' })
   report({ message: 'two\n' })
   let isEnded = false
   const ended = end().then(() => (isEnded = true))
   expect(sent).toMatchObject([{ message: 'one' }, { message: 'one\ntwo' }])
-  await vi.advanceTimersByTimeAsync(9)
+  await vi.advanceTimersByTimeAsync(1000)
   expect(isEnded).toBe(false)
-  await vi.advanceTimersByTimeAsync(1)
+  flushed.resolve()
   await ended
   expect(vi.getTimerCount()).toBe(0)
 })
@@ -64,8 +67,10 @@ test('a cancelled call sends no further notification', async () => {
 
 test('a request without a progress token has no reporter', () => {
   const { signal } = new AbortController()
-  expect(createProgressReporter({ signal, sendNotification: async () => {} })).toBeUndefined()
   expect(
-    createProgressReporter({ _meta: { progressToken: 0 }, signal, sendNotification: async () => {} }),
+    createProgressReporter({ progressToken: undefined, signal, notify: async () => {}, flush: async () => {} }),
+  ).toBeUndefined()
+  expect(
+    createProgressReporter({ progressToken: 0, signal, notify: async () => {}, flush: async () => {} }),
   ).toBeDefined()
 })

@@ -1,6 +1,5 @@
-import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js'
-import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
 import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
+import type { CallRequest } from './mcp-types.ts'
 
 /** Reports the output of one tool call to the client while the call runs. */
 export interface ProgressReporter {
@@ -12,11 +11,6 @@ export interface ProgressReporter {
 
 /** The shortest time between two notifications: clients redraw at each one. */
 const intervalMs = 100
-/**
- * The pause before the result. If a notification and the result arrive in one chunk of stdio, clients drop the
- * notification because its request is already answered.
- */
-const resultDelayMs = 10
 /** The length of one notification's text. */
 const maxMessageChars = 500
 
@@ -26,13 +20,11 @@ const maxMessageChars = 500
  * progress notifications.
  */
 export function createProgressReporter({
-  _meta,
+  progressToken,
   signal,
-  sendNotification,
-}: Pick<RequestHandlerExtra<ServerRequest, ServerNotification>, '_meta' | 'signal' | 'sendNotification'>):
-  | ProgressReporter
-  | undefined {
-  const progressToken = _meta?.progressToken
+  notify,
+  flush,
+}: Pick<CallRequest, 'progressToken' | 'signal' | 'notify' | 'flush'>): ProgressReporter | undefined {
   if (progressToken === undefined) return undefined
   let output = ''
   let hasUnsentOutput = false
@@ -44,7 +36,7 @@ export function createProgressReporter({
     progress += 1
     const params = { progressToken, progress, message: modelText(lastLines(output)) }
     // Not awaited: a client that does not read must not delay the call. Errors mean that the client is gone.
-    void sendNotification({ method: 'notifications/progress', params }).catch(() => {})
+    void notify({ method: 'notifications/progress', params }).catch(() => {})
   }
   const sendThenWait = (): void => {
     if (hasUnsentOutput && !signal.aborted) send()
@@ -60,7 +52,7 @@ export function createProgressReporter({
     async end() {
       clearTimeout(timer)
       if (hasUnsentOutput && !signal.aborted) send()
-      if (progress > 0 && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, resultDelayMs))
+      if (progress > 0 && !signal.aborted) await flush()
     },
   }
 }

@@ -1,9 +1,7 @@
-import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { GetPromptRequestSchema, ListPromptsRequestSchema, type Prompt } from '@modelcontextprotocol/sdk/types.js'
+import type { GetPromptResult, Prompt } from './mcp-types.ts'
 import { RequestError } from './request-error.ts'
 
 interface PromptDefinition extends Prompt {
-  arguments: { name: string; description: string; required: boolean }[]
   toText: (values: Record<string, string>) => string
 }
 
@@ -50,27 +48,23 @@ const prompts: readonly PromptDefinition[] = [
 /** Commands that `fix_and_test` suggests. */
 export const testCommands: readonly string[] = ['cargo test', 'go test ./...', 'make test', 'npm test', 'pytest']
 
-/** Offers prompts for work in the sandbox. */
-export function registerPrompts({ server }: McpServer): void {
-  server.registerCapabilities({ prompts: {} })
-  server.setRequestHandler(ListPromptsRequestSchema, () => ({
-    prompts: prompts.map(({ toText: _toText, ...prompt }) => prompt),
-  }))
-  server.setRequestHandler(GetPromptRequestSchema, ({ params: { name, arguments: values = {} } }) => {
-    const prompt = prompts.find((known) => known.name === name)
-    if (!prompt)
-      throw new RequestError(
-        'invalid',
-        `There is no prompt '${name}'. Valid: ${prompts.map(({ name }) => name).join(', ')}.`,
-      )
-    const missing = prompt.arguments.filter(({ name, required }) => required && !values[name]?.trim())
-    if (missing.length > 0)
-      throw new RequestError('invalid', `${name} needs ${missing.map(({ name }) => name).join(' and ')}.`)
-    const tooLong = Object.entries(values).find(([, value]) => value.length > maxArgumentChars)
-    if (tooLong) throw new RequestError('invalid', `${tooLong[0]} has more than ${maxArgumentChars} characters.`)
-    return {
-      description: prompt.description ?? '',
-      messages: [{ role: 'user' as const, content: { type: 'text' as const, text: prompt.toText(values) } }],
-    }
-  })
+/** The prompts for work in the sandbox. */
+export const listedPrompts: readonly Prompt[] = prompts.map(({ toText: _toText, ...prompt }) => prompt)
+
+/** The messages of a prompt. @throws {RequestError} for an unknown prompt, and for arguments that it cannot use. */
+export function getPrompt(name: string, values: Record<string, string> = {}): GetPromptResult {
+  const prompt = prompts.find((known) => known.name === name)
+  if (!prompt) {
+    const valid = prompts.map(({ name }) => name).join(', ')
+    throw new RequestError('invalid', `There is no prompt '${name}'. Valid: ${valid}.`)
+  }
+  const missing = prompt.arguments.filter(({ name, required }) => required && !values[name]?.trim())
+  if (missing.length > 0)
+    throw new RequestError('invalid', `${name} needs ${missing.map(({ name }) => name).join(' and ')}.`)
+  const tooLong = Object.entries(values).find(([, value]) => value.length > maxArgumentChars)
+  if (tooLong) throw new RequestError('invalid', `${tooLong[0]} has more than ${maxArgumentChars} characters.`)
+  return {
+    description: prompt.description,
+    messages: [{ role: 'user', content: { type: 'text', text: prompt.toText(values) } }],
+  }
 }

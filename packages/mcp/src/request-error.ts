@@ -1,4 +1,3 @@
-import { ErrorCode } from '@modelcontextprotocol/sdk/types.js'
 import { modelText } from '@theazo/core/tools'
 
 /** Messages repeat the URI of the request, which may have any length. */
@@ -7,16 +6,16 @@ const maxMessageChars = 1000
 /** Why a request is refused. */
 export type RequestErrorReason = 'not_found' | 'invalid' | 'internal'
 
-/** The JSON-RPC code of each reason. The SDK does not define -32002, which MCP uses for an unknown resource. */
+/** The JSON-RPC code of each reason. */
 const codes: Readonly<Record<RequestErrorReason, number>> = {
-  not_found: -32002,
-  invalid: ErrorCode.InvalidParams,
-  internal: ErrorCode.InternalError,
+  not_found: -32_002,
+  invalid: -32_602,
+  internal: -32_603,
 }
 
-/** A refused request. The SDK's `McpError` is not used: it adds a prefix to the message, and the client adds another. */
+/** A refused request. The errors of the SDKs are not used: they add a prefix to the message, and the client adds another. */
 export class RequestError extends Error {
-  /** The SDK sends it as the code of the JSON-RPC error. */
+  /** Both SDKs send it as the code of the JSON-RPC error. */
   readonly code: number
 
   constructor(reason: RequestErrorReason, message: string, options?: ErrorOptions) {

@@ -1,18 +1,9 @@
-import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import {
-  ListResourcesRequestSchema,
-  ListResourceTemplatesRequestSchema,
-  ReadResourceRequestSchema,
-  type ReadResourceResult,
-  type Resource,
-  SubscribeRequestSchema,
-  UnsubscribeRequestSchema,
-} from '@modelcontextprotocol/sdk/types.js'
 import { TheazoError } from '@theazo/core'
 import { getUsage, type ToolSandbox } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { fileTemplate, readFileResource, resourceError } from './file-resources.ts'
 import { fileUriTemplate, parseFileUri } from './file-uri.ts'
+import type { ReadResourceResult, Resource, ResourceTemplate } from './mcp-types.ts'
 import { RequestError } from './request-error.ts'
 import { StatusSubscriptions } from './status-subscriptions.ts'
 
@@ -39,7 +30,7 @@ const fixedResources: readonly Resource[] = [
   },
 ]
 
-const agentTemplate = {
+const agentTemplate: ResourceTemplate = {
   name: 'agent',
   title: 'Sandbox',
   description: 'The status of a sandbox. Subscribe to it to be told of changes.',
@@ -48,26 +39,34 @@ const agentTemplate = {
 }
 
 /**
- * Offers agents, usage, and the files of agents as resources. It sets the request handlers itself because
- * `registerResource` normalizes URIs and so may change a path that contains `..`.
- *
- * @returns a function that ends all subscriptions.
+ * Agents, usage, and the files of agents as resources. URIs are not normalized: that may change a path that contains
+ * `..`.
  */
-export function registerResources({ server }: McpServer, sandboxes: AdvertisedSandboxes): () => void {
-  server.registerCapabilities({ resources: { subscribe: true } })
-  server.setRequestHandler(ListResourcesRequestSchema, () => ({
-    resources: [...fixedResources, ...sandboxes.ids.map(agentResource)],
-  }))
-  server.setRequestHandler(ListResourceTemplatesRequestSchema, () => ({
-    resourceTemplates: [agentTemplate, fileTemplate],
-  }))
-  server.setRequestHandler(ReadResourceRequestSchema, async ({ params: { uri } }, { signal }) => {
-    return await read(sandboxes, uri, signal)
-  })
-  const subscriptions = new StatusSubscriptions((uri) => {
-    server.sendResourceUpdated({ uri }).catch(() => {}) // the client is gone
-  })
-  server.setRequestHandler(SubscribeRequestSchema, async ({ params: { uri } }, { signal }) => {
+export class Resources {
+  readonly #sandboxes: AdvertisedSandboxes
+  readonly #subscriptions: StatusSubscriptions
+
+  /** @param onUpdated receives the URI of a resource that has changed, if the client has subscribed to it. */
+  constructor(sandboxes: AdvertisedSandboxes, onUpdated: (uri: string) => void) {
+    this.#sandboxes = sandboxes
+    this.#subscriptions = new StatusSubscriptions(onUpdated)
+  }
+
+  list(): Resource[] {
+    return [...fixedResources, ...this.#sandboxes.ids.map(agentResource)]
+  }
+
+  templates(): ResourceTemplate[] {
+    return [agentTemplate, fileTemplate]
+  }
+
+  /** @throws {RequestError} that states why the resource cannot be read. */
+  async read(uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
+    return await read(this.#sandboxes, uri, signal)
+  }
+
+  /** Reports changes of an agent's status. @throws {RequestError} for any other resource, and for an unknown agent. */
+  async subscribe(uri: string, signal?: AbortSignal): Promise<void> {
     const agentId = agentIdOf(uri)
     if (agentId === undefined) {
       throw new RequestError(
@@ -75,14 +74,17 @@ export function registerResources({ server }: McpServer, sandboxes: AdvertisedSa
         `Only the status of a sandbox can be subscribed to: ${agentTemplate.uriTemplate}.`,
       )
     }
-    subscriptions.add(uri, await sandboxes.agent(agentId, signal))
-    return {}
-  })
-  server.setRequestHandler(UnsubscribeRequestSchema, ({ params: { uri } }) => {
-    subscriptions.delete(uri)
-    return {}
-  })
-  return () => subscriptions.clear()
+    this.#subscriptions.add(uri, await this.#sandboxes.agent(agentId, signal))
+  }
+
+  unsubscribe(uri: string): void {
+    this.#subscriptions.delete(uri)
+  }
+
+  /** Ends all subscriptions. */
+  close(): void {
+    this.#subscriptions.clear()
+  }
 }
 
 async function read(sandboxes: AdvertisedSandboxes, uri: string, signal: AbortSignal): Promise<ReadResourceResult> {

@@ -1,13 +1,29 @@
-import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { cleanUp, onStopSignal } from './clean-up.ts'
 import type { Flags } from './flags.ts'
+import { McpHandlers } from './mcp-handlers.ts'
 import { openProgramClient } from './program-client.ts'
-import { createTheazoMcpServer } from './server.ts'
+import type { Protocol } from './protocol.ts'
 import { createSessionPool } from './session-pool.ts'
+import { opensWithVersion } from './stdio-opening.ts'
 
 /** The settings of the program: its flags, with the user id filled in. */
 export interface ServeStdioOptions extends Omit<Flags, 'show' | 'isDoctor' | 'userId' | 'http'> {
   userId: string
+}
+
+/** Settings of a connection over the standard streams. */
+export interface StdioOptions {
+  /** True: a client of an older protocol is served too. Version 1 of the SDK serves no other. */
+  acceptsInitialize: boolean
+  /** Called when the transport has closed. */
+  onClose: () => void
+  onError: (error: Error) => void
+}
+
+/** A connection over the standard streams. */
+export interface StdioConnection {
+  /** Aborts the calls in flight. */
+  close: () => Promise<void>
 }
 
 /**
@@ -17,7 +33,7 @@ export interface ServeStdioOptions extends Omit<Flags, 'show' | 'isDoctor' | 'us
  * @throws {Error} if it cannot start, or if the sandbox could not be ended.
  */
 export async function serveStdio(options: ServeStdioOptions): Promise<void> {
-  const { userId, groups, isReadOnly, hasImages, answerSeconds, approve } = options
+  const { userId, groups, isReadOnly, hasImages, answerSeconds, approve, protocol } = options
   const stopped = Promise.withResolvers<void>()
   onClientGone(stopped.resolve)
   onStopSignal(stopped.resolve)
@@ -29,20 +45,31 @@ export async function serveStdio(options: ServeStdioOptions): Promise<void> {
     const pool = createSessionPool(client, options)
     resources.unshift(pool)
     const tools = { groups, readOnly: isReadOnly, images: hasImages, answerSeconds, approve }
-    const { server } = createTheazoMcpServer({ userId, client, pool, ...tools })
-    Object.assign(server, {
-      onclose: stopped.resolve, // the transport closes by itself after a line over 10 MiB
-      onerror: ({ message }: Error) => process.stderr.write(`theazo-mcp: ${message.slice(0, 300)}\n`),
+    const handlers = new McpHandlers({ userId, client, pool, ...tools })
+    const connect = await Promise.race([connectorOf(protocol), stopped.promise])
+    if (!connect) return
+    const { close } = await connect(handlers, {
+      acceptsInitialize: protocol === 'auto',
+      onClose: stopped.resolve,
+      onError: ({ message }) => process.stderr.write(`theazo-mcp: ${message.slice(0, 300)}\n`),
     })
-    await server.connect(new StdioServerTransport())
-    resources.unshift({ [Symbol.asyncDispose]: () => server.close() }) // aborts the calls in flight
+    resources.unshift({ [Symbol.asyncDispose]: close })
     await stopped.promise
   } finally {
     await cleanUp(resources, options)
   }
 }
 
-/** The SDK's transport does not detect that the client closes the connection. */
+type Connect = (handlers: McpHandlers, options: StdioOptions) => Promise<StdioConnection>
+
+/** Loads one version of the SDK only: that of the protocol, or of the client's first message. */
+async function connectorOf(protocol: Protocol): Promise<Connect> {
+  const isV2 = protocol === 'auto' ? await opensWithVersion(process.stdin) : protocol === '2026-07-28'
+  if (isV2) return (await import('./sdk-v2/stdio.ts')).connectStdioV2
+  return (await import('./sdk-v1/stdio.ts')).connectStdioV1
+}
+
+/** Version 1 of the SDK does not detect that the client closes the connection. */
 function onClientGone(stop: () => void): void {
   for (const name of ['end', 'close', 'error']) process.stdin.on(name, stop)
   process.stdout.on('error', stop) // the client stopped reading

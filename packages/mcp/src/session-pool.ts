@@ -5,6 +5,9 @@ import type { Bounds } from './answer-seconds.ts'
 /** The idle timeouts of a sandbox, in seconds. */
 export const idleSecondsBounds: Bounds = { min: 60, max: 604_800, default: 1800 }
 
+/** The cap on MCP sessions of one user over HTTP. */
+export const sessionsPerUserBounds: Bounds = { min: 1, max: 100_000, default: 100 }
+
 /** The name and the idle timeout of the program's sandbox. */
 export interface SessionPoolOptions {
   /** The sandbox's name, if it outlives the process. */

@@ -1,16 +1,20 @@
-import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { TheazoError } from '@theazo/core'
 import {
   type AnyTool,
   parseToolInput,
+  runCode,
+  runTask,
   type ToolProgress,
   ToolInputError,
   type ToolSandbox,
   type ToolSource,
 } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
+import { approvalQuestion } from './approval.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
-import { RunningCall } from './running-call.ts'
+import type { Approval, ApprovalQuestion, CallToolResult } from './mcp-types.ts'
+import { budgetText, RemainingBudget } from './remaining-budget.ts'
+import { type AnyToolResult, RunningCall } from './running-call.ts'
 import { RunningCalls } from './running-calls.ts'
 import { type WaitTools, waitTools } from './wait-tools.ts'
 
@@ -26,9 +30,6 @@ export interface ToolCallsContext extends Pick<ToolSource, 'account'> {
   approve: readonly string[]
 }
 
-/** What the user, or the client for the user, has decided about a call. */
-export type Approval = 'approved' | 'declined' | 'unsupported'
-
 /** A request of the client that calls a tool. */
 export interface ToolRequest {
   name: string
@@ -38,9 +39,12 @@ export interface ToolRequest {
   signal: AbortSignal
   /** Receives progress, if the client asked for it. */
   report: ((progress: ToolProgress) => void) | undefined
-  /** Asks the user whether a tool may run. */
-  requestApproval: (tool: AnyTool, signal: AbortSignal) => Promise<Approval>
+  /** Asks the user. */
+  ask: (question: ApprovalQuestion, signal: AbortSignal) => Promise<Approval>
 }
+
+/** The tools whose results name what is left of the budget. */
+const costly: ReadonlySet<AnyTool> = new Set<AnyTool>([runCode, runTask])
 
 const refusals: Readonly<Record<Approval, string | undefined>> = {
   approved: undefined,
@@ -57,6 +61,7 @@ export class ToolCalls {
   readonly #byName: ReadonlyMap<string, AnyTool>
   readonly #waitTools: Partial<WaitTools>
   readonly #running = new RunningCalls()
+  readonly #budget: RemainingBudget
   /** The sandbox that each call used. */
   readonly #sandboxes = new WeakMap<RunningCall, ToolSandbox>()
 
@@ -64,6 +69,7 @@ export class ToolCalls {
     const { tools, isReadOnly, answerSeconds } = context
     const { wait, stop } = waitTools(answerSeconds)
     this.#context = context
+    this.#budget = new RemainingBudget(context.account)
     this.#byName = new Map(tools.map((tool) => [tool.name, tool]))
     this.#waitTools = isReadOnly ? { wait } : { wait, stop }
   }
@@ -71,6 +77,12 @@ export class ToolCalls {
   /** The tools of this server that are not in the catalog. */
   get sessionTools(): readonly WaitTools[keyof WaitTools][] {
     return Object.values(this.#waitTools)
+  }
+
+  /** The question that the user must answer before this call runs; undefined if it needs no approval. */
+  questionFor(name: string, input: unknown): ApprovalQuestion | undefined {
+    const tool = this.#byName.get(name)
+    return tool && this.#context.approve.includes(name) ? approvalQuestion(tool, input) : undefined
   }
 
   /** Calls a tool. Rejects only if the request is aborted: nobody then waits for a result. */
@@ -110,7 +122,8 @@ export class ToolCalls {
         return current
       }
       if (approve.includes(tool.name)) {
-        const refused = refusals[await request.requestApproval(tool, options.signal)]
+        const approval = await request.ask(approvalQuestion(tool, request.input), options.signal)
+        const refused = refusals[approval]
         if (refused !== undefined) throw new ToolInputError(`${tool.name} did not run: ${refused}`)
       }
       return await tool.run(request.input, { ...options, sandbox, account, images, callId: request.requestId })
@@ -148,11 +161,20 @@ export class ToolCalls {
     const result = call.resultSinceLastAnswer(ended)
     if (result.isError) return errorCallResult(result.text)
     const { sandboxes } = this.#context
+    if (costly.has(call.tool)) await this.#addBudget(result, signal)
     sandboxes.advertiseData(result.data)
     const sandbox = this.#sandboxes.get(call)
     // Saving fails if the disk is full or the sandbox is gone. The output itself must still arrive.
     const saved = sandbox ? await call.saveCutOutput(sandbox, signal).catch(() => []) : []
     return toCallResult(result, this.#advertisedId(call), saved)
+  }
+
+  /** The budget is an addition: without it the result must still arrive. */
+  async #addBudget(result: Extract<AnyToolResult, { isError: false }>, signal: AbortSignal): Promise<void> {
+    const remainingCents = await this.#budget.cents(signal)
+    if (remainingCents === undefined) return
+    result.data = { ...result.data, remainingCents }
+    result.text = `${result.text}\n${budgetText(remainingCents)}`
   }
 
   #stillRunning(call: RunningCall): CallToolResult {

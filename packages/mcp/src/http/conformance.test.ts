@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectHttpV1 } from '../sdk-v1/http-connection.ts'
 import { createConformanceServer } from '../testing/conformance-server.ts'
 import { listen, listenApp } from '../testing/http-server.ts'
 import { loopbackHosts } from './loopback-hosts.ts'
@@ -38,9 +39,15 @@ test('the HTTP wiring passes every scenario of the active suite', async () => {
   const app = createMcpHttp({
     auth,
     authenticate: createAuthenticator({ auth, userId: 'mcp', client: openClient, clientOfKey: openClient }),
-    openServer: () => ({ server: createConformanceServer(), async [Symbol.asyncDispose]() {} }),
+    openServer: () => ({
+      connect: (session) => connectHttpV1(createConformanceServer(), session),
+      connectStateless: () => Promise.reject(new Error('not used')),
+      async [Symbol.asyncDispose]() {},
+    }),
+    protocol: '2025-11-25',
     idleMs: 60_000,
     maxSessions: 100,
+    maxSessionsPerUser: 100,
     allowedHosts: loopbackHosts,
     allowedOrigins: [],
     onError: () => {},

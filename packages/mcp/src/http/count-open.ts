@@ -1,6 +1,9 @@
 /** The same response, with a callback when its body has been read to its end, or the client has gone. */
 export function countOpen({ body, status, headers }: Response, onEnd: () => void): Response {
-  if (!body) return new Response(body, { status, headers })
+  if (!body) {
+    onEnd()
+    return new Response(body, { status, headers })
+  }
   const reader = body.getReader()
   const counted = new ReadableStream<Uint8Array>({
     async pull(controller) {

@@ -1,8 +1,9 @@
 import { Theazo } from '@theazo/core'
 import { configurationError, type SelectToolsOptions, type ToolName } from '@theazo/core/tools'
 import { answerSecondsBounds } from '../answer-seconds.ts'
-import { createTheazoMcpServer } from '../server.ts'
-import { createSessionPool, idleSecondsBounds } from '../session-pool.ts'
+import { McpHandlers } from '../mcp-handlers.ts'
+import type { Protocol } from '../protocol.ts'
+import { createSessionPool, idleSecondsBounds, sessionsPerUserBounds } from '../session-pool.ts'
 import { loopbackHosts } from './loopback-hosts.ts'
 import { createAuthenticator, type McpAuth } from './mcp-auth.ts'
 import { createMcpHttp, type McpHttp } from './mcp-http.ts'
@@ -45,6 +46,16 @@ export interface TheazoMcpAppOptions extends SelectToolsOptions {
   allowedOrigins?: readonly string[] | undefined
   /** The cap on MCP sessions. Above it new ones are refused with 503. Default 1000. */
   maxSessions?: number | undefined
+  /**
+   * The cap on MCP sessions of one user. Above it new ones are refused with 429. With `none` and `token` all clients are
+   * one user. Default 100.
+   */
+  maxSessionsPerUser?: number | undefined
+  /**
+   * The versions of the protocol that clients may speak. Version 2026-07-28 has no sessions: all clients of a user share
+   * one sandbox. So `auto`, the default, serves it only with `oauth`, where each user has a subject.
+   */
+  protocol?: Protocol | undefined
   /** Receives unexpected errors and faults of the clean-up. Default: they are ignored. */
   onError?: ((error: unknown) => void) | undefined
 }
@@ -67,6 +78,7 @@ const defaultMaxSessions = 1000
 export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
   const { auth, groups, only, readOnly, images, approve, sandboxName } = options
   const { userId = 'mcp', maxSessions = defaultMaxSessions, onError = () => {} } = options
+  const { maxSessionsPerUser = sessionsPerUserBounds.default } = options
   const { answerSeconds = answerSecondsBounds.default, idleTimeoutSeconds = idleSecondsBounds.default } = options
   assertIdleTimeout(idleTimeoutSeconds, answerSeconds)
   const tools = { groups, only, readOnly, images, answerSeconds, approve }
@@ -81,17 +93,32 @@ export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
     }),
     openServer({ client, userId }) {
       const pool = createSessionPool(client, { sandboxName, idleTimeoutSeconds })
+      const handlers = new McpHandlers({ client, userId, pool, ...tools })
       return {
-        server: createTheazoMcpServer({ client, userId, pool, ...tools }),
+        async connect(session) {
+          const { connectHttpV1, createServerV1 } = await import('../sdk-v1/http-connection.ts')
+          return await connectHttpV1(createServerV1(handlers), session)
+        },
+        async connectStateless() {
+          const { connectHttpV2 } = await import('../sdk-v2/http-connection.ts')
+          return connectHttpV2(handlers, onError)
+        },
         [Symbol.asyncDispose]: () => pool.dispose(),
       }
     },
     idleMs: idleTimeoutSeconds * 1000,
+    protocol: protocolOf(options.protocol ?? 'auto', auth),
     maxSessions,
+    maxSessionsPerUser,
     allowedHosts: options.allowedHosts ?? loopbackHosts,
     allowedOrigins: options.allowedOrigins ?? [],
     onError,
   })
+}
+
+/** Without `oauth`, users who share a key or a token would share a sandbox as well. */
+function protocolOf(protocol: Protocol, { type }: McpAuth): Protocol {
+  return protocol === 'auto' && type !== 'oauth' ? '2025-11-25' : protocol
 }
 
 function assertIdleTimeout(seconds: number, answerSeconds: number): void {

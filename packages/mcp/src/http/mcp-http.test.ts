@@ -2,7 +2,7 @@ import { Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectHttp, initialize, listenApp, type ListeningApp, openSession, post } from '../testing/http-server.ts'
-import { agentIdOf, textOf } from '../testing/mcp-process.ts'
+import { agentIdOf, textOf } from '../testing/test-client.ts'
 import type { TheazoMcpAppOptions } from './index.ts'
 
 let local: LocalTheazo
@@ -97,6 +97,23 @@ describe('sessions', () => {
     await expectRefusal(await post(server.url, initialize), 503, -32_000, /^Too many sessions/)
     await mcp[Symbol.asyncDispose]()
     await openSession(server.url)
+  })
+
+  test('above maxSessionsPerUser a user is refused, also if the requests arrive together; others are not', async () => {
+    const verify = async (token: string) => ({ subject: token })
+    const resource = 'https://mcp.example.com/mcp'
+    const auth = { type: 'oauth', resource, authorizationServers: ['https://login.example.com'], verify } as const
+    await using server = await listen({ auth, maxSessionsPerUser: 2 })
+    const open = (user: string) => post(server.url, initialize, { headers: { authorization: `Bearer ${user}` } })
+    const responses = await Promise.all(['ada', 'ada', 'ada', 'ada', 'bob'].map(open))
+    expect(responses.map(({ status }) => status).toSorted()).toEqual([200, 200, 200, 429, 429])
+    const refused = await open('ada')
+    expect(refused.headers.get('retry-after')).toBe('30')
+    await expectRefusal(refused, 429, -32_000, /^You have 2 sessions\. End one by DELETE, or try again later\.$/)
+    const sessionId = responses[4]?.headers.get('mcp-session-id') ?? ''
+    const headers = { authorization: 'Bearer bob', 'mcp-session-id': sessionId }
+    expect((await fetch(server.url, { method: 'DELETE', headers })).status).toBe(200)
+    expect((await open('bob')).status).toBe(200)
   })
 })
 

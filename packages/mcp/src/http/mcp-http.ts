@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
+import { namesVersion, type Protocol } from '../protocol.ts'
 import { jsonRpcResponse } from './json-rpc-response.ts'
 import type { Authenticate, AuthFault, Identity, McpAuth } from './mcp-auth.ts'
 import { McpSessions, type McpSessionsOptions } from './mcp-sessions.ts'
@@ -9,6 +10,7 @@ import { McpSessions, type McpSessionsOptions } from './mcp-sessions.ts'
 export interface McpHttpOptions extends Omit<McpSessionsOptions, 'onError'> {
   auth: McpAuth
   authenticate: Authenticate
+  protocol: Protocol
   /** Host names that requests may use. */
   allowedHosts: readonly string[]
   /** Origins of web pages that may connect. A page on this machine may, if `allowedHosts` names it. */
@@ -39,7 +41,7 @@ interface Env {
  * of the tools, so that the tests can run the conformance suite's own server behind it.
  */
 export function createMcpHttp(options: McpHttpOptions): McpHttp {
-  const { auth, authenticate, allowedHosts, allowedOrigins, onError } = options
+  const { auth, authenticate, protocol, allowedHosts, allowedOrigins, onError } = options
   const sessions = new McpSessions(options)
   const isOrigin = (origin: string): boolean => {
     return allowedOrigins.includes(origin) || allowedHosts.includes(hostNameOf(origin))
@@ -62,7 +64,15 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
     cors({
       origin: (origin) => (isOrigin(origin) ? origin : null),
       allowMethods: methods,
-      allowHeaders: ['Authorization', 'Content-Type', 'Last-Event-ID', 'Mcp-Protocol-Version', 'Mcp-Session-Id'],
+      allowHeaders: [
+        'Authorization',
+        'Content-Type',
+        'Last-Event-ID',
+        'Mcp-Method',
+        'Mcp-Name',
+        'Mcp-Protocol-Version',
+        'Mcp-Session-Id',
+      ],
       exposeHeaders: ['Mcp-Session-Id', 'WWW-Authenticate'],
     }),
   )
@@ -84,7 +94,7 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
   })
   const onTooLarge = (): Response => jsonRpcResponse(413, 'server', `The body has more than ${maxBodyBytes} bytes.`)
   app.use(mcpPath, bodyLimit({ maxSize: maxBodyBytes, onError: onTooLarge }))
-  app.all(mcpPath, async ({ req, get }) => await answerMcp(req.raw, get('identity'), { sessions, auth }))
+  app.all(mcpPath, async ({ req, get }) => await answerMcp(req.raw, get('identity'), { sessions, auth, protocol }))
 
   let isClosed = false
   return {
@@ -104,14 +114,22 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
 interface McpContext {
   sessions: McpSessions
   auth: McpAuth
+  protocol: Protocol
 }
 
-async function answerMcp(request: Request, identity: Identity, { sessions, auth }: McpContext): Promise<Response> {
+async function answerMcp(
+  request: Request,
+  identity: Identity,
+  { sessions, auth, protocol }: McpContext,
+): Promise<Response> {
   const id = request.headers.get('mcp-session-id')
   const session = id === null ? undefined : sessions.find(id, identity.subject)
   // With 404 a client knows that it must initialize again. The session of another user is answered like an unknown one.
   if (id !== null && !session) return jsonRpcResponse(404, 'sessionNotFound', 'Session not found. Initialize again.')
   if (request.method !== 'POST') {
+    if (isStateless(request, undefined, protocol)) {
+      return jsonRpcResponse(405, 'server', 'Use POST.', { Allow: 'POST' })
+    }
     return session
       ? await session.answer(request, undefined)
       : jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. Initialize first, by POST.')
@@ -119,15 +137,26 @@ async function answerMcp(request: Request, identity: Identity, { sessions, auth 
   const body = await bodyOf(request)
   if (body instanceof Response) return body
   if (session) return await session.answer(request, body)
-  if (!isInitialize(body)) {
+  const standsAlone = isStateless(request, body, protocol)
+  const known = standsAlone ? sessions.findStateless(identity.subject) : undefined
+  if (known) return await known.answer(request, body)
+  if (!standsAlone && !isInitialize(body)) {
     return jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. The first request must be initialize.')
   }
-  if (sessions.isFull) {
-    return jsonRpcResponse(503, 'server', 'Too many sessions. Try again later.', { 'Retry-After': '30' })
-  }
+  const place = sessions.reserve(identity.subject)
+  if (place instanceof Response) return place
+  using _place = place
   const client = await identity.openClient(request.signal)
   if (!client) return refusal('invalid_token', auth)
-  return await sessions.initialize(request, body, { subject: identity.subject, userId: identity.userId, client })
+  const user = { subject: identity.subject, userId: identity.userId, client }
+  if (!standsAlone) return await sessions.initialize(request, body, user)
+  return await (await sessions.openStateless(user)).answer(request, body)
+}
+
+/** True for a request of protocol 2026-07-28, which needs no session of its client. */
+function isStateless({ headers }: Request, body: unknown, protocol: Protocol): boolean {
+  if (protocol !== 'auto') return protocol === '2026-07-28'
+  return headers.get('mcp-protocol-version') === '2026-07-28' || namesVersion(body)
 }
 
 /** The parsed body, or the response that refuses it. */

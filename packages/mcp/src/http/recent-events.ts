@@ -1,9 +1,6 @@
-import type { EventStore } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
-import type { JSONRPCMessage } from '@modelcontextprotocol/sdk/types.js'
-
-interface StoredEvent {
+interface StoredEvent<Message> {
   streamId: string
-  message: JSONRPCMessage
+  message: Message
   sizeBytes: number
 }
 
@@ -19,11 +16,11 @@ export interface RecentEventsOptions {
  * The last events of one MCP session, so that a client whose connection broke can resume a stream. The oldest are dropped
  * first. A client that resumes after a dropped event is refused: otherwise it would miss events without knowing.
  */
-export class RecentEvents implements EventStore {
+export class RecentEvents<Message extends object> {
   readonly #maxEvents: number
   readonly #maxSize: number
   /** By id, in the order of the ids. */
-  readonly #events = new Map<string, StoredEvent>()
+  readonly #events = new Map<string, StoredEvent<Message>>()
   #count = 0
   #size = 0
 
@@ -32,7 +29,7 @@ export class RecentEvents implements EventStore {
     this.#maxSize = maxSize
   }
 
-  async storeEvent(streamId: string, message: JSONRPCMessage): Promise<string> {
+  async storeEvent(streamId: string, message: Message): Promise<string> {
     this.#count += 1
     const id = String(this.#count)
     const sizeBytes = JSON.stringify(message).length
@@ -53,7 +50,7 @@ export class RecentEvents implements EventStore {
 
   async replayEventsAfter(
     lastEventId: string,
-    { send }: { send: (eventId: string, message: JSONRPCMessage) => Promise<void> },
+    { send }: { send: (eventId: string, message: Message) => Promise<void> },
   ): Promise<string> {
     const last = this.#events.get(lastEventId)
     if (!last) throw new Error(`Event ${lastEventId.slice(0, 60)} is not stored any more.`)

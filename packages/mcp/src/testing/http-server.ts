@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
-import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as StreamableHTTPClientTransportV2 } from '@modelcontextprotocol/client'
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { createTheazoMcpApp, type McpHttp, type TheazoMcpAppOptions } from '../http/index.ts'
-import { testClient, type TestClient } from './mcp-process.ts'
+import { type ClientSettings, connectClientV1, connectClientV2, type TestClient } from './test-client.ts'
 
 /** An app on a port of its own. */
 export interface ListeningApp extends AsyncDisposable {
@@ -44,16 +45,23 @@ export async function listen(app: McpHttp): Promise<ListeningApp> {
 export async function connectHttp(url: string, token?: string): Promise<HttpTestClient> {
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` }
   const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } })
-  const client = new Client({ name: 'test', version: '0' })
-  await client.connect(transport as Parameters<Client['connect']>[0]) // its optional fields may be undefined
+  // The cast: its optional fields may be undefined.
+  const mcp = await connectClientV1((client) => client.connect(transport as Parameters<Client['connect']>[0]))
   return {
-    ...(await testClient(client)),
+    ...mcp,
     transport,
     async [Symbol.asyncDispose]() {
       await transport.terminateSession()
-      await client.close()
+      await mcp.client.close()
     },
   }
+}
+
+/** Connects the client of version 2 of the SDK, which speaks protocol 2026-07-28 and has no session. */
+export async function connectHttpV2(url: string, token?: string, settings?: ClientSettings): Promise<TestClient> {
+  const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` }
+  const transport = new StreamableHTTPClientTransportV2(new URL(url), { requestInit: { headers } })
+  return await connectClientV2((client) => client.connect(transport), 'modern', settings)
 }
 
 /** The message of a request to initialize. */

@@ -1,0 +1,48 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose'
+
+/** An authorization server. */
+export interface TestIssuer extends AsyncDisposable {
+  issuer: string
+  /** What the server does, and the paths that clients have fetched. */
+  state: { isDown: boolean; claimedIssuer: string; fetchedPaths: (string | undefined)[] }
+  /** A token that is valid for the audience, except for the given claims. */
+  sign: (claims?: object, key?: CryptoKey) => Promise<string>
+}
+
+/** Starts an authorization server that signs tokens for one audience. */
+export async function startIssuer(audience: string): Promise<TestIssuer> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const state: TestIssuer['state'] = { isDown: false, claimedIssuer: '', fetchedPaths: [] }
+  const server = createServer(({ url }, response) => {
+    state.fetchedPaths.push(url)
+    const send = (body: object) => response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
+    if (state.isDown) return response.writeHead(500).end()
+    if (url === '/.well-known/oauth-authorization-server') {
+      return send({ issuer: state.claimedIssuer, jwks_uri: `${issuer}/keys` })
+    }
+    if (url !== '/keys') return response.writeHead(404).end()
+    return exportJWK(publicKey).then((key) => send({ keys: [{ ...key, kid: 'one', alg: 'ES256' }] }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo // a server that listens on a TCP port
+  const issuer = `http://127.0.0.1:${port}`
+  state.claimedIssuer = issuer
+  const sign = async (claims: object = {}, key = privateKey) => {
+    const all = { iss: issuer, aud: audience, sub: 'ada', exp: Date.now() / 1000 + 60, scope: 'run read', ...claims }
+    return await new SignJWT(all).setProtectedHeader({ alg: 'ES256', kid: 'one' }).sign(key)
+  }
+  return {
+    issuer,
+    state,
+    sign,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
