@@ -33,6 +33,7 @@ test('these blocks, and no others, are not run', () => {
     'packages/server/README.md: changes the machine',
     'packages/server/README.md: changes the machine, and needs a network',
     'packages/server/README.md: needs the folder of the block before it; sandbox-mounts.test.ts runs the same',
+    'examples/chat/README.md: src/main.test.ts starts the same program',
     'examples/claude-desktop/README.md: README.md starts the same server',
     'examples/claude-desktop/README.md: mcp-bundle.test.ts builds the bundle in a folder of its own',
   ])
