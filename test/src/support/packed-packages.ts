@@ -9,6 +9,7 @@ import { root } from './server-process.ts'
 const peers = [
   '@ai-sdk/anthropic',
   '@ai-sdk/openai',
+  '@ai-sdk/react',
   '@langchain/anthropic',
   '@langchain/core',
   '@langchain/langgraph',
@@ -16,9 +17,12 @@ const peers = [
   '@modelcontextprotocol/sdk',
   '@opentelemetry/api',
   '@types/node',
+  '@types/react',
   'ai',
   'deepagents',
   'langchain',
+  'react',
+  'react-dom',
   'zod',
 ]
 
