@@ -33,6 +33,9 @@ export interface UsageReport {
   capCents: number
 }
 
+/** The error of a call that was stopped before it had a result. */
+export const stoppedText = 'The call was stopped.'
+
 /** The longest message of a user, in characters. */
 export const maxTextChars = 8000
 

@@ -1,24 +1,28 @@
 import type { DynamicToolUIPart, InferUITools, ToolUIPart } from 'ai'
 import type { TheazoToolSet } from '@theazo/ai-sdk'
+import { stoppedText } from '../protocol.ts'
 
 /** A tool call in a message. */
 export type ToolPart = ToolUIPart<InferUITools<TheazoToolSet>> | DynamicToolUIPart
 
 export type ToolState = 'running' | 'waiting' | 'done' | 'failed' | 'refused' | 'stopped'
 
-/** @param isLive the answer that contains the call is running. */
-export function stateOf(part: ToolPart, isLive: boolean): ToolState {
+/**
+ * @param isLive the answer that contains the call is running.
+ * @param isLast no later message exists, so that a call may still wait for the user.
+ */
+export function stateOf(part: ToolPart, isLive: boolean, isLast: boolean): ToolState {
   const running = isLive ? 'running' : 'stopped'
   switch (part.state) {
     case 'approval-requested':
-      return 'waiting'
+      return isLast ? 'waiting' : 'refused'
     case 'approval-responded':
       return part.approval.approved ? running : 'refused'
     case 'output-available':
-      if (part.preliminary) return running // after a stop, the last preliminary result stays
+      if (isCut(part)) return running // after a stop, the last preliminary result stays
       return exitCodeOf(part) === 0 ? 'done' : 'failed'
     case 'output-error':
-      return 'failed'
+      return part.errorText === stoppedText ? 'stopped' : 'failed'
     case 'output-denied':
       return 'refused'
     default:
@@ -37,6 +41,10 @@ export function stateText(part: ToolPart, state: ToolState): string {
     refused: 'refused',
     stopped: 'stopped',
   }[state]
+}
+
+function isCut(part: ToolPart): boolean {
+  return part.type === 'tool-run_code' && part.state === 'output-available' && part.output.status === 'running'
 }
 
 /** Only `run_code` can fail without an error: by its exit code. */

@@ -7,13 +7,13 @@ interface ToolViewProps {
   chatId: string
   part: ToolPart
   isLive: boolean
-  /** Undefined if it is too late to decide. */
+  /** Undefined if a later message exists: it is too late to decide. */
   onDecide: ((approvalId: string, isApproved: boolean) => void) | undefined
 }
 
 /** One tool call: what it does, its state, and what came of it so far. */
 export function ToolView({ chatId, part, isLive, onDecide }: ToolViewProps) {
-  const state = stateOf(part, isLive)
+  const state = stateOf(part, isLive, onDecide !== undefined)
   const title = titleOf(part)
   const written = writtenFile(part)
   return (
@@ -29,7 +29,7 @@ export function ToolView({ chatId, part, isLive, onDecide }: ToolViewProps) {
       {part.state === 'approval-requested' && onDecide && (
         <ApprovalView title={title} onDecide={(isApproved) => onDecide(part.approval.id, isApproved)} />
       )}
-      {part.state === 'output-error' && <pre className="error">{part.errorText}</pre>}
+      {state === 'failed' && part.state === 'output-error' && <pre className="error">{part.errorText}</pre>}
       {written !== undefined && <FileLinks chatId={chatId} files={[written]} />}
     </section>
   )

@@ -1,9 +1,17 @@
 import { theazoApproval, theazoTools, TheazoToolError, type TheazoUIMessageChunk } from '@theazo/ai-sdk'
 import type { SandboxSource } from '@theazo/core/tools'
-import { convertToModelMessages, isStepCount, type LanguageModel, streamText, toUIMessageStream } from 'ai'
-import type { ChatMessage } from '../protocol.ts'
+import {
+  convertToModelMessages,
+  isStepCount,
+  isToolUIPart,
+  type LanguageModel,
+  streamText,
+  toUIMessageStream,
+} from 'ai'
+import { type ChatMessage, stoppedText } from '../protocol.ts'
 import { AnswerLog } from './answer-log.ts'
 import { logError } from './log-error.ts'
+import { withoutOpenCalls } from './settled-message.ts'
 
 const instructions =
   'You are an assistant with a Linux computer: the tools run in a sandbox that belongs to this chat. ' +
@@ -76,7 +84,7 @@ export class Answer {
         model,
         tools,
         instructions,
-        messages: await convertToModelMessages(messages, { tools, ignoreIncompleteToolCalls: true }),
+        messages: await convertToModelMessages(messages, { tools }),
         stopWhen: isStepCount(20),
         abortSignal: this.#stop.signal,
         toolApproval: needsApproval,
@@ -88,7 +96,10 @@ export class Answer {
         originalMessages: messages,
         generateMessageId: () => crypto.randomUUID(),
         onError: errorText,
-        onEnd: ({ messages }) => onEnd(messages.filter(hasContent)),
+        onEnd: ({ messages, responseMessage }) => {
+          this.#closeCalls(responseMessage)
+          onEnd(messages.filter(hasContent).map(withoutOpenCalls))
+        },
       })
       for await (const chunk of stream) {
         this.log.append(chunk)
@@ -100,6 +111,14 @@ export class Answer {
     } finally {
       this.#isRunning = false
       this.log.close()
+    }
+  }
+
+  /** The pages that read the answer get the same end of a call as the stored message. */
+  #closeCalls(message: ChatMessage): void {
+    for (const part of message.parts) {
+      if (!isToolUIPart(part) || !/^(input-available|approval-responded)$/.test(part.state)) continue
+      this.log.append({ type: 'tool-output-error', toolCallId: part.toolCallId, errorText: stoppedText })
     }
   }
 }

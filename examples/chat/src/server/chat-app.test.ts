@@ -1,13 +1,19 @@
 // The routes without a browser: what a page of ours never sends, and what must hold although nobody reads.
 import { get } from 'node:http'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { ChatUser } from '../testing/chat-user.ts'
 import { startTestChat, type TestChat } from '../testing/test-chat.ts'
+import { scriptedModel } from './scripted-model.ts'
 
 let chat: TestChat
+/** The model of the test that runs. */
+let model: MockLanguageModelV4
 beforeAll(async () => {
-  chat = await startTestChat()
+  chat = await startTestChat({ model: new MockLanguageModelV4({ doStream: (options) => model.doStream(options) }) })
+})
+beforeEach(() => {
+  model = scriptedModel()
 })
 afterAll(async () => {
   await chat[Symbol.asyncDispose]()
@@ -45,8 +51,8 @@ test('a reload during an approved call shows the message from its start', async 
     { path: 'a.txt', content: 'x' },
     { language: 'bash', code: 'echo approved; sleep 60' },
   ]
-  await using slow = await startTestChat({ model: modelThatCalls(calls, inputs) })
-  const user = await ChatUser.open(slow.url)
+  model = modelThatCalls(calls, inputs)
+  const user = await ChatUser.open(chat.url)
   const asked = await (await user.ask('go')).rest()
   const [, id = ''] = /"approvalId":"([^"]+)"/.exec(asked) ?? []
   const answer = await user.decide([{ id, approved: true }])
@@ -81,11 +87,35 @@ test('decisions that the chat does not wait for are refused, and nothing runs', 
   expect((await user.decide([{ id, approved: true }])).status).toBe(409)
 })
 
-test('a message instead of a decision leaves the call undone, and the model answers', async () => {
+test('a message instead of a decision refuses the call, and the model hears of it', async () => {
+  model = modelThatCalls(['write_file'], [{ path: 'a.txt', content: 'x' }])
   const user = await ChatUser.open(chat.url)
-  await (await user.ask('Write notes')).rest()
-  expect(await (await user.ask('Count to five')).written()).toContain('5 steps')
-  expect((await user.get(`/api/chat/${user.chatId}/files/notes.md`)).status).toBe(404)
+  await (await user.ask('write')).rest()
+  expect(await (await user.ask('never mind')).written()).toBe('done')
+  expect(JSON.stringify(model.doStreamCalls.at(-1)?.prompt)).toContain('"value":"The user wrote a message instead."')
+  expect((await user.get(`/api/chat/${user.chatId}/files/a.txt`)).status).toBe(404)
+})
+
+test('after a stop the model hears what was stopped, and the chat goes on', async () => {
+  model = modelThatCalls(['run_code'], [{ language: 'bash', code: 'echo started; sleep 600' }])
+  const user = await ChatUser.open(chat.url)
+  await (await user.ask('run')).until('started\\n')
+  await user.post(`/api/chat/${user.chatId}/stop`)
+  expect(await (await user.ask('and now?')).written()).toBe('done')
+  const prompt = JSON.stringify(model.doStreamCalls.at(-1)?.prompt)
+  expect(prompt).toContain('The code was stopped before its end.')
+  expect(prompt).toContain('started')
+})
+
+test('an approved call that is stopped before it has a result leaves no call open', async () => {
+  model = modelThatCalls(['write_file'], [{ path: 'a.txt', content: 'x' }])
+  const user = await ChatUser.open(chat.url)
+  const asked = await (await user.ask('write')).rest()
+  const [, id = ''] = /"approvalId":"([^"]+)"/.exec(asked) ?? []
+  const answer = await user.decide([{ id, approved: true }]) // the first call of a chat takes long: it makes the sandbox
+  await user.post(`/api/chat/${user.chatId}/stop`)
+  expect(await answer.rest()).toContain('"errorText":"The call was stopped."')
+  expect(await (await user.ask('and now?')).written()).toBe('done')
 })
 
 test.each([
@@ -119,11 +149,8 @@ test('a page of another origin, and a name that is not ours, are refused', async
 })
 
 test('a download is never shown as a page, and stays in the workspace', async () => {
-  const user = await ChatUser.open(chat.url)
-  await using pages = await startTestChat({
-    model: modelThatCalls(['run_code'], [{ language: 'bash', code: 'echo "<script>1</script>" > "a b\'.html"' }]),
-  })
-  const author = await ChatUser.open(pages.url)
+  model = modelThatCalls(['run_code'], [{ language: 'bash', code: 'echo "<script>1</script>" > "a b\'.html"' }])
+  const author = await ChatUser.open(chat.url)
   await (await author.ask('go')).rest()
   const files = `/api/chat/${author.chatId}/files`
   const response = await author.get(`${files}/a%20b'.html`)
@@ -137,7 +164,8 @@ test('a download is never shown as a page, and stays in the workspace', async ()
   expect((await author.get(`${files}/missing.txt`)).status).toBe(404)
   expect((await author.get(`${files}/%2Fetc%2Fpasswd`)).status).toBe(404)
   expect((await author.get(`${files}/..%2F..%2Fetc%2Fpasswd`)).status).toBe(404)
-  expect((await user.get(`${files}/x`)).status).toBe(404)
+  const other = await ChatUser.open(chat.url)
+  expect((await other.get(`${files}/a%20b'.html`)).status).toBe(404)
 })
 
 test('a user whose limit is reached is told so by the tool', async () => {
@@ -151,14 +179,13 @@ test('a user whose limit is reached is told so by the tool', async () => {
 test('a failure of the model quotes nothing to the user and no key in the log, and the message can be answered again', async () => {
   let isDown = true
   const works = modelThatCalls([], [])
-  const model = new MockLanguageModelV4({
+  model = new MockLanguageModelV4({
     doStream: async (options) => {
       if (isDown) throw new Error('https://internal.test refuses sk-secret')
       return await works.doStream(options)
     },
   })
-  await using failing = await startTestChat({ model })
-  const user = await ChatUser.open(failing.url)
+  const user = await ChatUser.open(chat.url)
   const logged = vi.spyOn(console, 'error').mockReturnValue()
   const failed = await (await user.ask('Hello')).rest()
   expect(logged.mock.calls).toEqual([['Error: https://internal.test refuses [key]']])

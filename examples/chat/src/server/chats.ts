@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ChatMessage, ChatTitle } from '../protocol.ts'
 import type { Answer } from './answer.ts'
+import { withoutApprovals } from './settled-message.ts'
 
 /** One chat of a user. */
 export interface Chat {
@@ -77,5 +78,5 @@ export function addUserMessage(chat: Chat, id: string, text: string): void {
     const [line = newTitle] = text.split('\n')
     chat.title = line.length > maxTitleChars ? `${line.slice(0, maxTitleChars - 1)}…` : line
   }
-  chat.messages = [...chat.messages, { id, role: 'user', parts: [{ type: 'text', text }] }]
+  chat.messages = [...chat.messages.map(withoutApprovals), { id, role: 'user', parts: [{ type: 'text', text }] }]
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { LanguageModel } from 'ai'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
 import { scriptFor, type Turn } from './scripts.ts'
 
@@ -14,7 +13,7 @@ const usage = {
 }
 
 /** A model without a provider: it finds a script by the words of the user's message. Its sandboxes are real. */
-export function scriptedModel(): LanguageModel {
+export function scriptedModel(): MockLanguageModelV4 {
   return new MockLanguageModelV4({
     provider: 'anthropic.messages', // only so that the tools give it images, as they would give them to a real model
     doStream: async ({ prompt }) => ({
