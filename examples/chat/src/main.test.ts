@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { startModelServer } from '../../../test/src/support/model-server.ts'
+import { ChatUser } from './testing/chat-user.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
-function start(port: string) {
-  const env = { PATH: process.env['PATH'], PORT: port }
+function start(port: string, more: Record<string, string> = {}) {
+  const env = { PATH: process.env['PATH'], PORT: port, ...more }
   return spawn(process.execPath, [main], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
@@ -23,25 +25,34 @@ test('it prints its address, serves the page, and a signal leaves no process', a
   expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('<div id="root">')])
 
   // A sandbox runs when the signal arrives.
-  const headers = { cookie: page.headers.getSetCookie()[0]?.split(';')[0] ?? '', origin: url }
-  const { id: chatId } = (await (await fetch(`${url}/api/chats`, { method: 'POST', headers })).json()) as { id: string }
-  const body = { type: 'message', chatId, answerId: crypto.randomUUID(), messageId: '1', text: 'Start a long job' }
-  const answer = await fetch(`${url}/api/chat`, {
-    method: 'POST',
-    headers: { ...headers, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-  let text = ''
-  for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += chunk
-    if (text.includes('has started')) break
-  }
-  expect(text).toContain('has started')
+  const user = await ChatUser.open(url)
+  await (await user.ask('Start a long job')).until('has started')
 
   child.kill('SIGINT')
   expect((await closed)[0]).toBe(130)
   // The program leads its own process group, because it is detached. The group is empty: no sandbox.
   expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH')
+})
+
+test('with a key of Anthropic that model answers, by its own protocol', async () => {
+  const code = { language: 'python', code: 'print(21021 * 2)' }
+  await using models = await startModelServer(() => [{ name: 'run_code', input: code }])
+  const key = 'sk-ant-of-the-test'
+  const child = start('0', { ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: `${models.url}/v1` })
+  const closed = once(child, 'close')
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+  expect(line).toContain('Chat with Anthropic claude-sonnet-5-5: http')
+  const user = await ChatUser.open(line.split(': ').at(-1) ?? '')
+  const answer = await user.ask('What is 21021 * 2?')
+  expect(await answer.written()).toBe('{}') // the text of this server's models
+  expect(await answer.rest()).toContain('"stdout":"42042\\n"')
+  expect(models.requests.map(({ path, headers }) => [path, headers['x-api-key']])).toEqual([
+    ['/v1/messages', key],
+    ['/v1/messages', key],
+  ])
+  expect(JSON.stringify(models.requests.at(-1)?.body)).toContain('42042')
+  child.kill('SIGTERM')
+  await closed
 })
 
 test('a port that is no number is a plain message', async () => {

@@ -19,8 +19,15 @@ export function ChatMenu({ chats, current, onNew }: ChatMenuProps) {
       close()
       menu.current.querySelector('summary')?.focus()
     }
+    const onPointer = ({ target }: PointerEvent): void => {
+      if (!(target instanceof Node && menu.current?.contains(target))) close()
+    }
     document.addEventListener('keydown', onKey)
-    return () => document.removeEventListener('keydown', onKey)
+    document.addEventListener('pointerdown', onPointer)
+    return () => {
+      document.removeEventListener('keydown', onKey)
+      document.removeEventListener('pointerdown', onPointer)
+    }
   }, [])
 
   return (

@@ -30,7 +30,7 @@ export function ConversationView({ snapshot, onChange }: { snapshot: ChatSnapsho
               isAnswering={isAnswering}
               onDecide={(approvalId, isApproved) => {
                 decide(approvalId, isApproved)
-                focusInput() // the button that had the focus disappears
+                focusInput() // the button disappears with its focus
               }}
             />
           ))}
@@ -38,7 +38,13 @@ export function ConversationView({ snapshot, onChange }: { snapshot: ChatSnapsho
           {failure !== undefined && (
             <p className="failure" role="alert">
               <span>{failure}</span>
-              <button type="button" onClick={retry}>
+              <button
+                type="button"
+                onClick={() => {
+                  retry()
+                  focusInput()
+                }}
+              >
                 Try again
               </button>
             </p>

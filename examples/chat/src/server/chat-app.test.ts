@@ -2,6 +2,7 @@
 import { get } from 'node:http'
 import { MockLanguageModelV4, simulateReadableStream } from 'ai/test'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import type { ChatList } from '../protocol.ts'
 import { ChatUser } from '../testing/chat-user.ts'
 import { startTestChat, type TestChat } from '../testing/test-chat.ts'
 import { scriptedModel } from './scripted-model.ts'
@@ -94,6 +95,27 @@ test('a message instead of a decision refuses the call, and the model hears of i
   expect(await (await user.ask('never mind')).written()).toBe('done')
   expect(JSON.stringify(model.doStreamCalls.at(-1)?.prompt)).toContain('"value":"The user wrote a message instead."')
   expect((await user.get(`/api/chat/${user.chatId}/files/a.txt`)).status).toBe(404)
+})
+
+test("another user's chat does not exist", async () => {
+  const [user, other] = [await ChatUser.open(chat.url), await ChatUser.open(chat.url)]
+  const { chatId } = user
+  const asked = await (await user.ask('Write notes')).rest()
+  const [, id = ''] = /"approvalId":"([^"]+)"/.exec(asked) ?? []
+  const statuses = async (by: ChatUser): Promise<number[]> => {
+    const path = `/api/chat/${chatId}`
+    const gets = await Promise.all([by.get(path), by.get(`${path}/stream`), by.get(`${path}/files/notes.md`)])
+    const start = { chatId, answerId: crypto.randomUUID() }
+    const decision = await by.post('/api/chat', { ...start, type: 'approvals', approvals: [{ id, approved: true }] })
+    await decision.text()
+    const message = await by.post('/api/chat', { ...by.message('Hello'), chatId })
+    await message.text()
+    return [...gets, decision, message, await by.post(`${path}/stop`)].map(({ status }) => status)
+  }
+  expect(await statuses(other)).toEqual([404, 404, 404, 404, 404, 404])
+  expect(await statuses(user)).toEqual([200, 204, 404, 200, 200, 204]) // the file is made by the decision
+  const list = (await (await other.get('/api/chats')).json()) as ChatList
+  expect(list.chats.map((entry) => entry.id)).toEqual([other.chatId])
 })
 
 test('after a stop the model hears what was stopped, and the chat goes on', async () => {
