@@ -1,16 +1,28 @@
 // The chat in a browser: each test is a new user with real sandboxes.
 import { readFileSync } from 'node:fs'
+import { MockLanguageModelV4 } from 'ai/test'
 import axe from 'axe-core'
 import type { Browser, Locator } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { scriptedModel } from './server/scripted-model.ts'
 import { ChatPage } from './testing/chat-page.ts'
+import { openCuttablePort } from './testing/cuttable-port.ts'
 import { launchBrowser } from './testing/launch-browser.ts'
 import { startTestChat, type TestChat } from './testing/test-chat.ts'
 
 let browser: Browser
 let chat: TestChat
+let isModelDown = false
 beforeAll(async () => {
-  ;[browser, chat] = await Promise.all([launchBrowser(), startTestChat()])
+  const script = scriptedModel()
+  const model = new MockLanguageModelV4({
+    provider: script.provider,
+    doStream: async (options) => {
+      if (isModelDown) throw new Error('The model is down.')
+      return await script.doStream(options)
+    },
+  })
+  ;[browser, chat] = await Promise.all([launchBrowser(), startTestChat({ model })])
 })
 afterAll(async () => {
   await browser.close()
@@ -146,6 +158,40 @@ test('a second tab shows the same answer live, and can stop it', async () => {
   await user.inState('Python', 'stopped').waitFor()
   await second.inState('Python', 'stopped').waitFor()
   await expect.poll(() => isAlive(user)).toBe(false)
+})
+
+test('Try again sends what did not arrive, and asks again for what has no answer', async () => {
+  await using user = await ChatPage.open(browser, chat.url)
+  const alert = user.page.getByRole('alert')
+  await user.context.setOffline(true)
+  await user.send('Hello')
+  await alert.getByText('The connection to the server was lost.').waitFor()
+  await user.context.setOffline(false)
+  await user.button('Try again').click()
+  await user.answered('I am a script')
+
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  isModelDown = true
+  await user.send('Count to five')
+  await alert.getByText('The model could not answer.').waitFor()
+  isModelDown = false
+  logged.mockRestore()
+  await user.button('Try again').click()
+  await user.answered('5 steps')
+  expect(await user.page.getByRole('article', { name: 'You' }).allInnerTexts()).toEqual(['Hello', 'Count to five'])
+})
+
+test('an answer whose connection was lost is shown again from its start', async () => {
+  await using port = await openCuttablePort(chat.url)
+  await using user = await ChatPage.open(browser, port.url)
+  await startLongJob(user)
+  port.cut()
+  await user.page.getByRole('alert').getByText('The connection to the server was lost.').waitFor()
+  await user.button('Try again').click()
+  await outputOf(user, 'running').getByText('3 s').waitFor()
+  expect(await user.page.getByText('This runs until you stop it.').count()).toBe(1)
+  await user.button('Stop').click()
+  await user.inState('Python', 'stopped').waitFor()
 })
 
 test('two chats of a user do not share files, and the menu switches between them', async () => {
