@@ -44,7 +44,7 @@ function outputOf(user: ChatPage, state: string): Locator {
 /** Starts the long job, and waits until it runs. */
 async function startLongJob(user: ChatPage): Promise<void> {
   await user.send('Start a long job')
-  await outputOf(user, 'running').getByText('2 s').waitFor()
+  await outputOf(user, 'running').getByText('1 s').waitFor()
 }
 
 test('a message starts code, and its output appears while it runs', async () => {

@@ -9,9 +9,9 @@ import { UsageView } from './usage-view.tsx'
 const refreshIntervalMs = 15_000
 
 /** The page: the chats of the user, what they cost, and the open chat. Its id is in the address. */
-export function App() {
+export function App({ initialList }: { initialList: ChatList }) {
   const id = useHash()
-  const [list, setList] = useState<ChatList>({ chats: [], model: '' })
+  const [list, setList] = useState(initialList)
   const [usage, setUsage] = useState<UsageReport>()
   const { snapshot, failure } = useSnapshot(id)
 
