@@ -1,4 +1,4 @@
-// The entry of `npm start`, `npm run serve` and `npm test`: runs the setup if it is needed, then the program.
+// The entry of `npm start`, `npm run serve`, `npm run chat` and `npm test`: runs the setup if it is needed, then the program.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -13,6 +13,10 @@ const programs = {
   async serve(args) {
     await setUp({ forTests: false })
     return await run(node, [join(root, 'packages/server/dist/bin.js'), 'serve', ...args])
+  },
+  async chat(args) {
+    await setUp({ forTests: false })
+    return await run(node, [join(root, 'examples/chat/src/main.ts'), ...args])
   },
   async test(args) {
     await setUp({ forTests: true })

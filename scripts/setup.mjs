@@ -46,6 +46,8 @@ async function installSystemPackages(forTests) {
       ? [
           { name: 'curl', isInstalled: () => isOnPath('curl') },
           { name: 'iproute2', isInstalled: () => isOnPath('ip') }, // tests create their own networks
+          // tests use the chat of examples/
+          { name: 'chromium-headless-shell', isInstalled: () => isExecutable('/usr/bin/chromium-headless-shell') },
         ]
       : []),
   ]

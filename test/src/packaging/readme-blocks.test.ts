@@ -20,7 +20,13 @@ beforeAll(async () => {
 }, 480_000)
 
 test('there are blocks of each kind', () => {
-  expect([...new Set(all.map(({ kind }) => kind))].toSorted()).toEqual(['json', 'output', 'program', 'shell'])
+  expect([...new Set(all.map(({ kind }) => kind))].toSorted()).toEqual([
+    'component',
+    'json',
+    'output',
+    'program',
+    'shell',
+  ])
 })
 
 test('these blocks, and no others, are not run', () => {
@@ -34,6 +40,7 @@ test('these blocks, and no others, are not run', () => {
     'packages/server/README.md: changes the machine',
     'packages/server/README.md: changes the machine, and needs a network',
     'packages/server/README.md: needs the folder of the block before it; sandbox-mounts.test.ts runs the same',
+    'examples/chat/README.md: src/main.test.ts starts the same program',
     'examples/claude-desktop/README.md: README.md starts the same server',
     'examples/claude-desktop/README.md: mcp-bundle.test.ts builds the bundle in a folder of its own',
   ])
@@ -55,8 +62,11 @@ test('each block runs, in the order of its README', async () => {
 /** Continues after a failed block, so that one run reports all of them. */
 async function failuresOf(blocks: readonly ReadmeBlock[], server: { url: string; apiKey: string }): Promise<string[]> {
   const failures: string[] = []
+  const isRun = ({ kind, notRun }: ReadmeBlock): boolean => {
+    return kind !== 'output' && kind !== 'component' && notRun === undefined // use-chat.test.ts runs the component
+  }
   await using walk = await ReadmeWalk.start(blocks, { packed, server })
-  for (const block of blocks.filter(({ kind, notRun }) => kind !== 'output' && notRun === undefined)) {
+  for (const block of blocks.filter(isRun)) {
     const step = inTime(walk.run(block), 100_000)
     await step.catch((error: unknown) => failures.push(`${block.readme}:${block.line}: ${String(error)}`))
   }
@@ -74,13 +84,14 @@ test('each TypeScript block is a correct program, also if it is not run', () => 
   const folder = join(packed, 'readme-types')
   mkdirSync(folder)
   for (const { readme, line, language, kind, text } of all) {
-    if (kind !== 'program' || !language.startsWith('t')) continue
-    writeFileSync(join(folder, `${readme.replaceAll(/\W+/g, '-')}-line-${line}.ts`), programOf(text))
+    if (!['program', 'component'].includes(kind) || !language.startsWith('t')) continue
+    const name = `${readme.replaceAll(/\W+/g, '-')}-line-${line}.${language === 'tsx' ? 'tsx' : 'ts'}`
+    writeFileSync(join(folder, name), programOf(text))
   }
   // The control: the same compiler finds a wrong type.
   writeFileSync(join(folder, 'wrong.ts'), programOf('await theazo.sessions.forUser(42)\n'))
   // LangChain's own types do not accept this flag.
-  expect(tscErrors(folder, { exactOptionalPropertyTypes: false })).toEqual([
+  expect(tscErrors(folder, { exactOptionalPropertyTypes: false, jsx: 'react-jsx' })).toEqual([
     expect.stringMatching(/^wrong\.ts\(1,.*number/),
   ])
 })
@@ -111,7 +122,9 @@ test('the install command of a README names every package that its programs impo
     if (commands.length === 0) continue
     const installed = commands.flatMap((command) => command.split(/\s+/).slice(2))
     const imported = blocks.flatMap(({ kind, text }) =>
-      kind === 'program' ? Array.from(text.matchAll(/from '(?!node:)((?:@[\w-]+\/)?[\w-]+)/g), ([, name]) => name) : [],
+      kind === 'program' || kind === 'component'
+        ? Array.from(text.matchAll(/from '(?!node:)((?:@[\w-]+\/)?[\w-]+)/g), ([, name]) => name)
+        : [],
     )
     const missing = [...new Set(imported)].filter((name) => name && !isInstalled(name, installed))
     expect([readme, missing]).toEqual([readme, []])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { root } from '../support/server-process.ts'
 
 /** What the test does with a block. The info string of the fence decides. */
-type BlockKind = 'shell' | 'program' | 'json' | 'output'
+type BlockKind = 'shell' | 'program' | 'component' | 'json' | 'output'
 
 export interface ReadmeBlock {
   /** Path of the README in the repository. */
@@ -29,6 +29,7 @@ const kinds: Record<string, BlockKind> = {
   console: 'shell',
   ts: 'program',
   typescript: 'program',
+  tsx: 'component',
   js: 'program',
   javascript: 'program',
   json: 'json',

@@ -10,6 +10,7 @@ const peers = [
   '@ai-sdk/anthropic',
   '@ai-sdk/harness',
   '@ai-sdk/openai',
+  '@ai-sdk/react',
   '@langchain/anthropic',
   '@langchain/core',
   '@langchain/langgraph',
@@ -17,9 +18,12 @@ const peers = [
   '@modelcontextprotocol/sdk',
   '@opentelemetry/api',
   '@types/node',
+  '@types/react',
   'ai',
   'deepagents',
   'langchain',
+  'react',
+  'react-dom',
   'zod',
 ]
 

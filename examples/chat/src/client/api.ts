@@ -1,0 +1,33 @@
+import type { ChatList, ChatSnapshot, UsageReport } from '../protocol.ts'
+
+export const api = {
+  chats: () => request<ChatList>('/api/chats'),
+  createChat: () => request<{ id: string }>('/api/chats', { method: 'POST' }),
+  chat: (id: string) => request<ChatSnapshot>(chatPath(id)),
+  usage: () => request<UsageReport>('/api/usage'),
+  async stop(id: string): Promise<void> {
+    await checked(await fetch(`${chatPath(id)}/stop`, { method: 'POST' }))
+  },
+}
+
+export function chatPath(id: string): string {
+  return `/api/chat/${encodeURIComponent(id)}`
+}
+
+/** The address of a file of the chat's sandbox. */
+export function fileUrl(chatId: string, path: string): string {
+  const name = path.replace(/^\/workspace\//, '')
+  return `${chatPath(chatId)}/files/${name.split('/').map(encodeURIComponent).join('/')}`
+}
+
+/** @throws with the server's text for the user, if it has refused the request. */
+export async function checked(response: Response): Promise<Response> {
+  if (response.ok) return response
+  const body = (await response.json().catch(() => ({}))) as { error?: string }
+  throw new Error(body.error ?? 'The server failed.')
+}
+
+async function request<Body>(path: string, init?: RequestInit): Promise<Body> {
+  const response = await checked(await fetch(path, init))
+  return (await response.json()) as Body // the server's own types, in protocol.ts
+}

@@ -1,0 +1,30 @@
+import { fileUrl } from './api.ts'
+
+interface FileLinksProps {
+  chatId: string
+  files: readonly { path: string; sizeBytes?: number }[]
+}
+
+/** Files of the sandbox to download. */
+export function FileLinks({ chatId, files }: FileLinksProps) {
+  return (
+    <ul className="files" aria-label="Files">
+      {files.map(({ path, sizeBytes }) => (
+        <li key={path}>
+          <a href={fileUrl(chatId, path)} download>
+            {path.replace(/^\/workspace\//, '')}
+          </a>
+          {sizeBytes !== undefined && <small>{sizeText(sizeBytes)}</small>}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function sizeText(bytes: number): string {
+  return bytes < 1000
+    ? `${bytes} bytes`
+    : bytes < 1_000_000
+      ? `${(bytes / 1000).toFixed(1)} kB`
+      : `${(bytes / 1_000_000).toFixed(1)} MB`
+}

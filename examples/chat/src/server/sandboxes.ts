@@ -1,0 +1,36 @@
+import type { Session, Theazo } from '@theazo/core'
+import { SandboxPool } from '@theazo/core/pool'
+import type { UsageReport } from '../protocol.ts'
+
+/** Sandboxes cost money while they wait, so they end soon after their last use. */
+const idleTtlMs = 300_000
+
+const separator = '/'
+
+/** The key of a chat's sandbox in the pool. Both ids are UUIDs. */
+export function sandboxKey(chat: { id: string; userId: string }): string {
+  return `${chat.userId}${separator}${chat.id}`
+}
+
+/** One sandbox for each chat, in the session of its user, named for the chat: chats do not share files, and a user has one cap. */
+export function createPool(theazo: Theazo, capCents: number): SandboxPool {
+  return new SandboxPool(theazo, {
+    sessionOf: (key) => sessionOf(theazo, key.split(separator)[0] ?? '', capCents),
+    nameOf: (key) => key.split(separator)[1],
+    idleTtlMs,
+    maxSize: 50,
+  })
+}
+
+/** What a user's sandboxes have cost today, and the user's cap. */
+export async function usageOf(theazo: Theazo, userId: string, capCents: number): Promise<UsageReport> {
+  const session = await sessionOf(theazo, userId, capCents)
+  const today = new Date().toISOString().slice(0, 'yyyy-mm-dd'.length)
+  const { total } = await theazo.usage.summary({ sessionId: session.id, from: today })
+  return { spentCents: total.amount, capCents: session.data.limits.maxCost?.amount ?? capCents }
+}
+
+/** The session of a user. The cap applies to each UTC day. */
+function sessionOf(theazo: Theazo, userId: string, capCents: number): Promise<Session> {
+  return theazo.sessions.forUser(userId, { limits: { maxCost: { amount: capCents, currency: 'usd', period: 'day' } } })
+}
