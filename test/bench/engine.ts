@@ -77,7 +77,6 @@ function asBetterSqlite(database: DatabaseSync): ConstructorParameters<typeof Sq
     exec: (sql: string) => database.exec(sql),
     prepare(sql: string) {
       const statement = database.prepare(sql)
-      const values = (args: unknown[]) => args.map((value) => (value === undefined ? null : value)) as SQLInputValue[]
       return {
         run: (...args: unknown[]) => statement.run(...values(args)),
         get: (...args: unknown[]) => statement.get(...values(args)),
@@ -132,14 +131,21 @@ async function firstDeltaRow(): Promise<Row> {
         abort.abort()
       },
     )
-    const median = (times: number[]): number =>
-      percentile(
-        times.toSorted((a, b) => a - b),
-        50,
-      )
     const what = 'the first text of a task, at a subscriber of its stream'
     return timeRow(what, median(ours), 'streamText from the same model server', median(theirs), '<= 1.2')
   } finally {
     await mock.stop()
   }
+}
+
+/** The driver's undefined is NULL. */
+function values(args: unknown[]): SQLInputValue[] {
+  return args.map((value) => (value === undefined ? null : value)) as SQLInputValue[] // the values of the checkpointer
+}
+
+function median(times: readonly number[]): number {
+  return percentile(
+    times.toSorted((a, b) => a - b),
+    50,
+  )
 }

@@ -52,8 +52,8 @@ test('AI SDK: the answer with its steps, and the run as one message', async () =
   const { run_task: tool } = aiSdkTools({ agent, groups: ['task'] })
   const outputs: unknown[] = []
   const call = { toolCallId: 'call_1', messages: [], context: {} }
-  for await (const output of tool.execute?.({ task: 'go' }, call as never) as AsyncIterable<unknown>)
-    outputs.push(output)
+  const execute = tool.execute ?? expect.fail('the tool cannot be called')
+  for await (const output of execute({ task: 'go' }, call as never) as AsyncIterable<unknown>) outputs.push(output)
   expect(outputs.at(-1)).toMatchObject({ output: 'It is 42.', steps: [{ tool: 'run_code', status: 'completed' }] })
 
   let message: TheazoUIMessage | undefined
