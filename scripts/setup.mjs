@@ -46,8 +46,7 @@ async function installSystemPackages(forTests) {
       ? [
           { name: 'curl', isInstalled: () => isOnPath('curl') },
           { name: 'iproute2', isInstalled: () => isOnPath('ip') }, // tests create their own networks
-          // tests use the chat of examples/
-          { name: 'chromium-headless-shell', isInstalled: () => isExecutable('/usr/bin/chromium-headless-shell') },
+          { name: 'chromium-headless-shell', isInstalled: () => browsers().some(isExecutable) },
         ]
       : []),
   ]
@@ -74,6 +73,11 @@ async function installSystemPackages(forTests) {
         `command again:\n\n  apt-get update && apt-get install -y --reinstall ${stillMissing.join(' ')}\n`,
     )
   }
+}
+
+/** Browsers in which the tests can use the chat of examples/. Debian's shell is the smallest and the fastest of them. */
+function browsers() {
+  return JSON.parse(readFileSync(join(root, 'scripts/browsers.json'), 'utf8'))
 }
 
 /**

@@ -1,9 +1,9 @@
 // The program that `npm run -s chat` starts.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { startModelServer } from '../../../test/src/support/model-server.ts'
 import { ChatUser } from './testing/chat-user.ts'
 
@@ -11,8 +11,16 @@ const main = fileURLToPath(new URL('main.ts', import.meta.url))
 
 function start(port: string, more: Record<string, string> = {}) {
   const env = { PATH: process.env['PATH'], PORT: port, ...more }
-  return spawn(process.execPath, [main], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [main], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  started.push(child)
+  return child
 }
+
+// A test that fails must not leave a server.
+const started: ChildProcess[] = []
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGTERM')
+})
 
 test('it prints its address, serves the page, and a signal leaves no process', async () => {
   const child = start('0')

@@ -17,7 +17,7 @@ const countProgram = `import time
 
 for number in range(1, 6):
     print(f"step {number} of 5", flush=True)
-    time.sleep(0.3)
+    time.sleep(0.2)
 `
 
 const longProgram = `import itertools, os, time
