@@ -188,9 +188,9 @@ export class Agent implements AsyncDisposable {
    * await agent.resume()
    * ```
    */
-  async resume({ approve, message, ...options }: ResumeOptions = {}): Promise<this> {
+  async resume({ approve, callId, message, ...options }: ResumeOptions = {}): Promise<this> {
     const needs: [Feature, string][] = approve === undefined ? [] : [['approvals', 'agent.resume with approve']]
-    const body = approve === undefined ? {} : { body: { approve, message }, needs }
+    const body = approve === undefined ? {} : { body: { approve, callId, message }, needs }
     return await this.#update({ ...this.#post('resume'), ...body, ...options })
   }
 

@@ -183,6 +183,8 @@ export interface RunExtensions {
 /** Body of `POST /agents/:id/resume`, if a tool call waits for an approval. */
 export interface ResumeExtensions {
   approve?: boolean | undefined
+  /** The id of the call. If another call waits by now, the answer is 409. */
+  callId?: string | undefined
   /** For the model. */
   message?: string | undefined
 }

@@ -18,6 +18,9 @@ export const runBody = z.object({
 export const resumeBody = z
   .object({
     approve: z.boolean('must be true or false').optional(),
+    callId: z.string().max(512, 'must be at most 512 characters').optional().meta({
+      description: 'The id of the call. If another call waits by now, the answer is 409.',
+    }),
     message: storedText.max(maxApprovalChars, `must be at most ${maxApprovalChars} characters`).optional().meta({
       description: 'For the model, with a refusal.',
     }),

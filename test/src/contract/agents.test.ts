@@ -183,7 +183,7 @@ function removeFilesOf(agentId: string, dataDir: string): void {
 /** If the server runs as root, agents' files are not in the data folder. */
 function foldersOf(agentId: string, dataDir: string): string[] {
   const roots = process.getuid?.() === 0 ? ['/var/lib/theazo/agents'] : [dataDir]
-  const find = ['-type', 'd', '-name', agentId, '-prune', '-print']
+  const find = ['-ignore_readdir_race', '-type', 'd', '-name', agentId, '-prune', '-print']
   return execFileSync('find', [...roots, ...find], { encoding: 'utf8' })
     .trim()
     .split('\n')

@@ -94,7 +94,13 @@ test('a store of an earlier version is measured when it is opened', async () => 
   withDatabase((database) => {
     const triggers = database.prepare("select name from sqlite_master where type = 'trigger'").all()
     for (const { name } of triggers) database.exec(`drop trigger ${String(name)}`)
-    database.exec("drop table project_store; delete from kysely_migration where name = '0006_stored_bytes'")
+    database.exec("drop table project_store; delete from kysely_migration where name >= '0006'")
+    for (const column of [
+      'agents drop column approvals',
+      'tasks drop column pending_call',
+      'tasks drop column is_fresh',
+    ])
+      database.exec(`alter table ${column}`)
   })
   await using _ = await createLocalTheazo({ dataDir })
   expect(counts()).toEqual(recounted())

@@ -43,9 +43,10 @@ async function answerApproval(
   const path = ['agents', agentId]
   const { status } = await transport.request<WireAgent>({ method: 'GET', path, signal })
   if (status !== 'paused') return
-  const answer = await ask(call)
+  const answer = await ask(call) // may take days; the server refuses it if another call waits by then
   if (answer === undefined) return
-  const body = typeof answer === 'boolean' ? { approve: answer } : answer
+  const { approve, message } = typeof answer === 'boolean' ? { approve: answer, message: undefined } : answer
+  const body = { approve, message, callId: call.callId }
   try {
     await transport.request({ method: 'POST', path: [...path, 'resume'], body, signal })
   } catch (error) {

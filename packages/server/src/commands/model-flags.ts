@@ -23,6 +23,12 @@ export const modelFlags = {
     isList: true,
     help: "dollars for a million tokens, e.g. 'ollama/*=0/0'; required for models without a public price",
   },
+  'model-window': {
+    value: 'ID=TOKENS',
+    env: 'THEAZO_MODEL_WINDOWS',
+    isList: true,
+    help: "context window of a model, e.g. 'ollama/*=32768' (default: public data, else 128000)",
+  },
   'model-margin': {
     value: 'PERCENT',
     env: 'THEAZO_MODEL_MARGIN',
@@ -42,6 +48,7 @@ export function modelsOptionsOf(
 ): ModelsOptions {
   const endpoints = entriesOf(nameOf('model-endpoint'), values['model-endpoint'], 'NAME=URL')
   const prices = entriesOf(nameOf('model-price'), values['model-price'], 'ID=IN/OUT')
+  const windows = entriesOf(nameOf('model-window'), values['model-window'], 'ID=TOKENS')
   const margin = wholeNumber(nameOf('model-margin'), values['model-margin'], 0, 1_000)
   return {
     anthropic: providerOf('ANTHROPIC', environment),
@@ -54,6 +61,9 @@ export function modelsOptionsOf(
       ]),
     ),
     prices: Object.fromEntries(prices.map(([id, text]) => [id, priceOf(nameOf('model-price'), text)])),
+    contextWindows: Object.fromEntries(
+      windows.map(([id, text]) => [id, wholeNumber(nameOf('model-window'), text, 1_000, 100_000_000) ?? 0]),
+    ),
     margin: margin === undefined ? undefined : 1 + margin / 100,
     default: values.model,
   }

@@ -49,9 +49,9 @@ export async function runLoop(options: LoopOptions): Promise<LoopEnd> {
     steps.push(step)
   }
   for (;;) {
-    signal.throwIfAborted()
     const last = steps.at(-1)
     if (last?.kind === 'model' && last.toolCalls.length === 0) return { kind: 'answer', answer: last }
+    signal.throwIfAborted()
     if (shouldStop()) return { kind: 'suspended' }
     const turn = lastTurn(steps)
     const [first] = turn.open
@@ -78,9 +78,10 @@ async function callNext(
 ): Promise<void> {
   const other = open.findIndex((call) => !isReadOnly(call) || needsApproval(call))
   const next = open.slice(0, Math.max(1, other === -1 ? open.length : other))
+  const done = new Map<string, ToolStep | undefined>()
+  for (const call of next) done.set(call.id, refusal(call, approvals.get(call.id)) ?? (await beforeRepeat(call)))
   const calls = next.map(async (call) => {
-    const done = refusal(call, approvals.get(call.id)) ?? (await beforeRepeat(call))
-    const step = done ?? (await callTool(call, signal))
+    const step = done.get(call.id) ?? (await callTool(call, signal))
     signal.throwIfAborted()
     return step
   })

@@ -7,6 +7,12 @@ export type Delta =
   /** `restart`: the step is written anew, and this is its beginning. */
   | { type: 'output_delta'; text: string; restart?: true }
 
+/** Where a task continues. */
+interface DeltaWriterOptions {
+  earlier?: string
+  firstStep?: number
+}
+
 /** Maximum characters of one write, and minimum milliseconds between two writes. */
 const maxChars = 4096
 const intervalMs = 50
@@ -33,11 +39,17 @@ export class DeltaWriter {
   #attempt = 1
   #step = 0
 
-  /** @param earlier the text that an earlier process has emitted for the first step. */
-  constructor(clock: Clock, write: (delta: Delta) => Promise<void>, earlier = '') {
+  /** @param options the number of the first step, and the text that an earlier process has emitted for it. */
+  constructor(
+    clock: Clock,
+    write: (delta: Delta) => Promise<void>,
+    { earlier = '', firstStep = 0 }: DeltaWriterOptions = {},
+  ) {
     this.#clock = clock
     this.#write = write
     this.#earlier = earlier === '' ? undefined : earlier
+    this.#step = firstStep
+    this.#attempt = earlier === '' ? 1 : 2 // thoughts of the attempt before have other ids
   }
 
   /** Waits only if much text is unwritten, so that a fast model cannot outrun the store. @throws the error of a write. */
@@ -88,10 +100,14 @@ export class DeltaWriter {
     }
     const waiting = this.#waiting?.text.length ?? 0
     if (waiting >= maxChars) return await this.flush()
-    if (this.#stopTimer) return
+    if (!this.#stopTimer) this.#writeNow()
+  }
+
+  /** Writes soon, and then not again for a while. */
+  #writeNow(): void {
     this.#stopTimer = this.#clock.after(intervalMs, () => {
       this.#stopTimer = undefined
-      this.#flushSoon()
+      if (this.#waiting) this.#writeNow()
     })
     this.#flushSoon()
   }

@@ -15,7 +15,7 @@ export interface EngineTool {
 /** The agent's sandbox, and the call. */
 export interface ToolRunContext {
   sandbox: ToolSandbox
-  /** Hosts that the agent may reach; undefined if it has no network access. */
+  /** The agent's `network.allow`; undefined if it has none. */
   allow: readonly string[] | undefined
   callId: string
   signal: AbortSignal

@@ -95,6 +95,7 @@ interface RetryStep {
   kind: 'retry'
   /** The id of the call. */
   id: string
+  call: ToolCall
 }
 
 /** A person's decision about a tool call. */

@@ -1,5 +1,5 @@
 import type { Delta } from './delta-writer.ts'
-import type { ModelStep, PastTask, Step, ToolCall } from './model.ts'
+import type { ModelStep, PastTask, Step } from './model.ts'
 
 /** The progress of a task, from which it continues after a pause or a restart. */
 export interface TaskProgress {
@@ -24,11 +24,9 @@ export type TaskResult =
  */
 export interface TaskLog {
   progress(): Promise<TaskProgress>
-  /** Stores a step, emits its events and bills it. @param runMs milliseconds that the task has run. */
+  /** Stores a step, emits its events and bills it. Calls are written one after another. @param runMs milliseconds that the task has run. */
   store(step: Step, runMs: number): Promise<void>
   emit(delta: Delta): Promise<void>
-  /** Emits that a call of an earlier process is made again. */
-  emitRetry(call: ToolCall): Promise<void>
   end(result: TaskResult, runMs: number): Promise<void>
   /** Micro-cents that the session may still spend; undefined without a cap. */
   left(): Promise<number | undefined>

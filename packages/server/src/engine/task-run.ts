@@ -131,14 +131,18 @@ export class TaskRun {
     const log = this.#log
     const progress = await log.progress()
     const { steps, writtenText, history } = progress
-    const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), writtenText)
+    const isReadOnly = ({ tool: wanted }: ToolCall): boolean =>
+      tools.find(({ name }) => name === wanted)?.isReadOnly ?? true
+    const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), { earlier: writtenText, firstStep: steps.length })
+    const repeatable = this.#options.isRecovered ? callsInFlight(steps, isReadOnly) : new Map<string, boolean>()
     return await runLoop({
       model,
       request: { taskId, instructions, prompt, steps, tools, history },
       callTool: (call, signal) => this.#callTool(call, signal),
-      isReadOnly: ({ tool: wanted }) => tools.find(({ name }) => name === wanted)?.isReadOnly ?? true,
-      needsApproval: ({ tool }) => approvals.has(tool),
-      beforeRepeat: (call) => this.#beforeRepeat(call, progress),
+      isReadOnly,
+      // A call that cannot be made needs no approval.
+      needsApproval: ({ tool, fault }) => approvals.has(tool) && fault === undefined,
+      beforeRepeat: (call) => this.#beforeRepeat(call, repeatable),
       store: async (step) => {
         if (step.kind === 'model') await deltas.endStep()
         await log.store(step, this.runMs)
@@ -159,17 +163,16 @@ export class TaskRun {
    * A call that has no result after a crash may have been in flight. It is made once more, and the log says so; after a
    * second crash it is not made again.
    */
-  async #beforeRepeat(call: ToolCall, { steps }: TaskProgress): Promise<ToolStep | undefined> {
-    const log = this.#log
-    const last = steps.findLastIndex(({ kind }) => kind === 'model')
-    if (!this.#options.isRecovered || !isCallOf(steps[last], call)) return undefined
+  async #beforeRepeat(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
     const { id, tool } = call
-    if (steps.slice(last).some((step) => step.kind === 'retry' && step.id === id)) {
+    const wasRepeated = repeatable.get(id)
+    repeatable.delete(id)
+    if (wasRepeated === undefined) return undefined
+    if (wasRepeated) {
       const output = 'The server ended twice while this call ran, so it was not made again. Its effects are not known.'
       return { kind: 'tool', id, tool, output, isError: true, durationMs: 0 }
     }
-    await log.store({ kind: 'retry', id }, this.runMs)
-    await log.emitRetry(call)
+    await this.#log.store({ kind: 'retry', id, call }, this.runMs)
     return undefined
   }
 
@@ -185,8 +188,24 @@ export class TaskRun {
   }
 }
 
-function isCallOf(step: TaskProgress['steps'][number] | undefined, { id }: ToolCall): boolean {
-  return step?.kind === 'model' && step.toolCalls.some((call) => call.id === id)
+/**
+ * The calls that may have been in flight when the process ended, and whether each was repeated already: the first call
+ * without a result, with those that run beside it.
+ */
+function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
+  const turn = steps.slice(
+    Math.max(
+      0,
+      steps.findLastIndex(({ kind }) => kind === 'model'),
+    ),
+  )
+  const calls = turn[0]?.kind === 'model' ? turn[0].toolCalls : []
+  const done = new Set(turn.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
+  const repeated = new Set(turn.flatMap((step) => (step.kind === 'retry' ? step.id : [])))
+  const open = calls.filter(({ id }) => !done.has(id))
+  const other = open.findIndex((call) => !isReadOnly(call))
+  const group = open.slice(0, Math.max(1, other === -1 ? open.length : other))
+  return new Map(group.map(({ id }) => [id, repeated.has(id)]))
 }
 
 function cents(microCents: number): string {

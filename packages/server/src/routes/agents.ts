@@ -78,8 +78,8 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
       return answerJson(c.env, await pauses.pause(c.env.principal, c.req.param('id')))
     })
     .post('/agents/:id/resume', async (c) => {
-      const { approve, message } = await readBody(c, resumeBody)
-      const approval = approve === undefined ? undefined : { approve, message }
+      const { approve, callId, message } = await readBody(c, resumeBody)
+      const approval = approve === undefined ? undefined : { approve, callId, message }
       return answerJson(c.env, await pauses.resume(c.env.principal, c.req.param('id'), approval))
     })
     .post('/agents/:id/terminate', async (c) => {

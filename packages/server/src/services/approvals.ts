@@ -7,6 +7,8 @@ import type { AgentRecord } from './agent-rows.ts'
 /** A person's answer to a call that waits for an approval. */
 export interface ApprovalAnswer {
   approve: boolean
+  /** The call that the person has seen; undefined if the caller does not say. */
+  callId?: string | undefined
   /** For the model. */
   message?: string | undefined
 }
@@ -37,8 +39,12 @@ export function assertAnswered(
     if (answer) throw new ApiError('conflict', `No tool call of agent ${id} waits for an approval: omit approve.`)
     return
   }
-  if (answer) return
   const toolCall = JSON.parse(pending) as ToolCall // written by this program
+  if (answer && (answer.callId ?? toolCall.id) === toolCall.id) return
+  if (answer) {
+    const message = `Agent ${id} waits for the approval of another call: ${toolCall.id} of ${toolCall.tool}.`
+    throw new ApiError('conflict', message, { details: { toolCall } })
+  }
   const message = `A call of ${toolCall.tool} waits for an approval: resume with { "approve": true } or { "approve": false }.`
   throw new ApiError('conflict', `Agent ${id} is paused: ${message}`, { details: { toolCall } })
 }

@@ -213,8 +213,8 @@ export class Runs {
     this.#isClosed = true
     const active = [...this.#active]
     await endsWithin(clock, timeoutMs, Promise.all(active.map(([, run]) => run.suspend(this))))
+    for (const [, run] of active) run.abandon()
     for (const [agentId, run] of active) {
-      run.abandon()
       await run.done
       // The time so far counts against the agent's timeout in the next process too.
       await database
@@ -237,6 +237,7 @@ export class Runs {
     task: TaskRow,
     { isNew = false, isFirst = false, isRecovered = false }: WorkOptions = {},
   ): void {
+    if (this.#isClosed) return // the next process continues the task
     const { tools, execs, clock, onError } = this.#options
     const { network } = agent
     const suspended = (cause: SuspensionCause): void => {

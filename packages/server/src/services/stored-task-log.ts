@@ -33,6 +33,8 @@ const maxPastTasks = 50
 export class StoredTaskLog implements TaskLog {
   readonly #options: StoredTaskLogOptions
   #count = 0
+  /** The latest write of a step: calls that run side by side end at any time. */
+  #storing: Promise<void> = Promise.resolve()
 
   constructor(options: StoredTaskLogOptions) {
     this.#options = options
@@ -48,6 +50,12 @@ export class StoredTaskLog implements TaskLog {
   }
 
   async store(step: Step, runMs: number): Promise<void> {
+    const stored = this.#storing.then(() => this.#store(step, runMs))
+    this.#storing = stored.catch(() => {}) // its own caller gets the error
+    await stored
+  }
+
+  async #store(step: Step, runMs: number): Promise<void> {
     const { agent, task, limits, onError } = this.#options
     const number = this.#count
     await this.#write(async (unit) => {
@@ -59,6 +67,7 @@ export class StoredTaskLog implements TaskLog {
         const { id, tool, output, isError, durationMs } = step
         await unit.emit(agent.id, 'tool_result', { id, tool, output, isError, durationMs, taskId: task.id })
       } else if (step.kind === 'model') await this.#storeModelStep(unit, step, runMs)
+      else if (step.kind === 'retry') await this.#emitRetry(unit, step.call)
     })
     this.#count += 1
     // Awaited: a step that reaches a cap must be the last one.
@@ -70,10 +79,10 @@ export class StoredTaskLog implements TaskLog {
     await this.#write((unit) => unit.emit(agent.id, type, { ...data, taskId: task.id }))
   }
 
-  async emitRetry({ id, tool, input }: ToolCall): Promise<void> {
+  async #emitRetry(unit: UnitOfWork, { id, tool, input }: ToolCall): Promise<void> {
     const { agent, task } = this.#options
     const data = { status: 'running', taskId: task.id, reason: 'retried_tool', toolCall: { id, tool, input } }
-    await this.#write((unit) => unit.emit(agent.id, 'status', data))
+    await unit.emit(agent.id, 'status', data)
   }
 
   async end(result: TaskResult, runMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from 'ai'
 import { ApiError } from '../../errors.ts'
 import type { Model, ModelRequest, ModelStep, StepSink, ToolCall } from '../model.ts'
-import { estimatedTokens, fitted } from './context-window.ts'
+import { charsPerToken, estimatedTokens, fitted } from './context-window.ts'
 import { messagesOf } from './messages.ts'
 import { modelFault, waitBeforeRetry } from './model-faults.ts'
 import type { PriceList, StepUsage } from './prices.ts'
@@ -14,6 +14,8 @@ export interface AiSdkModelOptions {
   /** Returns the model. Called at each step: it loads its provider's package the first time. */
   load: () => Promise<Exclude<LanguageModel, string>>
   prices: PriceList
+  /** Removed from messages of faults. */
+  apiKey?: string | undefined
   /** Tokens. Default: of the prices; if they do not have it, 128,000. */
   contextWindow?: number | undefined
   /** Why results of tools must not have images; absent if the model accepts them. */
@@ -38,7 +40,9 @@ export function aiSdkModel(options: AiSdkModelOptions): Model {
     imagesOff,
     estimate(request) {
       const inputTokens = estimatedTokens(fitted(request, window))
-      return prices.costOf({ inputTokens, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 })
+      // What the provider writes to its cache costs more than other input.
+      const cacheWriteTokens = options.hasCacheMarks ? inputTokens : 0
+      return prices.costOf({ inputTokens, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens })
     },
     async step(request, sink, signal) {
       const fittedRequest = fitted(request, window)
@@ -48,8 +52,9 @@ export function aiSdkModel(options: AiSdkModelOptions): Model {
           return await tried.run(options, fittedRequest, signal)
         } catch (error) {
           signal.throwIfAborted()
+          if (error instanceof SinkError) throw error.cause
           const waitMs = attempt < maxAttempts ? waitBeforeRetry(error, attempt) : undefined
-          if (waitMs === undefined) throw modelFault(error, id)
+          if (waitMs === undefined) throw modelFault(error, id, options.apiKey)
           await sleepUntil(waitMs, signal)
           if (tried.hasSent) await sink.restart()
         }
@@ -89,15 +94,16 @@ class Attempt {
       abortSignal: AbortSignal.any([signal, silence.signal]),
       onError() {}, // thrown below; the default writes it to the console
     })
-    let usage: LanguageModelUsage | undefined
+    let end: StepEnd | undefined
     const timer = setTimeout(() => silence.abort(new ModelSilentError()), maxSilenceMs)
     try {
       for await (const part of result.stream) {
         timer.refresh()
         if (part.type === 'text-delta') await this.#write('text', part.text, part.id)
         else if (part.type === 'reasoning-delta') await this.#write('thinking', part.text, part.id)
+        else if (part.type === 'tool-input-delta') this.#count(part.delta)
         else if (part.type === 'tool-call') this.#calls.push(callOf(part))
-        else if (part.type === 'finish-step') ({ usage } = part)
+        else if (part.type === 'finish-step') end = part
         else if (part.type === 'error') throw part.error
         else if (part.type === 'abort') throw signal.aborted ? signal.reason : silence.signal.reason
       }
@@ -105,25 +111,29 @@ class Attempt {
       clearTimeout(timer)
       silence.abort() // ends the request if the loop above has thrown
     }
-    if (!usage) throw new ModelSilentError()
+    assertComplete(end, this.#calls.length > 0)
     const { messages } = await result.response
-    return this.#step(request, messages, usage, prices)
+    return this.#step(request, messages, end.usage, prices)
   }
 
   async #write(kind: 'text' | 'thinking', text: string, id: string): Promise<void> {
     if (text === '') return
-    this.#chars += text.length
-    if (this.#chars > maxStepChars) {
-      throw new ApiError('provider_error', `The model wrote more than ${maxStepChars} characters in one step.`)
-    }
+    this.#count(text)
     this.hasSent = true
     if (kind === 'text') this.#text += text
     else this.#thinking += text
-    await (kind === 'text' ? this.#sink.text(text) : this.#sink.thinking(text, id))
+    const sent = kind === 'text' ? this.#sink.text(text) : this.#sink.thinking(text, id)
+    await sent.catch((cause: unknown) => Promise.reject(new SinkError('a part was not stored', { cause })))
+  }
+
+  #count(text: string): void {
+    this.#chars += text.length
+    if (this.#chars <= maxStepChars) return
+    throw new ApiError('provider_error', `The model wrote more than ${maxStepChars} characters in one step.`)
   }
 
   #step(request: ModelRequest, messages: ModelMessage[], used: LanguageModelUsage, prices: PriceList): ModelStep {
-    const usage = usageOf(used)
+    const usage = usageOf(used, request, this.#chars)
     const names = newIds(this.#calls, request)
     const toolCalls = this.#calls.map((call) => ({ ...call, id: names.get(call.id) ?? call.id }))
     // Messages of other roles are the AI SDK's results of invalid calls. The results of the loop take their place.
@@ -138,6 +148,33 @@ class Attempt {
       cost: prices.costOf(usage),
     }
   }
+}
+
+/** The last part of a step. */
+interface StepEnd {
+  usage: LanguageModelUsage
+  finishReason: string
+  rawFinishReason: string | undefined
+}
+
+/** @throws a fault if the step is not whole: a stream that ends early has no reason for its end. */
+function assertComplete(end: StepEnd | undefined, hasCalls: boolean): asserts end is StepEnd {
+  if (!end) throw new ModelSilentError()
+  const { finishReason, rawFinishReason } = end
+  if (finishReason === 'stop' || finishReason === 'tool-calls' || (finishReason === 'length' && hasCalls)) return
+  const reason = rawFinishReason ?? finishReason
+  if (finishReason === 'length') throw new ApiError('provider_error', 'The answer is longer than the model can write.')
+  if (finishReason === 'content-filter') {
+    throw new ApiError('provider_error', `The provider of the model refused the answer (${reason.slice(0, 100)}).`)
+  }
+  // Some compatible servers send no known reason with a whole answer.
+  if (finishReason === 'other' && rawFinishReason !== undefined && !/interrupt/.test(rawFinishReason)) return
+  throw new ModelSilentError()
+}
+
+/** A part could not be stored: the fault is the server's, not the model's. */
+class SinkError extends Error {
+  override readonly name = 'SinkError'
 }
 
 /** The provider sent nothing for a long time, or its stream ended without an end. */
@@ -166,6 +203,8 @@ const maxFaultChars = 1_000
 
 /** New ids for calls whose id occurs in the task already: some providers count anew in each answer. */
 function newIds(calls: readonly ToolCall[], { steps }: ModelRequest): ReadonlyMap<string, string> {
+  const ids = calls.map(({ id }) => id)
+  if (new Set(ids).size < ids.length) throw new ApiError('provider_error', 'The model gave two calls the same id.')
   const used = new Set(steps.flatMap((step) => (step.kind === 'model' ? step.toolCalls.map(({ id }) => id) : [])))
   return new Map(calls.flatMap(({ id }) => (used.has(id) ? [[id, `${id}_${steps.length}`] as const] : [])))
 }
@@ -181,12 +220,19 @@ function withIds(messages: ModelMessage[], names: ReadonlyMap<string, string>): 
   })
 }
 
-function usageOf({ inputTokens, inputTokenDetails, outputTokens }: LanguageModelUsage): StepUsage {
+/** A provider that counts nothing, e.g. a gateway, is billed by an estimate: a cap must hold. */
+function usageOf(
+  { inputTokens, inputTokenDetails, outputTokens }: LanguageModelUsage,
+  request: ModelRequest,
+  chars: number,
+): StepUsage {
+  const input = inputTokens ?? estimatedTokens(request)
+  const cacheReadTokens = Math.min(inputTokenDetails.cacheReadTokens ?? 0, input)
   return {
-    inputTokens: inputTokens ?? 0,
-    outputTokens: outputTokens ?? 0,
-    cacheReadTokens: inputTokenDetails.cacheReadTokens ?? 0,
-    cacheWriteTokens: inputTokenDetails.cacheWriteTokens ?? 0,
+    inputTokens: input,
+    outputTokens: outputTokens ?? Math.ceil(chars / charsPerToken),
+    cacheReadTokens,
+    cacheWriteTokens: Math.min(inputTokenDetails.cacheWriteTokens ?? 0, input - cacheReadTokens),
   }
 }
 

@@ -3,8 +3,8 @@ import type { ModelRequest, PastTask, Step, ToolStep } from '../model.ts'
 /** An image costs about as much as this text, whatever its size in bytes. */
 const charsPerImage = 6_000
 /** Characters of a token, on the low side: code and other languages have fewer than English. */
-const charsPerToken = 3
-/** If the text is too long, it is cut to this share of the window, so that the next steps reuse the provider's cache. */
+export const charsPerToken = 3
+/** If the text is too long, it is cut to this share of the window, so that the next steps have room. */
 const target = 0.6
 /** The share of the window that input may fill. The rest is for the answer. */
 const limit = 0.8
@@ -12,6 +12,8 @@ const limit = 0.8
 const minCutChars = 400
 /** The latest results stay: the model works with them. */
 const keptResults = 2
+/** Outputs are cut in blocks, counted from the first: the beginning stays the same for the provider's cache. */
+const block = 8
 
 /** An estimate of the tokens of a request, from its characters. */
 export function estimatedTokens(
@@ -38,14 +40,15 @@ export function fitted(request: ModelRequest, windowTokens: number): ModelReques
   let tokens = estimatedTokens(request)
   for (let index = 0; tokens > goal && index < history.length; index += 1) {
     const task = history[index] as PastTask // in range
-    const cut = { ...task, steps: withoutOutputs(task.steps, 0) }
+    const cut = { ...task, steps: withoutOutputs(task.steps, Infinity) }
     tokens -= (charsOfTask(task) - charsOfTask(cut)) / charsPerToken
     history[index] = cut
   }
-  for (let kept = steps.length; tokens > goal && kept >= keptResults; kept = Math.floor(kept / 2)) {
-    steps = withoutOutputs(request.steps, kept)
+  const most = steps.filter(({ kind }) => kind === 'tool').length - keptResults
+  for (let count = 0; tokens > goal && count < most;) {
+    count = Math.min(count + block, most)
+    steps = withoutOutputs(request.steps, count)
     tokens = estimatedTokens({ ...request, history, steps })
-    if (kept === keptResults) break
   }
   while (tokens > goal && history.length > 0) {
     const [first, ...rest] = history
@@ -58,10 +61,9 @@ export function fitted(request: ModelRequest, windowTokens: number): ModelReques
 
 const forgotten = '[Earlier tasks of this conversation were removed: they did not fit into the context window.]'
 
-/** The steps, with only the outputs of the last `kept` calls. */
-function withoutOutputs(steps: readonly Step[], kept: number): Step[] {
-  const results = steps.filter((step) => step.kind === 'tool')
-  const old = new Set(results.slice(0, Math.max(0, results.length - kept)))
+/** The steps, without the outputs of the first `count` calls. */
+function withoutOutputs(steps: readonly Step[], count: number): Step[] {
+  const old = new Set(steps.filter((step) => step.kind === 'tool').slice(0, count))
   return steps.map((step) => (step.kind === 'tool' && old.has(step) ? withoutOutput(step) : step))
 }
 

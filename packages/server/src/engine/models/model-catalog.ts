@@ -28,7 +28,7 @@ export interface ModelsOptions {
   google?: ProviderOptions | undefined
   /** Further endpoints, by the name before the slash of a model id: `ollama` for `ollama/llama3.3`. */
   compatible?: Record<string, CompatibleProviderOptions> | undefined
-  /** Model objects of the AI SDK, by the id that agents use. */
+  /** Model objects of the AI SDK, by the id that agents use. Without a known price they cost nothing. */
   custom?: Record<string, AiModel> | undefined
   /** The model of agents that name none. Default: none; a run of such an agent is refused. */
   default?: string | undefined
@@ -37,11 +37,14 @@ export interface ModelsOptions {
    * public prices. Required for models without a public price, because spend caps need one; 0 is allowed.
    */
   prices?: Record<string, ModelPrice> | undefined
+  /** Tokens of the context window, by model id or `provider/*`. Default: the public data; without data 128,000. */
+  contextWindows?: Record<string, number> | undefined
   /** A factor on all model prices. Default 1. */
   margin?: number | undefined
 }
 
-type BuiltIn = 'anthropic' | 'openai' | 'google'
+const builtInNames = ['anthropic', 'openai', 'google'] as const
+type BuiltIn = (typeof builtInNames)[number]
 
 /** The beginnings of model ids, as in the reference (`claude-3-5-sonnet-20241022`). */
 const familyOf: readonly [RegExp, BuiltIn][] = [
@@ -58,6 +61,7 @@ export class ModelCatalog {
   /** @throws {SetupError} if the default model is not available. */
   constructor(options: ModelsOptions = {}) {
     this.#options = options
+    for (const name of Object.keys(options.compatible ?? {})) assertEndpointName(name)
     if (options.margin !== undefined && !(options.margin >= 0)) throw new SetupError('models.margin must be 0 or more')
     for (const [id, price] of Object.entries(options.prices ?? {})) assertPrice(id, price)
     if (options.default !== undefined) {
@@ -86,7 +90,7 @@ export class ModelCatalog {
   /** Why agents cannot have this model; it continues the id. Undefined if they can. */
   faultOf(id: string): string | undefined {
     const available = this.configured.length > 0 ? `it has ${this.configured.join(', ')}` : 'it has no models'
-    if (this.#options.custom?.[id]) return undefined
+    if (this.#customModel(id)) return undefined
     const place = placeOf(id)
     if (!place || !this.#providers().includes(place.provider)) return `is not configured on this server; ${available}`
     if (this.#prices(id, place)) return undefined
@@ -95,30 +99,40 @@ export class ModelCatalog {
 
   #providers(): string[] {
     const { compatible = {} } = this.#options
-    const builtIn = (['anthropic', 'openai', 'google'] as const).filter((name) => this.#options[name])
+    const builtIn = builtInNames.filter((name) => this.#options[name]?.apiKey)
     return [...builtIn, ...Object.keys(compatible)]
   }
 
   #prices(id: string, { provider, model }: Place): PriceList | undefined {
     const { prices = {}, margin = 1 } = this.#options
-    const own = prices[id] ?? prices[`${provider}/${model}`] ?? prices[`${provider}/*`]
+    const own = entryOf(prices, id, { provider, model })
     return own ? fixedPrices(own, margin) : publicPrices(provider, model, margin)
   }
 
+  #customModel(id: string): AiModel | undefined {
+    const { custom = {} } = this.#options
+    return Object.hasOwn(custom, id) ? custom[id] : undefined
+  }
+
   #create(id: string): Model {
-    const custom = this.#options.custom?.[id]
+    const custom = this.#customModel(id)
     const { margin = 1 } = this.#options
     if (custom) {
       const place = { provider: custom.provider.split('.')[0] ?? '', model: custom.modelId }
       const prices = this.#prices(id, place) ?? fixedPrices({ input: 0, output: 0 }, margin)
-      return aiSdkModel({ id, load: async () => custom, prices, ...featuresOf(place) })
+      return aiSdkModel({ id, load: async () => custom, prices, ...this.#facts(id, place) })
     }
     const place = placeOf(id)
     const prices = place && this.#prices(id, place)
     if (!place || !prices) throw new ApiError('internal_error', `Model ${id} is not configured.`) // faultOf was asked before
     const { provider, model } = place
     const load = once(async () => await loadModel(provider, model, this.#options))
-    return aiSdkModel({ id, load, prices, ...featuresOf(place) })
+    const { apiKey } = optionsOf(provider, this.#options)
+    return aiSdkModel({ id, load, prices, apiKey, ...this.#facts(id, place) })
+  }
+
+  #facts(id: string, place: Place) {
+    return { ...featuresOf(place), contextWindow: entryOf(this.#options.contextWindows, id, place) }
   }
 }
 
@@ -126,6 +140,25 @@ export class ModelCatalog {
 function featuresOf({ provider }: Place): { imagesOff: string | undefined; hasCacheMarks: boolean } {
   const isBuiltIn = familyOf.some(([, name]) => name === provider)
   return { imagesOff: isBuiltIn ? undefined : unknownModel, hasCacheMarks: provider === 'anthropic' }
+}
+
+/** The entry of a model: by its id, by its provider and name, or of all models of the provider. */
+function entryOf<Value>(
+  entries: Record<string, Value> = {},
+  id: string,
+  { provider, model }: Place,
+): Value | undefined {
+  return [id, `${provider}/${model}`, `${provider}/*`].flatMap((key) =>
+    Object.hasOwn(entries, key) ? entries[key] : [],
+  )[0]
+}
+
+/** @throws {SetupError} for a name that another provider has, or that no model id can begin with. */
+function assertEndpointName(name: string): void {
+  if (/^[\w.-]+$/.test(name) && !builtInNames.some((builtIn) => builtIn === name)) return
+  throw new SetupError(
+    `models.compatible: '${name}' must be letters, digits, dots and dashes, and not ${builtInNames.join(', ')}`,
+  )
 }
 
 interface Place {
@@ -141,8 +174,13 @@ function placeOf(id: string): Place | undefined {
   return family && { provider: family[1], model: id }
 }
 
+function optionsOf(provider: string, options: ModelsOptions): ProviderOptions {
+  const builtIn = builtInNames.find((name) => name === provider)
+  return (builtIn ? options[builtIn] : options.compatible?.[provider]) ?? {}
+}
+
 async function loadModel(provider: string, model: string, options: ModelsOptions): Promise<AiModel> {
-  const { apiKey, baseUrl: baseURL } = options[provider as BuiltIn] ?? options.compatible?.[provider] ?? {}
+  const { apiKey, baseUrl: baseURL } = optionsOf(provider, options)
   const settings = { ...(apiKey !== undefined && { apiKey }), ...(baseURL !== undefined && { baseURL }) }
   switch (provider) {
     case 'anthropic':

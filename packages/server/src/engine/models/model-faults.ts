@@ -6,7 +6,7 @@ const firstWaitMs = 1_000
 const maxWaitMs = 120_000
 /** Errors of the network and of streams that were cut, by their names or codes. */
 const cutStreams =
-  /ModelSilentError|terminated|ECONNRESET|ECONNREFUSED|ETIMEDOUT|EPIPE|EAI_AGAIN|UND_ERR|fetch failed|socket/
+  /ModelSilentError|InvalidResponseData|NoOutputGenerated|without a finish reason|terminated|ECONNRESET|ECONNREFUSED|ETIMEDOUT|EPIPE|EAI_AGAIN|UND_ERR|fetch failed|socket/
 
 /** The fields of an error of a provider's package that matter here. */
 interface ProviderFault {
@@ -29,14 +29,14 @@ export function waitBeforeRetry(error: unknown, attempt: number): number | undef
 }
 
 /** The error that ends the task. It names the model and the provider's message, but no header, key or address. */
-export function modelFault(error: unknown, modelId: string): ApiError {
+export function modelFault(error: unknown, modelId: string, apiKey?: string): ApiError {
   if (error instanceof ApiError) return error
   const { statusCode, message = '' } = asFault(error)
   const isRefused = statusCode !== undefined && statusCode >= 400
   const status = isRefused ? ` (HTTP ${statusCode})` : ''
   const start = `Model ${modelId} failed${status}`
   const text = !isRefused && isTransient(error) ? 'its provider cannot be reached, or its stream was cut' : message
-  return new ApiError('provider_error', `${start}: ${withoutSecrets(text).slice(0, maxMessageChars)}.`, {
+  return new ApiError('provider_error', `${start}: ${withoutSecrets(text, apiKey).slice(0, maxMessageChars)}.`, {
     cause: error,
   })
 }
@@ -69,8 +69,9 @@ function retryAfterMs(headers: Record<string, string> = {}): number | undefined 
 }
 
 /** A provider may repeat a part of the key in its message. */
-function withoutSecrets(text: string): string {
-  return text
+function withoutSecrets(text: string, apiKey: string | undefined): string {
+  const own = apiKey ? text.replaceAll(apiKey, '[key]') : text
+  return own
     .replaceAll(/\b(sk|key|AIza|th_live|xai|gsk)[-_]?[\w*.-]{6,}/gi, '[key]')
     .replaceAll(/https?:\/\/\S+/g, '[address]')
 }
