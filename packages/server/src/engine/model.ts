@@ -10,6 +10,8 @@ export interface ModelRequest {
   steps: readonly Step[]
   /** Tools it may call. */
   tools: readonly EngineTool[]
+  /** Names of the MCP servers whose tools are missing, because they do not answer. */
+  missingServers?: readonly string[]
   /** Earlier tasks of the same conversation, oldest first. */
   history: readonly PastTask[]
 }

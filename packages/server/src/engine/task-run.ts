@@ -6,7 +6,7 @@ import { DeltaWriter } from './delta-writer.ts'
 import type { EngineTool } from './engine-tool.ts'
 import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
 import { type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
-import { callTool } from './tool-registry.ts'
+import { type AgentTools, callTool } from './tool-registry.ts'
 
 /** A task, and what its work needs. */
 export interface TaskRunOptions {
@@ -17,8 +17,9 @@ export interface TaskRunOptions {
   timeoutMs: number
   runMs: number
   model: Model
-  tools: readonly EngineTool[]
-  /** Names of the tools whose calls a person must approve. */
+  /** Opens the agent's tools, at the start of the loop. */
+  openTools: (signal: AbortSignal) => Promise<AgentTools>
+  /** Names of the tools, or of their groups, whose calls a person must approve. */
   approvals: ReadonlySet<string>
   sandbox: ToolSandbox
   /** Hosts that the agent may reach. */
@@ -127,17 +128,19 @@ export class TaskRun {
   }
 
   async #loop(): Promise<LoopEnd> {
-    const { model, taskId, instructions, prompt, tools, approvals, clock } = this.#options
+    const { model, taskId, instructions, prompt, openTools, approvals, clock } = this.#options
     const log = this.#log
     const progress = await log.progress()
     const { steps, writtenText, history } = progress
+    const { tools, missingServers } = await openTools(this.#abort.signal)
+    const toolOf = (call: ToolCall): EngineTool | undefined => tools.find(({ name }) => name === call.tool)
     const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), writtenText)
     return await runLoop({
       model,
-      request: { taskId, instructions, prompt, steps, tools, history },
-      callTool: (call, signal) => this.#callTool(call, signal),
-      isReadOnly: ({ tool: wanted }) => tools.find(({ name }) => name === wanted)?.isReadOnly ?? true,
-      needsApproval: ({ tool }) => approvals.has(tool),
+      request: { taskId, instructions, prompt, steps, tools, missingServers, history },
+      callTool: (call, signal) => this.#callTool(call, tools, signal),
+      isReadOnly: (call) => toolOf(call)?.isReadOnly ?? true,
+      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool),
       beforeRepeat: (call) => this.#beforeRepeat(call, progress),
       store: async (step) => {
         if (step.kind === 'model') await deltas.endStep()
@@ -150,8 +153,8 @@ export class TaskRun {
     })
   }
 
-  async #callTool(call: ToolCall, signal: AbortSignal): Promise<ToolStep> {
-    const { tools, sandbox, allow, model } = this.#options
+  async #callTool(call: ToolCall, tools: readonly EngineTool[], signal: AbortSignal): Promise<ToolStep> {
+    const { sandbox, allow, model } = this.#options
     return await callTool(call, tools, { sandbox, allow, signal, imagesOff: model.imagesOff })
   }
 

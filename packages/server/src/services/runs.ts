@@ -249,7 +249,7 @@ export class Runs {
       timeoutMs: agent.timeout_seconds * 1000,
       runMs: task.run_ms,
       model: this.#modelOf(agent),
-      tools: tools[agent.mode].select(JSON.parse(agent.tools) as string[]), // validated when it was stored
+      openTools: (signal) => tools[agent.mode].open(JSON.parse(agent.tools) as string[], signal), // validated when it was stored
       approvals: new Set(agent.approvals === null ? [] : (JSON.parse(agent.approvals) as string[])),
       sandbox: toolSandbox(execs, agent),
       allow: network === null ? undefined : (JSON.parse(network) as Network).allow,
