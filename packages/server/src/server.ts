@@ -211,7 +211,7 @@ async function open(
   const live = [...sandboxTools, ...webTools(network, options.webSearch)]
   const tools = { live: new ToolRegistry(live, mcp), test: new ToolRegistry(mockedTools(mcp.groups)) }
   const capabilities = capabilitiesOf(models, { live: tools.live.names, test: tools.test.names })
-  const runs = new Runs({ ...shared, execs, modelFor, tools })
+  const runs = new Runs({ ...shared, execs, modelFor, tools, observer: metrics.engine })
   const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs })
   runs.onSuspended = (agentId, cause) => pauses.pauseSuspended(agentId, cause)

@@ -6,11 +6,13 @@ import { DeltaWriter } from './delta-writer.ts'
 import type { EngineTool } from './engine-tool.ts'
 import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
 import { type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
+import { type EngineObserver, TaskTelemetry } from './telemetry.ts'
 import { type AgentTools, callTool } from './tool-registry.ts'
 
 /** A task, and what its work needs. */
 export interface TaskRunOptions {
   taskId: string
+  agent: { id: string; name: string | null }
   instructions: string | null
   prompt: string
   /** Milliseconds that the task may run, and that it has run already. */
@@ -28,6 +30,8 @@ export interface TaskRunOptions {
   openLog: (abandoned: AbortSignal) => TaskLog
   /** True if a process ended during the work on the task: a tool call may have been in flight. */
   isRecovered: boolean
+  /** Counts the calls; undefined for test keys. */
+  observer: EngineObserver | undefined
   clock: Clock
   /** Called after the loop was suspended because a call of the model would cost more than the session may spend. */
   onUnaffordable: (message: string) => void
@@ -50,6 +54,7 @@ export class TaskRun {
   readonly #suspends = new Set<object>()
   readonly #abandoned = new AbortController()
   readonly #log: TaskLog
+  readonly #telemetry: TaskTelemetry
   #stoppedAfterMs: number | undefined
   /** Called when the loop has ended with a suspension of its own. */
   #afterSuspension: (() => void) | undefined
@@ -57,11 +62,12 @@ export class TaskRun {
   constructor(options: TaskRunOptions) {
     this.#options = options
     this.#log = options.openLog(this.#abandoned.signal)
+    this.#telemetry = new TaskTelemetry(options)
     const { timeoutMs, runMs, clock } = options
     this.#startedAt = clock.monotonic()
     const message = `The task ran longer than its agent's timeout of ${timeoutMs / 1000} s.`
     const stopDeadline = clock.after(timeoutMs - runMs, () => this.#abort.abort(new ApiError('timeout', message)))
-    this.done = this.#work().finally(() => {
+    this.done = this.#traced().finally(() => {
       this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
       stopDeadline()
       if (this.#afterSuspension) queueMicrotask(this.#afterSuspension)
@@ -87,13 +93,21 @@ export class TaskRun {
 
   /** Kills the present step, because the task has ended in the store. */
   stop(reason: ApiError): void {
+    this.#telemetry.failed('cancelled')
     this.#abort.abort(reason)
   }
 
   /** Kills the present step, because the server ends. The next server runs the step again. */
   abandon(): void {
+    this.#telemetry.failed('interrupted')
     this.#abandoned.abort()
     this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
+  }
+
+  async #traced(): Promise<EndedTask> {
+    const end = await this.#work()
+    this.#telemetry.end(end === 'suspended')
+    return end
   }
 
   async #work(): Promise<EndedTask> {
@@ -110,6 +124,7 @@ export class TaskRun {
       const failure = signal.aborted ? signal.reason : error
       if (!(failure instanceof ApiError)) onError(failure)
       const { code, message } = failure instanceof ApiError ? failure : unexpected
+      this.#telemetry.failed(code)
       await this.#end({ status: 'failed', error: { code, message } }).catch((late: unknown) => {
         if (!(late instanceof TaskOverError)) onError(late)
       })
@@ -136,9 +151,10 @@ export class TaskRun {
     const toolOf = (call: ToolCall): EngineTool | undefined => tools.find(({ name }) => name === call.tool)
     const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), writtenText)
     return await runLoop({
-      model,
+      model: this.#telemetry.observed(model),
       request: { taskId, instructions, prompt, steps, tools, missingServers, history },
-      callTool: (call, signal) => this.#callTool(call, tools, signal),
+      callTool: (call, signal) =>
+        this.#telemetry.call(call, toolOf(call) !== undefined, signal, () => this.#callTool(call, tools, signal)),
       isReadOnly: (call) => toolOf(call)?.isReadOnly ?? true,
       needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool),
       beforeRepeat: (call) => this.#beforeRepeat(call, progress),

@@ -111,14 +111,14 @@ export class ModelCatalog {
     if (custom) {
       const place = { provider: custom.provider.split('.')[0] ?? '', model: custom.modelId }
       const prices = this.#prices(id, place) ?? fixedPrices({ input: 0, output: 0 }, margin)
-      return aiSdkModel({ id, load: async () => custom, prices, ...featuresOf(place) })
+      return aiSdkModel({ id, origin: place, load: async () => custom, prices, ...featuresOf(place) })
     }
     const place = placeOf(id)
     const prices = place && this.#prices(id, place)
     if (!place || !prices) throw new ApiError('internal_error', `Model ${id} is not configured.`) // faultOf was asked before
     const { provider, model } = place
     const load = once(async () => await loadModel(provider, model, this.#options))
-    return aiSdkModel({ id, load, prices, ...featuresOf(place) })
+    return aiSdkModel({ id, origin: place, load, prices, ...featuresOf(place) })
   }
 }
 
