@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { McpProcessOptions, McpRemoteOptions, McpServerOptions } from './engine/mcp/mcp-options.ts'
 export type {
   AiModel,
   CompatibleProviderOptions,

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { EgressRecord } from './compute/local/egress/egress-record.ts'
+import { EngineMetrics } from './engine/engine-metrics.ts'
 
 /** Values that are read when the metrics are requested. */
 export interface Gauges {
@@ -16,6 +17,8 @@ export interface Gauges {
 /** The metrics of the server, in Prometheus' text format. */
 export class Metrics {
   readonly #registry = new Registry()
+  /** Counts of models and tools. */
+  readonly engine: EngineMetrics = new EngineMetrics([this.#registry])
   readonly #durations: Histogram<'method' | 'route' | 'status'>
   readonly #events: Counter
   readonly #egress: Counter<'outcome'>

@@ -12,6 +12,8 @@ import { createMockProvider } from './compute/mock/mock-provider.ts'
 import { openDataFolder } from './data-folder.ts'
 import { SetupError } from './errors.ts'
 import { mockedTools } from './engine/mocked-tools.ts'
+import { type McpServerOptions, mcpServersOf } from './engine/mcp/mcp-options.ts'
+import { McpServers } from './engine/mcp/mcp-servers.ts'
 import { ModelCatalog, type ModelsOptions } from './engine/models/model-catalog.ts'
 import { scriptedModel } from './engine/models/scripted-model.ts'
 import { sandboxTools, ToolRegistry } from './engine/tool-registry.ts'
@@ -82,6 +84,8 @@ export interface ServerOptions {
   models?: ModelsOptions | undefined
   /** The search service of the tool `web_search`. Default: none; agents cannot have the tool. */
   webSearch?: WebSearchOptions | undefined
+  /** MCP servers whose tools agents may have as `mcp:<name>`. They run outside of the sandbox. Default: none. */
+  mcpServers?: Record<string, McpServerOptions> | undefined
   /** Source of time. Default: the machine's clock. */
   clock?: Clock | undefined
 }
@@ -142,6 +146,10 @@ async function open(
   }
   const log = pino({ level: options.log ? 'info' : 'silent', base: null }, options.log ?? { write() {} })
   const onError = backgroundErrors(log)
+  const mcp = new McpServers(mcpServersOf(options.mcpServers), (server, fault) =>
+    log.warn({ server, fault }, 'an MCP server does not answer: tasks run without its tools'),
+  )
+  opened.push(mcp)
   const folder = await openDataFolder(options.dataDir)
   opened.push(folder)
   if (folder.isCopy) log.warn(copiedFolder)
@@ -201,9 +209,9 @@ async function open(
   // Test keys have the scripted model.
   const modelFor: ModelFor = ownModels ?? ((mode, id) => (mode === 'test' ? scriptedModel : models.find(id)))
   const live = [...sandboxTools, ...webTools(network, options.webSearch)]
-  const tools = { live: new ToolRegistry(live), test: new ToolRegistry(mockedTools()) }
+  const tools = { live: new ToolRegistry(live, mcp), test: new ToolRegistry(mockedTools(mcp.groups)) }
   const capabilities = capabilitiesOf(models, { live: tools.live.names, test: tools.test.names })
-  const runs = new Runs({ ...shared, execs, modelFor, tools })
+  const runs = new Runs({ ...shared, execs, modelFor, tools, observer: metrics.engine })
   const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs })
   runs.onSuspended = (agentId, cause) => pauses.pauseSuspended(agentId, cause)

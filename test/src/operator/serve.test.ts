@@ -153,6 +153,7 @@ test.each([
   [['keys', 'list', '--data-dir', '/nowhere'], 'is not the data folder of a server'],
   [['serve', '--data-dir', '/dev/null/nope'], 'The data folder cannot be used'],
   [['serve', '--data-dir', ''], '--data-dir must be a folder'],
+  [['serve', '--mcp-config', '/nowhere.json'], '--mcp-config /nowhere.json cannot be read: ENOENT'],
 ])('invalid arguments are reported with exit code 1: %j', (args, says) => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', timeout: 30_000 })
   expect([status, stdout]).toEqual([1, ''])

@@ -59,6 +59,7 @@ export { runCode, type RunCodeData, type RunCodeInput } from './run-code.ts'
 export { costText, runTask, type RunTaskData, type RunTaskInput } from './run-task.ts'
 export {
   hiddenImagesText,
+  toolImages,
   unknownModel,
   withoutImages,
   type HiddenImage,

@@ -106,18 +106,54 @@ export async function imagesAmong(
   imagesOff: string | undefined,
   signal: AbortSignal | undefined,
 ): Promise<ToolImages> {
+  const images = files.filter(({ path }) => imageName.test(path))
+  const candidates = images.map(({ path, sizeBytes }) => {
+    return { path, sizeBytes, open: (room: number) => read(sandbox, path, room, signal) }
+  })
+  return await withinCaps(candidates, imagesOff)
+}
+
+/**
+ * The images that a tool has in memory, up to the caps of one result. The others are named with the reason.
+ *
+ * @param imagesOff why images must not be in the result; undefined if the model accepts them.
+ * @example
+ * ```ts
+ * import { toolImages } from '@theazo/core/tools'
+ *
+ * const { images = [] } = await toolImages([{ path: 'image 1', bytes: new Uint8Array() }], undefined)
+ * ```
+ */
+export async function toolImages(
+  found: readonly { path: string; bytes: Uint8Array }[],
+  imagesOff: string | undefined,
+): Promise<ToolImages> {
+  const candidates = found.map(({ path, bytes }) => {
+    return { path, sizeBytes: bytes.length, open: () => imageOf(path, bytes, undefined) }
+  })
+  return await withinCaps(candidates, imagesOff)
+}
+
+interface Candidate {
+  path: string
+  sizeBytes: number
+  /** @param room maximum bytes. */
+  open: (room: number) => Promise<ToolImage | HiddenImage>
+}
+
+async function withinCaps(candidates: readonly Candidate[], imagesOff: string | undefined): Promise<ToolImages> {
   const images: ToolImage[] = []
   const hiddenImages: HiddenImage[] = []
   let room = maxImagesBytes
-  const shown = async (path: string, sizeBytes: number): Promise<ToolImage | HiddenImage> => {
+  const shown = async ({ path, sizeBytes, open }: Candidate): Promise<ToolImage | HiddenImage> => {
     if (imagesOff !== undefined) return { path, reason: imagesOff }
     if (images.length === maxImages) return { path, reason: `only ${maxImages} images are shown at a time` }
     if (sizeBytes > maxImageBytes) return { path, reason: tooLarge(sizeBytes) }
     if (sizeBytes > room) return { path, reason: `one result shows at most ${sizeText(maxImagesBytes)} of images` }
-    return await read(sandbox, path, room, signal)
+    return await open(room)
   }
-  for (const { path, sizeBytes } of files.filter(({ path }) => imageName.test(path))) {
-    const image = await shown(path, sizeBytes)
+  for (const candidate of candidates) {
+    const image = await shown(candidate)
     if (!isShown(image)) hiddenImages.push(image)
     else {
       images.push(image)

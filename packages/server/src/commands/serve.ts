@@ -5,6 +5,7 @@ import { type Flag, flagTable, folderOf, type Given, oneOf, readFlags, wholeNumb
 import { idleTimeoutBounds } from '../schemas.ts'
 import type { ServerOptions } from '../server.ts'
 import { logLines } from './log-lines.ts'
+import { mcpFlags, mcpServersFrom } from './mcp-config.ts'
 import { modelFlags, modelKeysHelp, modelsOptionsOf, webSearchOf } from './model-flags.ts'
 import { sandboxFlags, sandboxOptionsOf } from './sandbox-flags.ts'
 
@@ -50,6 +51,7 @@ const flags = {
   },
   'public-metrics': { env: 'THEAZO_PUBLIC_METRICS', help: '/metrics also answers other machines' },
   ...modelFlags,
+  ...mcpFlags,
   ...sandboxFlags,
   'network-allow': {
     value: 'HOST',
@@ -92,6 +94,7 @@ export async function serve(args: readonly string[]): Promise<void> {
     isMetricsPublic: values['public-metrics'] !== undefined,
     models: modelsOptionsOf(given, process.env),
     webSearch: webSearchOf(process.env),
+    mcpServers: await mcpServersFrom(given),
     sandbox: sandboxOptionsOf(given),
     network: networkOf(given),
     replaceGlobals: true,

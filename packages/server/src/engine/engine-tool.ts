@@ -3,6 +3,8 @@ import type { ToolImage, ToolSandbox } from '@theazo/core/tools'
 /** A tool that the agents of this server may have. */
 export interface EngineTool {
   readonly name: string
+  /** The name in an agent's `tools` and `approvals` if it is not the tool's own, e.g. `mcp:files`. */
+  readonly group?: string
   readonly description: string
   /** The JSON Schema of the input. */
   readonly inputSchema: object

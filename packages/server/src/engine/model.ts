@@ -10,6 +10,8 @@ export interface ModelRequest {
   steps: readonly Step[]
   /** Tools it may call. */
   tools: readonly EngineTool[]
+  /** Names of the MCP servers whose tools are missing, because they do not answer. */
+  missingServers?: readonly string[]
   /** Earlier tasks of the same conversation, oldest first. */
   history: readonly PastTask[]
 }
@@ -33,6 +35,8 @@ export interface StepSink {
 /** A model, called for one step at a time: a pause applies between two steps, and a crash repeats no stored step. */
 export interface Model {
   readonly id: string
+  /** The provider, and the provider's name of the model. Absent for a model of tests. */
+  readonly origin?: { provider: string; model: string } | undefined
   /** Why results of tools must not have images; absent if the model accepts them. */
   readonly imagesOff?: string | undefined
   /** Refuses a task before it starts. @throws {ApiError} sent to the caller. */

@@ -6,19 +6,22 @@ import { DeltaWriter } from './delta-writer.ts'
 import type { EngineTool } from './engine-tool.ts'
 import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
 import { type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
-import { callTool } from './tool-registry.ts'
+import { type EngineObserver, TaskTelemetry } from './telemetry.ts'
+import { type AgentTools, callTool } from './tool-registry.ts'
 
 /** A task, and what its work needs. */
 export interface TaskRunOptions {
   taskId: string
+  agent: { id: string; name: string | null }
   instructions: string | null
   prompt: string
   /** Milliseconds that the task may run, and that it has run already. */
   timeoutMs: number
   runMs: number
   model: Model
-  tools: readonly EngineTool[]
-  /** Names of the tools whose calls a person must approve. */
+  /** Opens the agent's tools, at the start of the loop. */
+  openTools: (signal: AbortSignal) => Promise<AgentTools>
+  /** Names of the tools, or of their groups, whose calls a person must approve. */
   approvals: ReadonlySet<string>
   sandbox: ToolSandbox
   /** Hosts that the agent may reach. */
@@ -27,6 +30,8 @@ export interface TaskRunOptions {
   openLog: (abandoned: AbortSignal) => TaskLog
   /** True if a process ended during the work on the task: a tool call may have been in flight. */
   isRecovered: boolean
+  /** Counts the calls; undefined for test keys. */
+  observer: EngineObserver | undefined
   clock: Clock
   /** Called after the loop was suspended because a call of the model would cost more than the session may spend. */
   onUnaffordable: (message: string) => void
@@ -49,6 +54,7 @@ export class TaskRun {
   readonly #suspends = new Set<object>()
   readonly #abandoned = new AbortController()
   readonly #log: TaskLog
+  readonly #telemetry: TaskTelemetry
   #stoppedAfterMs: number | undefined
   /** Called when the loop has ended with a suspension of its own. */
   #afterSuspension: (() => void) | undefined
@@ -56,11 +62,12 @@ export class TaskRun {
   constructor(options: TaskRunOptions) {
     this.#options = options
     this.#log = options.openLog(this.#abandoned.signal)
+    this.#telemetry = new TaskTelemetry(options)
     const { timeoutMs, runMs, clock } = options
     this.#startedAt = clock.monotonic()
     const message = `The task ran longer than its agent's timeout of ${timeoutMs / 1000} s.`
     const stopDeadline = clock.after(timeoutMs - runMs, () => this.#abort.abort(new ApiError('timeout', message)))
-    this.done = this.#work().finally(() => {
+    this.done = this.#traced().finally(() => {
       this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
       stopDeadline()
       if (this.#afterSuspension) queueMicrotask(this.#afterSuspension)
@@ -86,13 +93,21 @@ export class TaskRun {
 
   /** Kills the present step, because the task has ended in the store. */
   stop(reason: ApiError): void {
+    this.#telemetry.failed('cancelled')
     this.#abort.abort(reason)
   }
 
   /** Kills the present step, because the server ends. The next server runs the step again. */
   abandon(): void {
+    this.#telemetry.failed('interrupted')
     this.#abandoned.abort()
     this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
+  }
+
+  async #traced(): Promise<EndedTask> {
+    const end = await this.#work()
+    this.#telemetry.end(end === 'suspended')
+    return end
   }
 
   async #work(): Promise<EndedTask> {
@@ -109,6 +124,7 @@ export class TaskRun {
       const failure = signal.aborted ? signal.reason : error
       if (!(failure instanceof ApiError)) onError(failure)
       const { code, message } = failure instanceof ApiError ? failure : unexpected
+      this.#telemetry.failed(code)
       await this.#end({ status: 'failed', error: { code, message } }).catch((late: unknown) => {
         if (!(late instanceof TaskOverError)) onError(late)
       })
@@ -127,21 +143,23 @@ export class TaskRun {
   }
 
   async #loop(): Promise<LoopEnd> {
-    const { model, taskId, instructions, prompt, tools, approvals, clock } = this.#options
+    const { model, taskId, instructions, prompt, openTools, approvals, clock } = this.#options
     const log = this.#log
     const progress = await log.progress()
     const { steps, writtenText, history } = progress
-    const isReadOnly = ({ tool: wanted }: ToolCall): boolean =>
-      tools.find(({ name }) => name === wanted)?.isReadOnly ?? true
+    const { tools, missingServers } = await openTools(this.#abort.signal)
+    const toolOf = (call: ToolCall): EngineTool | undefined => tools.find(({ name }) => name === call.tool)
+    const isReadOnly = (call: ToolCall): boolean => toolOf(call)?.isReadOnly ?? true
     const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), { earlier: writtenText, firstStep: steps.length })
     const repeatable = this.#options.isRecovered ? callsInFlight(steps, isReadOnly) : new Map<string, boolean>()
     return await runLoop({
-      model,
-      request: { taskId, instructions, prompt, steps, tools, history },
-      callTool: (call, signal) => this.#callTool(call, signal),
+      model: this.#telemetry.observed(model),
+      request: { taskId, instructions, prompt, steps, tools, missingServers, history },
+      callTool: (call, signal) =>
+        this.#telemetry.call(call, toolOf(call) !== undefined, signal, () => this.#callTool(call, tools, signal)),
       isReadOnly,
       // A call that cannot be made needs no approval.
-      needsApproval: ({ tool, fault }) => approvals.has(tool) && fault === undefined,
+      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && call.fault === undefined,
       beforeRepeat: (call) => this.#beforeRepeat(call, repeatable),
       store: async (step) => {
         if (step.kind === 'model') await deltas.endStep()
@@ -154,8 +172,8 @@ export class TaskRun {
     })
   }
 
-  async #callTool(call: ToolCall, signal: AbortSignal): Promise<ToolStep> {
-    const { tools, sandbox, allow, model } = this.#options
+  async #callTool(call: ToolCall, tools: readonly EngineTool[], signal: AbortSignal): Promise<ToolStep> {
+    const { sandbox, allow, model } = this.#options
     return await callTool(call, tools, { sandbox, allow, signal, imagesOff: model.imagesOff })
   }
 

@@ -2,23 +2,42 @@ import { type AnyTool, inputSchemaOf, ToolInputError, toolGroups } from '@theazo
 import { ApiError } from '../errors.ts'
 import { isNearWord, nearestWord } from '../nearest-word.ts'
 import type { EngineTool, ToolOutcome, ToolRunContext } from './engine-tool.ts'
+import type { McpServers } from './mcp/mcp-servers.ts'
 import type { ToolCall, ToolStep } from './model.ts'
+import { withValidNames } from './tool-names.ts'
+
+/** The tools of an agent while it works on a task. */
+export interface AgentTools {
+  tools: EngineTool[]
+  /** Names of the MCP servers that do not answer: their tools are missing. */
+  missingServers: string[]
+}
 
 /** The tools of a server, by name. */
 export class ToolRegistry {
   readonly #tools: ReadonlyMap<string, EngineTool>
+  readonly #mcp: McpServers | undefined
 
-  constructor(tools: readonly EngineTool[]) {
+  constructor(tools: readonly EngineTool[], mcp?: McpServers) {
+    this.#mcp = mcp
     this.#tools = new Map(tools.map((tool) => [tool.name, tool]))
   }
 
   get names(): string[] {
-    return [...this.#tools.keys()]
+    return [...this.#tools.keys(), ...(this.#mcp?.groups ?? [])]
   }
 
-  /** The tools with these names. A name that this server no longer has is left out. */
-  select(names: readonly string[]): EngineTool[] {
-    return names.flatMap((name) => this.#tools.get(name) ?? [])
+  /**
+   * The tools with these names, and those of the named MCP servers. A name that this server no longer has is left out.
+   *
+   * @throws the signal's reason.
+   */
+  async open(names: readonly string[], signal: AbortSignal): Promise<AgentTools> {
+    const own = names.flatMap((name) => this.#tools.get(name) ?? [])
+    const servers = (await this.#mcp?.open(names, signal)) ?? []
+    const foreign = servers.flatMap(({ tools = [] }) => tools)
+    const missing = servers.flatMap(({ server, tools }) => (tools ? [] : server))
+    return { tools: withValidNames([...own, ...foreign]), missingServers: missing }
   }
 }
 

@@ -78,6 +78,7 @@ export function assertSupported(
 
 /** What the operator would have to set, for the tools that the reference names. */
 function hintFor(tools: readonly string[]): string {
+  if (tools.some((name) => name.startsWith('mcp:'))) return '; the operator adds MCP servers with --mcp-config'
   if (!tools.includes('web_search')) return ''
   return '; web_search needs BRAVE_SEARCH_API_KEY, TAVILY_API_KEY or SEARXNG_URL on the server'
 }

@@ -3,7 +3,7 @@ import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
-import { TaskRun } from '../engine/task-run.ts'
+import { TaskRun, type TaskRunOptions } from '../engine/task-run.ts'
 import type { ToolRegistry } from '../engine/tool-registry.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
@@ -44,6 +44,8 @@ export interface RunsOptions {
   modelFor: ModelFor
   /** Tools of agents, by the mode of their keys. */
   tools: Record<Mode, ToolRegistry>
+  /** Counts the calls of live keys. */
+  observer: TaskRunOptions['observer']
   onError: (error: unknown) => void
 }
 
@@ -238,24 +240,26 @@ export class Runs {
     { isNew = false, isFirst = false, isRecovered = false }: WorkOptions = {},
   ): void {
     if (this.#isClosed) return // the next process continues the task
-    const { tools, execs, clock, onError } = this.#options
+    const { tools, execs, clock, observer, onError } = this.#options
     const { network } = agent
     const suspended = (cause: SuspensionCause): void => {
       void this.onSuspended(agent.id, cause).catch(onError)
     }
     const run = new TaskRun({
       taskId: task.id,
+      agent,
       instructions: agent.instructions,
       prompt: task.prompt,
       timeoutMs: agent.timeout_seconds * 1000,
       runMs: task.run_ms,
       model: this.#modelOf(agent),
-      tools: tools[agent.mode].select(JSON.parse(agent.tools) as string[]), // validated when it was stored
+      openTools: (signal) => tools[agent.mode].open(JSON.parse(agent.tools) as string[], signal), // validated when it was stored
       approvals: new Set(agent.approvals === null ? [] : (JSON.parse(agent.approvals) as string[])),
       sandbox: toolSandbox(execs, agent),
       allow: network === null ? undefined : (JSON.parse(network) as Network).allow,
       openLog: (abandoned) => new StoredTaskLog({ ...this.#options, agent, task, isNew, isFirst, abandoned }),
       isRecovered,
+      observer: agent.mode === 'live' ? observer : undefined,
       clock,
       onUnaffordable: (limit) => suspended({ limit }),
       onApprovalRequired: (toolCall) => suspended({ toolCall }),

@@ -11,6 +11,8 @@ import { systemPrompt } from './system-prompt.ts'
 export interface AiSdkModelOptions {
   /** The id as agents name it. */
   id: string
+  /** The provider, and the provider's name of the model. */
+  origin: { provider: string; model: string }
   /** Returns the model. Called at each step: it loads its provider's package the first time. */
   load: () => Promise<Exclude<LanguageModel, string>>
   prices: PriceList
@@ -33,10 +35,11 @@ const maxSilenceMs = 300_000
 
 /** Runs single steps of a model of the AI SDK. */
 export function aiSdkModel(options: AiSdkModelOptions): Model {
-  const { id, prices, imagesOff } = options
+  const { id, origin, prices, imagesOff } = options
   const window = options.contextWindow ?? prices.contextWindow ?? defaultWindow
   return {
     id,
+    origin,
     imagesOff,
     estimate(request) {
       const inputTokens = estimatedTokens(fitted(request, window))

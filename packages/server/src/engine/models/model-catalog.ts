@@ -120,7 +120,7 @@ export class ModelCatalog {
     if (custom) {
       const place = { provider: custom.provider.split('.')[0] ?? '', model: custom.modelId }
       const prices = this.#prices(id, place) ?? fixedPrices({ input: 0, output: 0 }, margin)
-      return aiSdkModel({ id, load: async () => custom, prices, ...this.#facts(id, place) })
+      return aiSdkModel({ id, origin: place, load: async () => custom, prices, ...this.#facts(id, place) })
     }
     const place = placeOf(id)
     const prices = place && this.#prices(id, place)
@@ -128,7 +128,7 @@ export class ModelCatalog {
     const { provider, model } = place
     const load = once(async () => await loadModel(provider, model, this.#options))
     const { apiKey } = optionsOf(provider, this.#options)
-    return aiSdkModel({ id, load, prices, apiKey, ...this.#facts(id, place) })
+    return aiSdkModel({ id, origin: place, load, prices, apiKey, ...this.#facts(id, place) })
   }
 
   #facts(id: string, place: Place) {

@@ -15,6 +15,7 @@ const maxFillerBytes = 4 * 1024 * 1024
  */
 export const scriptedModel: Model = {
   id: 'scripted',
+  origin: { provider: 'theazo', model: 'scripted' },
 
   assertAccepts(prompt) {
     const refusal = readDirectives(prompt).get('refuse')

@@ -11,7 +11,16 @@ const computer = [
 const noTools = 'You have no tools. Your message is the answer that the user reads.'
 
 /** The system prompt: a short text about the computer, and the instructions of the agent. */
-export function systemPrompt({ instructions, tools }: Pick<ModelRequest, 'instructions' | 'tools'>): string {
+export function systemPrompt({
+  instructions,
+  tools,
+  missingServers = [],
+}: Pick<ModelRequest, 'instructions' | 'tools' | 'missingServers'>): string {
   const about = tools.length > 0 ? computer : noTools
-  return instructions === null || instructions === '' ? about : `${about}\n\n${instructions}`
+  const parts = [about, missingServers.length > 0 ? missingText(missingServers) : '', instructions ?? '']
+  return parts.filter((part) => part !== '').join('\n\n')
+}
+
+function missingText(servers: readonly string[]): string {
+  return `You do not have the tools of ${servers.join(', ')}: the server of these tools does not answer now. If the task needs them, say so in your answer.`
 }
