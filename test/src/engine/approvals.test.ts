@@ -65,6 +65,8 @@ test('an agent whose call waits is resumed only with an answer, and only then ta
   await expect(agent.exec('bash', 'true')).rejects.toThrow(ConflictError)
   const refused = await agent.resume().catch((error: unknown) => error)
   expect(refused).toMatchObject({ code: 'conflict', details: { toolCall: { tool: 'run_code' } } })
+  const other = await agent.resume({ approve: true, callId: 'call_of_another' }).catch((error: unknown) => error)
+  expect(other).toMatchObject({ code: 'conflict', message: expect.stringContaining('another call') })
   await agent.resume({ approve: true })
   await run.result()
   await agent.pause()

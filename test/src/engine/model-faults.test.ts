@@ -154,6 +154,58 @@ test('cancel and the timeout of the agent end a stream that does not end', async
   await Promise.all(closed)
 })
 
+test('a call that runs out of time: the model reads what the code printed, and what to do', async () => {
+  const input = JSON.stringify({ language: 'bash', code: 'echo so far; sleep 60', timeoutSeconds: 3 })
+  script = ({ results }) => {
+    return results.length === 0 ? { toolCalls: [{ name: 'run_code', arguments: input }] } : { content: 'done' }
+  }
+  const events = await eventsOf('go')
+  const result = events.find((event) => event.type === 'tool_result')
+  expect(result).toMatchObject({ isError: true, output: expect.stringMatching(/^so far\n.*timeout.*\n./) })
+})
+
+test('a stream that ends without a reason is no answer, and one that is too long says so', async () => {
+  const answer = (end: { type?: string }): string => {
+    const events = [
+      {
+        type: 'message_start',
+        message: {
+          id: 'm',
+          type: 'message',
+          role: 'assistant',
+          model: 'm',
+          content: [],
+          usage: { input_tokens: 1, output_tokens: 1 },
+        },
+      },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'half of' } },
+      ...(Object.keys(end).length === 0
+        ? []
+        : [{ type: 'content_block_stop', index: 0 }, end, { type: 'message_stop' }]),
+    ]
+    return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('')
+  }
+  const maxTokens = { type: 'message_delta', delta: { stop_reason: 'max_tokens' }, usage: { output_tokens: 9 } }
+  for (const [end, count] of [
+    [{}, 2],
+    [maxTokens, 1],
+  ] as const) {
+    models.requests.length = 0
+    models.fault = (_request, response, number) => {
+      if (number > 1) return false
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(answer(end))
+      return true
+    }
+    const last = (await eventsOf('go')).at(-1)
+    expect([last, models.requests.length]).toEqual([expect.any(Object), count])
+    if (count === 2) expect(last).toMatchObject({ type: 'output', text: 'done' })
+    else
+      expect(last).toMatchObject({ type: 'error', message: expect.stringContaining('longer than the model can write') })
+  }
+})
+
 test('parallel calls that only read run side by side, others in order', async () => {
   const read = (path: string) => ({ name: 'read_file', arguments: JSON.stringify({ path }) })
   script = ({ results }) => {

@@ -26,11 +26,17 @@ afterAll(() => {
 
 const steps = isSoak ? 20 : 8
 
-/** A model that makes calls with side effects, and then answers. */
+/** A model that makes calls with side effects, two calls in between that only read, and then answers. */
 const countingModel = () =>
   startModels(({ results }) => {
+    if (results.length === 3) return { toolCalls: [listFiles, listFiles] }
     return results.length < steps ? bash(`echo ${results.length} >> runs`) : { content: `done after ${results.length}` }
   })
+
+const listFiles = { name: 'list_files', arguments: JSON.stringify({ path: '/workspace' }) }
+
+/** The lines that the calls write. */
+const written = Array.from({ length: steps }, (_, n) => n).filter((n) => n !== 3 && n !== 4)
 
 test(
   `a pause at each step of a run of ${steps} steps, with a restart in between, gives the same transcript`,
@@ -65,11 +71,9 @@ test(
     const agent = await new Theazo(local).agents.get(id)
     if (agent.data.status === 'paused') await agent.resume()
     expect((await agent.attach(taskId).result()).output).toBe(`done after ${steps}`)
-    expect((await agent.exec('bash', 'cat runs')).stdout).toBe(
-      Array.from({ length: steps }, (_, n) => `${n}\n`).join(''),
-    )
+    expect((await agent.exec('bash', 'cat runs')).stdout).toBe(written.map((n) => `${n}\n`).join(''))
     // No call of the model was repeated either.
-    expect(models.requests).toHaveLength(steps + 1)
+    expect(models.requests).toHaveLength(steps) // two calls are of one step, and the answer is one too
     await agent.terminate()
   },
 )
@@ -114,9 +118,9 @@ test(
       // A call in flight is made again once, and the log says so. All others have one line.
       const retried = events.filter((event) => event.type === 'status' && event.reason === 'retried_tool').length
       const lines = (await again.exec('bash', 'cat runs')).stdout.trim().split('\n').map(Number)
-      repeated += lines.length - steps
-      expect(lines.length - steps).toBeLessThanOrEqual(retried)
-      expect([...new Set(lines)]).toEqual(Array.from({ length: steps }, (_, n) => n))
+      repeated += lines.length - written.length
+      expect(lines.length - written.length).toBeLessThanOrEqual(retried)
+      expect([...new Set(lines)]).toEqual(written)
       const task = await again.tasks.get(taskId)
       const usage = await new Theazo({ baseUrl: next.url, apiKey: next.apiKey }).usage.summary()
       expect(usage.models.inputTokens).toBeGreaterThanOrEqual(task.usage.inputTokens)

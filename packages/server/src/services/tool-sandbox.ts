@@ -1,5 +1,6 @@
-import { SandboxFiles } from '@theazo/core'
+import { ConflictError, ProviderError, SandboxFiles, ServerTimeoutError } from '@theazo/core'
 import type { ToolSandbox } from '@theazo/core/tools'
+import { ApiError } from '../errors.ts'
 import type { AgentRecord } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 
@@ -26,12 +27,22 @@ export function toolSandbox(execs: Execs, agent: AgentRecord): ToolSandbox {
     }
     try {
       return await execs.run(agent, body, { signal, hold, onOutput })
+    } catch (error) {
+      throw signal.aborted ? error : asToolError(error)
     } finally {
       hold.release()
     }
   }
   const files = new SandboxFiles({ exec: run }, { hasStdin: () => true })
   return { id: agent.id, exec: run, files }
+}
+
+/** The error as the client of an exec sees it: the tools then show its output so far, and tell the model what to do. */
+function asToolError(error: unknown): unknown {
+  if (!(error instanceof ApiError)) return error
+  const { code, message, details } = error
+  const ErrorClass = code === 'timeout' ? ServerTimeoutError : code === 'provider_error' ? ProviderError : ConflictError
+  return new ErrorClass(message, { code, details, cause: error })
 }
 
 type RunOptions = NonNullable<Parameters<ToolSandbox['exec']>[2]> & { stdin?: Uint8Array | undefined }
