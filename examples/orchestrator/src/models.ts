@@ -5,7 +5,7 @@ import { convertArrayToReadableStream, MockLanguageModelV4 } from 'ai/test'
 export function chooseModels(env: NodeJS.ProcessEnv): { models: ModelsOptions; description: string } {
   const { ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL, ORCHESTRATOR_MODEL } = env
   if (ANTHROPIC_API_KEY) {
-    const id = ORCHESTRATOR_MODEL ?? 'claude-sonnet-4-5'
+    const id = ORCHESTRATOR_MODEL ?? 'claude-sonnet-5-5'
     const anthropic = { apiKey: ANTHROPIC_API_KEY, baseUrl: ANTHROPIC_BASE_URL }
     return { models: { anthropic, default: id }, description: id }
   }

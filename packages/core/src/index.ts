@@ -12,6 +12,7 @@ export type {
   StatusEvent,
   ThinkingEvent,
   ToolCallEvent,
+  ToolOutputEvent,
   ToolResultEvent,
   UnknownEvent,
   UnreadableEvent,

@@ -25,6 +25,7 @@ export function labelOf(event: AgentEvent): string {
   switch (event.type) {
     case 'thinking':
     case 'output_delta':
+    case 'tool_output':
       return event.text
     case 'tool_call':
       expectTypeOf(event.input).toEqualTypeOf<unknown>()

@@ -41,6 +41,7 @@ export const agentEvent = z
       numbered,
     ),
     event('output_delta', { text, restart: z.literal(true).optional(), taskId }, numbered),
+    event('tool_output', { id: z.string(), stream: z.enum(['stdout', 'stderr']), text, taskId }, numbered),
     event('output', { text, cost: money, taskId }, numbered),
     event('error', { ...fault, resumable: z.boolean().optional(), taskId }, numbered),
     event(

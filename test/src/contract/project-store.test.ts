@@ -99,6 +99,7 @@ test('a store of an earlier version is measured when it is opened', async () => 
       'agents drop column approvals',
       'tasks drop column pending_call',
       'tasks drop column is_fresh',
+      'tasks drop column is_suspended',
     ])
       database.exec(`alter table ${column}`)
   })

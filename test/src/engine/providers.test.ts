@@ -50,14 +50,16 @@ describe.each(modelIds)('%s', (id) => {
       'thinking',
       'output_delta',
       'tool_call',
+      'tool_output',
       'tool_result',
       'output_delta',
       'output',
     ])
     expect(parts[0]).toMatchObject({ text: 'I should compute this.', thoughtId: expect.any(String) })
     expect(parts[1]).toMatchObject({ text: 'I compute it.' })
-    expect(parts[3]).toMatchObject({ tool: 'run_code', output: '42', isError: false })
-    expect(parts[5]).toMatchObject({ text: 'The answer is 42.' })
+    expect(parts[3]).toMatchObject({ stream: 'stdout', text: '42\n' })
+    expect(parts[4]).toMatchObject({ tool: 'run_code', output: '42', isError: false })
+    expect(parts[6]).toMatchObject({ text: 'The answer is 42.' })
 
     const task = await agent.tasks.get(await run.taskId)
     const { inputTokens, outputTokens } = task.usage

@@ -74,6 +74,8 @@ export class RunChunks {
         return this.#options.sendTools ? this.#afterOpen(this.#calls.start(event)) : none
       case 'tool_result':
         return this.#options.sendTools ? this.#result(event) : none
+      case 'tool_output':
+        return none // the result has it
       case 'output':
         return this.#output(event)
       case 'error':

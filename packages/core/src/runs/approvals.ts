@@ -31,7 +31,7 @@ function pendingCallOf({ reason, toolCall }: StatusEvent): PendingCall | undefin
   return { callId: typeof id === 'string' ? id : undefined, tool: String(tool), input }
 }
 
-/** Asks for the answer, and resumes the agent with it. Does nothing if the call no longer waits. */
+/** Asks for the answer, and resumes the agent with it. Does nothing if the agent is not paused. */
 async function answerApproval(
   transport: Transport,
   agentId: string,
@@ -50,6 +50,6 @@ async function answerApproval(
   try {
     await transport.request({ method: 'POST', path: [...path, 'resume'], body, signal })
   } catch (error) {
-    if (!ConflictError.isInstance(error)) throw error // somebody else has answered
+    if (!ConflictError.isInstance(error)) throw error // somebody else has answered, or another call waits now
   }
 }

@@ -6,6 +6,7 @@ import type {
   StatusEvent,
   ThinkingEvent,
   ToolCallEvent,
+  ToolOutputEvent,
   ToolResultEvent,
 } from '../streams/agent-events.ts'
 import { isThenable } from '../transport/is-thenable.ts'
@@ -30,6 +31,8 @@ export interface RunCallbacks {
   onThinking?: Callback<ThinkingEvent> | undefined
   onToolCall?: Callback<ToolCallEvent> | undefined
   onToolResult?: Callback<ToolResultEvent> | undefined
+  /** Called with what the code of a tool call prints while it runs. */
+  onToolOutput?: Callback<ToolOutputEvent> | undefined
   onOutputDelta?: Callback<OutputDeltaEvent> | undefined
   onOutput?: Callback<OutputEvent> | undefined
   onStatus?: Callback<StatusEvent> | undefined
@@ -93,6 +96,8 @@ function callForType(event: AgentEvent, callbacks: RunCallbacks): unknown {
       return callbacks.onToolCall?.(event)
     case 'tool_result':
       return callbacks.onToolResult?.(event)
+    case 'tool_output':
+      return callbacks.onToolOutput?.(event)
     case 'output_delta':
       return callbacks.onOutputDelta?.(event)
     case 'output':

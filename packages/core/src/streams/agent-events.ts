@@ -40,6 +40,14 @@ export interface ToolResultEvent extends EventBase {
   durationMs: number | undefined
 }
 
+/** What the code of a tool call prints while it runs. The event `tool_result` contains the whole output. */
+export interface ToolOutputEvent extends EventBase {
+  type: 'tool_output'
+  callId: string | undefined
+  stream: 'stdout' | 'stderr'
+  text: string
+}
+
 /** A chunk of the answer while the model writes it. The event `output` contains the whole answer. */
 export interface OutputDeltaEvent extends EventBase {
   type: 'output_delta'
@@ -93,6 +101,7 @@ export type AgentEvent =
   | ThinkingEvent
   | ToolCallEvent
   | ToolResultEvent
+  | ToolOutputEvent
   | OutputDeltaEvent
   | OutputEvent
   | RunErrorEvent
@@ -172,6 +181,10 @@ function contractEvent(name: string | undefined, eventId: string | undefined, da
     if (name === 'output_delta') {
       const delta: OutputDeltaEvent = { type: 'output_delta', eventId, taskId, text }
       return data['restart'] === true ? { ...delta, isRestart: true } : delta
+    }
+    if (name === 'tool_output') {
+      const stream = data['stream'] === 'stderr' ? 'stderr' : 'stdout'
+      return { type: 'tool_output', eventId, taskId, callId: string(data['id']), stream, text }
     }
     if (name === 'thinking') {
       const thought: ThinkingEvent = { type: 'thinking', eventId, taskId, text }

@@ -1,15 +1,16 @@
+import { reasoningLevels } from '../engine/models/ai-sdk-model.ts'
 import type { ModelsOptions } from '../engine/models/model-catalog.ts'
 import type { ModelPrice } from '../engine/models/prices.ts'
 import type { WebSearchOptions } from '../engine/web-tools.ts'
 import { SetupError } from '../errors.ts'
-import { type Flag, type Given, wholeNumber } from './flags.ts'
+import { type Flag, type Given, oneOf, wholeNumber } from './flags.ts'
 
 /** Flags of the models, for `serve`. The keys come from the environment only: other users see a command line. */
 export const modelFlags = {
   model: {
     value: 'ID',
     env: 'THEAZO_MODEL',
-    help: 'model of agents that name none, e.g. claude-sonnet-4-5 (default: none)',
+    help: 'model of agents that name none, e.g. claude-sonnet-5-5 (default: none)',
   },
   'model-endpoint': {
     value: 'NAME=URL',
@@ -28,6 +29,11 @@ export const modelFlags = {
     env: 'THEAZO_MODEL_WINDOWS',
     isList: true,
     help: "context window of a model, e.g. 'ollama/*=32768' (default: public data, else 128000)",
+  },
+  'model-reasoning': {
+    value: 'LEVEL',
+    env: 'THEAZO_MODEL_REASONING',
+    help: `how much models think: ${reasoningLevels.join(', ')} (default: of the provider)`,
   },
   'model-margin': {
     value: 'PERCENT',
@@ -65,6 +71,7 @@ export function modelsOptionsOf(
       windows.map(([id, text]) => [id, wholeNumber(nameOf('model-window'), text, 1_000, 100_000_000) ?? 0]),
     ),
     margin: margin === undefined ? undefined : 1 + margin / 100,
+    reasoning: oneOf(nameOf('model-reasoning'), values['model-reasoning'], reasoningLevels),
     default: values.model,
   }
 }

@@ -11,7 +11,7 @@ export interface LoopOptions {
   isReadOnly: (call: ToolCall) => boolean
   /** True if a person must approve the call. */
   needsApproval: (call: ToolCall) => boolean
-  /** Called before the first new call of a loop that continues after a crash. @returns the result, if it must not run. */
+  /** Called before each call that no person has refused. @returns a result if the call must not be made. */
   beforeRepeat: (call: ToolCall) => Promise<ToolStep | undefined>
   /** Stores a step. @throws an error that ends the loop, if the task must not continue. */
   store: (step: Step) => Promise<void>
@@ -119,7 +119,7 @@ function isValidCall(step: Step): boolean {
   return step.kind === 'tool' && !step.isInvalid
 }
 
-/** The last step of the model, and its calls. An id of a call may occur again in another step: some providers count anew. */
+/** The last step of the model, and its calls. A model that is not the AI SDK's may use an id again in a later step. */
 interface Turn {
   /** Calls without a result, in order. */
   open: ToolCall[]

@@ -6,6 +6,8 @@ export type Delta =
   | { type: 'thinking'; text: string; id: string }
   /** `restart`: the step is written anew, and this is its beginning. */
   | { type: 'output_delta'; text: string; restart?: true }
+  /** What the code of a call prints while it runs. */
+  | { type: 'tool_output'; id: string; stream: 'stdout' | 'stderr'; text: string }
 
 /** Where a task continues. */
 interface DeltaWriterOptions {
@@ -69,10 +71,15 @@ export class DeltaWriter {
     await this.#push({ type: 'output_delta', text: this.#text.slice(earlier.length) })
   }
 
+  /** Like {@link thinking}: what the code of a call prints. */
+  async toolOutput(id: string, stream: 'stdout' | 'stderr', text: string): Promise<void> {
+    await this.#push({ type: 'tool_output', id, stream, text })
+  }
+
   /** The step begins anew. */
   async restart(): Promise<void> {
     await this.flush()
-    // If the text so far is only a part of an even earlier text, that text is the emitted one.
+    // If it is still set, this attempt has only repeated a part of the emitted text.
     this.#earlier ??= this.#text === '' ? undefined : this.#text
     this.#text = ''
     this.#attempt += 1
@@ -130,5 +137,6 @@ export class DeltaWriter {
 }
 
 function idOf(delta: Delta): string {
+  if (delta.type === 'tool_output') return `${delta.stream} ${delta.id}`
   return delta.type === 'thinking' ? delta.id : ''
 }

@@ -35,7 +35,7 @@ export interface StepSink {
 /** A model, called for one step at a time: a pause applies between two steps, and a crash repeats no stored step. */
 export interface Model {
   readonly id: string
-  /** The provider, and the provider's name of the model. Absent for a model of tests. */
+  /** The provider, and the provider's name of the model. Absent for models that unit tests define. */
   readonly origin?: { provider: string; model: string } | undefined
   /** Why results of tools must not have images; absent if the model accepts them. */
   readonly imagesOff?: string | undefined

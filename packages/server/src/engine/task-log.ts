@@ -24,7 +24,7 @@ export type TaskResult =
  */
 export interface TaskLog {
   progress(): Promise<TaskProgress>
-  /** Stores a step, emits its events and bills it. Calls are written one after another. @param runMs milliseconds that the task has run. */
+  /** Stores a step, emits its events and bills it. Concurrent steps are written in order. @param runMs milliseconds that the task has run. */
   store(step: Step, runMs: number): Promise<void>
   emit(delta: Delta): Promise<void>
   end(result: TaskResult, runMs: number): Promise<void>

@@ -15,8 +15,9 @@ export interface TaskRunOptions {
   agent: { id: string; name: string | null }
   instructions: string | null
   prompt: string
-  /** Milliseconds that the task may run, and that it has run already. */
+  /** The timeout of the task, in milliseconds. */
   timeoutMs: number
+  /** Milliseconds that the task has run in earlier processes or before a pause. */
   runMs: number
   model: Model
   /** Opens the agent's tools, at the start of the loop. */
@@ -28,6 +29,8 @@ export interface TaskRunOptions {
   allow: readonly string[] | undefined
   /** Opens the task's log. A write that waits rejects when the signal fires. */
   openLog: (abandoned: AbortSignal) => TaskLog
+  /** True if events show what code prints while it runs. */
+  hasLiveOutput: boolean
   /** True if a process ended during the work on the task: a tool call may have been in flight. */
   isRecovered: boolean
   /** Counts the calls; undefined for test keys. */
@@ -39,6 +42,9 @@ export interface TaskRunOptions {
   onApprovalRequired: (call: ToolCall) => void
   onError: (error: unknown) => void
 }
+
+/** Characters of one call that events show while it runs. The result has more. */
+const maxOutputChars = 256 * 1024
 
 /** The end of the work on a task in this process. */
 export type EndedTask = 'ended' | 'suspended'
@@ -56,7 +62,7 @@ export class TaskRun {
   readonly #log: TaskLog
   readonly #telemetry: TaskTelemetry
   #stoppedAfterMs: number | undefined
-  /** Called when the loop has ended with a suspension of its own. */
+  /** Called after the loop has suspended itself, for an approval or a cap. */
   #afterSuspension: (() => void) | undefined
 
   constructor(options: TaskRunOptions) {
@@ -80,7 +86,11 @@ export class TaskRun {
     return Math.round(runMs + (this.#stoppedAfterMs ?? clock.monotonic() - this.#startedAt))
   }
 
-  /** Resolves when the present step has ended. The task has then ended, or is suspended. */
+  /**
+   * Resolves when the present step has ended. The task has then ended, or is suspended.
+   *
+   * @param by the cause; pass the same object to {@link unsuspend}.
+   */
   async suspend(by: object): Promise<void> {
     this.#suspends.add(by)
     await this.done
@@ -156,13 +166,15 @@ export class TaskRun {
       model: this.#telemetry.observed(model),
       request: { taskId, instructions, prompt, steps, tools, missingServers, history },
       callTool: (call, signal) =>
-        this.#telemetry.call(call, toolOf(call) !== undefined, signal, () => this.#callTool(call, tools, signal)),
+        this.#telemetry.call(call, toolOf(call) !== undefined, signal, () =>
+          this.#callTool(call, tools, signal, deltas),
+        ),
       isReadOnly,
-      // A call that cannot be made needs no approval.
+      // A call whose input is not JSON cannot be made, so it needs no approval.
       needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && call.fault === undefined,
       beforeRepeat: (call) => this.#beforeRepeat(call, repeatable),
       store: async (step) => {
-        if (step.kind === 'model') await deltas.endStep()
+        await (step.kind === 'model' ? deltas.endStep() : deltas.flush())
         await log.store(step, this.runMs)
       },
       sink: deltas,
@@ -172,9 +184,21 @@ export class TaskRun {
     })
   }
 
-  async #callTool(call: ToolCall, tools: readonly EngineTool[], signal: AbortSignal): Promise<ToolStep> {
-    const { sandbox, allow, model } = this.#options
-    return await callTool(call, tools, { sandbox, allow, signal, imagesOff: model.imagesOff })
+  async #callTool(
+    call: ToolCall,
+    tools: readonly EngineTool[],
+    signal: AbortSignal,
+    deltas: DeltaWriter,
+  ): Promise<ToolStep> {
+    const { sandbox, allow, model, hasLiveOutput } = this.#options
+    let left = maxOutputChars
+    const onOutput = async (stream: 'stdout' | 'stderr', text: string): Promise<void> => {
+      const shown = text.slice(0, left)
+      left -= shown.length
+      if (shown !== '') await deltas.toolOutput(call.id, stream, shown)
+    }
+    const context = { sandbox, allow, signal, imagesOff: model.imagesOff, ...(hasLiveOutput && { onOutput }) }
+    return await callTool(call, tools, context)
   }
 
   /**
@@ -200,15 +224,15 @@ export class TaskRun {
     if (estimate === 0) return true
     const left = await this.#log.left()
     if (left === undefined || estimate <= left) return true
-    const message = `The next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
+    const message = `The input of the next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
     this.#afterSuspension = () => onUnaffordable(message)
     return false
   }
 }
 
 /**
- * The calls that may have been in flight when the process ended, and whether each was repeated already: the first call
- * without a result, with those that run beside it.
+ * The calls that may have been in flight when the process ended: the first call without a result, and the calls that run
+ * beside it. By id; the value is true if the call was already made again.
  */
 function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
   const turn = steps.slice(

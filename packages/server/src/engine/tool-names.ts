@@ -1,6 +1,6 @@
 import type { EngineTool } from './engine-tool.ts'
 
-/** Providers accept at most 64 of these characters in a name. */
+/** Providers accept names of at most 64 characters: letters, digits, `_` and `-`. */
 const maxNameChars = 64
 
 /**

@@ -1,4 +1,4 @@
-import { type AnyTool, inputSchemaOf, ToolInputError, toolGroups } from '@theazo/core/tools'
+import { type AnyTool, inputSchemaOf, type ToolEvent, ToolInputError, toolGroups } from '@theazo/core/tools'
 import { ApiError } from '../errors.ts'
 import { isNearWord, nearestWord } from '../nearest-word.ts'
 import type { EngineTool, ToolOutcome, ToolRunContext } from './engine-tool.ts'
@@ -44,7 +44,7 @@ export class ToolRegistry {
 /** The catalog's tools for code and files, which run in the agent's sandbox. */
 export const sandboxTools: readonly EngineTool[] = [...toolGroups.code, ...toolGroups.files].map(fromCatalog)
 
-/** A tool of core's catalog. */
+/** Converts a tool of `@theazo/core/tools`. */
 export function fromCatalog(tool: AnyTool): EngineTool {
   const { name, description, hints } = tool
   return {
@@ -52,14 +52,20 @@ export function fromCatalog(tool: AnyTool): EngineTool {
     description,
     inputSchema: inputSchemaOf(tool, { isStrict: true }),
     isReadOnly: hints.readOnly,
-    async run(given, { sandbox, signal, callId, imagesOff }) {
-      const result = await tool.run(given, { sandbox, signal, callId, images: imagesOff ?? true })
+    async run(given, { sandbox, signal, callId, imagesOff, onOutput }) {
+      const onEvent =
+        onOutput && ((event: ToolEvent) => (isOutput(event) ? onOutput(event.type, event.text) : undefined))
+      const result = await tool.run(given, { sandbox, signal, callId, onEvent, images: imagesOff ?? true })
       if (result.isError) {
         return { output: result.text, isError: true, isInvalid: ToolInputError.isInstance(result.error) }
       }
       return { output: result.text, images: result.images, isError: false }
     },
   }
+}
+
+function isOutput(event: ToolEvent): event is Extract<ToolEvent, { type: 'stdout' | 'stderr' }> {
+  return event.type === 'stdout' || event.type === 'stderr'
 }
 
 /** Runs one tool call. The model receives its errors as results. @throws the signal's reason, or a fault of the server. */

@@ -27,7 +27,8 @@ export interface PauseReason {
 /**
  * Checks that a resume fits the task.
  *
- * @throws {ApiError} 409 if a call waits for an approval and there is no answer, or the other way round.
+ * @throws {ApiError} 409 if a call waits and there is no answer, if no call waits and there is an answer, or if the
+ *   answer names another call.
  */
 export function assertAnswered(
   { id }: AgentRecord,
@@ -42,11 +43,11 @@ export function assertAnswered(
   const toolCall = JSON.parse(pending) as ToolCall // written by this program
   if (answer && (answer.callId ?? toolCall.id) === toolCall.id) return
   if (answer) {
-    const message = `Agent ${id} waits for the approval of another call: ${toolCall.id} of ${toolCall.tool}.`
+    const message = `The approval names another call. Agent ${id} waits for the approval of call ${toolCall.id} of ${toolCall.tool}.`
     throw new ApiError('conflict', message, { details: { toolCall } })
   }
   const message = `A call of ${toolCall.tool} waits for an approval: resume with { "approve": true } or { "approve": false }.`
-  throw new ApiError('conflict', `Agent ${id} is paused: ${message}`, { details: { toolCall } })
+  throw new ApiError('conflict', `Agent ${id} is paused. ${message}`, { details: { toolCall } })
 }
 
 /** Stores the answer as a step of the task. */

@@ -1,7 +1,8 @@
 import type { WireAgent } from '@theazo/core'
 import { type Clock, endsWithin } from '../clock.ts'
+import type { Sandbox } from '../compute/compute-provider.ts'
 import { ApiError } from '../errors.ts'
-import type { EventLog } from '../events/event-log.ts'
+import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
@@ -65,8 +66,8 @@ export class Pauses {
   async pauseSuspended(id: string, cause: SuspensionCause): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
     if (agent?.status !== 'running') return
-    if ('limit' in cause) return await this.#pause(agent, cause)
-    await this.#pause(agent, { ...cause, why: `A call of ${cause.toolCall.tool} waits for an approval.` })
+    const why = 'limit' in cause ? {} : { why: `A call of ${cause.toolCall.tool} waits for an approval.` }
+    await this.#pause(agent, { ...cause, ...why, isRetried: true })
   }
 
   async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
@@ -83,8 +84,9 @@ export class Pauses {
           `The running code or task of agent ${id} did not end within 120 s. The agent was not paused.`,
         )
       }
-      const sandbox = await sandboxes.attach(agent)
+      let sandbox: Sandbox | undefined
       try {
+        sandbox = await sandboxes.attach(agent)
         await sandbox?.pause()
         await this.#writePause(id, cause)
       } catch (error) {
@@ -151,9 +153,9 @@ export class Pauses {
     void Promise.all(pauses).catch((error: unknown) => limits.retryEnforcement(sessionId, error))
   }
 
-  async #writePause(id: string, { limit, toolCall, why }: PauseCause): Promise<void> {
+  async #writePause(id: string, { limit, toolCall, why, isRetried }: PauseCause): Promise<void> {
     const { events, runs } = this.#options
-    await events.write(async (unit) => {
+    const work = async (unit: UnitOfWork): Promise<void> => {
       const agent = await agentRecord(unit.db, id)
       if (!agent || (limit !== undefined && (agent.status === 'paused' || isOver(agent.status)))) return
       assertNotEnded(agent)
@@ -166,7 +168,8 @@ export class Pauses {
         ...(why !== undefined && { why }),
       }
       await changeAgent(unit, id, 'pause', { taskId, ...details })
-    })
+    }
+    await (isRetried ? events.writeWithRetries(work) : events.write(work))
   }
 }
 
@@ -174,4 +177,6 @@ export class Pauses {
 interface PauseCause extends PauseReason {
   /** Stored as the agent's reason. */
   why?: string | undefined
+  /** True if the write waits while the store cannot write: the task is suspended already, and would begin again. */
+  isRetried?: boolean
 }

@@ -1,9 +1,9 @@
-import type { Network, RunAccepted, Task } from '@theazo/core'
+import type { RunAccepted, Task } from '@theazo/core'
 import { type Clock, endsWithin } from '../clock.ts'
 import { ApiError } from '../errors.ts'
 import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
-import { TaskRun, type TaskRunOptions } from '../engine/task-run.ts'
+import type { TaskRun, TaskRunOptions } from '../engine/task-run.ts'
 import type { ToolRegistry } from '../engine/tool-registry.ts'
 import { newId } from '../ids.ts'
 import type { Principal } from '../keys/api-keys.ts'
@@ -25,8 +25,7 @@ import type { AgentActivity } from './agent-activity.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Sandboxes } from './sandboxes.ts'
 import { activeTask, endTask, failTaskOf, findTask, isEnded, newTask } from './task-rows.ts'
-import { StoredTaskLog } from './stored-task-log.ts'
-import { toolSandbox } from './tool-sandbox.ts'
+import { startTask, type TaskStart } from './task-start.ts'
 
 /** Returns the model of an agent; undefined if this server has no such model. */
 export type ModelFor = (mode: Mode, modelId: string | null) => Model | undefined
@@ -179,9 +178,11 @@ export class Runs {
     this.#modelOf(agent) // a missing model is an error of the resume call
     this.#assertOpen()
     const runMs = this.#active.get(agent.id)?.runMs ?? task.run_ms
-    const change = { status: 'running', run_ms: runMs, pending_call: null } as const
+    const change = { status: 'running', run_ms: runMs, pending_call: null, is_suspended: 0 } as const
+    // A server that ended in order has suspended its tasks between two steps.
+    const mayRepeat = isRecovered && task.is_suspended === 0
     await unit.db.updateTable('tasks').set(change).where('id', '=', task.id).execute()
-    unit.afterCommit(() => this.#work(agent, { ...task, run_ms: runMs }, { isRecovered }))
+    unit.afterCommit(() => this.#work(agent, { ...task, run_ms: runMs }, { isRecovered: mayRepeat }))
     return task.id
   }
 
@@ -217,11 +218,11 @@ export class Runs {
     await endsWithin(clock, timeoutMs, Promise.all(active.map(([, run]) => run.suspend(this))))
     for (const [, run] of active) run.abandon()
     for (const [agentId, run] of active) {
-      await run.done
+      const end = await run.done
       // The time so far counts against the agent's timeout in the next process too.
       await database
         .updateTable('tasks')
-        .set({ run_ms: run.runMs })
+        .set({ run_ms: run.runMs, is_suspended: end === 'suspended' ? 1 : 0 })
         .where('agent_id', '=', agentId)
         .where('status', '=', 'running')
         .execute()
@@ -234,36 +235,15 @@ export class Runs {
       throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
   }
 
-  #work(
-    agent: AgentRecord,
-    task: TaskRow,
-    { isNew = false, isFirst = false, isRecovered = false }: WorkOptions = {},
-  ): void {
+  #work(agent: AgentRecord, task: TaskRow, progress: TaskStart = {}): void {
     if (this.#isClosed) return // the next process continues the task
-    const { tools, execs, clock, observer, onError } = this.#options
-    const { network } = agent
-    const suspended = (cause: SuspensionCause): void => {
-      void this.onSuspended(agent.id, cause).catch(onError)
-    }
-    const run = new TaskRun({
-      taskId: task.id,
+    const run = startTask({
+      ...this.#options,
+      ...progress,
       agent,
-      instructions: agent.instructions,
-      prompt: task.prompt,
-      timeoutMs: agent.timeout_seconds * 1000,
-      runMs: task.run_ms,
+      task,
       model: this.#modelOf(agent),
-      openTools: (signal) => tools[agent.mode].open(JSON.parse(agent.tools) as string[], signal), // validated when it was stored
-      approvals: new Set(agent.approvals === null ? [] : (JSON.parse(agent.approvals) as string[])),
-      sandbox: toolSandbox(execs, agent),
-      allow: network === null ? undefined : (JSON.parse(network) as Network).allow,
-      openLog: (abandoned) => new StoredTaskLog({ ...this.#options, agent, task, isNew, isFirst, abandoned }),
-      isRecovered,
-      observer: agent.mode === 'live' ? observer : undefined,
-      clock,
-      onUnaffordable: (limit) => suspended({ limit }),
-      onApprovalRequired: (toolCall) => suspended({ toolCall }),
-      onError,
+      onSuspended: (cause) => void this.onSuspended(agent.id, cause).catch(this.#options.onError),
     })
     this.#active.set(agent.id, run)
     void this.#forget(agent.id, run)
@@ -290,11 +270,5 @@ export class Runs {
 
 interface ResumeOptions {
   answer?: ApprovalAnswer | undefined
-  isRecovered?: boolean
-}
-
-interface WorkOptions {
-  isNew?: boolean
-  isFirst?: boolean
   isRecovered?: boolean
 }

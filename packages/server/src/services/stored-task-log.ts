@@ -26,7 +26,7 @@ export interface StoredTaskLogOptions {
   onError: (error: unknown) => void
 }
 
-/** Ended tasks that a conversation goes back. The model's context window is usually full before. */
+/** Maximum number of earlier tasks in a conversation. Usually the context window is full sooner. */
 const maxPastTasks = 50
 
 /** The log of a task in the database. Before each write it checks that the task still runs. */
@@ -65,6 +65,7 @@ export class StoredTaskLog implements TaskLog {
         .execute()
       if (step.kind === 'tool') {
         const { id, tool, output, isError, durationMs } = step
+        await unit.db.updateTable('tasks').set({ run_ms: runMs }).where('id', '=', task.id).execute()
         await unit.emit(agent.id, 'tool_result', { id, tool, output, isError, durationMs, taskId: task.id })
       } else if (step.kind === 'model') await this.#storeModelStep(unit, step, runMs)
       else if (step.kind === 'retry') await this.#emitRetry(unit, step.call)

@@ -33,6 +33,7 @@ export function newTask({ id, agentId, keyId, prompt, isFresh, now }: NewTask): 
     run_ms: 0,
     pending_call: null,
     is_fresh: isFresh ? 1 : 0,
+    is_suspended: 0,
     created_at: now,
     started_at: now,
     finished_at: null,

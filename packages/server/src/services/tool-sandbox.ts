@@ -5,8 +5,8 @@ import type { AgentRecord } from './agent-rows.ts'
 import type { Execs } from './execs.ts'
 
 /**
- * The agent's sandbox, for the tools of its task. The agent was checked when the task began, and a pause waits for the
- * task's step: so an exec of a tool is not refused during a pause.
+ * The agent's sandbox, for the tools of its task. The agent was checked when the task began. A pause waits until the
+ * present step ends, so its status is not checked again.
  */
 export function toolSandbox(execs: Execs, agent: AgentRecord): ToolSandbox {
   const run = async (
@@ -37,7 +37,7 @@ export function toolSandbox(execs: Execs, agent: AgentRecord): ToolSandbox {
   return { id: agent.id, exec: run, files }
 }
 
-/** The error as the client of an exec sees it: the tools then show its output so far, and tell the model what to do. */
+/** Converts an API error to the client's class, which the tools expect: they show the output so far, and give advice. */
 function asToolError(error: unknown): unknown {
   if (!(error instanceof ApiError)) return error
   const { code, message, details } = error

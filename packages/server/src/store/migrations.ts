@@ -196,10 +196,12 @@ export const migrations: Record<string, Migration> = {
     async up(db) {
       await db.schema.alterTable('agents').addColumn('approvals', 'text').execute()
       await db.schema.alterTable('tasks').addColumn('pending_call', 'text').execute()
-      await db.schema
-        .alterTable('tasks')
-        .addColumn('is_fresh', 'integer', (column) => column.notNull().defaultTo(0))
-        .execute()
+      for (const column of ['is_fresh', 'is_suspended']) {
+        await db.schema
+          .alterTable('tasks')
+          .addColumn(column, 'integer', (built) => built.notNull().defaultTo(0))
+          .execute()
+      }
     },
   },
 }

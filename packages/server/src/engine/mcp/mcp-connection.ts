@@ -9,7 +9,7 @@ import { closeClient, openTransport } from './mcp-transport.ts'
 const answerTimeoutMs = 10_000
 /** A call may last as long as an exec. */
 const callTimeoutMs = 120_000
-/** Providers accept at most 128 tools in a request. */
+/** Maximum tools of one server. Some providers accept 128 in a request. */
 const maxTools = 128
 
 /** A client, the calls that it has in flight, and if it gets no new ones. */

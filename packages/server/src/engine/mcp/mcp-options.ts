@@ -20,13 +20,13 @@ export interface McpRemoteOptions {
 /** The place of one MCP server. */
 export type McpServerOptions = McpProcessOptions | McpRemoteOptions
 
-const text = z.string('must be a text')
-const texts = z.record(z.string(), text, 'must be an object of texts')
+const text = z.string('must be a string')
+const texts = z.record(z.string(), text, 'must be an object of strings')
 
 const processOptions = closedObject({
   type: z.literal('stdio', "must be 'stdio' for a command").optional(),
   command: text.min(1, 'must not be empty'),
-  args: z.array(text, 'must be a list of texts').optional(),
+  args: z.array(text, 'must be a list of strings').optional(),
   env: texts.optional(),
 })
 

@@ -18,13 +18,21 @@ export interface AiSdkModelOptions {
   prices: PriceList
   /** Removed from messages of faults. */
   apiKey?: string | undefined
-  /** Tokens. Default: of the prices; if they do not have it, 128,000. */
+  /** Tokens of the context window. Default: `prices.contextWindow`, else 128,000. */
   contextWindow?: number | undefined
   /** Why results of tools must not have images; absent if the model accepts them. */
   imagesOff?: string | undefined
-  /** True if the provider marks what it caches by options of the messages. */
+  /** How much the model thinks. Default: its provider's own; many then show no thoughts. */
+  reasoning?: ReasoningLevel | undefined
+  /** True if a request must mark its messages for the provider's cache. */
   hasCacheMarks?: boolean | undefined
 }
+
+/** The levels of the AI SDK; a provider maps them to its own. */
+export const reasoningLevels = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const
+
+/** How much a model thinks. */
+export type ReasoningLevel = (typeof reasoningLevels)[number]
 
 const defaultWindow = 128_000
 /** An answer that is longer than this does not end. */
@@ -81,7 +89,7 @@ class Attempt {
 
   /** @throws the fault of the model, or the signal's reason. */
   async run(
-    { load, prices, hasCacheMarks }: AiSdkModelOptions,
+    { load, prices, hasCacheMarks, reasoning }: AiSdkModelOptions,
     request: ModelRequest,
     signal: AbortSignal,
   ): Promise<ModelStep> {
@@ -93,6 +101,9 @@ class Attempt {
       instructions: { role: 'system', content: systemPrompt(request), ...marks },
       messages: withMark(messagesOf(request), marks),
       tools: await toolSet(request),
+      ...(reasoning !== undefined && { reasoning }),
+      // The steps are stored here: a task must not need what the provider stores.
+      providerOptions: { openai: { store: false } },
       maxRetries: 0, // the loop around this retries, also after a stream that was cut
       abortSignal: AbortSignal.any([signal, silence.signal]),
       onError() {}, // thrown below; the default writes it to the console
@@ -223,7 +234,7 @@ function withIds(messages: ModelMessage[], names: ReadonlyMap<string, string>): 
   })
 }
 
-/** A provider that counts nothing, e.g. a gateway, is billed by an estimate: a cap must hold. */
+/** If the provider reports no tokens, e.g. a gateway, the session is billed by an estimate: a cap must hold. */
 function usageOf(
   { inputTokens, inputTokenDetails, outputTokens }: LanguageModelUsage,
   request: ModelRequest,
@@ -248,7 +259,7 @@ async function toolSet({ tools }: ModelRequest): Promise<ToolSet> {
   return Object.fromEntries(entries)
 }
 
-/** Anthropic caches everything up to a mark. The marks of other providers' names are ignored. */
+/** Anthropic caches everything up to a mark. Other providers ignore this option, because its name is `anthropic`. */
 const cacheMarks = { providerOptions: { anthropic: { cacheControl: { type: 'ephemeral' } } } } as const
 
 /** Marks the last message, so that the next step reads all before it from the cache. */

@@ -2,7 +2,7 @@ import type { LanguageModel } from 'ai'
 import { unknownModel } from '@theazo/core/tools'
 import { ApiError, SetupError } from '../../errors.ts'
 import type { Model } from '../model.ts'
-import { aiSdkModel } from './ai-sdk-model.ts'
+import { aiSdkModel, type ReasoningLevel } from './ai-sdk-model.ts'
 import { fixedPrices, type ModelPrice, type PriceList, publicPrices } from './prices.ts'
 
 /** The key and address of one provider. */
@@ -33,12 +33,14 @@ export interface ModelsOptions {
   /** The model of agents that name none. Default: none; a run of such an agent is refused. */
   default?: string | undefined
   /**
-   * Prices by model id, in dollars for a million tokens. `ollama/*` stands for all models of a provider. They come before
+   * Prices by model id, in dollars for a million tokens. `ollama/*` stands for all models of a provider. They replace
    * public prices. Required for models without a public price, because spend caps need one; 0 is allowed.
    */
   prices?: Record<string, ModelPrice> | undefined
   /** Tokens of the context window, by model id or `provider/*`. Default: the public data; without data 128,000. */
   contextWindows?: Record<string, number> | undefined
+  /** How much the models think. Default: each provider's own; many then show no thoughts. */
+  reasoning?: ReasoningLevel | undefined
   /** A factor on all model prices. Default 1. */
   margin?: number | undefined
 }
@@ -132,7 +134,11 @@ export class ModelCatalog {
   }
 
   #facts(id: string, place: Place) {
-    return { ...featuresOf(place), contextWindow: entryOf(this.#options.contextWindows, id, place) }
+    return {
+      ...featuresOf(place),
+      contextWindow: entryOf(this.#options.contextWindows, id, place),
+      reasoning: this.#options.reasoning,
+    }
   }
 }
 
@@ -157,7 +163,7 @@ function entryOf<Value>(
 function assertEndpointName(name: string): void {
   if (/^[\w.-]+$/.test(name) && !builtInNames.some((builtIn) => builtIn === name)) return
   throw new SetupError(
-    `models.compatible: '${name}' must be letters, digits, dots and dashes, and not ${builtInNames.join(', ')}`,
+    `models.compatible: '${name}' may contain only letters, digits, dots, dashes and underscores, and must not be ${builtInNames.join(', ')}`,
   )
 }
 

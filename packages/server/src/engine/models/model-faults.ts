@@ -2,7 +2,7 @@ import { ApiError } from '../../errors.ts'
 
 /** The first wait of a retry; each further one is twice as long. Milliseconds. */
 const firstWaitMs = 1_000
-/** A provider that asks for more than this will not answer while the task waits. */
+/** The longest wait. If a provider asks for more, the task fails. */
 const maxWaitMs = 120_000
 /** Errors of the network and of streams that were cut, by their names or codes. */
 const cutStreams =

@@ -1,8 +1,8 @@
 import type { ModelRequest } from '../model.ts'
 
 const computer = [
-  'You work on a Linux computer of your own, by your tools. The task comes from a user.',
-  'Files in /workspace stay between your tool calls and between tasks; variables and programs do not.',
+  'You work on a Linux computer of your own, with your tools. The task comes from a user.',
+  'Files in /workspace stay between your tool calls and between tasks; variables and running processes do not.',
   'Check your work before you answer: run the code, read the file. If a call fails, read its error and change something before you try again.',
   'Nobody answers questions while you work. If something is unclear, choose the most likely meaning and say so in your answer.',
   'Your last message, without a tool call, is the answer that the user reads. It must stand alone: the user does not see the outputs of your tools.',
@@ -22,5 +22,5 @@ export function systemPrompt({
 }
 
 function missingText(servers: readonly string[]): string {
-  return `You do not have the tools of ${servers.join(', ')}: the server of these tools does not answer now. If the task needs them, say so in your answer.`
+  return `You do not have the tools of ${servers.join(', ')}: the server of these tools does not answer. If the task needs them, say so in your answer.`
 }
