@@ -33,7 +33,7 @@ interface Life {
 
 test(
   `SIGKILL under load, ${kills} times: nothing that was acknowledged is lost, and nothing is done twice`,
-  { timeout: isSoak ? 1_800_000 : 120_000 },
+  { timeout: isSoak ? 1_800_000 : 300_000 },
   async () => {
     const chance = new Chance()
     console.info(`seed ${chance.seed}`) // oxlint-disable-line no-console -- it reproduces a failure
