@@ -40,7 +40,12 @@ export function microCents(cents: number): number {
   return cents * microCentsPerCent
 }
 
+/** Converts micro-cents to cents, unrounded. */
+export function centsOf(amountMicroCents: number): number {
+  return amountMicroCents / microCentsPerCent
+}
+
 /** Rounds to whole cents, the wire format. */
 export function toMoney(amountMicroCents: number): Money {
-  return { amount: Math.round(amountMicroCents / microCentsPerCent), currency: 'usd' }
+  return { amount: Math.round(centsOf(amountMicroCents)), currency: 'usd' }
 }

@@ -76,8 +76,7 @@ async function callNext(
   { open, approvals }: Turn,
   add: (step: Step) => Promise<void>,
 ): Promise<void> {
-  const other = open.findIndex((call) => !isReadOnly(call) || needsApproval(call))
-  const next = open.slice(0, Math.max(1, other === -1 ? open.length : other))
+  const next = sideBySide(open, (call) => isReadOnly(call) && !needsApproval(call))
   const done = new Map<string, ToolStep | undefined>()
   for (const call of next) done.set(call.id, refusal(call, approvals.get(call.id)) ?? (await beforeRepeat(call)))
   const calls = next.map(async (call) => {
@@ -92,6 +91,12 @@ async function callNext(
   } finally {
     await ended
   }
+}
+
+/** The calls that are made next: the first one, or all up to the first that must not run beside others. */
+export function sideBySide(open: readonly ToolCall[], isFree: (call: ToolCall) => boolean): ToolCall[] {
+  const other = open.findIndex((call) => !isFree(call))
+  return open.slice(0, Math.max(1, other === -1 ? open.length : other))
 }
 
 /** The result of a call that a person refused. */
@@ -124,12 +129,16 @@ interface Turn {
   /** Calls without a result, in order. */
   open: ToolCall[]
   approvals: ReadonlyMap<string, ApprovalStep>
+  /** Ids of calls that were made again after a crash. */
+  repeated: ReadonlySet<string>
 }
 
-function lastTurn(steps: readonly Step[]): Turn {
+/** The last step of the model, and what became of its calls. */
+export function lastTurn(steps: readonly Step[]): Turn {
   const turn = steps.slice(steps.findLastIndex(({ kind }) => kind === 'model'))
   const done = new Set(turn.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
   const calls = turn[0]?.kind === 'model' ? turn[0].toolCalls : []
   const approvals = turn.flatMap((step) => (step.kind === 'approval' ? [[step.id, step] as const] : []))
-  return { open: calls.filter(({ id }) => !done.has(id)), approvals: new Map(approvals) }
+  const repeated = new Set(turn.flatMap((step) => (step.kind === 'retry' ? step.id : [])))
+  return { open: calls.filter(({ id }) => !done.has(id)), approvals: new Map(approvals), repeated }
 }

@@ -1,4 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
+import { centsOf } from '../pricing.ts'
 import type { EndedModelCall, EndedToolCall, EngineObserver } from './telemetry.ts'
 
 /** Maximum different models, and tools, with a label of their own: agents choose the ids of models. */
@@ -55,7 +56,7 @@ export class EngineMetrics implements EngineObserver {
     if (!step) return
     this.#tokens.inc({ model, direction: 'input' }, step.inputTokens)
     this.#tokens.inc({ model, direction: 'output' }, step.outputTokens)
-    this.#cost.inc({ model }, step.cost / 1_000_000)
+    this.#cost.inc({ model }, centsOf(step.cost))
   }
 
   toolCalled({ tool, outcome }: EndedToolCall): void {

@@ -1,7 +1,8 @@
 import type { ToolSandbox } from '@theazo/core/tools'
 import type { Clock } from '../clock.ts'
 import { ApiError, SandboxEndedError } from '../errors.ts'
-import { type LoopEnd, runLoop } from './agent-loop.ts'
+import { centsOf } from '../pricing.ts'
+import { lastTurn, type LoopEnd, runLoop, sideBySide } from './agent-loop.ts'
 import { DeltaWriter } from './delta-writer.ts'
 import type { EngineTool } from './engine-tool.ts'
 import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
@@ -220,10 +221,11 @@ export class TaskRun {
 
   async #canAfford(request: ModelRequest): Promise<boolean> {
     const { model, onUnaffordable } = this.#options
+    // The estimate reads the whole conversation, so the cap is read first: most sessions have none.
+    const left = model.estimate && (await this.#log.left())
+    if (left === undefined) return true
     const estimate = model.estimate?.(request) ?? 0
-    if (estimate === 0) return true
-    const left = await this.#log.left()
-    if (left === undefined || estimate <= left) return true
+    if (estimate === 0 || estimate <= left) return true
     const message = `The input of the next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
     this.#afterSuspension = () => onUnaffordable(message)
     return false
@@ -235,23 +237,12 @@ export class TaskRun {
  * beside it. By id; the value is true if the call was already made again.
  */
 function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
-  const turn = steps.slice(
-    Math.max(
-      0,
-      steps.findLastIndex(({ kind }) => kind === 'model'),
-    ),
-  )
-  const calls = turn[0]?.kind === 'model' ? turn[0].toolCalls : []
-  const done = new Set(turn.flatMap((step) => (step.kind === 'tool' ? step.id : [])))
-  const repeated = new Set(turn.flatMap((step) => (step.kind === 'retry' ? step.id : [])))
-  const open = calls.filter(({ id }) => !done.has(id))
-  const other = open.findIndex((call) => !isReadOnly(call))
-  const group = open.slice(0, Math.max(1, other === -1 ? open.length : other))
-  return new Map(group.map(({ id }) => [id, repeated.has(id)]))
+  const { open, repeated } = lastTurn(steps)
+  return new Map(sideBySide(open, isReadOnly).map(({ id }) => [id, repeated.has(id)]))
 }
 
 function cents(microCents: number): string {
-  return (microCents / 1_000_000).toFixed(2)
+  return centsOf(microCents).toFixed(2)
 }
 
 const unexpected = { code: 'internal_error', message: 'Unexpected server error.' } as const

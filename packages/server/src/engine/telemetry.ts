@@ -9,6 +9,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api'
 import { ApiError } from '../errors.ts'
+import { centsOf } from '../pricing.ts'
 import type { Model, ModelStep, ToolCall, ToolStep } from './model.ts'
 
 /** The end of a call: `invalid` is a call that could not be made, `aborted` one that the end of its task has stopped. */
@@ -47,7 +48,6 @@ export interface TaskTelemetryOptions {
 
 /** Names of the conventions for providers whose own names differ. */
 const providerNames: Readonly<Record<string, string>> = { google: 'gcp.gemini' }
-const microCentsPerCent = 1_000_000
 
 /**
  * The spans and counts of one task in this process, by OpenTelemetry's conventions for GenAI: `invoke_agent` has a child
@@ -92,19 +92,12 @@ export class TaskTelemetry {
     const ended = (outcome: CallOutcome): void => {
       this.#options.observer?.toolCalled({ tool: isKnown ? tool : 'unknown', outcome })
     }
-    try {
-      const step = await this.#inside(span, work)
+    return await this.#inside(span, signal, ended, async () => {
+      const step = await work()
       const fault = step.isInvalid ? 'invalid' : 'error'
       if (step.isError) fail(span, step.isInvalid ? 'invalid_tool_call' : 'tool_error')
-      ended(step.isError ? fault : 'ok')
-      return step
-    } catch (error) {
-      fail(span, typeOf(error))
-      ended(signal.aborted ? 'aborted' : 'error')
-      throw error
-    } finally {
-      span.end()
-    }
+      return { value: step, outcome: step.isError ? fault : 'ok' }
+    })
   }
 
   /** Marks the task as failed. The first code remains. */
@@ -131,18 +124,11 @@ export class TaskTelemetry {
       const durationMs = performance.now() - startedAt
       this.#options.observer?.modelCalled({ model: model.id, outcome, durationMs, step })
     }
-    try {
-      const step = await this.#inside(span, () => model.step(request, sink, signal))
+    return await this.#inside(span, signal, ended, async () => {
+      const step = await model.step(request, sink, signal)
       this.#count(span, step)
-      ended('ok', step)
-      return step
-    } catch (error) {
-      fail(span, typeOf(error))
-      ended(signal.aborted ? 'aborted' : 'error')
-      throw error
-    } finally {
-      span.end()
-    }
+      return { value: step, outcome: 'ok' }
+    })
   }
 
   #count(span: Span, { inputTokens, outputTokens, cost, cacheReadTokens, cacheWriteTokens }: ModelStep): void {
@@ -160,9 +146,24 @@ export class TaskTelemetry {
     return this.#tracer.startSpan(name, { kind, attributes }, this.#context)
   }
 
-  /** Spans that the work makes, e.g. of its requests, become children. */
-  async #inside<Value>(span: Span, work: () => Promise<Value>): Promise<Value> {
-    return await context.with(trace.setSpan(this.#context, span), work)
+  /** Runs work in its span. Spans that the work makes, e.g. of its requests, become children. */
+  async #inside<Value>(
+    span: Span,
+    signal: AbortSignal,
+    ended: (outcome: CallOutcome, value?: Value) => void,
+    work: () => Promise<{ value: Value; outcome: CallOutcome }>,
+  ): Promise<Value> {
+    try {
+      const { value, outcome } = await context.with(trace.setSpan(this.#context, span), work)
+      ended(outcome, value)
+      return value
+    } catch (error) {
+      fail(span, typeOf(error))
+      ended(signal.aborted ? 'aborted' : 'error')
+      throw error
+    } finally {
+      span.end()
+    }
   }
 
   #common(operation: string): Attributes {
@@ -186,7 +187,7 @@ function usageAttributes(inputTokens: number, outputTokens: number, cost: number
   return {
     'gen_ai.usage.input_tokens': inputTokens,
     'gen_ai.usage.output_tokens': outputTokens,
-    'theazo.cost.cents': cost / microCentsPerCent,
+    'theazo.cost.cents': centsOf(cost),
   }
 }
 

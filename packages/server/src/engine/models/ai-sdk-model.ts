@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from 'ai'
 import { ApiError } from '../../errors.ts'
 import type { Model, ModelRequest, ModelStep, StepSink, ToolCall } from '../model.ts'
@@ -271,6 +272,5 @@ function withMark(messages: ModelMessage[], marks: typeof cacheMarks | undefined
 }
 
 async function sleepUntil(ms: number, signal: AbortSignal): Promise<void> {
-  const { setTimeout: sleep } = await import('node:timers/promises')
   await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
 }

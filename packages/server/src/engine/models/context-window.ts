@@ -34,10 +34,10 @@ export function estimatedTokens(
  * @param windowTokens the model's context window.
  */
 export function fitted(request: ModelRequest, windowTokens: number): ModelRequest {
-  if (estimatedTokens(request) <= windowTokens * limit) return request
+  let tokens = estimatedTokens(request)
+  if (tokens <= windowTokens * limit) return request
   const goal = windowTokens * target
   let [history, steps] = [[...request.history], [...request.steps]]
-  let tokens = estimatedTokens(request)
   for (let index = 0; tokens > goal && index < history.length; index += 1) {
     const task = history[index] as PastTask // in range
     const cut = { ...task, steps: withoutOutputs(task.steps, Infinity) }
