@@ -5,6 +5,7 @@ import type { RouterRoute } from 'hono/types'
 import { getPath } from 'hono/utils/url'
 import type { Logger } from 'pino'
 import { ApiError } from './errors.ts'
+import { FairQueue } from './fair-queue.ts'
 import type { EventStreams } from './events/event-streams.ts'
 import { newId } from './ids.ts'
 import type { ApiKeys } from './keys/api-keys.ts'
@@ -166,8 +167,9 @@ function routesOf(options: AppOptions): {
   const api = new Hono<Environment>()
   api.on(changes, '/*', needsScope())
   api.post('/*', idempotent(answers, options.onError))
-  api.route('/', sessionRoutes(sessions, agents))
-  api.route('/', agentRoutes(options))
+  const pages = new FairQueue(1)
+  api.route('/', sessionRoutes(sessions, agents, pages))
+  api.route('/', agentRoutes(options, pages))
   api.route('/', fileRoutes(files))
   api.route('/', streamRoutes(database, streams))
   api.route('/', usageRoutes(usage))

@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dataDir, { recursive: true }))
 
-test('rows above the size limits, stored by an older server, are listed in pages of a few megabytes', async () => {
+test('rows above the size limits, stored by an older server, are listed in pages of half a megabyte', async () => {
   const count = 12
   {
     await using local = await createLocalTheazo({ dataDir })
@@ -27,7 +27,7 @@ test('rows above the size limits, stored by an older server, are listed in pages
     }
   }
   const database = new DatabaseSync(join(dataDir, 'theazo.db'))
-  const large = JSON.stringify({ text: 'x'.repeat(1_500_000) })
+  const large = JSON.stringify({ text: 'x'.repeat(250_000) })
   database.prepare('update sessions set metadata = ?').run(large)
   database.prepare('update agents set metadata = ?').run(large)
   database.close()
@@ -55,6 +55,23 @@ test('rows above the size limits, stored by an older server, are listed in pages
   await first?.update({ metadata: { text: null, more: 1 } })
   expect(first?.data).toMatchObject({ metadata: { more: 1 } })
   expect(first?.data.metadataTruncated).toBeUndefined()
+})
+
+test('pages of large rows that one key reads at the same time do not delay the page of another key', async () => {
+  await using local = await createLocalTheazo({ dataDir })
+  const { key } = await local.keys.create({ mode: 'live', project: 'hostile', plan: 'enterprise' })
+  const hostile = new Theazo({ ...local, apiKey: key })
+  for (let row = 0; row < 10; row += 1)
+    await hostile.sessions.create({ userId: 'a', metadata: { text: 'x'.repeat(60_000) } })
+  const state = { hostile: 0 }
+  const pages = Array.from({ length: 40 }, async () => {
+    const { data } = await hostile.sessions.list().page()
+    state.hostile += 1
+    return data.length
+  })
+  await new Theazo(local).sessions.list().page()
+  expect(state.hostile).toBeLessThan(20) // in the order of the requests, it would be the last page
+  expect(new Set(await Promise.all(pages))).toEqual(new Set([8]))
 })
 
 test('the long output of a run comes complete in few events, and other requests are answered meanwhile', async () => {

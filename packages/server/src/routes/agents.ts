@@ -1,6 +1,7 @@
 import type { ExecResult } from '@theazo/core'
 import { Hono } from 'hono'
 import type { Clock } from '../clock.ts'
+import type { FairQueue } from '../fair-queue.ts'
 import { createAgentRequest, execRequest, listAgentsQuery } from '../schemas.ts'
 import { resumeBody, runBody } from '../task-schemas.ts'
 import type { Agents } from '../services/agents.ts'
@@ -8,6 +9,7 @@ import type { Execs } from '../services/execs.ts'
 import type { Pauses } from '../services/pauses.ts'
 import type { Runs } from '../services/runs.ts'
 import { answer, answerJson, answerText } from './answer.ts'
+import { answerPage } from './answer-page.ts'
 import type { RequestContext, Environment } from './environment.ts'
 import { bodyOf, isLarge, resultJson } from './exec-result-json.ts'
 import { answerExecStream, type ExecRun, wantsStream } from './exec-stream.ts'
@@ -24,7 +26,10 @@ export interface AgentRoutesOptions {
 }
 
 /** `/sessions/:id/agents` and `/agents` (contract, Agents), except the stream and the files. */
-export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesOptions): Hono<Environment> {
+export function agentRoutes(
+  { agents, pauses, execs, runs, clock }: AgentRoutesOptions,
+  pages: FairQueue,
+): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions/:id/agents', async (c) => {
       const body = await readBody(c, createAgentRequest)
@@ -34,7 +39,7 @@ export function agentRoutes({ agents, pauses, execs, runs, clock }: AgentRoutesO
     })
     .get('/sessions/:id/agents', async (c) => {
       const query = readQuery(c, listAgentsQuery)
-      return answerJson(c.env, await agents.list(c.env.principal, c.req.param('id'), query))
+      return await answerPage(c, pages, () => agents.list(c.env.principal, c.req.param('id'), query))
     })
     .get('/agents/:id', (c) => answerText(c.env, agents.getText(c.env.principal, c.req.param('id'))))
     .get('/agents/:id/status', async (c) => {

@@ -1,13 +1,15 @@
 import { Hono } from 'hono'
+import type { FairQueue } from '../fair-queue.ts'
 import { createSessionBody, listSessionsQuery, sessionForUserBody, updateSessionBody, userId } from '../schemas.ts'
 import type { Agents } from '../services/agents.ts'
 import type { Sessions } from '../services/sessions.ts'
 import { answerJson } from './answer.ts'
+import { answerPage } from './answer-page.ts'
 import type { Environment } from './environment.ts'
 import { readBody, readQuery, validate } from './read-body.ts'
 
 /** `/sessions` (contract, Sessions). */
-export function sessionRoutes(sessions: Sessions, agents: Agents): Hono<Environment> {
+export function sessionRoutes(sessions: Sessions, agents: Agents, pages: FairQueue): Hono<Environment> {
   return new Hono<Environment>()
     .post('/sessions', async (c) => {
       const body = await readBody(c, createSessionBody)
@@ -19,9 +21,10 @@ export function sessionRoutes(sessions: Sessions, agents: Agents): Hono<Environm
       const user = validate(c.req.param('userId'), userId, 'userId')
       return answerJson(c.env, await sessions.forUser(c.env.principal, user, body))
     })
-    .get('/sessions', async (c) =>
-      answerJson(c.env, await sessions.list(c.env.principal, readQuery(c, listSessionsQuery))),
-    )
+    .get('/sessions', async (c) => {
+      const query = readQuery(c, listSessionsQuery)
+      return await answerPage(c, pages, () => sessions.list(c.env.principal, query))
+    })
     .patch('/sessions/:id', async (c) => {
       const body = await readBody(c, updateSessionBody)
       return answerJson(c.env, await sessions.update(c.env.principal, c.req.param('id'), body))

@@ -12,8 +12,8 @@ export interface SizedRow {
   size: number
 }
 
-/** Maximum characters of one page (contract, Basics): a hundred large rows must not fill the memory. */
-const maxPageChars = 4 * 1024 * 1024
+/** Maximum characters of one page: a hundred large rows must neither fill the memory nor delay other requests. */
+const maxPageChars = 512 * 1024
 
 /**
  * Makes a page: as many rows as the limit and the maximum size allow, at least one. The cursor is the last row's id, which
