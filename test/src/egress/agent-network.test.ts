@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { processesOf, statusOf } from '../support/host-processes.ts'
+import { processesOf, residentBytes, statusOf } from '../support/host-processes.ts'
 import { outputOf } from '../support/each-server.ts'
 import { metricsOf } from '../support/metrics.ts'
 import {
@@ -331,10 +331,6 @@ print(sum(len(piece) for piece in iter(lambda: answer.read(1 << 20), b'')))`
     clearInterval(watch)
     expect(most - before).toBeLessThan(80 * 2 ** 20)
   })
-
-  function residentBytes(pid: number): number {
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
-  }
 
   test('pause and resume keep network access and open connections', async () => {
     await using mine = await server.newAgent(allow)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { statusOf } from '../support/host-processes.ts'
+import { residentBytes } from '../support/host-processes.ts'
 import { outputOf } from '../support/each-server.ts'
 import { isSoak } from '../support/soak.ts'
 import { proxyPidOf } from './proxy-pids.ts'
@@ -53,8 +53,7 @@ describe.runIf(canCreateTestInternet)('an egress proxy', () => {
   test.each(tried)('that %s leaves the server and other agents unharmed', async (_does, code) => {
     await withProgram(preamble + code, async ({ server, agent, bystander }) => {
       const pid = `${server.process.child.pid}`
-      const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(pid))?.[1]) * 1024
-      const before = residentBytes()
+      const before = residentBytes(pid)
       const refused = outputOf(agent, 'bash', 'curl -sS -m 20 -o /dev/null -w "%{http_code}" http://one.example.org/')
       const until = performance.now() + watchedMs
       while (performance.now() < until) {
@@ -63,7 +62,7 @@ describe.runIf(canCreateTestInternet)('an egress proxy', () => {
       }
       expect(await outputOf(bystander, 'bash', 'echo alive')).toBe('alive')
       expect(await refused).toContain('503')
-      expect(residentBytes() - before).toBeLessThan(100 * 2 ** 20)
+      expect(residentBytes(pid) - before).toBeLessThan(100 * 2 ** 20)
       expect((await fetch(server.url.replace('/v1', '/metrics'))).status).toBe(200)
       const lines = server.process.output.err.split('\n')
       expect(lines.filter((line) => line.includes('"egress"')).length).toBeLessThan(1_000) // 200 in 10 s

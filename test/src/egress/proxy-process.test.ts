@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Agent } from '@theazo/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { statusOf } from '../support/host-processes.ts'
+import { residentBytes, statusOf } from '../support/host-processes.ts'
 import { outputOf } from '../support/each-server.ts'
 import { isSoak } from '../support/soak.ts'
 import { metricOf } from '../support/metrics.ts'
@@ -148,17 +148,16 @@ print(answers.count('200'), answers.count('503'))`
 
   test('bounds the memory that a slow client uses', async () => {
     const pid = proxyPidOf(serverPid())
-    const residentBytes = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(statusOf(`${pid}`))?.[1]) * 1024
     const request = 'GET http://one.example.org/big?bytes=200000000 HTTP/1.1\r\nHost: x\r\n\r\n'
     const code = `
 import socket, time
 sockets = [socket.create_connection(('127.0.0.1', 3128)) for _ in range(10)]
 for each in sockets: each.sendall(${JSON.stringify(request)}.encode())
 time.sleep(2)`
-    const before = residentBytes()
+    const before = residentBytes(pid)
     const running = outputOf(agent, 'python', code)
     let most = 0
-    const watch = setInterval(() => (most = Math.max(most, residentBytes())), 100)
+    const watch = setInterval(() => (most = Math.max(most, residentBytes(pid))), 100)
     await running
     clearInterval(watch)
     expect(most - before).toBeLessThan(80 * 2 ** 20)

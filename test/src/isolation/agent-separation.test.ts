@@ -1,10 +1,10 @@
 // Two agents of one server: neither can reach data of the other, and neither can exhaust the resources of the other.
 import { performance } from 'node:perf_hooks'
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agent } from '@theazo/core'
 import { describe, expect, test } from 'vitest'
 import { onEachServer, outputOf } from '../support/each-server.ts'
+import { residentBytes } from '../support/host-processes.ts'
 
 onEachServer((server) => {
   describe('shared memory', () => {
@@ -81,7 +81,7 @@ onEachServer((server) => {
     const peaks: number[] = []
     while (!state.isOver) {
       expect(await outputOf(server.agent, 'bash', 'echo beside')).toBe('beside')
-      peaks.push(residentMebibytes(server.child.pid ?? 0))
+      peaks.push(residentBytes(server.child.pid ?? 0) / 2 ** 20)
       await Promise.race([end, sleep(100)]) // leaves CPU time to the flood
     }
     const { stdout, stderr, exitCode, ...rest } = await end
@@ -103,8 +103,4 @@ async function answers(agent: Agent): Promise<number[]> {
     latencies.push(performance.now() - start)
   }
   return latencies
-}
-
-function residentMebibytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
 }

@@ -27,3 +27,9 @@ export function statusOf(pid: string): string {
     return '' // it ended after it was listed
   }
 }
+
+/** Bytes of memory that a process has now, or had at most (`VmHWM`). */
+export function residentBytes(pid: number | string, field: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
+  const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(statusOf(String(pid)))?.[1]
+  return Number(kibibytes) * 1024
+}
