@@ -1,7 +1,7 @@
 import { reasoningLevels } from '../engine/models/ai-sdk-model.ts'
 import type { ModelsOptions } from '../engine/models/model-catalog.ts'
 import type { ModelPrice } from '../engine/models/prices.ts'
-import type { WebSearchOptions } from '../engine/web-tools.ts'
+import type { WebSearchOptions } from '../engine/web/web-search.ts'
 import { SetupError } from '../errors.ts'
 import { type Flag, type Given, oneOf, wholeNumber } from './flags.ts'
 

@@ -2,19 +2,7 @@ import type { HostPattern } from '../network/host-pattern.ts'
 import type { EngineTool } from './engine-tool.ts'
 import { fromCatalog } from './tool-registry.ts'
 import { httpRequestTool } from './web/http-request.ts'
-import { webSearchFrom } from './web/web-search.ts'
-
-/** The search service of `web_search`. If several are given, the first of these is used. */
-export interface WebSearchOptions {
-  braveApiKey?: string | undefined
-  /** Default: the service's own address. */
-  braveBaseUrl?: string | undefined
-  tavilyApiKey?: string | undefined
-  /** Default: the service's own address. */
-  tavilyBaseUrl?: string | undefined
-  /** An instance of SearXNG that serves JSON. */
-  searxngUrl?: string | undefined
-}
+import { type WebSearchOptions, webSearchTool } from './web/web-search.ts'
 
 /**
  * The tools that reach the internet from the server, outside of the sandbox. An agent has them only if it asks for them.
@@ -22,13 +10,7 @@ export interface WebSearchOptions {
  * @param operator hosts that the operator allows; undefined: no agent may use the network.
  */
 export function webTools(operator: readonly HostPattern[] | undefined, search: WebSearchOptions = {}): EngineTool[] {
-  const webSearch = webSearchFrom({
-    BRAVE_SEARCH_API_KEY: search.braveApiKey,
-    BRAVE_SEARCH_BASE_URL: search.braveBaseUrl,
-    TAVILY_API_KEY: search.tavilyApiKey,
-    TAVILY_BASE_URL: search.tavilyBaseUrl,
-    SEARXNG_URL: search.searxngUrl,
-  })
+  const webSearch = webSearchTool(search)
   return [...(operator ? [requestTool(operator)] : []), ...(webSearch ? [fromCatalog(webSearch)] : [])]
 }
 

@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, type RequestListener, type Serv
 import type { AddressInfo } from 'node:net'
 import type { ToolCallOptions } from '@theazo/core/tools'
 import { afterEach, describe, expect, test } from 'vitest'
-import { webSearchFrom, type WebSearchInput } from './web-search.ts'
+import { type WebSearchInput, type WebSearchOptions, webSearchTool } from './web-search.ts'
 
 const key = 'key-0123456789'
 
@@ -42,18 +42,18 @@ const json =
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 
 async function search(
-  env: NodeJS.ProcessEnv,
+  options: WebSearchOptions,
   input: WebSearchInput = { query: 'theazo sandbox' },
   signal?: AbortSignal,
 ) {
-  const tool = webSearchFrom(env) ?? expect.fail('no tool')
+  const tool = webSearchTool(options) ?? expect.fail('no tool')
   const result = await tool.run(input, { sandbox: {}, ...(signal && { signal }) } as ToolCallOptions)
   return result.isError ? expect.fail(result.text) : result
 }
 
 /** `code: message` of the error, which must not contain the key. */
-async function errorOf(env: NodeJS.ProcessEnv): Promise<string> {
-  return await search(env).then(
+async function errorOf(options: WebSearchOptions): Promise<string> {
+  return await search(options).then(
     () => 'no error',
     (error: Error & { code: string }) => {
       expect(JSON.stringify([error, error.message, error.stack, error.cause])).not.toContain(key)
@@ -125,10 +125,10 @@ const searxngAnswer = {
 }
 
 /** Each service with the environment that configures it. */
-const services: [name: string, answer: object, env: (url: string) => NodeJS.ProcessEnv][] = [
-  ['Brave Search', braveAnswer, (url) => ({ BRAVE_SEARCH_API_KEY: key, BRAVE_SEARCH_BASE_URL: url })],
-  ['Tavily', tavilyAnswer, (url) => ({ TAVILY_API_KEY: key, TAVILY_BASE_URL: url })],
-  ['SearXNG', searxngAnswer, (url) => ({ SEARXNG_URL: url.replace('//', `//user:${key}@`) })],
+const services: [name: string, answer: object, options: (url: string) => WebSearchOptions][] = [
+  ['Brave Search', braveAnswer, (url) => ({ braveApiKey: key, braveBaseUrl: url })],
+  ['Tavily', tavilyAnswer, (url) => ({ tavilyApiKey: key, tavilyBaseUrl: url })],
+  ['SearXNG', searxngAnswer, (url) => ({ searxngUrl: url.replace('//', `//user:${key}@`) })],
 ]
 
 describe.each(services)('%s', (name, answer, envOf) => {
@@ -226,7 +226,7 @@ describe.each(services)('%s', (name, answer, envOf) => {
 
 test('Brave Search gets the key and the number of results', async () => {
   const { url, requests } = await service(json(braveAnswer))
-  await search({ BRAVE_SEARCH_API_KEY: key, BRAVE_SEARCH_BASE_URL: `${url}/gateway` }, { query: 'a b', count: 3 })
+  await search({ braveApiKey: key, braveBaseUrl: `${url}/gateway` }, { query: 'a b', count: 3 })
   expect(requests).toMatchObject([{ method: 'GET', headers: { 'x-subscription-token': key } }])
   expect(requests[0]?.url.pathname).toBe('/gateway/res/v1/web/search')
   expect(requests[0]?.url.searchParams.get('q')).toBe('a b')
@@ -235,18 +235,18 @@ test('Brave Search gets the key and the number of results', async () => {
 
 test('Brave Search without a page of the web found nothing', async () => {
   const { url } = await service(json({ type: 'search', query: {} }))
-  expect((await search({ BRAVE_SEARCH_API_KEY: key, BRAVE_SEARCH_BASE_URL: url })).text).toBe('Nothing was found.')
+  expect((await search({ braveApiKey: key, braveBaseUrl: url })).text).toBe('Nothing was found.')
 })
 
 test('Brave Search tells the wait in its own header', async () => {
   const { url } = await service(json({}, 429, { 'x-ratelimit-reset': '42, 1419704' }))
-  const env = { BRAVE_SEARCH_API_KEY: key, BRAVE_SEARCH_BASE_URL: url }
-  expect(await errorOf(env)).toContain('Search again in 42 s or later.')
+  const options = { braveApiKey: key, braveBaseUrl: url }
+  expect(await errorOf(options)).toContain('Search again in 42 s or later.')
 })
 
 test('Tavily gets the key and the number of results', async () => {
   const { url, requests } = await service(json(tavilyAnswer))
-  await search({ TAVILY_API_KEY: key, TAVILY_BASE_URL: url }, { query: 'a b' })
+  await search({ tavilyApiKey: key, tavilyBaseUrl: url }, { query: 'a b' })
   expect(requests).toMatchObject([{ method: 'POST', headers: { authorization: `Bearer ${key}` } }])
   expect(requests[0]?.url.pathname).toBe('/search')
   expect(JSON.parse(requests[0]?.body ?? '')).toEqual({ query: 'a b', max_results: 8, search_depth: 'basic' })
@@ -254,7 +254,7 @@ test('Tavily gets the key and the number of results', async () => {
 
 test('SearXNG is asked for JSON, with the credentials of its address', async () => {
   const { url, requests } = await service(json(searxngAnswer))
-  await search({ SEARXNG_URL: `${url.replace('//', '//me:p%40%ss%C3%BC@')}/searxng/` }, { query: 'a b' })
+  await search({ searxngUrl: `${url.replace('//', '//me:p%40%ss%C3%BC@')}/searxng/` }, { query: 'a b' })
   expect(requests[0]?.url.href).toBe('http://service/searxng/search?q=a+b&format=json')
   expect(requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('me:p@%ssü').toString('base64')}`)
 })
@@ -266,7 +266,7 @@ test('results are bounded, plain text, and addresses of the web', async () => {
     content: `a &lt;b&gt; &#8364; &unknown; 1 < 2\n${'s'.repeat(50_000)}`,
   }))
   const { url } = await service(json({ results }))
-  const { data, text } = await search({ SEARXNG_URL: url }, { query: 'a', count: 1000 })
+  const { data, text } = await search({ searxngUrl: url }, { query: 'a', count: 1000 })
   expect(data.results).toHaveLength(20)
   expect(data.results[0]?.url).toBe('https://example.org/1')
   expect(data.results[0]?.title).toHaveLength(200)
@@ -278,29 +278,29 @@ test('results are bounded, plain text, and addresses of the web', async () => {
 describe('the configuration', () => {
   const nowhere = 'http://127.0.0.1:1'
   const all = {
-    BRAVE_SEARCH_API_KEY: key,
-    BRAVE_SEARCH_BASE_URL: nowhere,
-    TAVILY_API_KEY: key,
-    TAVILY_BASE_URL: nowhere,
-    SEARXNG_URL: nowhere,
+    braveApiKey: key,
+    braveBaseUrl: nowhere,
+    tavilyApiKey: key,
+    tavilyBaseUrl: nowhere,
+    searxngUrl: nowhere,
   }
 
   test.each([
     [all, 'Brave Search'],
-    [{ ...all, BRAVE_SEARCH_API_KEY: '' }, 'Tavily'],
-    [{ SEARXNG_URL: nowhere }, 'SearXNG'],
-  ])('selects the first service that has a key or an address: %#', async (env, name) => {
-    const tool = webSearchFrom(env) ?? expect.fail('there is no tool')
+    [{ ...all, braveApiKey: '' }, 'Tavily'],
+    [{ searxngUrl: nowhere }, 'SearXNG'],
+  ])('selects the first service that has a key or an address: %#', async (options, name) => {
+    const tool = webSearchTool(options) ?? expect.fail('there is no tool')
     const call = tool.run({ query: 'x' }, { sandbox: { id: 'agt_1', exec: () => expect.fail('not used') } })
     await expect(call).rejects.toMatchObject({ code: 'provider_error', message: expect.stringContaining(name) })
   })
 
   test('without a service there is no tool', () => {
-    expect(webSearchFrom({})).toBeUndefined()
+    expect(webSearchTool({})).toBeUndefined()
   })
 
   test('with an invalid address is an error that does not quote it', () => {
-    const address = () => webSearchFrom({ SEARXNG_URL: `ftp://u:${key}@host` })
+    const address = () => webSearchTool({ searxngUrl: `ftp://u:${key}@host` })
     expect(address).toThrow('SEARXNG_URL is not an address: write it with http:// or https://.')
     expect(address).not.toThrow(key)
   })

@@ -3,6 +3,18 @@ import { z } from 'zod/v4'
 import { brave, searxng, type SearchBackend, tavily } from './search-backends.ts'
 import { foundBy, type WebSearchResult } from './search-request.ts'
 
+/** The search service of `web_search`. If several are given, the first of these is used. */
+export interface WebSearchOptions {
+  braveApiKey?: string | undefined
+  /** Default: the service's own address. */
+  braveBaseUrl?: string | undefined
+  tavilyApiKey?: string | undefined
+  /** Default: the service's own address. */
+  tavilyBaseUrl?: string | undefined
+  /** An instance of SearXNG that serves JSON. */
+  searxngUrl?: string | undefined
+}
+
 /** Input of `web_search`. */
 export interface WebSearchInput {
   query: string
@@ -39,32 +51,32 @@ const output: z.ZodType<WebSearchData> = z
   .passthrough()
 
 /**
- * The tool `web_search` on the search service that the environment configures; undefined if it configures none.
- *
- * | variable | service | its base URL, e.g. of a gateway |
- * | --- | --- | --- |
- * | `BRAVE_SEARCH_API_KEY` | Brave Search | `BRAVE_SEARCH_BASE_URL` |
- * | `TAVILY_API_KEY` | Tavily | `TAVILY_BASE_URL` |
- * | `SEARXNG_URL` | an instance of SearXNG that serves JSON | |
- *
- * If several are set, the first one of this table is used. A call throws an {@link ApiError} if the service fails:
- * `rate_limited`, `timeout` or `provider_error`. Its message contains no key and nothing of the service's answer.
+ * The tool `web_search` on the configured search service; undefined if none is configured. A call throws an
+ * {@link ApiError} if the service fails: `rate_limited`, `timeout` or `provider_error`. Its message contains no key and
+ * nothing of the service's answer.
  *
  * @throws {SetupError} if an address is invalid.
  */
-export function webSearchFrom(env: NodeJS.ProcessEnv): Tool<'web_search', WebSearchInput, WebSearchData> | undefined {
-  const backend = backendFrom(env)
-  return backend && webSearchTool(backend)
+export function webSearchTool(
+  options: WebSearchOptions,
+): Tool<'web_search', WebSearchInput, WebSearchData> | undefined {
+  const backend = backendOf(options)
+  return backend && toolOn(backend)
 }
 
-function backendFrom(env: NodeJS.ProcessEnv): SearchBackend | undefined {
-  const { BRAVE_SEARCH_API_KEY, BRAVE_SEARCH_BASE_URL, TAVILY_API_KEY, TAVILY_BASE_URL, SEARXNG_URL } = env
-  if (BRAVE_SEARCH_API_KEY) return brave(BRAVE_SEARCH_API_KEY, BRAVE_SEARCH_BASE_URL || undefined)
-  if (TAVILY_API_KEY) return tavily(TAVILY_API_KEY, TAVILY_BASE_URL || undefined)
-  return SEARXNG_URL ? searxng(SEARXNG_URL) : undefined
+function backendOf({
+  braveApiKey,
+  braveBaseUrl,
+  tavilyApiKey,
+  tavilyBaseUrl,
+  searxngUrl,
+}: WebSearchOptions): SearchBackend | undefined {
+  if (braveApiKey) return brave(braveApiKey, braveBaseUrl || undefined)
+  if (tavilyApiKey) return tavily(tavilyApiKey, tavilyBaseUrl || undefined)
+  return searxngUrl ? searxng(searxngUrl) : undefined
 }
 
-function webSearchTool(backend: SearchBackend): Tool<'web_search', WebSearchInput, WebSearchData> {
+function toolOn(backend: SearchBackend): Tool<'web_search', WebSearchInput, WebSearchData> {
   return defineTool({
     name: 'web_search',
     title: 'Web search',
