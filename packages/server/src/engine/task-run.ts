@@ -47,8 +47,8 @@ export interface TaskRunOptions {
 /** Characters of one call that events show while it runs. The result has more. */
 const maxOutputChars = 256 * 1024
 
-/** The end of the work on a task in this process. */
-export type EndedTask = 'ended' | 'suspended'
+/** The end of the work on a task in this process. An abandoned task still runs according to the store. */
+export type EndedTask = 'ended' | 'suspended' | 'abandoned'
 
 /** The loop of one task in this process. */
 export class TaskRun {
@@ -81,6 +81,11 @@ export class TaskRun {
     })
   }
 
+  /** True until the loop has ended or stopped after a suspension. */
+  get isWorking(): boolean {
+    return this.#stoppedAfterMs === undefined
+  }
+
   /** Milliseconds that the task has run, without pauses. */
   get runMs(): number {
     const { runMs, clock } = this.#options
@@ -99,10 +104,10 @@ export class TaskRun {
 
   /** Reverts one {@link suspend}. @returns true if the loop has stopped and no other cause remains: it must start again. */
   unsuspend(by: object): boolean {
-    return this.#suspends.delete(by) && this.#suspends.size === 0 && this.#stoppedAfterMs !== undefined
+    return this.#suspends.delete(by) && this.#suspends.size === 0 && !this.isWorking
   }
 
-  /** Kills the present step, because the task has ended in the store. */
+  /** Kills the present step, because the task has ended or is paused in the store. */
   stop(reason: ApiError): void {
     this.#telemetry.failed('cancelled')
     this.#abort.abort(reason)
@@ -129,9 +134,8 @@ export class TaskRun {
       await this.#end({ status: 'completed', answer: end.answer })
     } catch (error) {
       const { signal } = this.#abort
-      if (error instanceof TaskOverError || (signal.aborted && signal.reason instanceof SandboxEndedError)) {
-        return 'ended'
-      }
+      if (error instanceof TaskOverError) return 'ended'
+      if (signal.aborted && signal.reason instanceof SandboxEndedError) return 'abandoned'
       const failure = signal.aborted ? signal.reason : error
       if (!(failure instanceof ApiError)) onError(failure)
       const { code, message } = failure instanceof ApiError ? failure : unexpected

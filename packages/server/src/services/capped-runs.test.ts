@@ -60,7 +60,7 @@ const clock = new ServerTestClock()
 let server: Server
 let api: ApiCaller
 beforeAll(async () => {
-  server = await createServer({ clock }, () => model)
+  server = await createServer({ clock }, { modelFor: () => model })
   const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init))
   api = new ApiCaller({ baseUrl: 'http://theazo.local/v1', apiKey: server.apiKey, fetch })
 })

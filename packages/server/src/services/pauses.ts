@@ -13,6 +13,7 @@ import type { AgentActivity } from './agent-activity.ts'
 import type { ApprovalAnswer, PauseReason, SuspensionCause } from './approvals.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import type { TaskWorker } from './task-worker.ts'
 
 /** The parts of the server that {@link Pauses} uses. */
 export interface PausesOptions {
@@ -22,6 +23,7 @@ export interface PausesOptions {
   sandboxes: Sandboxes
   activity: AgentActivity
   runs: Runs
+  worker: TaskWorker
   clock: Clock
 }
 
@@ -71,14 +73,14 @@ export class Pauses {
   }
 
   async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
-    const { sandboxes, activity, runs, clock } = this.#options
+    const { sandboxes, activity, worker, clock } = this.#options
     const { id } = agent
     const by = {}
     await activity.whilePausing(id, async (quiet) => {
       // Suspend again when no call is active: a run that was accepted before has started its loop by then.
-      const stopped = Promise.all([runs.suspend(id, by), quiet.then(() => runs.suspend(id, by))])
+      const stopped = Promise.all([worker.suspend(id, by), quiet.then(() => worker.suspend(id, by))])
       if (!(await endsWithin(clock, pauseTimeoutMs, stopped))) {
-        await runs.unsuspend(id, by)
+        worker.unsuspend(id, by)
         throw new ApiError(
           'timeout',
           `The running code or task of agent ${id} did not end within 120 s. The agent was not paused.`,
@@ -91,7 +93,7 @@ export class Pauses {
         await this.#writePause(id, cause)
       } catch (error) {
         await sandbox?.resume()
-        await runs.unsuspend(id, by)
+        worker.unsuspend(id, by)
         throw error
       }
     })
@@ -118,7 +120,7 @@ export class Pauses {
       await limits.assertWithin(unit.db, current.session_id)
       assertCan('resume', current)
       if (!sandbox) return await failAgent(unit, id)
-      const taskId = await runs.resumeTask(unit, current, { answer })
+      const taskId = await runs.resumeTask(unit, current, answer)
       return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
     })
     await sandbox?.resume()
@@ -133,7 +135,7 @@ export class Pauses {
    * further step can begin.
    */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, activity, limits, runs, sandboxes } = this.#options
+    const { database, activity, limits, worker, sandboxes } = this.#options
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
@@ -144,7 +146,7 @@ export class Pauses {
     const pauses = agents.map(async (agent) => {
       const { id } = agent
       activity.stop(id, exceeded(message))
-      await runs.suspend(id, limits)
+      await worker.suspend(id, limits)
       await this.#writePause(id, { limit: message })
       const sandbox = await sandboxes.attach(agent)
       await sandbox?.pause() // waits for the killed execs
