@@ -225,7 +225,7 @@ async function open(
   const runs = new Runs({ ...shared, queue, worker, modelFor })
   const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })
   const pauses = new Pauses({ ...shared, runs, worker })
-  worker.onSuspended = (agentId, cause) => pauses.pauseSuspended(agentId, cause)
+  worker.onSuspended = (agentId, taskId, cause) => pauses.pauseSuspended(agentId, taskId, cause)
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
   const streams = new EventStreams(events, clock, idleClocks)

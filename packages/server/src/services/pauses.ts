@@ -64,12 +64,12 @@ export class Pauses {
     if (agent && isStillDue()) await this.#pause(agent, { why }) // refuses new execs before its first await
   }
 
-  /** Pauses an agent whose task has suspended itself. Does nothing if the agent is paused or over by then. */
-  async pauseSuspended(id: string, cause: SuspensionCause): Promise<void> {
+  /** Pauses an agent whose task has suspended itself. Does nothing if the task does not run by then. */
+  async pauseSuspended(id: string, taskId: string, cause: SuspensionCause): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
-    if (agent?.status !== 'running') return
+    if (agent?.status !== 'running' || agent.task_id !== taskId) return
     const why = 'limit' in cause ? {} : { why: `A call of ${cause.toolCall.tool} waits for an approval.` }
-    await this.#pause(agent, { ...cause, ...why, isRetried: true })
+    await this.#pause(agent, { ...cause, ...why, taskId, isRetried: true })
   }
 
   async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
@@ -135,7 +135,7 @@ export class Pauses {
    * further step can begin.
    */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, activity, limits, worker, sandboxes } = this.#options
+    const { database, activity, limits, sandboxes } = this.#options
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
@@ -146,8 +146,7 @@ export class Pauses {
     const pauses = agents.map(async (agent) => {
       const { id } = agent
       activity.stop(id, exceeded(message))
-      await worker.suspend(id, limits)
-      await this.#writePause(id, { limit: message })
+      if (!(await this.#pauseAtLimit(id, sessionId))) return
       const sandbox = await sandboxes.attach(agent)
       await sandbox?.pause() // waits for the killed execs
     })
@@ -155,28 +154,64 @@ export class Pauses {
     void Promise.all(pauses).catch((error: unknown) => limits.retryEnforcement(sessionId, error))
   }
 
-  async #writePause(id: string, { limit, toolCall, why, isRetried }: PauseCause): Promise<void> {
-    const { events, runs } = this.#options
+  /**
+   * Suspends the agent's task, and pauses the agent if its session is still at a cap then. Until the step has ended, the cap
+   * may be raised, the task may be cancelled and another task may start.
+   *
+   * @returns false if the agent may continue.
+   */
+  async #pauseAtLimit(id: string, sessionId: string): Promise<boolean> {
+    const { events, limits, worker } = this.#options
+    for (;;) {
+      await worker.suspend(id, limits)
+      const found = await events.write(async (unit) => {
+        if (worker.isWorking(id)) return 'another task'
+        const limit = await limits.reached(unit.db, sessionId)
+        if (limit === undefined) return 'within'
+        const agent = await agentRecord(unit.db, id)
+        if (agent && agent.status !== 'paused' && !isOver(agent.status)) await this.#storePause(unit, agent, { limit })
+        return 'paused'
+      })
+      if (found === 'within') worker.unsuspend(id, limits)
+      if (found !== 'another task') return found === 'paused'
+    }
+  }
+
+  async #writePause(id: string, cause: PauseCause): Promise<void> {
+    const { events } = this.#options
     const work = async (unit: UnitOfWork): Promise<void> => {
       const agent = await agentRecord(unit.db, id)
-      if (!agent || (limit !== undefined && (agent.status === 'paused' || isOver(agent.status)))) return
+      if (!agent) return
+      // A cap may have paused the agent of a suspended task.
+      if (cause.taskId !== undefined && (agent.status === 'paused' || isOver(agent.status))) return
       assertNotEnded(agent)
       assertCan('pause', agent)
-      const taskId = await runs.pauseTask(unit, agent, { limit, toolCall })
-      const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
-      const details: ChangeDetails = {
-        ...(reason && { reason }),
-        ...(toolCall && { toolCall }),
-        ...(why !== undefined && { why }),
-      }
-      await changeAgent(unit, id, 'pause', { taskId, ...details })
+      await this.#storePause(unit, agent, cause)
     }
-    await (isRetried ? events.writeWithRetries(work) : events.write(work))
+    await (cause.isRetried ? events.writeWithRetries(work) : events.write(work))
+  }
+
+  /** @throws {ApiError} 409 if the cause is a task that no longer is the active one. */
+  async #storePause(unit: UnitOfWork, agent: AgentRecord, cause: PauseCause): Promise<void> {
+    const { limit, toolCall, why, taskId: suspended } = cause
+    const taskId = await this.#options.runs.pauseTask(unit, agent, { limit, toolCall })
+    if (suspended !== undefined && suspended !== taskId) {
+      throw new ApiError('conflict', `Task ${suspended} ended before agent ${agent.id} was paused for it.`)
+    }
+    const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
+    const details: ChangeDetails = {
+      ...(reason && { reason }),
+      ...(toolCall && { toolCall }),
+      ...(why !== undefined && { why }),
+    }
+    await changeAgent(unit, agent.id, 'pause', { taskId, ...details })
   }
 }
 
 /** The cause of a pause, if not a caller. */
 interface PauseCause extends PauseReason {
+  /** The task that has suspended itself. */
+  taskId?: string
   /** Stored as the agent's reason. */
   why?: string | undefined
   /** True if the write waits while the store cannot write: the task is suspended already, and would begin again. */

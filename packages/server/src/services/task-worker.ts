@@ -34,7 +34,7 @@ export class TaskWorker {
   readonly #active = new Map<string, ActiveJob>()
   #isClosed = false
   /** Pauses an agent whose task has suspended itself: a model call is too expensive, or a person must approve a call. */
-  onSuspended: (agentId: string, cause: SuspensionCause) => Promise<void> = async () => {}
+  onSuspended: (agentId: string, taskId: string, cause: SuspensionCause) => Promise<void> = async () => {}
 
   constructor(options: TaskWorkerOptions) {
     this.#options = options
@@ -135,7 +135,7 @@ export class TaskWorker {
     const { modelFor, onError } = this.#options
     const model = modelFor(agent.mode, agent.model_id)
     if (!model) return undefined
-    const onSuspended = (cause: SuspensionCause): void => void this.onSuspended(agent.id, cause).catch(onError)
+    const onSuspended = (cause: SuspensionCause): void => void this.onSuspended(agent.id, task.id, cause).catch(onError)
     return startTask({ ...this.#options, ...start, agent, task, model, onSuspended })
   }
 
