@@ -175,9 +175,8 @@ export class TaskRun {
           this.#callTool(call, tools, signal, deltas),
         ),
       isReadOnly,
-      // A call whose input is not JSON cannot be made, so it needs no approval.
-      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && call.fault === undefined,
-      beforeRepeat: (call) => this.#beforeRepeat(call, repeatable),
+      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && canBeMade(call, toolOf(call)),
+      beforeCall: (call) => this.#beforeCall(call, repeatable),
       store: async (step) => {
         await (step.kind === 'model' ? deltas.endStep() : deltas.flush())
         await log.store(step, this.runMs)
@@ -210,7 +209,7 @@ export class TaskRun {
    * A call that has no result after a crash may have been in flight. It is made once more, and the log says so; after a
    * second crash it is not made again.
    */
-  async #beforeRepeat(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
+  async #beforeCall(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
     const { id, tool } = call
     const wasRepeated = repeatable.get(id)
     repeatable.delete(id)
@@ -243,6 +242,11 @@ export class TaskRun {
 function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
   const { open, repeated } = lastTurn(steps)
   return new Map(sideBySide(open, isReadOnly).map(({ id }) => [id, repeated.has(id)]))
+}
+
+/** False for a call whose input is not JSON or invalid: nobody needs to approve what cannot be made. */
+function canBeMade({ fault, input }: ToolCall, tool: EngineTool | undefined): boolean {
+  return fault === undefined && tool?.inputFault?.(input) === undefined
 }
 
 function cents(microCents: number): string {
