@@ -11,8 +11,8 @@ export interface TaskJob {
 }
 
 /**
- * The end of a job: `done` if its task has ended, is paused, or is the work of another job; `again` if the process closes
- * and the task still runs according to the store.
+ * The end of a job: `done` if its task has ended or is paused; `again` if the process closes and the task still runs
+ * according to the store.
  */
 export type JobEnd = 'done' | 'again'
 
@@ -28,8 +28,8 @@ export type TaskHandler = (job: TaskJob, isRecovered: boolean) => Promise<JobEnd
  *
  * - A job is stored in the transaction that starts or resumes its task, and handed out after the commit.
  * - It is handed out again, at the next start or to another process, if the process ends before the job is `done`.
- * - It is handed out at least once. So the handler reads the rows first, and drops a job whose task does not run or has a
- *   loop.
+ * - It is handed out at least once. So the handler reads the rows first, drops a job whose task does not run, and makes no
+ *   second loop.
  *
  * A queue may hand out long after the commit. A pause or a cancel that comes first finds no loop to stop: it changes the
  * row, and the handler then drops the job. A resume adds another job.

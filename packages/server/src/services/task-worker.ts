@@ -24,7 +24,7 @@ interface ActiveJob {
   taskId: string
   /** The present loop. A suspended one stays until its pause is stored: it knows how long the task has run. */
   run: TaskRun
-  end: (end: JobEnd) => void
+  end: PromiseWithResolvers<JobEnd>
 }
 
 /** The loops of the tasks that this process works on. */
@@ -48,22 +48,22 @@ export class TaskWorker {
   /**
    * Works on a job, as the handler of a {@link TaskQueue}. The loop has started when the call returns its promise.
    *
-   * A job is dropped if its task does not run according to the store, or if its loop runs here already.
+   * A job is dropped if its task does not run according to the store. If its loop runs here already, it ends with that loop.
    */
   async work({ agentId, taskId, isNew, isFirst }: TaskJob, isRecovered: boolean): Promise<JobEnd> {
     if (this.#isClosed) return 'again'
     const rows = this.#runningRows(agentId, taskId)
     const known = this.#active.get(agentId)
-    if (!rows || (known?.taskId === taskId && known.run.isWorking)) return 'done'
+    if (!rows) return 'done'
+    if (known?.taskId === taskId && known.run.isWorking) return await known.end.promise
     // A server that ended in order has suspended its tasks between two steps.
     const mayRepeat = isRecovered && rows.task.is_suspended === 0
     const run = this.#start(rows, { isNew: isNew && !isRecovered, isFirst, isRecovered: mayRepeat })
     if (!run) return await this.#failWithoutModel(agentId)
-    const { promise, resolve: end } = Promise.withResolvers<JobEnd>()
-    const job: ActiveJob = { taskId, run, end }
+    const job: ActiveJob = { taskId, run, end: Promise.withResolvers() }
     this.#active.set(agentId, job)
     void this.#follow(agentId, job)
-    return await promise
+    return await job.end.promise
   }
 
   /** True if a loop works for the agent: it has neither ended nor stopped after a {@link suspend}. */
@@ -117,7 +117,7 @@ export class TaskWorker {
         .where('agent_id', '=', agentId)
         .where('status', '=', 'running')
         .execute()
-      end('again')
+      end.resolve('again')
     }
   }
 
@@ -145,7 +145,7 @@ export class TaskWorker {
 
   #end(agentId: string, job: ActiveJob): void {
     if (this.#active.get(agentId) === job) this.#active.delete(agentId)
-    job.end('done')
+    job.end.resolve('done')
   }
 
   async #failWithoutModel(agentId: string): Promise<JobEnd> {
