@@ -13,6 +13,7 @@ const names =
         'faults/kill',
         'contract/api-fuzz',
         'faults/supervisor-faults',
+        'engine/restarts',
         'sandbox/sandbox-endurance',
         'sandbox/pause-freeze',
         'faults/overloading-tenant',

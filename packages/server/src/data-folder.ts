@@ -11,6 +11,11 @@ import { SetupError } from './errors.ts'
 import { lockDataFolder, lockName } from './folder-lock.ts'
 import { makeFolder } from './make-folder.ts'
 
+/** The warning of a server that uses a copied data folder. */
+export const copiedFolder =
+  "This data folder is a copy: its agents' files belong to the original folder, so its agents are marked as failed. " +
+  'To copy the files too, use theazo-server backup and restore.'
+
 /** The folders of a server. */
 export interface DataFolder extends AsyncDisposable {
   /** Database and embedded key; only the server's user has access. */

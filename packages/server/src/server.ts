@@ -9,7 +9,7 @@ import type { EnforcedLimits } from './compute/local/local-host.ts'
 import { createLocalProvider } from './compute/local/local-provider.ts'
 import type { SandboxOptions } from './compute/local/sandbox-options.ts'
 import { createMockProvider } from './compute/mock/mock-provider.ts'
-import { openDataFolder } from './data-folder.ts'
+import { copiedFolder, openDataFolder } from './data-folder.ts'
 import { SetupError } from './errors.ts'
 import { mockedTools } from './engine/mocked-tools.ts'
 import { type McpServerOptions, mcpServersOf } from './engine/mcp/mcp-options.ts'
@@ -43,7 +43,10 @@ import { networkBounds } from './services/network-policy.ts'
 import { largestProjects, ProjectStore } from './services/project-store.ts'
 import { recover, removeLeftovers } from './services/recovery.ts'
 import { Pauses } from './services/pauses.ts'
-import { type ModelFor, Runs } from './services/runs.ts'
+import { InProcessTaskQueue, type InProcessTaskQueueOptions } from './services/in-process-task-queue.ts'
+import { Runs } from './services/runs.ts'
+import type { TaskQueue } from './services/task-queue.ts'
+import { type ModelFor, TaskWorker } from './services/task-worker.ts'
 import { Sandboxes } from './services/sandboxes.ts'
 import { Sessions } from './services/sessions.ts'
 import { Usage } from './services/usage.ts'
@@ -106,6 +109,12 @@ export interface Server extends AsyncDisposable {
   drained: Promise<void>
 }
 
+/** Parts that tests replace. */
+interface OwnParts {
+  modelFor?: ModelFor
+  createQueue?: (parts: InProcessTaskQueueOptions) => TaskQueue
+}
+
 const maxExecTimeoutMs = 120_000
 const defaultEventRetentionMs = 7 * 86_400_000
 const defaultProjectBytes = 4 * 1024 ** 3
@@ -117,17 +126,17 @@ const lastAnswersMs = 5_000
  * Opens the data folder and creates the parts of the server. On dispose it refuses new work, lets running work continue
  * for the drain time, kills the rest, waits for the answers and closes the parts.
  *
- * @param modelFor the models of agents; tests pass their own.
+ * @param own parts that tests replace.
  * @throws {SetupError} if the machine cannot isolate sandboxes, or the data folder cannot be used; the message names the
  *   fix.
  */
-export async function createServer(options: ServerOptions = {}, modelFor?: ModelFor): Promise<Server> {
+export async function createServer(options: ServerOptions = {}, own: OwnParts = {}): Promise<Server> {
   const opened: AsyncDisposable[] = []
   const closeAll = async (): Promise<void> => {
     for (const part of opened.splice(0).toReversed()) await part[Symbol.asyncDispose]()
   }
   try {
-    return await open(options, modelFor, opened, closeAll)
+    return await open(options, own, opened, closeAll)
   } catch (error) {
     await closeAll()
     throw asSetupError(error, join(options.dataDir ?? '', databaseName))
@@ -137,7 +146,7 @@ export async function createServer(options: ServerOptions = {}, modelFor?: Model
 /** @param opened receives each part to close, in the order of opening (Node 22 has no AsyncDisposableStack). */
 async function open(
   options: ServerOptions,
-  ownModels: ModelFor | undefined,
+  own: OwnParts,
   opened: AsyncDisposable[],
   closeAll: () => Promise<void>,
 ): Promise<Server> {
@@ -165,7 +174,7 @@ async function open(
     execs: () => activity.count,
     waitingExecs: () => execs.waiting,
     waitingStarts: () => local.waitingStarts,
-    tasks: () => runs.count,
+    tasks: () => worker.count,
     streams: () => streams.count,
     agents: () => agentsByStatus(database),
     idleWithoutTimeout: () => idleAgentsWithoutTimeout(database),
@@ -208,14 +217,16 @@ async function open(
   const files = new AgentFiles(execs)
   const models = new ModelCatalog(options.models)
   // Test keys have the scripted model.
-  const modelFor: ModelFor = ownModels ?? ((mode, id) => (mode === 'test' ? scriptedModel : models.find(id)))
+  const modelFor: ModelFor = own.modelFor ?? ((mode, id) => (mode === 'test' ? scriptedModel : models.find(id)))
   const live = [...sandboxTools, ...webTools(network, options.webSearch)]
   const tools = { live: new ToolRegistry(live, mcp), test: new ToolRegistry(mockedTools(mcp.groups)) }
   const capabilities = capabilitiesOf(models, { live: tools.live.names, test: tools.test.names })
-  const runs = new Runs({ ...shared, execs, modelFor, tools, observer: metrics.engine })
+  const queue = own.createQueue?.({ database, onError }) ?? new InProcessTaskQueue({ database, onError })
+  const worker = new TaskWorker({ ...shared, execs, modelFor, tools, observer: metrics.engine })
+  const runs = new Runs({ ...shared, queue, worker, modelFor })
   const agents = new Agents({ ...shared, idleClocks, runs, network, capabilities, idleTimeout: options.idleTimeout })
-  const pauses = new Pauses({ ...shared, runs })
-  runs.onSuspended = (agentId, cause) => pauses.pauseSuspended(agentId, cause)
+  const pauses = new Pauses({ ...shared, runs, worker })
+  worker.onSuspended = (agentId, taskId, cause) => pauses.pauseSuspended(agentId, taskId, cause)
   limits.onReached = (sessionId, message) => pauses.pauseForLimit(sessionId, message)
   const usage = new Usage({ database, sessions, keys, clock })
   const streams = new EventStreams(events, clock, idleClocks)
@@ -226,7 +237,7 @@ async function open(
     idleClocks.follow(event)
   }
   await idleTimeouts.recover() // before tasks continue, so that it sees every change of a status
-  await recover({ database, events, sandboxes, limits, runs, metering, onError })
+  await recover({ database, events, sandboxes, limits, queue, worker, metering, onError })
   const retentionMs = options.eventRetentionMs ?? defaultEventRetentionMs
   await events.prune(retentionMs)
   const stopPruning = every(clock, pruneMs, async () => {
@@ -252,7 +263,6 @@ async function open(
   const onContinuingWork = (work: Promise<unknown>): void => inFlight.hold(work)
   const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow }
   const app = createApp({ ...parts, ...shown, limiter, clock, onError, onContinuingWork })
-
   const answer: App['answer'] = (request, connection) => inFlight.track(() => app.answer(request, connection))
 
   // Parts are closed in reverse order: the last one here closes first.
@@ -281,10 +291,6 @@ async function open(
     [Symbol.asyncDispose]: closeAll,
   }
 }
-
-const copiedFolder =
-  "This data folder is a copy: its agents' files belong to the original folder, so its agents are marked as failed. " +
-  'To copy the files too, use theazo-server backup and restore.'
 
 function closing(close: () => Promise<void>): AsyncDisposable {
   return { [Symbol.asyncDispose]: close }

@@ -55,6 +55,20 @@ test('a call that needs an approval pauses the agent; an approved call runs once
   expect((await agent.exec('bash', 'wc -l < runs')).stdout).toBe('1\n')
 })
 
+test('a call whose input is invalid asks nobody: the model reads what is wrong, and its next call is asked about', async () => {
+  script = ({ results }) => {
+    if (results.length === 0) return { toolCalls: [{ name: 'run_code', arguments: '{"language":"cobol","code":"x"}' }] }
+    return results.length === 1 ? bash('echo ran') : { content: results.join('; ') }
+  }
+  const session = await theazo.sessions.forUser('approvals')
+  await using agent = await session.agents.create({ model, approvals: ['run_code'] })
+  const asked: unknown[] = []
+  const run = agent.run('go')
+  await run.forward({ onApproval: ({ input }) => Boolean(asked.push(input)) })
+  expect(asked).toEqual([{ language: 'bash', code: 'echo ran' }])
+  expect((await run.result()).output).toMatch(/run_code did not run\. language must be.*; .*ran/s)
+})
+
 test('an agent whose call waits is resumed only with an answer, and only then takes one', async () => {
   script = append
   const session = await theazo.sessions.forUser('approvals')

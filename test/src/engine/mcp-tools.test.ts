@@ -187,6 +187,30 @@ test('a tool has a name of its own, also if another tool would have the same', a
   expect(names).toEqual(['http_request', 'http_request_2', `http_${'x'.repeat(59)}`])
 })
 
+test('an agent has at most 128 tools of all its servers, and its own tools are among them', async () => {
+  script = () => ({ content: 'done' })
+  await using many = await startHttpMcp((server) => {
+    for (let number = 1; number <= 100; number += 1) server.registerTool(`t${number}`, {}, () => ({ content: [] }))
+  })
+  const mcpServers = { first: { url: many.url }, second: { url: many.url } }
+  await using own = await createLocalTheazo({ ...options(), mcpServers })
+  await runTask(['mcp:second', 'mcp:first', 'run_code'], own)
+  const names = lastRequest().tools.map(({ name }: { name: string }) => name)
+  expect(names).toHaveLength(128)
+  expect(names.filter((name: string) => name.startsWith('first_'))).toHaveLength(100)
+  expect(names).toContain('run_code')
+})
+
+test('only an agent with tools in its sandbox is told of a computer', async () => {
+  script = () => ({ content: 'done' })
+  await runTask(['mcp:web', 'run_code'])
+  expect(JSON.stringify(lastRequest().system)).toMatch(/Linux computer.*\/workspace.*run the code.*Nobody answers/)
+  await runTask(['mcp:web', 'http_request'])
+  const { system } = lastRequest()
+  expect(JSON.stringify(system)).toMatch(/You work with your tools.*Nobody answers/)
+  expect(JSON.stringify(system)).not.toMatch(/computer|workspace|run the code/)
+})
+
 test('approvals of a server apply to each of its tools, and to no other tool', async () => {
   script = inTurn(call('web_add_two', { a: 1, b: 1 }), call('notes_pid'))
   const session = await theazo.sessions.forUser('approves')

@@ -126,7 +126,7 @@ test(
       expect(usage.models.inputTokens).toBeGreaterThanOrEqual(task.usage.inputTokens)
       await again.terminate()
     }
-    reportSoak('engine kills', [
+    reportSoak('restarts', [
       ['kills', String(kills)],
       ['repeated calls', String(repeated)],
       ['seed', String(chance.seed)],

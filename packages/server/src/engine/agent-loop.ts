@@ -12,7 +12,7 @@ export interface LoopOptions {
   /** True if a person must approve the call. */
   needsApproval: (call: ToolCall) => boolean
   /** Called before each call that no person has refused. @returns a result if the call must not be made. */
-  beforeRepeat: (call: ToolCall) => Promise<ToolStep | undefined>
+  beforeCall: (call: ToolCall) => Promise<ToolStep | undefined>
   /** Stores a step. @throws an error that ends the loop, if the task must not continue. */
   store: (step: Step) => Promise<void>
   sink: StepSink
@@ -72,13 +72,13 @@ export async function runLoop(options: LoopOptions): Promise<LoopEnd> {
 
 /** Makes the next call, or all calls up to the next one that changes something, side by side. */
 async function callNext(
-  { callTool, isReadOnly, needsApproval, beforeRepeat, signal }: LoopOptions,
+  { callTool, isReadOnly, needsApproval, beforeCall, signal }: LoopOptions,
   { open, approvals }: Turn,
   add: (step: Step) => Promise<void>,
 ): Promise<void> {
   const next = sideBySide(open, (call) => isReadOnly(call) && !needsApproval(call))
   const done = new Map<string, ToolStep | undefined>()
-  for (const call of next) done.set(call.id, refusal(call, approvals.get(call.id)) ?? (await beforeRepeat(call)))
+  for (const call of next) done.set(call.id, refusal(call, approvals.get(call.id)) ?? (await beforeCall(call)))
   const calls = next.map(async (call) => {
     const step = done.get(call.id) ?? (await callTool(call, signal))
     signal.throwIfAborted()

@@ -1,5 +1,8 @@
 import type { ToolImage, ToolSandbox } from '@theazo/core/tools'
 
+/** Maximum tools of an agent: OpenAI refuses a request with more. */
+export const maxTools = 128
+
 /** A tool that the agents of this server may have. */
 export interface EngineTool {
   readonly name: string
@@ -10,6 +13,10 @@ export interface EngineTool {
   readonly inputSchema: object
   /** True if the tool changes nothing: calls of such tools may run side by side. */
   readonly isReadOnly: boolean
+  /** True if the tool works in the agent's sandbox. Default false. */
+  readonly usesSandbox?: boolean
+  /** Why a call with this input cannot be made, for the model; undefined if it can. Absent: only {@link run} knows. */
+  readonly inputFault?: (input: unknown) => string | undefined
   /** Runs the tool. @throws {ApiError} a fault that becomes the result; the signal's reason after an abort. */
   readonly run: (input: unknown, context: ToolRunContext) => Promise<ToolOutcome>
 }

@@ -47,8 +47,8 @@ export interface TaskRunOptions {
 /** Characters of one call that events show while it runs. The result has more. */
 const maxOutputChars = 256 * 1024
 
-/** The end of the work on a task in this process. */
-export type EndedTask = 'ended' | 'suspended'
+/** The end of the work on a task in this process. An abandoned task still runs according to the store. */
+export type EndedTask = 'ended' | 'suspended' | 'abandoned'
 
 /** The loop of one task in this process. */
 export class TaskRun {
@@ -81,6 +81,11 @@ export class TaskRun {
     })
   }
 
+  /** True until the loop has ended or stopped after a suspension. */
+  get isWorking(): boolean {
+    return this.#stoppedAfterMs === undefined
+  }
+
   /** Milliseconds that the task has run, without pauses. */
   get runMs(): number {
     const { runMs, clock } = this.#options
@@ -99,10 +104,10 @@ export class TaskRun {
 
   /** Reverts one {@link suspend}. @returns true if the loop has stopped and no other cause remains: it must start again. */
   unsuspend(by: object): boolean {
-    return this.#suspends.delete(by) && this.#suspends.size === 0 && this.#stoppedAfterMs !== undefined
+    return this.#suspends.delete(by) && this.#suspends.size === 0 && !this.isWorking
   }
 
-  /** Kills the present step, because the task has ended in the store. */
+  /** Kills the present step, because the task has ended or is paused in the store. */
   stop(reason: ApiError): void {
     this.#telemetry.failed('cancelled')
     this.#abort.abort(reason)
@@ -129,9 +134,8 @@ export class TaskRun {
       await this.#end({ status: 'completed', answer: end.answer })
     } catch (error) {
       const { signal } = this.#abort
-      if (error instanceof TaskOverError || (signal.aborted && signal.reason instanceof SandboxEndedError)) {
-        return 'ended'
-      }
+      if (error instanceof TaskOverError) return 'ended'
+      if (signal.aborted && signal.reason instanceof SandboxEndedError) return 'abandoned'
       const failure = signal.aborted ? signal.reason : error
       if (!(failure instanceof ApiError)) onError(failure)
       const { code, message } = failure instanceof ApiError ? failure : unexpected
@@ -171,9 +175,8 @@ export class TaskRun {
           this.#callTool(call, tools, signal, deltas),
         ),
       isReadOnly,
-      // A call whose input is not JSON cannot be made, so it needs no approval.
-      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && call.fault === undefined,
-      beforeRepeat: (call) => this.#beforeRepeat(call, repeatable),
+      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && canBeMade(call, toolOf(call)),
+      beforeCall: (call) => this.#beforeCall(call, repeatable),
       store: async (step) => {
         await (step.kind === 'model' ? deltas.endStep() : deltas.flush())
         await log.store(step, this.runMs)
@@ -206,7 +209,7 @@ export class TaskRun {
    * A call that has no result after a crash may have been in flight. It is made once more, and the log says so; after a
    * second crash it is not made again.
    */
-  async #beforeRepeat(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
+  async #beforeCall(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
     const { id, tool } = call
     const wasRepeated = repeatable.get(id)
     repeatable.delete(id)
@@ -239,6 +242,11 @@ export class TaskRun {
 function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
   const { open, repeated } = lastTurn(steps)
   return new Map(sideBySide(open, isReadOnly).map(({ id }) => [id, repeated.has(id)]))
+}
+
+/** False for a call whose input is not JSON or invalid: nobody needs to approve what cannot be made. */
+function canBeMade({ fault, input }: ToolCall, tool: EngineTool | undefined): boolean {
+  return fault === undefined && tool?.inputFault?.(input) === undefined
 }
 
 function cents(microCents: number): string {

@@ -1,7 +1,14 @@
-import { type AnyTool, inputSchemaOf, type ToolEvent, ToolInputError, toolGroups } from '@theazo/core/tools'
+import {
+  type AnyTool,
+  inputSchemaOf,
+  parseToolInput,
+  type ToolEvent,
+  ToolInputError,
+  toolGroups,
+} from '@theazo/core/tools'
 import { ApiError } from '../errors.ts'
 import { isNearWord, nearestWord } from '../nearest-word.ts'
-import type { EngineTool, ToolOutcome, ToolRunContext } from './engine-tool.ts'
+import { type EngineTool, maxTools, type ToolOutcome, type ToolRunContext } from './engine-tool.ts'
 import type { McpServers } from './mcp/mcp-servers.ts'
 import type { ToolCall, ToolStep } from './model.ts'
 import { withValidNames } from './tool-names.ts'
@@ -28,7 +35,8 @@ export class ToolRegistry {
   }
 
   /**
-   * The tools with these names, and those of the named MCP servers. A name that this server no longer has is left out.
+   * The tools with these names, and those of the named MCP servers, at most 128. A name that this server no longer has is
+   * left out.
    *
    * @throws the signal's reason.
    */
@@ -37,12 +45,15 @@ export class ToolRegistry {
     const servers = (await this.#mcp?.open(names, signal)) ?? []
     const foreign = servers.flatMap(({ tools = [] }) => tools)
     const missing = servers.flatMap(({ server, tools }) => (tools ? [] : server))
-    return { tools: withValidNames([...own, ...foreign]), missingServers: missing }
+    return { tools: withValidNames([...own, ...foreign].slice(0, maxTools)), missingServers: missing }
   }
 }
 
 /** The catalog's tools for code and files, which run in the agent's sandbox. */
-export const sandboxTools: readonly EngineTool[] = [...toolGroups.code, ...toolGroups.files].map(fromCatalog)
+export const sandboxTools: readonly EngineTool[] = [...toolGroups.code, ...toolGroups.files].map((tool) => ({
+  ...fromCatalog(tool),
+  usesSandbox: true,
+}))
 
 /** Converts a tool of `@theazo/core/tools`. */
 export function fromCatalog(tool: AnyTool): EngineTool {
@@ -52,6 +63,15 @@ export function fromCatalog(tool: AnyTool): EngineTool {
     description,
     inputSchema: inputSchemaOf(tool, { isStrict: true }),
     isReadOnly: hints.readOnly,
+    inputFault(input) {
+      try {
+        parseToolInput(tool, input)
+        return undefined
+      } catch (error) {
+        if (ToolInputError.isInstance(error)) return error.message
+        throw error
+      }
+    },
     async run(given, { sandbox, signal, callId, imagesOff, onOutput }) {
       const onEvent =
         onOutput && ((event: ToolEvent) => (isOutput(event) ? onOutput(event.type, event.text) : undefined))

@@ -43,9 +43,14 @@ export class SessionLimits {
 
   /** @throws {ApiError} 402 if the session has reached a cap. */
   async assertWithin(db: Queries, sessionId: string): Promise<void> {
-    const session = await db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirstOrThrow()
-    const { reached } = await this.#capState(db, session)
+    const reached = await this.reached(db, sessionId)
     if (reached !== undefined) throw exceeded(reached)
+  }
+
+  /** The message of the cap that a session has reached; undefined if it may continue. */
+  async reached(db: Queries, sessionId: string): Promise<string | undefined> {
+    const session = await db.selectFrom('sessions').selectAll().where('id', '=', sessionId).executeTakeFirstOrThrow()
+    return (await this.#capState(db, session)).reached
   }
 
   /** Micro-cents that a session may still spend in the present period; undefined if it has no cap on cost. */

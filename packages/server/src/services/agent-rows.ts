@@ -58,7 +58,7 @@ export async function findAgent(db: Queries, principal: Principal, id: string): 
 
 /** The synchronous form of {@link findAgent}; it reads committed data only. @throws {ApiError} 404. */
 export function readAgent(db: Database, principal: Principal, id: string): AgentRecord {
-  return assertOwn(committedRecord(db, id), principal, id)
+  return assertOwn(committedAgent(db, id), principal, id)
 }
 
 function assertOwn(agent: AgentRecord | undefined, { project, mode }: Principal, id: string): AgentRecord {
@@ -70,13 +70,20 @@ function assertOwn(agent: AgentRecord | undefined, { project, mode }: Principal,
 
 /** An agent of any project. */
 export async function agentRecord(db: Queries, id: string): Promise<AgentRecord | undefined> {
-  if (db instanceof Database) return committedRecord(db, id)
+  if (db instanceof Database) return committedAgent(db, id)
   const { rows } = await db.executeQuery<AgentRecord>({ ...byId(db), parameters: [id] })
   return rows[0]
 }
 
-function committedRecord(db: Database, id: string): AgentRecord | undefined {
+/** The synchronous form of {@link agentRecord}; it reads committed data only. */
+export function committedAgent(db: Database, id: string): AgentRecord | undefined {
   return db.cached(`record ${id}`, () => db.first(byId(db), id))
+}
+
+/** A task, read synchronously from committed data. */
+export function committedTask(db: Database, id: string): TaskRow | undefined {
+  taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
+  return db.first(taskById, id)
 }
 
 function byId(db: Queries): CompiledQuery<AgentRecord> {
@@ -103,13 +110,11 @@ export function toWireAgent(db: Database, row: AgentRow): WireAgent {
 
 /** The JSON of {@link toWireAgent}, cached until the next write. */
 export function wireAgentText(db: Database, row: AgentRow): string {
-  taskById ??= db.selectFrom('tasks').selectAll().where('id', '=', '').compile()
-  const query = taskById
   // Read both in one turn of the event loop: if the task ended between the reads, the cache would show an ended task of a
   // running agent until the next write.
   return db.cached(`wire ${row.id}`, () => {
     const now = db.first(byId(db), row.id) ?? row
-    return JSON.stringify(wireAgent(now, now.task_id ? db.first(query, now.task_id) : undefined))
+    return JSON.stringify(wireAgent(now, now.task_id ? committedTask(db, now.task_id) : undefined))
   })
 }
 

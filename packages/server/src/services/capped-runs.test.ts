@@ -1,4 +1,5 @@
 // Tasks of live keys. Each test answers the requests to the model itself, so it decides when a step ends and what it costs.
+import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { AgentStream } from '../../../../test/src/support/agent-stream.ts'
 import { ApiCaller } from '../../../../test/src/support/api-caller.ts'
@@ -27,7 +28,8 @@ class AnsweredModel implements Model {
     const answerOf = this.answers.get(request.prompt)
     if (answerOf) return stepOf(answerOf(request))
     const { promise, resolve, reject } = Promise.withResolvers<ModelStep>()
-    signal.addEventListener('abort', () => reject(signal.reason as Error))
+    // A step that a cancel does not end at once, e.g. one whose code takes time to die.
+    if (!request.prompt.startsWith('dying')) signal.addEventListener('abort', () => reject(signal.reason as Error))
     this.#requests.push({ request, answer: (step) => resolve(stepOf(step)) })
     this.#wake()
     return await promise
@@ -60,7 +62,7 @@ const clock = new ServerTestClock()
 let server: Server
 let api: ApiCaller
 beforeAll(async () => {
-  server = await createServer({ clock }, () => model)
+  server = await createServer({ clock }, { modelFor: () => model })
   const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init))
   api = new ApiCaller({ baseUrl: 'http://theazo.local/v1', apiKey: server.apiKey, fetch })
 })
@@ -88,6 +90,10 @@ async function newAgent(limits: object, options: object = {}) {
 
 const maxCost = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } })
 const events = ({ events: all }: AgentStream, name: string) => all.filter(({ event }) => event === name)
+/** Lets work that needs no further event come to its end. */
+const settled = async () => {
+  for (let count = 0; count < 200; count += 1) await turn()
+}
 const eventually = <T>(ask: () => T) => expect.poll(ask, { interval: 1, timeout: 30_000 })
 
 test('a task that spends the last cent stops after its step, and completes after the cap is raised', async () => {
@@ -188,6 +194,80 @@ test('a cap that is reached while a pause waits takes effect even if the pause t
   expect((await stream.statusEvent('paused')).data).toMatchObject({ reason: 'limit' })
   expect(model.waiting('stuck')).toBe(0)
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
+})
+
+test('the pause of a cap that was raised in time does not take the task that runs by then', async () => {
+  const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
+  const taskId = await run('dying: raised')
+  const cancelled = await model.nextRequest('dying: raised')
+  clock.jump(minuteMs)
+  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
+  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
+  await api.post(`${path}/tasks/${taskId}/cancel`)
+  const nextId = await run('after a raise')
+  const first = await model.nextRequest('after a raise')
+  cancelled.answer({ text: 'too late' }) // now the pause goes on
+  await settled()
+  expect(await agent()).toMatchObject({ status: 'running', task: { id: nextId, status: 'running' } })
+  first.answer({ toolCalls: [call('a', 'true')] })
+  const second = await model.nextRequest('after a raise')
+  second.answer({ text: 'done' })
+  await stream.statusEvent('idle')
+  await eventually(agent).toMatchObject({ status: 'idle', task: { id: nextId, output: 'done' } })
+  expect(events(stream, 'status').map(({ data }) => data.status)).not.toContain('paused')
+})
+
+test('the pause of a cap waits for the step of the task that runs by then, and loses nothing of it', async () => {
+  const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
+  const taskId = await run('dying: lowered')
+  const cancelled = await model.nextRequest('dying: lowered')
+  clock.jump(minuteMs)
+  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
+  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
+  await api.post(`${path}/tasks/${taskId}/cancel`)
+  const nextId = await run('still in its step')
+  const step = await model.nextRequest('still in its step')
+  await api.patch(sessionPath, { limits: { maxComputeMinutes: 1 } })
+  cancelled.answer({ text: 'too late' })
+  await settled()
+  expect(await agent()).toMatchObject({ status: 'running', task: { id: nextId, status: 'running' } })
+  step.answer({ toolCalls: [call('a', 'true')], inputTokens: 7 })
+  expect((await stream.statusEvent('paused')).data).toEqual({ status: 'paused', reason: 'limit', taskId: nextId })
+  expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused', usage: { inputTokens: 7 } } })
+  expect(model.waiting('still in its step')).toBe(0)
+})
+
+test('a task whose step ends after its cap was raised continues', async () => {
+  const { stream, sessionPath, run, agent } = await newAgent({ maxComputeMinutes: 1 })
+  await run('raised in time')
+  const first = await model.nextRequest('raised in time')
+  clock.jump(minuteMs)
+  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
+  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
+  first.answer({ toolCalls: [call('a', 'true')] })
+  const second = await model.nextRequest('raised in time')
+  second.answer({ text: 'done' })
+  await stream.statusEvent('idle')
+  expect(await agent()).toMatchObject({ status: 'idle', task: { status: 'completed' } })
+  expect(events(stream, 'status').map(({ data }) => data.status)).toEqual(['running', 'idle'])
+})
+
+test('a task that is cancelled while the pause for its approval waits is not paused', async () => {
+  const { stream, path, run, agent } = await newAgent({}, { approvals: ['list_files'] })
+  const execution = new AbortController()
+  const body = JSON.stringify({ lang: 'bash', code: 'sleep 100' })
+  const executed = api.send('POST', `${path}/exec`, body, { signal: execution.signal }).catch(() => {})
+  const taskId = await run('approved')
+  const first = await model.nextRequest('approved')
+  first.answer({ toolCalls: [{ id: 'a', tool: 'list_files', input: { path: '/workspace' } }] })
+  // The pause waits for the exec: new calls are refused.
+  await eventually(async () => (await api.post(`${path}/exec`, { lang: 'bash', code: '' })).status).toBe(409)
+  await api.post(`${path}/tasks/${taskId}/cancel`)
+  execution.abort() // now the pause goes on
+  await executed
+  await eventually(async () => (await api.post(`${path}/exec`, { lang: 'bash', code: '' })).status).toBe(200)
+  expect(await agent()).toMatchObject({ status: 'idle', task: { status: 'cancelled' } })
+  expect(events(stream, 'status').map(({ data }) => data.status)).toEqual(['running', 'idle'])
 })
 
 test("an agent's timeout counts the time that its task runs, without pauses", async () => {

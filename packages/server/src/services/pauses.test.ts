@@ -20,7 +20,7 @@ const model: Model = {
 let server: Server
 let api: ApiCaller
 beforeAll(async () => {
-  server = await createServer({}, () => model)
+  server = await createServer({}, { modelFor: () => model })
   const fetch: typeof globalThis.fetch = (input, init) => server.fetch(new Request(input, init))
   const { key } = await server.keys.create({ mode: 'test', plan: 'enterprise' })
   api = new ApiCaller({ baseUrl: 'http://theazo.local/v1', apiKey: key, fetch })

@@ -13,6 +13,7 @@ import type { AgentActivity } from './agent-activity.ts'
 import type { ApprovalAnswer, PauseReason, SuspensionCause } from './approvals.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import type { TaskWorker } from './task-worker.ts'
 
 /** The parts of the server that {@link Pauses} uses. */
 export interface PausesOptions {
@@ -22,6 +23,7 @@ export interface PausesOptions {
   sandboxes: Sandboxes
   activity: AgentActivity
   runs: Runs
+  worker: TaskWorker
   clock: Clock
 }
 
@@ -62,23 +64,23 @@ export class Pauses {
     if (agent && isStillDue()) await this.#pause(agent, { why }) // refuses new execs before its first await
   }
 
-  /** Pauses an agent whose task has suspended itself. Does nothing if the agent is paused or over by then. */
-  async pauseSuspended(id: string, cause: SuspensionCause): Promise<void> {
+  /** Pauses an agent whose task has suspended itself. Does nothing if the task does not run by then. */
+  async pauseSuspended(id: string, taskId: string, cause: SuspensionCause): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
-    if (agent?.status !== 'running') return
+    if (agent?.status !== 'running' || agent.task_id !== taskId) return
     const why = 'limit' in cause ? {} : { why: `A call of ${cause.toolCall.tool} waits for an approval.` }
-    await this.#pause(agent, { ...cause, ...why, isRetried: true })
+    await this.#pause(agent, { ...cause, ...why, taskId, isRetried: true })
   }
 
   async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
-    const { sandboxes, activity, runs, clock } = this.#options
+    const { sandboxes, activity, worker, clock } = this.#options
     const { id } = agent
     const by = {}
     await activity.whilePausing(id, async (quiet) => {
       // Suspend again when no call is active: a run that was accepted before has started its loop by then.
-      const stopped = Promise.all([runs.suspend(id, by), quiet.then(() => runs.suspend(id, by))])
+      const stopped = Promise.all([worker.suspend(id, by), quiet.then(() => worker.suspend(id, by))])
       if (!(await endsWithin(clock, pauseTimeoutMs, stopped))) {
-        await runs.unsuspend(id, by)
+        worker.unsuspend(id, by)
         throw new ApiError(
           'timeout',
           `The running code or task of agent ${id} did not end within 120 s. The agent was not paused.`,
@@ -91,7 +93,7 @@ export class Pauses {
         await this.#writePause(id, cause)
       } catch (error) {
         await sandbox?.resume()
-        await runs.unsuspend(id, by)
+        worker.unsuspend(id, by)
         throw error
       }
     })
@@ -118,7 +120,7 @@ export class Pauses {
       await limits.assertWithin(unit.db, current.session_id)
       assertCan('resume', current)
       if (!sandbox) return await failAgent(unit, id)
-      const taskId = await runs.resumeTask(unit, current, { answer })
+      const taskId = await runs.resumeTask(unit, current, answer)
       return await changeAgent(unit, id, taskId ? 'resumeRun' : 'resume', { taskId, keyId: principal.keyId })
     })
     await sandbox?.resume()
@@ -133,7 +135,7 @@ export class Pauses {
    * further step can begin.
    */
   async pauseForLimit(sessionId: string, message: string): Promise<void> {
-    const { database, activity, limits, runs, sandboxes } = this.#options
+    const { database, activity, limits, sandboxes } = this.#options
     const agents = await database
       .selectFrom('agents')
       .innerJoin('sessions', 'sessions.id', 'agents.session_id')
@@ -144,8 +146,7 @@ export class Pauses {
     const pauses = agents.map(async (agent) => {
       const { id } = agent
       activity.stop(id, exceeded(message))
-      await runs.suspend(id, limits)
-      await this.#writePause(id, { limit: message })
+      if (!(await this.#pauseAtLimit(id, sessionId))) return
       const sandbox = await sandboxes.attach(agent)
       await sandbox?.pause() // waits for the killed execs
     })
@@ -153,28 +154,64 @@ export class Pauses {
     void Promise.all(pauses).catch((error: unknown) => limits.retryEnforcement(sessionId, error))
   }
 
-  async #writePause(id: string, { limit, toolCall, why, isRetried }: PauseCause): Promise<void> {
-    const { events, runs } = this.#options
+  /**
+   * Suspends the agent's task, and pauses the agent if its session is still at a cap then. Until the step has ended, the cap
+   * may be raised, the task may be cancelled and another task may start.
+   *
+   * @returns false if the agent may continue.
+   */
+  async #pauseAtLimit(id: string, sessionId: string): Promise<boolean> {
+    const { events, limits, worker } = this.#options
+    for (;;) {
+      await worker.suspend(id, limits)
+      const found = await events.write(async (unit) => {
+        if (worker.isWorking(id)) return 'another task'
+        const limit = await limits.reached(unit.db, sessionId)
+        if (limit === undefined) return 'within'
+        const agent = await agentRecord(unit.db, id)
+        if (agent && agent.status !== 'paused' && !isOver(agent.status)) await this.#storePause(unit, agent, { limit })
+        return 'paused'
+      })
+      if (found === 'within') worker.unsuspend(id, limits)
+      if (found !== 'another task') return found === 'paused'
+    }
+  }
+
+  async #writePause(id: string, cause: PauseCause): Promise<void> {
+    const { events } = this.#options
     const work = async (unit: UnitOfWork): Promise<void> => {
       const agent = await agentRecord(unit.db, id)
-      if (!agent || (limit !== undefined && (agent.status === 'paused' || isOver(agent.status)))) return
+      if (!agent) return
+      // A cap may have paused the agent of a suspended task.
+      if (cause.taskId !== undefined && (agent.status === 'paused' || isOver(agent.status))) return
       assertNotEnded(agent)
       assertCan('pause', agent)
-      const taskId = await runs.pauseTask(unit, agent, { limit, toolCall })
-      const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
-      const details: ChangeDetails = {
-        ...(reason && { reason }),
-        ...(toolCall && { toolCall }),
-        ...(why !== undefined && { why }),
-      }
-      await changeAgent(unit, id, 'pause', { taskId, ...details })
+      await this.#storePause(unit, agent, cause)
     }
-    await (isRetried ? events.writeWithRetries(work) : events.write(work))
+    await (cause.isRetried ? events.writeWithRetries(work) : events.write(work))
+  }
+
+  /** @throws {ApiError} 409 if the cause is a task that no longer is the active one. */
+  async #storePause(unit: UnitOfWork, agent: AgentRecord, cause: PauseCause): Promise<void> {
+    const { limit, toolCall, why, taskId: suspended } = cause
+    const taskId = await this.#options.runs.pauseTask(unit, agent, { limit, toolCall })
+    if (suspended !== undefined && suspended !== taskId) {
+      throw new ApiError('conflict', `Task ${suspended} ended before agent ${agent.id} was paused for it.`)
+    }
+    const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
+    const details: ChangeDetails = {
+      ...(reason && { reason }),
+      ...(toolCall && { toolCall }),
+      ...(why !== undefined && { why }),
+    }
+    await changeAgent(unit, agent.id, 'pause', { taskId, ...details })
   }
 }
 
 /** The cause of a pause, if not a caller. */
 interface PauseCause extends PauseReason {
+  /** The task that has suspended itself. */
+  taskId?: string
   /** Stored as the agent's reason. */
   why?: string | undefined
   /** True if the write waits while the store cannot write: the task is suspended already, and would begin again. */

@@ -6,8 +6,9 @@ import { failAgent, filesGone } from './agent-changes.ts'
 import { isMetered, overStatuses } from './agent-lifecycle.ts'
 import type { AgentRecord } from './agent-rows.ts'
 import { closeAtLastSeen, type Metering, openUsage } from './metering.ts'
-import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
+import type { TaskQueue } from './task-queue.ts'
+import type { TaskWorker } from './task-worker.ts'
 
 /** The parts of the server that recovery uses. */
 export interface RecoveryOptions {
@@ -15,7 +16,8 @@ export interface RecoveryOptions {
   events: EventLog
   sandboxes: Sandboxes
   limits: SessionLimits
-  runs: Runs
+  queue: TaskQueue
+  worker: TaskWorker
   metering: Metering
   onError: (error: unknown) => void
 }
@@ -25,7 +27,7 @@ export interface RecoveryOptions {
  * restarts now, agents without a sandbox are marked as failed, tasks continue, and files of ended sandboxes are removed.
  */
 export async function recover(options: RecoveryOptions): Promise<void> {
-  const { database, events, sandboxes, limits, runs, metering, onError } = options
+  const { database, events, sandboxes, limits, queue, worker, metering, onError } = options
   await continueIds(database)
   await continueEvents(database, events)
   await closeAtLastSeen(database)
@@ -50,7 +52,7 @@ export async function recover(options: RecoveryOptions): Promise<void> {
       }
     }
   })
-  await runs.recover()
+  await queue.work((job, isRecovered) => worker.work(job, isRecovered))
   await limits.recover()
   void removeLeftovers(database, sandboxes).catch(onError) // in the background: there may be many files
 }

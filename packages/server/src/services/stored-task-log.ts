@@ -42,6 +42,12 @@ export class StoredTaskLog implements TaskLog {
 
   async progress(): Promise<TaskProgress> {
     const { database, agent, task, isNew, isFirst } = this.#options
+    // From now on a call may be in flight if the process ends.
+    if (task.is_suspended) {
+      await this.#write(async ({ db }) => {
+        await db.updateTable('tasks').set({ is_suspended: 0 }).where('id', '=', task.id).execute()
+      })
+    }
     const history = isFirst ? [] : await pastTasks(database, agent.id, task)
     if (isNew) return { steps: [], writtenText: '', history }
     const steps = (await stepsOf(database, [task.id])).get(task.id) ?? []

@@ -15,7 +15,7 @@ import { toolSandbox } from './tool-sandbox.ts'
 
 /** How far a task is when its work starts. */
 export interface TaskStart {
-  /** True if no process has worked on the task yet. */
+  /** True if no process has worked on the task yet. Default false, as the others. */
   isNew?: boolean
   /** True if it is the first task of its agent. */
   isFirst?: boolean
@@ -23,21 +23,27 @@ export interface TaskStart {
   isRecovered?: boolean
 }
 
-/** The parts of the server that the work needs, and the task. */
-export interface TaskStartOptions extends TaskStart {
+/** The parts of the server that the work on a task uses. */
+export interface TaskParts {
   database: Database
   events: EventLog
   limits: SessionLimits
   execs: Execs
   clock: Clock
+  /** Tools of agents, by the mode of their keys. */
   tools: Record<Mode, ToolRegistry>
+  /** Counts the calls of live keys. */
   observer: TaskRunOptions['observer']
+  onError: (error: unknown) => void
+}
+
+/** The parts, and the task. */
+export interface TaskStartOptions extends TaskParts, TaskStart {
   agent: AgentRecord
   task: TaskRow
   model: Model
   /** Called after the task has suspended itself. */
   onSuspended: (cause: SuspensionCause) => void
-  onError: (error: unknown) => void
 }
 
 /** Starts the work on a task in this process. */

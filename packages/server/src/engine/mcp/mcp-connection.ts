@@ -1,6 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import type { CallToolResult, Tool } from '@modelcontextprotocol/sdk/types.js'
 import { orAbort } from '../../or-abort.ts'
+import { maxTools } from '../engine-tool.ts'
 import { faultText, isNotProcessed, isUnlikelyToLast } from './mcp-faults.ts'
 import type { McpServerOptions } from './mcp-options.ts'
 import { closeClient, openTransport } from './mcp-transport.ts'
@@ -9,8 +10,6 @@ import { closeClient, openTransport } from './mcp-transport.ts'
 const answerTimeoutMs = 10_000
 /** A call may last as long as an exec. */
 const callTimeoutMs = 120_000
-/** Maximum tools of one server. Some providers accept 128 in a request. */
-const maxTools = 128
 
 /** A client, the calls that it has in flight, and if it gets no new ones. */
 interface Connected {

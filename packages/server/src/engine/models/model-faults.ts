@@ -1,4 +1,5 @@
 import { ApiError } from '../../errors.ts'
+import { retryAfterMs } from '../retry-after.ts'
 
 /** The first wait of a retry; each further one is twice as long. Milliseconds. */
 const firstWaitMs = 1_000
@@ -23,7 +24,7 @@ interface ProviderFault {
 /** Milliseconds to wait before the step is tried again; undefined if another attempt would fail too. */
 export function waitBeforeRetry(error: unknown, attempt: number): number | undefined {
   if (error instanceof ApiError || !isTransient(error)) return undefined
-  const asked = retryAfterMs((error as ProviderFault).responseHeaders)
+  const asked = askedWaitMs((error as ProviderFault).responseHeaders)
   if (asked !== undefined) return asked <= maxWaitMs ? asked : undefined
   return Math.min(firstWaitMs * 2 ** (attempt - 1), maxWaitMs)
 }
@@ -56,16 +57,11 @@ function asFault(error: unknown): ProviderFault {
   return typeof error === 'object' && error !== null ? error : { message: String(error) }
 }
 
-/** `Retry-After` in seconds or as a date, or `retry-after-ms`. */
-function retryAfterMs(headers: Record<string, string> = {}): number | undefined {
+/** `retry-after-ms`, or `Retry-After`. */
+function askedWaitMs(headers: Record<string, string> = {}): number | undefined {
   const exact = Number.parseFloat(headers['retry-after-ms'] ?? '')
   if (exact >= 0) return exact
-  const text = headers['retry-after']
-  if (text === undefined) return undefined
-  const seconds = Number.parseFloat(text)
-  if (seconds >= 0) return seconds * 1000
-  const at = Date.parse(text)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
+  return retryAfterMs(headers['retry-after'])
 }
 
 /** A provider may repeat a part of the key in its message. */

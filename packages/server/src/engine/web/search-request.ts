@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError } from '../../errors.ts'
+import { retryAfterMs } from '../retry-after.ts'
 import { plainText } from './plain-text.ts'
 import type { FoundPage, SearchBackend } from './search-backends.ts'
 
@@ -70,12 +71,10 @@ async function answered(backend: SearchBackend, query: string, count: number, en
   }
 }
 
-/** `Retry-After` (RFC 9110, 10.2.3), or the first number of Brave's `X-RateLimit-Reset`. */
+/** Seconds of `Retry-After`, or the first number of Brave's `X-RateLimit-Reset`. */
 function waitOf(headers: Headers): number {
-  const given = headers.get('retry-after') ?? headers.get('x-ratelimit-reset')?.split(',')[0] ?? ''
-  const seconds = given.trim() === '' ? 1 : Number(given)
-  const wait = Number.isNaN(seconds) ? (Date.parse(given) - Date.now()) / 1000 : seconds
-  return Number.isNaN(wait) ? 1 : Math.max(0, Math.ceil(wait))
+  const given = headers.get('retry-after') ?? headers.get('x-ratelimit-reset')?.split(',')[0]
+  return Math.ceil((retryAfterMs(given) ?? 1000) / 1000)
 }
 
 async function textOf({ body }: Response, { name }: SearchBackend): Promise<string> {
