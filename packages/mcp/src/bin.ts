@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { nodeVersionError } from './node-version.ts'
+import { nodeVersionError } from './commands/node-version.ts'
 
 // The other modules load after this check: an older Node cannot parse them.
 const versionError = nodeVersionError(process.versions.node, process.argv.includes('--local'))

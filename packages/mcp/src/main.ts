@@ -1,6 +1,6 @@
-import { parseFlags, usage } from './flags.ts'
-import { serveStdio } from './serve-stdio.ts'
-import { unsetPlaceholders } from './unset-placeholders.ts'
+import { parseFlags, usage } from './commands/flags.ts'
+import { serveStdio } from './commands/serve-stdio.ts'
+import { unsetPlaceholders } from './commands/unset-placeholders.ts'
 import { version } from './version.ts'
 
 /**
@@ -19,11 +19,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     const { http, isDoctor, ...rest } = flags
     const options = { ...rest, userId: flags.userId ?? process.env['THEAZO_USER_ID'] ?? 'mcp' }
     if (isDoctor) {
-      const { runDoctor } = await import('./doctor.ts')
+      const { runDoctor } = await import('./commands/doctor.ts')
       const isWell = await runDoctor({ ...options, print: (line) => process.stdout.write(`${line}\n`) })
       if (!isWell) process.exitCode = 1
     } else if (http) {
-      const { serveHttp } = await import('./serve-http.ts') // stdio must not load an HTTP server
+      const { serveHttp } = await import('./commands/serve-http.ts') // stdio must not load an HTTP server
       await serveHttp({ ...options, http })
     } else {
       await serveStdio(options)

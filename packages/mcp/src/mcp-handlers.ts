@@ -7,11 +7,11 @@ import {
   toolSource,
   type ToolSourceOptions,
 } from '@theazo/core/tools'
-import { AdvertisedSandboxes } from './advertised-sandboxes.ts'
-import { answerSecondsBounds } from './answer-seconds.ts'
-import { logCall } from './call-log.ts'
-import { complete } from './completions.ts'
-import { listedTool } from './listed-tool.ts'
+import { AdvertisedSandboxes } from './resources/advertised-sandboxes.ts'
+import { answerSecondsBounds } from './calls/answer-seconds.ts'
+import { logCall } from './calls/call-log.ts'
+import { complete } from './resources/completions.ts'
+import { listedTool } from './calls/listed-tool.ts'
 import type {
   ApprovalQuestion,
   CallRequest,
@@ -20,9 +20,9 @@ import type {
   CompleteResult,
   ListedTool,
 } from './mcp-types.ts'
-import { createProgressReporter } from './progress-reporter.ts'
-import { Resources } from './resources.ts'
-import { ToolCalls } from './tool-calls.ts'
+import { createProgressReporter } from './calls/progress-reporter.ts'
+import { Resources } from './resources/resources.ts'
+import { ToolCalls } from './calls/tool-calls.ts'
 import { version } from './version.ts'
 
 /**

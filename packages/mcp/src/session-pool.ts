@@ -1,6 +1,6 @@
 import type { Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
-import type { Bounds } from './answer-seconds.ts'
+import type { Bounds } from './calls/answer-seconds.ts'
 
 /** The idle timeouts of a sandbox, in seconds. */
 export const idleSecondsBounds: Bounds = { min: 60, max: 604_800, default: 1800 }

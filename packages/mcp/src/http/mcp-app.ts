@@ -1,6 +1,6 @@
 import { Theazo } from '@theazo/core'
 import { configurationError, type SelectToolsOptions, type ToolName } from '@theazo/core/tools'
-import { answerSecondsBounds } from '../answer-seconds.ts'
+import { answerSecondsBounds } from '../calls/answer-seconds.ts'
 import { McpHandlers } from '../mcp-handlers.ts'
 import type { Protocol } from '../protocol.ts'
 import { createSessionPool, idleSecondsBounds, sessionsPerUserBounds } from '../session-pool.ts'

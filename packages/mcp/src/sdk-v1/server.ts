@@ -17,10 +17,10 @@ import {
   SubscribeRequestSchema,
   UnsubscribeRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js'
-import { approvalTimeoutMs } from '../approval.ts'
+import { approvalTimeoutMs } from '../calls/approval.ts'
 import { instructions, McpHandlers, serverInfo, type TheazoMcpServerOptions } from '../mcp-handlers.ts'
 import type { CallRequest, LogLevel } from '../mcp-types.ts'
-import { getPrompt, listedPrompts } from '../prompts.ts'
+import { getPrompt, listedPrompts } from '../resources/prompts.ts'
 
 /** A client that does not answer pings must not delay results. */
 const pingTimeoutMs = 250

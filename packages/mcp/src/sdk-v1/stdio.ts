@@ -1,6 +1,6 @@
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import type { McpHandlers } from '../mcp-handlers.ts'
-import type { StdioConnection, StdioOptions } from '../serve-stdio.ts'
+import type { StdioConnection, StdioOptions } from '../commands/serve-stdio.ts'
 import { createServerV1 } from './server.ts'
 
 /** Serves one client over the standard streams by version 1 of the SDK. */

@@ -1,4 +1,4 @@
-import type { Resources } from '../resources.ts'
+import type { Resources } from '../resources/resources.ts'
 
 /**
  * The URIs that the clients of one set of resources listen to. Version 2 of the SDK answers `subscriptions/listen`

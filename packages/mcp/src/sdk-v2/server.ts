@@ -10,10 +10,10 @@ import {
   Server,
   type ServerContext,
 } from '@modelcontextprotocol/server'
-import { approvalTimeoutMs } from '../approval.ts'
+import { approvalTimeoutMs } from '../calls/approval.ts'
 import { instructions, type McpHandlers, serverInfo } from '../mcp-handlers.ts'
 import { type Approval, type CallRequest, type LogLevel, logLevels } from '../mcp-types.ts'
-import { getPrompt, listedPrompts } from '../prompts.ts'
+import { getPrompt, listedPrompts } from '../resources/prompts.ts'
 
 /**
  * The pause before a result. In the new protocol the server cannot find out what the client has handled: it sends no

@@ -7,7 +7,7 @@ import {
 } from '@modelcontextprotocol/server'
 import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/stdio'
 import type { McpHandlers } from '../mcp-handlers.ts'
-import type { StdioConnection, StdioOptions } from '../serve-stdio.ts'
+import type { StdioConnection, StdioOptions } from '../commands/serve-stdio.ts'
 import { Listens } from './listens.ts'
 import { createServerV2 } from './server.ts'
 

@@ -1,5 +1,5 @@
 import type { Agent } from '@theazo/core'
-import { RequestError } from './request-error.ts'
+import { RequestError } from '../request-error.ts'
 
 /** The cap on subscriptions of one client. Each has a connection to the Theazo server. */
 const maxSubscriptions = 20

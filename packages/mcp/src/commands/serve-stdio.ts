@@ -1,9 +1,9 @@
 import { cleanUp, onStopSignal } from './clean-up.ts'
 import type { Flags } from './flags.ts'
-import { McpHandlers } from './mcp-handlers.ts'
+import { McpHandlers } from '../mcp-handlers.ts'
 import { openProgramClient } from './program-client.ts'
-import type { Protocol } from './protocol.ts'
-import { createSessionPool } from './session-pool.ts'
+import type { Protocol } from '../protocol.ts'
+import { createSessionPool } from '../session-pool.ts'
 import { opensWithVersion } from './stdio-opening.ts'
 
 /** The settings of the program: its flags, with the user id filled in. */
@@ -65,8 +65,8 @@ type Connect = (handlers: McpHandlers, options: StdioOptions) => Promise<StdioCo
 /** Loads one version of the SDK only: that of the protocol, or of the client's first message. */
 async function connectorOf(protocol: Protocol): Promise<Connect> {
   const isV2 = protocol === 'auto' ? await opensWithVersion(process.stdin) : protocol === '2026-07-28'
-  if (isV2) return (await import('./sdk-v2/stdio.ts')).connectStdioV2
-  return (await import('./sdk-v1/stdio.ts')).connectStdioV1
+  if (isV2) return (await import('../sdk-v2/stdio.ts')).connectStdioV2
+  return (await import('../sdk-v1/stdio.ts')).connectStdioV1
 }
 
 /** Version 1 of the SDK does not detect that the client closes the connection. */

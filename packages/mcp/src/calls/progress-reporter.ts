@@ -1,5 +1,5 @@
 import { isBlank, modelText, type ToolProgress } from '@theazo/core/tools'
-import type { CallRequest } from './mcp-types.ts'
+import type { CallRequest } from '../mcp-types.ts'
 
 /** Reports the output of one tool call to the client while the call runs. */
 export interface ProgressReporter {

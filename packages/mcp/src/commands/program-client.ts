@@ -1,6 +1,6 @@
 import { Theazo, TheazoError } from '@theazo/core'
 import { openLocalTheazo } from './local-theazo.ts'
-import { version } from './version.ts'
+import { version } from '../version.ts'
 
 /** The client of the program, and what must be disposed after it. */
 export interface ProgramClient {

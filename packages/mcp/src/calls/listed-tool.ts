@@ -1,6 +1,6 @@
 import { type AnyTool, inputSchemaOf } from '@theazo/core/tools'
 import { z } from 'zod/v4'
-import type { JsonObject, ListedTool, ObjectSchema } from './mcp-types.ts'
+import type { JsonObject, ListedTool, ObjectSchema } from '../mcp-types.ts'
 import type { SessionTool } from './wait-tools.ts'
 
 /** A tool as `tools/list` describes it. */

@@ -1,10 +1,10 @@
 import { FileError, TheazoError } from '@theazo/core'
 import { filesOf } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
-import { jsonBytes } from './bounded-content.ts'
+import { jsonBytes } from '../calls/bounded-content.ts'
 import { fileUriTemplate, type SandboxFilePath } from './file-uri.ts'
-import type { ReadResourceResult, ResourceTemplate } from './mcp-types.ts'
-import { RequestError } from './request-error.ts'
+import type { ReadResourceResult, ResourceTemplate } from '../mcp-types.ts'
+import { RequestError } from '../request-error.ts'
 
 /** Base64 adds a third, and some clients accept at most 10 MiB in one message. */
 const maxFileBytes = 4_000_000

@@ -2,9 +2,9 @@ import { TheazoError } from '@theazo/core'
 import { filesOf } from '@theazo/core/tools'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { fileUriTemplate } from './file-uri.ts'
-import type { CompleteParams, CompleteResult } from './mcp-types.ts'
+import type { CompleteParams, CompleteResult } from '../mcp-types.ts'
 import { testCommands } from './prompts.ts'
-import { RequestError } from './request-error.ts'
+import { RequestError } from '../request-error.ts'
 
 /** The cap of the protocol. */
 const maxValues = 100

@@ -1,7 +1,7 @@
 import { modelText, type ToolImage, type ToolResult, truncate, withoutImages } from '@theazo/core/tools'
 import { boundedContent, jsonBytes } from './bounded-content.ts'
-import { fileUri } from './file-uri.ts'
-import type { CallToolResult, Content } from './mcp-types.ts'
+import { fileUri } from '../resources/file-uri.ts'
+import type { CallToolResult, Content } from '../mcp-types.ts'
 import type { SavedOutput } from './whole-output.ts'
 
 const maxErrorChars = 10_000

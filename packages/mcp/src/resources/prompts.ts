@@ -1,5 +1,5 @@
-import type { GetPromptResult, Prompt } from './mcp-types.ts'
-import { RequestError } from './request-error.ts'
+import type { GetPromptResult, Prompt } from '../mcp-types.ts'
+import { RequestError } from '../request-error.ts'
 
 interface PromptDefinition extends Prompt {
   toText: (values: Record<string, string>) => string

@@ -1,10 +1,10 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups, type ToolName } from '@theazo/core/tools'
-import { answerSecondsBounds, type Bounds } from './answer-seconds.ts'
+import { answerSecondsBounds, type Bounds } from '../calls/answer-seconds.ts'
 import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
 import { oauthOptions } from './oauth-flags.ts'
-import { type Protocol, protocols } from './protocol.ts'
-import { idleSecondsBounds } from './session-pool.ts'
+import { type Protocol, protocols } from '../protocol.ts'
+import { idleSecondsBounds } from '../session-pool.ts'
 
 /** The parsed command line. */
 export interface Flags {

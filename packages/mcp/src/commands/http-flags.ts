@@ -1,7 +1,7 @@
-import type { McpAuth } from './http/mcp-auth.ts'
-import { loopbackHosts } from './http/loopback-hosts.ts'
+import type { McpAuth } from '../http/mcp-auth.ts'
+import { loopbackHosts } from '../http/loopback-hosts.ts'
 import { type OAuthValues, oauthOptions, oauthUsage, parseOAuth } from './oauth-flags.ts'
-import { sessionsPerUserBounds } from './session-pool.ts'
+import { sessionsPerUserBounds } from '../session-pool.ts'
 
 /** The flags of `theazo-mcp http`. */
 export interface HttpFlags {

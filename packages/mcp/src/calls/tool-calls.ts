@@ -9,10 +9,10 @@ import {
   type ToolSandbox,
   type ToolSource,
 } from '@theazo/core/tools'
-import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
+import type { AdvertisedSandboxes } from '../resources/advertised-sandboxes.ts'
 import { approvalQuestion } from './approval.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
-import type { Approval, ApprovalQuestion, CallToolResult } from './mcp-types.ts'
+import type { Approval, ApprovalQuestion, CallToolResult } from '../mcp-types.ts'
 import { budgetText, RemainingBudget } from './remaining-budget.ts'
 import { type AnyToolResult, RunningCall } from './running-call.ts'
 import { RunningCalls } from './running-calls.ts'

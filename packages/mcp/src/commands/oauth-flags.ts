@@ -1,5 +1,5 @@
-import { loopbackHosts } from './http/loopback-hosts.ts'
-import type { McpAuth, TokenVerifier } from './http/mcp-auth.ts'
+import { loopbackHosts } from '../http/loopback-hosts.ts'
+import type { McpAuth, TokenVerifier } from '../http/mcp-auth.ts'
 
 /** The options for `parseArgs`. */
 export const oauthOptions = {
@@ -38,7 +38,7 @@ export function parseOAuth(values: OAuthValues): Extract<McpAuth, { type: 'oauth
 function lazyVerifier(issuer: string, audience: string): TokenVerifier {
   let verifier: Promise<TokenVerifier> | undefined
   return async (token, options) => {
-    verifier ??= import('./http/jwt-verifier.ts').then(({ createJwtVerifier }) =>
+    verifier ??= import('../http/jwt-verifier.ts').then(({ createJwtVerifier }) =>
       createJwtVerifier({ issuer, audience }),
     )
     const verify = await verifier

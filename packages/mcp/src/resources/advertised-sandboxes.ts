@@ -1,6 +1,6 @@
 import type { Agent } from '@theazo/core'
 import { type SandboxSource, ToolInputError, type ToolSandbox, type ToolSource } from '@theazo/core/tools'
-import { RequestError } from './request-error.ts'
+import { RequestError } from '../request-error.ts'
 
 /** The number of ids to remember: as many as `list_agents` returns, and some that are gone. */
 const maxIds = 70

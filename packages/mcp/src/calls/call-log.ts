@@ -1,4 +1,4 @@
-import { type CallRequest, type CallToolResult, type LogLevel, logLevels } from './mcp-types.ts'
+import { type CallRequest, type CallToolResult, type LogLevel, logLevels } from '../mcp-types.ts'
 
 const maxMessageChars = 500
 

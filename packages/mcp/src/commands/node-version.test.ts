@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { nodeVersionError } from './node-version.ts'
-import { bin } from './testing/mcp-process.ts'
+import { bin } from '../testing/mcp-process.ts'
 
 test('--local needs Node 22.18; without it Node 22.12 is enough', () => {
   expect(nodeVersionError('22.12.0', false)).toBeUndefined()

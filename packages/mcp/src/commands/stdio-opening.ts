@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import { namesVersion } from './protocol.ts'
+import { namesVersion } from '../protocol.ts'
 
 /** The first message of any client is shorter. */
 const maxBytes = 64 * 1024

@@ -1,5 +1,5 @@
 import { type AnyTool, modelText } from '@theazo/core/tools'
-import type { ApprovalQuestion } from './mcp-types.ts'
+import type { ApprovalQuestion } from '../mcp-types.ts'
 
 /** The time that a user has for an answer: a person may take longer than a request between programs. */
 export const approvalTimeoutMs: number = 10 * 60 * 1000
