@@ -91,6 +91,16 @@ export class ClientGoneError extends TheazoServerError {
   override readonly name = 'ClientGoneError'
 }
 
+/** The abort reason of a closed connection is a text; handlers expect an error. */
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new ClientGoneError(String(reason))
+}
+
+/** The error of a call that needs new work while the server shuts down. */
+export function shuttingDown(): ApiError {
+  return new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
+}
+
 /** Turns an error of a sandbox into a 502; returns any other error unchanged. */
 export function asApiError(error: unknown): unknown {
   if (error instanceof SandboxStartError || error instanceof SandboxLostError)

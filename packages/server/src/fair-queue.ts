@@ -1,3 +1,5 @@
+import { asError } from './errors.ts'
+
 /**
  * Limits the number of jobs that run at the same time. Owners with waiting jobs alternate: an owner with a thousand waiting
  * jobs delays another owner by one job only.
@@ -28,10 +30,10 @@ export class FairQueue {
    * Waits for a slot.
    *
    * @returns a function that frees the slot; calling it again has no effect.
-   * @throws the signal's reason, if the signal fires before that.
+   * @throws {Error} the signal's reason, if the signal fires before that.
    */
   async enter(owner: string, signal?: AbortSignal): Promise<() => void> {
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw asError(signal.reason)
     if (this.#taken < this.#slots) this.#taken += 1
     else await this.#wait(owner, signal)
     let isOver = false
@@ -60,7 +62,7 @@ export class FairQueue {
       }
       const giveUp = (): void => {
         this.#remove(owner, begin)
-        reject(signal?.reason as Error) // whatever the caller aborts with
+        reject(asError(signal?.reason))
       }
       signal?.addEventListener('abort', giveUp, { once: true })
       const waiting = this.#owners.get(owner)

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 /** Waits for work until the signal fires; the work itself continues. @throws the signal's reason. */
 export async function orAbort<Value>(pending: Promise<Value>, signal: AbortSignal): Promise<Value> {
   const { promise: aborted, reject } = Promise.withResolvers<never>()
@@ -8,4 +10,9 @@ export async function orAbort<Value>(pending: Promise<Value>, signal: AbortSigna
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** Sleeps until the time is over or the signal fires. @throws the signal's reason; Node's own error has it as its cause only. */
+export async function abortableSleep(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
 }

@@ -259,9 +259,8 @@ async function open(
   const { isMetricsPublic = false, corsOrigin } = options
   const parts = { log, database, keys, answers, sessions, agents, files, pauses, execs, runs, streams, usage, metrics }
   const limiter = new RateLimiter(() => clock.monotonic())
-  const isClosingNow = (): boolean => isClosing
   const onContinuingWork = (work: Promise<unknown>): void => inFlight.hold(work)
-  const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: isClosingNow }
+  const shown = { isMetricsPublic, corsOrigin, unreadyBecause, isClosing: () => isClosing }
   const app = createApp({ ...parts, ...shown, limiter, clock, onError, onContinuingWork })
   const answer: App['answer'] = (request, connection) => inFlight.track(() => app.answer(request, connection))
 

@@ -1,6 +1,7 @@
 // Calls that wait for a person, conversations over several tasks, and caps on the cost of models.
 import { ConflictError, type StatusEvent, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bash, modelIds, price, type ScriptedModels, startModels } from './scripted-models.ts'
 
@@ -67,6 +68,26 @@ test('a call whose input is invalid asks nobody: the model reads what is wrong, 
   await run.forward({ onApproval: ({ input }) => Boolean(asked.push(input)) })
   expect(asked).toEqual([{ language: 'bash', code: 'echo ran' }])
   expect((await run.result()).output).toMatch(/run_code did not run\. language must be.*; .*ran/s)
+})
+
+test('a call of http_request with headers as an object, which the tool accepts, is asked about too', async () => {
+  const input = JSON.stringify({ url: 'http://127.0.0.1:9/', headers: { accept: 'text/plain' }, method: 'GET' })
+  script = ({ results }) =>
+    results.length === 0
+      ? { toolCalls: [{ name: 'http_request', arguments: input }] }
+      : { content: `result: ${results[0]}` }
+  const session = await theazo.sessions.forUser('approvals')
+  await using agent = await session.agents.create({ model, tools: ['http_request'], approvals: ['http_request'] })
+  const run = agent.run('go')
+  let asked = 0
+  await run.forward({
+    onApproval: () => {
+      asked += 1
+      return false
+    },
+  })
+  expect(asked).toBe(1)
+  expect((await run.result()).output).toContain('refused this call')
 })
 
 test('an agent whose call waits is resumed only with an answer, and only then takes one', async () => {
@@ -163,6 +184,33 @@ test('the cap is checked before a call with an estimate, and after it with the c
   expect(long).toMatchObject({ code: 'session_limit_exceeded', message: expect.stringContaining('next call of model') })
   expect(models.requests.length).toBe(before)
   await expect.poll(async () => (await small.refresh()).data.status).toBe('paused')
+})
+
+test('an agent that a cap pauses stays frozen if the pause of a caller comes too late', async () => {
+  const tokens = { input_tokens: 100_000, output_tokens: 10_000 }
+  const ticker = 'setsid bash -c "while sleep 0.02; do date +%s%3N >> ticks; done" > /dev/null 2>&1 & sleep 1'
+  script = ({ results }) =>
+    results.length === 0 ? { ...bash(ticker), usage: tokens } : { content: 'done', usage: tokens }
+  const limits = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } as const })
+  const session = await theazo.sessions.create({ userId: 'frozen', limits: limits(1_000) })
+  await using agent = await session.agents.create({ model, approvals: [] })
+  const run = agent.run('go')
+  const called = Promise.withResolvers<void>()
+  const followed = run.forward({ onToolCall: () => called.resolve() }).catch(() => {})
+  await called.promise
+  const paused = agent.pause().catch((error: unknown) => error)
+  await session.update({ limits: limits(1) })
+  await paused
+  await expect.poll(async () => (await agent.refresh()).data.status).toBe('paused')
+  const frozenMs = 1_500
+  await sleep(frozenMs) // code that is frozen makes no event
+  await session.update({ limits: limits(1_000) })
+  await agent.resume()
+  await followed
+  await agent.attach(await run.taskId).result()
+  const ticks = (await agent.files.readText('ticks')).trim().split('\n').map(Number)
+  const longest = Math.max(...ticks.slice(1).map((tick, index) => tick - (ticks[index] ?? tick)))
+  expect(longest).toBeGreaterThan(frozenMs / 2)
 })
 
 test('old outputs are cut if the context window is full, and the model reads that', { timeout: 120_000 }, async () => {

@@ -78,6 +78,41 @@ test(
   },
 )
 
+test('a call that a kill interrupted is noted also if a cap pauses its task before the call is made again', async () => {
+  const tokens = { input_tokens: 100_000, output_tokens: 10_000 }
+  await using models = await startModels(({ results }) => {
+    const call = 'echo x >> runs; [[ $(wc -l < runs) -gt 1 ]] || sleep 100'
+    return results.length === 0 ? { ...bash(call), usage: tokens } : { content: 'done', usage: tokens }
+  })
+  const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json', '--data-dir', dataFolder()]
+  const start = () => startServer(process.execPath, args, models.environment)
+  const limits = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } as const })
+  const killed = await start()
+  const theazo = new Theazo({ baseUrl: killed.url, apiKey: killed.apiKey })
+  const session = await theazo.sessions.create({ userId: 'u', limits: limits(10_000) })
+  const agent = await session.agents.create({ model, timeoutSeconds: 300 })
+  const run = agent.run('go')
+  const taskId = await run.taskId
+  await agent.exec('bash', 'until [[ -e runs ]]; do sleep 0.02; done')
+  await session.update({ limits: limits(1) }) // the cap is reached; the pause waits for the call
+  killed.child.kill('SIGKILL')
+  await killed.ended
+  run.close()
+
+  await using next = await start()
+  const reopened = new Theazo({ baseUrl: next.url, apiKey: next.apiKey })
+  const again = await reopened.agents.get(agent.id)
+  await expect.poll(async () => (await again.refresh()).data.status).toBe('paused')
+  await (await reopened.sessions.get(session.id)).update({ limits: limits(10_000) })
+  await again.resume()
+  expect((await again.attach(taskId, { lastEventId: '0' }).result()).output).toBe('done')
+  const events: AgentEvent[] = []
+  for await (const event of again.attach(taskId, { lastEventId: '0' })) events.push(event)
+  const retried = events.filter((event) => event.type === 'status' && event.reason === 'retried_tool')
+  expect(retried).toHaveLength(1)
+  expect((await again.exec('bash', 'wc -l < runs')).stdout).toBe('2\n')
+})
+
 const kills = isSoak ? 200 : 3
 
 test(

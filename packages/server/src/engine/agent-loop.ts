@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { ApiError } from '../errors.ts'
+import type { SuspensionCause } from './task-log.ts'
 import type { ApprovalStep, Model, ModelRequest, ModelStep, Step, StepSink, ToolCall, ToolStep } from './model.ts'
 
 /** The model, the task and the callbacks of a loop. */
 export interface LoopOptions {
-  model: Model
+  model: Pick<Model, 'step'>
   request: ModelRequest
   callTool: (call: ToolCall, signal: AbortSignal) => Promise<ToolStep>
   /** True if the call may run beside others. */
@@ -16,23 +17,20 @@ export interface LoopOptions {
   /** Stores a step. @throws an error that ends the loop, if the task must not continue. */
   store: (step: Step) => Promise<void>
   sink: StepSink
-  /** Called before each call of the model. @returns false to suspend the loop: the session cannot pay for the call. */
-  canAfford: (request: ModelRequest) => Promise<boolean>
+  /** Called before each call of the model. @returns a message if the session cannot pay for the call: it suspends the loop. */
+  unaffordable: (request: ModelRequest) => Promise<string | undefined>
   /** Called between two steps: true suspends the loop. */
   shouldStop: () => boolean
   signal: AbortSignal
 }
 
-/** The end of a loop: the answer, a call that a person must approve, or a suspension. */
-export type LoopEnd =
-  | { kind: 'answer'; answer: ModelStep }
-  | { kind: 'approval'; call: ToolCall }
-  | { kind: 'suspended' }
+/** The end of a loop: the answer, or a suspension with its cause. */
+export type LoopEnd = { kind: 'answer'; answer: ModelStep } | { kind: 'suspended'; cause?: SuspensionCause }
 
 /** A model with more steps than this is stuck. */
 const maxModelSteps = 1_100
 /** A model that makes only invalid calls in this many steps in a row is stuck too. */
-const maxStrikes = 3
+const maxInvalidSteps = 3
 const maxFaultChars = 1_000
 
 /**
@@ -56,12 +54,14 @@ export async function runLoop(options: LoopOptions): Promise<LoopEnd> {
     const turn = lastTurn(steps)
     const [first] = turn.open
     if (first) {
-      if (options.needsApproval(first) && !turn.approvals.has(first.id)) return { kind: 'approval', call: first }
+      if (options.needsApproval(first) && !turn.approvals.has(first.id))
+        return { kind: 'suspended', cause: { toolCall: first } }
       await callNext(options, turn, add)
     } else {
       assertNotStuck(steps)
       const request = { ...options.request, steps }
-      if (!(await options.canAfford(request))) return { kind: 'suspended' }
+      const limit = await options.unaffordable(request)
+      if (limit !== undefined) return { kind: 'suspended', cause: { limit } }
       const step = await model.step(request, sink, signal)
       signal.throwIfAborted()
       await add(step)
@@ -70,13 +70,13 @@ export async function runLoop(options: LoopOptions): Promise<LoopEnd> {
   }
 }
 
-/** Makes the next call, or all calls up to the next one that changes something, side by side. */
+/** Makes the calls of {@link nextCalls}. */
 async function callNext(
-  { callTool, isReadOnly, needsApproval, beforeCall, signal }: LoopOptions,
+  { callTool, beforeCall, signal, ...rules }: LoopOptions,
   { open, approvals }: Turn,
   add: (step: Step) => Promise<void>,
 ): Promise<void> {
-  const next = sideBySide(open, (call) => isReadOnly(call) && !needsApproval(call))
+  const next = nextCalls(open, rules)
   const done = new Map<string, ToolStep | undefined>()
   for (const call of next) done.set(call.id, refusal(call, approvals.get(call.id)) ?? (await beforeCall(call)))
   const calls = next.map(async (call) => {
@@ -93,10 +93,13 @@ async function callNext(
   }
 }
 
-/** The calls that are made next: the first one, or all up to the first that must not run beside others. */
-export function sideBySide(open: readonly ToolCall[], isFree: (call: ToolCall) => boolean): ToolCall[] {
-  const other = open.findIndex((call) => !isFree(call))
-  return open.slice(0, Math.max(1, other === -1 ? open.length : other))
+/** The calls that run next: the first one, or side by side all up to the first that changes something or needs an approval. */
+export function nextCalls(
+  open: readonly ToolCall[],
+  { isReadOnly, needsApproval }: Pick<LoopOptions, 'isReadOnly' | 'needsApproval'>,
+): ToolCall[] {
+  const barrier = open.findIndex((call) => !isReadOnly(call) || needsApproval(call))
+  return open.slice(0, Math.max(1, barrier === -1 ? open.length : barrier))
 }
 
 /** The result of a call that a person refused. */
@@ -113,10 +116,10 @@ function assertNotStuck(steps: readonly Step[]): void {
   if (modelSteps.length >= maxModelSteps) {
     throw new ApiError('internal_error', `The model gave no answer in ${maxModelSteps} steps.`)
   }
-  const strikes = steps.slice(steps.findLastIndex(isValidCall) + 1).filter((step) => step.kind === 'model')
-  if (strikes.length < maxStrikes) return
+  const invalidSteps = steps.slice(steps.findLastIndex(isValidCall) + 1).filter((step) => step.kind === 'model')
+  if (invalidSteps.length < maxInvalidSteps) return
   const fault = steps.findLast((step) => step.kind === 'tool')
-  const message = `The model made only invalid tool calls in ${maxStrikes} steps in a row. The last one: ${String(fault?.output)}`
+  const message = `The model made only invalid tool calls in ${maxInvalidSteps} steps in a row. The last one: ${String(fault?.output)}`
   throw new ApiError('provider_error', message.slice(0, maxFaultChars))
 }
 
@@ -124,7 +127,7 @@ function isValidCall(step: Step): boolean {
   return step.kind === 'tool' && !step.isInvalid
 }
 
-/** The last step of the model, and its calls. A model that is not the AI SDK's may use an id again in a later step. */
+/** The last step of the model and the state of its calls. Ids are unique only within it: models outside the AI SDK may reuse them. */
 interface Turn {
   /** Calls without a result, in order. */
   open: ToolCall[]
@@ -133,7 +136,7 @@ interface Turn {
   repeated: ReadonlySet<string>
 }
 
-/** The last step of the model, and what became of its calls. */
+/** Reads the {@link Turn} from the end of the steps. */
 export function lastTurn(steps: readonly Step[]): Turn {
   const turn = steps.slice(steps.findLastIndex(({ kind }) => kind === 'model'))
   const done = new Set(turn.flatMap((step) => (step.kind === 'tool' ? step.id : [])))

@@ -6,13 +6,15 @@ export type Delta =
   | { type: 'thinking'; text: string; id: string }
   /** `restart`: the step is written anew, and this is its beginning. */
   | { type: 'output_delta'; text: string; restart?: true }
-  /** What the code of a call prints while it runs. */
+  /** Output of a call's code while it runs. */
   | { type: 'tool_output'; id: string; stream: 'stdout' | 'stderr'; text: string }
 
 /** Where a task continues. */
 interface DeltaWriterOptions {
-  earlier?: string
-  firstStep?: number
+  /** The text that an earlier process has emitted for the first step. */
+  earlier: string
+  /** The number of the first step. */
+  firstStep: number
 }
 
 /** Maximum characters of one write, and minimum milliseconds between two writes. */
@@ -21,7 +23,8 @@ const intervalMs = 50
 
 /**
  * Merges the parts of a step before they become events: each event is a durable transaction, and a model writes one word
- * at a time. The order stays; no text is lost or added. The first part is written at once.
+ * at a time. The order stays; no text is lost or added. The first part is written at the end of the
+ * current turn of the event loop.
  *
  * A step may be written more than once, after a crash or a cut stream. Its text is then compared with the text that was
  * emitted already: only the rest follows, or, if the new text differs, all of it with `restart`.
@@ -30,23 +33,18 @@ export class DeltaWriter {
   readonly #clock: Clock
   readonly #write: (delta: Delta) => Promise<void>
   #waiting: Delta | undefined
-  /** Set for a short time after a write. */
-  #stopTimer: (() => void) | undefined
+  /** True for a short time after a write. */
+  #isThrottled = false
   /** The write in progress. Its first error is thrown by the next call. */
   #writing: Promise<void> = Promise.resolve()
-  /** The text of the present step. */
+  /** The text of the current step. */
   #text = ''
   /** The text of the step's earlier attempt; undefined once it is clear if the new text continues it. */
   #earlier: string | undefined
   #attempt = 1
   #step = 0
 
-  /** @param options the number of the first step, and the text that an earlier process has emitted for it. */
-  constructor(
-    clock: Clock,
-    write: (delta: Delta) => Promise<void>,
-    { earlier = '', firstStep = 0 }: DeltaWriterOptions = {},
-  ) {
+  constructor(clock: Clock, write: (delta: Delta) => Promise<void>, { earlier, firstStep }: DeltaWriterOptions) {
     this.#clock = clock
     this.#write = write
     this.#earlier = earlier === '' ? undefined : earlier
@@ -71,7 +69,7 @@ export class DeltaWriter {
     await this.#push({ type: 'output_delta', text: this.#text.slice(earlier.length) })
   }
 
-  /** Like {@link thinking}: what the code of a call prints. */
+  /** Output of a call's code. Waits like {@link thinking}. */
   async toolOutput(id: string, stream: 'stdout' | 'stderr', text: string): Promise<void> {
     await this.#push({ type: 'tool_output', id, stream, text })
   }
@@ -107,19 +105,20 @@ export class DeltaWriter {
     }
     const waiting = this.#waiting?.text.length ?? 0
     if (waiting >= maxChars) return await this.flush()
-    if (!this.#stopTimer) this.#writeNow()
+    if (!this.#isThrottled) this.#writeNow()
   }
 
-  /** Writes soon, and then not again for a while. */
+  /** Flushes after this turn, and at most once per {@link intervalMs}. */
   #writeNow(): void {
-    this.#stopTimer = this.#clock.after(intervalMs, () => {
-      this.#stopTimer = undefined
+    this.#isThrottled = true
+    this.#clock.after(intervalMs, () => {
+      this.#isThrottled = false
       if (this.#waiting) this.#writeNow()
     })
     this.#flushSoon()
   }
 
-  /** Writes what waits after the present turn of the event loop: parts that arrive together are one event. */
+  /** Flushes after this turn: parts that arrive together become one event. */
   #flushSoon(): void {
     void setImmediate()
       .then(() => this.flush())

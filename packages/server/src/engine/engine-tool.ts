@@ -28,7 +28,7 @@ export interface ToolRunContext {
   allow: readonly string[] | undefined
   callId: string
   signal: AbortSignal
-  /** Called with what the code of the call prints, while it runs. */
+  /** Receives the output of the call's code while it runs. */
   onOutput?: ((stream: 'stdout' | 'stderr', text: string) => unknown) | undefined
   /** Why images must not be in results; undefined if the model accepts them. */
   imagesOff: string | undefined

@@ -11,7 +11,7 @@ export interface ModelRequest {
   /** Tools it may call. */
   tools: readonly EngineTool[]
   /** Names of the MCP servers whose tools are missing, because they do not answer. */
-  missingServers?: readonly string[]
+  missingServers: readonly string[]
   /** Earlier tasks of the same conversation, oldest first. */
   history: readonly PastTask[]
 }
@@ -32,16 +32,22 @@ export interface StepSink {
   restart: () => Promise<void>
 }
 
+/** A provider, and the provider's name of the model. */
+export interface ProviderModel {
+  provider: string
+  model: string
+}
+
 /** A model, called for one step at a time: a pause applies between two steps, and a crash repeats no stored step. */
 export interface Model {
   readonly id: string
-  /** The provider, and the provider's name of the model. Absent for models that unit tests define. */
-  readonly origin?: { provider: string; model: string } | undefined
+  /** Absent for models that unit tests define. */
+  readonly origin?: ProviderModel | undefined
   /** Why results of tools must not have images; absent if the model accepts them. */
   readonly imagesOff?: string | undefined
   /** Refuses a task before it starts. @throws {ApiError} sent to the caller. */
   assertAccepts?(prompt: string): void
-  /** An upper estimate of the cost of the next step's input, in micro-cents. Absent for a model that costs nothing. */
+  /** Estimated cost of the next step's input in micro-cents, high for English text. Absent for a model that costs nothing. */
   estimate?(request: ModelRequest): number
   /**
    * Makes the next step, and sends its parts to the sink as they are written.

@@ -1,5 +1,5 @@
 import type { Delta } from './delta-writer.ts'
-import type { ModelStep, PastTask, Step } from './model.ts'
+import type { ModelStep, PastTask, Step, ToolCall } from './model.ts'
 
 /** The progress of a task, from which it continues after a pause or a restart. */
 export interface TaskProgress {
@@ -16,20 +16,23 @@ export type TaskResult =
   | { status: 'completed'; answer: ModelStep }
   | { status: 'failed'; error: { code: string; message: string } }
 
+/** The reason for which the loop of a task has suspended itself: a cap, by its message, or a call that needs an approval. */
+export type SuspensionCause = { limit: string } | { toolCall: ToolCall }
+
 /**
- * The store, the bill and the events of one task, as the engine uses them. Each write is one transaction. While the store
- * cannot write, a write waits: a tool must not be called twice.
- *
- * Each write throws {@link TaskOverError} if the task no longer runs according to the store.
+ * The store, the bill and the events of one task. Each write is one transaction, and throws {@link TaskOverError} if the
+ * task no longer runs. While the store cannot write, a write waits instead of failing: after a restart, a tool whose
+ * result was not stored would run again.
  */
 export interface TaskLog {
+  /** Reads the progress. Clears the mark of an orderly shutdown: from now on a crash may interrupt a tool call. */
   progress(): Promise<TaskProgress>
-  /** Stores a step, emits its events and bills it. Concurrent steps are written in order. @param runMs milliseconds that the task has run. */
+  /** Stores a step, emits its events and bills it. @param runMs milliseconds that the task has run. */
   store(step: Step, runMs: number): Promise<void>
   emit(delta: Delta): Promise<void>
   end(result: TaskResult, runMs: number): Promise<void>
   /** Micro-cents that the session may still spend; undefined without a cap. */
-  left(): Promise<number | undefined>
+  costLeft(): Promise<number | undefined>
 }
 
 /** Ends the work on a task, because it no longer runs according to the store. */

@@ -2,13 +2,14 @@ import type { ToolSandbox } from '@theazo/core/tools'
 import type { Clock } from '../clock.ts'
 import { ApiError, SandboxEndedError } from '../errors.ts'
 import { centsOf } from '../pricing.ts'
-import { lastTurn, type LoopEnd, runLoop, sideBySide } from './agent-loop.ts'
+import { lastTurn, type LoopEnd, type LoopOptions, nextCalls, runLoop } from './agent-loop.ts'
 import { DeltaWriter } from './delta-writer.ts'
 import type { EngineTool } from './engine-tool.ts'
 import type { Model, ModelRequest, ToolCall, ToolStep } from './model.ts'
-import { type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
+import { type SuspensionCause, type TaskLog, TaskOverError, type TaskProgress, type TaskResult } from './task-log.ts'
 import { type EngineObserver, TaskTelemetry } from './telemetry.ts'
-import { type AgentTools, callTool } from './tool-registry.ts'
+import { callFault, callTool } from './tool-call.ts'
+import type { AgentTools } from './tool-registry.ts'
 
 /** A task, and what its work needs. */
 export interface TaskRunOptions {
@@ -30,44 +31,49 @@ export interface TaskRunOptions {
   allow: readonly string[] | undefined
   /** Opens the task's log. A write that waits rejects when the signal fires. */
   openLog: (abandoned: AbortSignal) => TaskLog
-  /** True if events show what code prints while it runs. */
+  /** True if events contain the output of code while it runs. */
   hasLiveOutput: boolean
-  /** True if a process ended during the work on the task: a tool call may have been in flight. */
-  isRecovered: boolean
+  /** True if a process was killed during the work on the task: a tool call may have been in flight. */
+  mayHaveCallInFlight: boolean
   /** Counts the calls; undefined for test keys. */
   observer: EngineObserver | undefined
   clock: Clock
-  /** Called after the loop was suspended because a call of the model would cost more than the session may spend. */
-  onUnaffordable: (message: string) => void
-  /** Called after the loop was suspended because a person must approve a call. */
-  onApprovalRequired: (call: ToolCall) => void
+  /** Called after the loop has suspended itself. */
+  onSuspended: (cause: SuspensionCause) => void
   onError: (error: unknown) => void
 }
 
-/** Characters of one call that events show while it runs. The result has more. */
+/** Maximum characters of one call's output in events. The result may have more. */
 const maxOutputChars = 256 * 1024
 
 /** The end of the work on a task in this process. An abandoned task still runs according to the store. */
-export type EndedTask = 'ended' | 'suspended' | 'abandoned'
+export type TaskRunEnd = 'ended' | 'suspended' | 'abandoned'
 
 /** The loop of one task in this process. */
 export class TaskRun {
   /** Never rejects. */
-  readonly done: Promise<EndedTask>
+  readonly done: Promise<TaskRunEnd>
   readonly #options: TaskRunOptions
   readonly #abort = new AbortController()
   readonly #startedAt: number
   /** The causes of a suspension: a pause and a cap may both apply. */
-  readonly #suspends = new Set<object>()
+  readonly #suspendedBy = new Set<object>()
   readonly #abandoned = new AbortController()
   readonly #log: TaskLog
   readonly #telemetry: TaskTelemetry
   #stoppedAfterMs: number | undefined
-  /** Called after the loop has suspended itself, for an approval or a cap. */
-  #afterSuspension: (() => void) | undefined
+  /** Calls that have begun and are not stored. */
+  readonly #begun = new Set<string>()
+  /** True until the calls that an earlier process may have left are known and noted. */
+  #hasUnnotedCalls: boolean
+  /** True if the store has ended or paused the task. */
+  #isStopped = false
+  /** Set after the loop has suspended itself. */
+  #cause: SuspensionCause | undefined
 
   constructor(options: TaskRunOptions) {
     this.#options = options
+    this.#hasUnnotedCalls = options.mayHaveCallInFlight
     this.#log = options.openLog(this.#abandoned.signal)
     this.#telemetry = new TaskTelemetry(options)
     const { timeoutMs, runMs, clock } = options
@@ -77,13 +83,19 @@ export class TaskRun {
     this.done = this.#traced().finally(() => {
       this.#stoppedAfterMs = clock.monotonic() - this.#startedAt
       stopDeadline()
-      if (this.#afterSuspension) queueMicrotask(this.#afterSuspension)
+      const cause = this.#cause
+      if (cause) queueMicrotask(() => options.onSuspended(cause))
     })
   }
 
   /** True until the loop has ended or stopped after a suspension. */
   get isWorking(): boolean {
     return this.#stoppedAfterMs === undefined
+  }
+
+  /** True if a call may have begun that is not stored: it would be made again, and the log must say so. */
+  get mayHaveCallInFlight(): boolean {
+    return this.#hasUnnotedCalls || this.#begun.size > 0
   }
 
   /** Milliseconds that the task has run, without pauses. */
@@ -93,64 +105,66 @@ export class TaskRun {
   }
 
   /**
-   * Resolves when the present step has ended. The task has then ended, or is suspended.
+   * Resolves when the current step has ended, or the loop was abandoned.
    *
-   * @param by the cause; pass the same object to {@link unsuspend}.
+   * @param holder of the suspension; pass the same object to {@link unsuspend}.
    */
-  async suspend(by: object): Promise<void> {
-    this.#suspends.add(by)
-    await this.done
+  async suspend(holder: object): Promise<TaskRunEnd> {
+    this.#suspendedBy.add(holder)
+    return await this.done
   }
 
   /** Reverts one {@link suspend}. @returns true if the loop has stopped and no other cause remains: it must start again. */
-  unsuspend(by: object): boolean {
-    return this.#suspends.delete(by) && this.#suspends.size === 0 && !this.isWorking
+  unsuspend(holder: object): boolean {
+    return this.#suspendedBy.delete(holder) && this.#suspendedBy.size === 0 && !this.isWorking
   }
 
-  /** Kills the present step, because the task has ended or is paused in the store. */
+  /** Kills the current step, because the task has ended or is paused in the store. */
   stop(reason: ApiError): void {
+    this.#isStopped = true
     this.#telemetry.failed('cancelled')
     this.#abort.abort(reason)
   }
 
-  /** Kills the present step, because the server ends. The next server runs the step again. */
+  /** Kills the current step, because the server ends. The next server runs the step again. */
   abandon(): void {
     this.#telemetry.failed('interrupted')
     this.#abandoned.abort()
     this.#abort.abort(new SandboxEndedError('The server was shut down while the task ran.'))
   }
 
-  async #traced(): Promise<EndedTask> {
+  async #traced(): Promise<TaskRunEnd> {
     const end = await this.#work()
     this.#telemetry.end(end === 'suspended')
     return end
   }
 
-  async #work(): Promise<EndedTask> {
+  async #work(): Promise<TaskRunEnd> {
     const { onError } = this.#options
     try {
       const end = await this.#loop()
-      if (end.kind !== 'answer') return this.#suspended(end)
+      if (end.kind === 'suspended') {
+        this.#cause = end.cause
+        return 'suspended'
+      }
       await this.#end({ status: 'completed', answer: end.answer })
     } catch (error) {
       const { signal } = this.#abort
-      if (error instanceof TaskOverError) return 'ended'
-      if (signal.aborted && signal.reason instanceof SandboxEndedError) return 'abandoned'
+      if (this.#isStopped || error instanceof TaskOverError) return 'ended'
+      if (this.#abandoned.signal.aborted) return 'abandoned'
       const failure = signal.aborted ? signal.reason : error
       if (!(failure instanceof ApiError)) onError(failure)
       const { code, message } = failure instanceof ApiError ? failure : unexpected
       this.#telemetry.failed(code)
-      await this.#end({ status: 'failed', error: { code, message } }).catch((late: unknown) => {
-        if (!(late instanceof TaskOverError)) onError(late)
-      })
+      try {
+        await this.#end({ status: 'failed', error: { code, message } })
+      } catch (late) {
+        if (late instanceof TaskOverError) return 'ended'
+        onError(late)
+        if (this.#abandoned.signal.aborted) return 'abandoned'
+      }
     }
     return 'ended'
-  }
-
-  #suspended(end: Exclude<LoopEnd, { kind: 'answer' }>): EndedTask {
-    const { onApprovalRequired } = this.#options
-    if (end.kind === 'approval') this.#afterSuspension = () => onApprovalRequired(end.call)
-    return 'suspended'
   }
 
   async #end(result: TaskResult): Promise<void> {
@@ -166,7 +180,12 @@ export class TaskRun {
     const toolOf = (call: ToolCall): EngineTool | undefined => tools.find(({ name }) => name === call.tool)
     const isReadOnly = (call: ToolCall): boolean => toolOf(call)?.isReadOnly ?? true
     const deltas = new DeltaWriter(clock, (delta) => log.emit(delta), { earlier: writtenText, firstStep: steps.length })
-    const repeatable = this.#options.isRecovered ? callsInFlight(steps, isReadOnly) : new Map<string, boolean>()
+    const needsApproval = (call: ToolCall): boolean =>
+      approvals.has(toolOf(call)?.group ?? call.tool) && callFault(call, toolOf(call)) === undefined
+    const callsInFlight = this.#options.mayHaveCallInFlight
+      ? findCallsInFlight(steps, { isReadOnly, needsApproval })
+      : new Map<string, boolean>()
+    this.#hasUnnotedCalls = callsInFlight.size > 0
     return await runLoop({
       model: this.#telemetry.observed(model),
       request: { taskId, instructions, prompt, steps, tools, missingServers, history },
@@ -175,15 +194,16 @@ export class TaskRun {
           this.#callTool(call, tools, signal, deltas),
         ),
       isReadOnly,
-      needsApproval: (call) => approvals.has(toolOf(call)?.group ?? call.tool) && canBeMade(call, toolOf(call)),
-      beforeCall: (call) => this.#beforeCall(call, repeatable),
+      needsApproval,
+      beforeCall: (call) => this.#beforeCall(call, callsInFlight),
       store: async (step) => {
         await (step.kind === 'model' ? deltas.endStep() : deltas.flush())
         await log.store(step, this.runMs)
+        if (step.kind === 'tool') this.#begun.delete(step.id)
       },
       sink: deltas,
-      canAfford: (request) => this.#canAfford(request),
-      shouldStop: () => this.#suspends.size > 0,
+      unaffordable: (request) => this.#unaffordable(request),
+      shouldStop: () => this.#suspendedBy.size > 0,
       signal: this.#abort.signal,
     })
   }
@@ -195,6 +215,7 @@ export class TaskRun {
     deltas: DeltaWriter,
   ): Promise<ToolStep> {
     const { sandbox, allow, model, hasLiveOutput } = this.#options
+    this.#begun.add(call.id)
     let left = maxOutputChars
     const onOutput = async (stream: 'stdout' | 'stderr', text: string): Promise<void> => {
       const shown = text.slice(0, left)
@@ -209,10 +230,11 @@ export class TaskRun {
    * A call that has no result after a crash may have been in flight. It is made once more, and the log says so; after a
    * second crash it is not made again.
    */
-  async #beforeCall(call: ToolCall, repeatable: Map<string, boolean>): Promise<ToolStep | undefined> {
+  async #beforeCall(call: ToolCall, callsInFlight: Map<string, boolean>): Promise<ToolStep | undefined> {
     const { id, tool } = call
-    const wasRepeated = repeatable.get(id)
-    repeatable.delete(id)
+    const wasRepeated = callsInFlight.get(id)
+    callsInFlight.delete(id)
+    this.#hasUnnotedCalls = callsInFlight.size > 0
     if (wasRepeated === undefined) return undefined
     if (wasRepeated) {
       const output = 'The server ended twice while this call ran, so it was not made again. Its effects are not known.'
@@ -222,16 +244,14 @@ export class TaskRun {
     return undefined
   }
 
-  async #canAfford(request: ModelRequest): Promise<boolean> {
-    const { model, onUnaffordable } = this.#options
+  async #unaffordable(request: ModelRequest): Promise<string | undefined> {
+    const { model } = this.#options
     // The estimate reads the whole conversation, so the cap is read first: most sessions have none.
-    const left = model.estimate && (await this.#log.left())
-    if (left === undefined) return true
+    const left = model.estimate && (await this.#log.costLeft())
+    if (left === undefined) return undefined
     const estimate = model.estimate?.(request) ?? 0
-    if (estimate === 0 || estimate <= left) return true
-    const message = `The input of the next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
-    this.#afterSuspension = () => onUnaffordable(message)
-    return false
+    if (estimate === 0 || estimate <= left) return undefined
+    return `The input of the next call of model ${model.id} costs about ${cents(estimate)} cents, and the session may spend ${cents(left)} more. Raise maxCost.`
   }
 }
 
@@ -239,14 +259,13 @@ export class TaskRun {
  * The calls that may have been in flight when the process ended: the first call without a result, and the calls that run
  * beside it. By id; the value is true if the call was already made again.
  */
-function callsInFlight(steps: TaskProgress['steps'], isReadOnly: (call: ToolCall) => boolean): Map<string, boolean> {
-  const { open, repeated } = lastTurn(steps)
-  return new Map(sideBySide(open, isReadOnly).map(({ id }) => [id, repeated.has(id)]))
-}
-
-/** False for a call whose input is not JSON or invalid: nobody needs to approve what cannot be made. */
-function canBeMade({ fault, input }: ToolCall, tool: EngineTool | undefined): boolean {
-  return fault === undefined && tool?.inputFault?.(input) === undefined
+function findCallsInFlight(
+  steps: TaskProgress['steps'],
+  rules: Pick<LoopOptions, 'isReadOnly' | 'needsApproval'>,
+): Map<string, boolean> {
+  const { open, approvals, repeated } = lastTurn(steps)
+  const begun = nextCalls(open, rules).filter((call) => !rules.needsApproval(call) || approvals.has(call.id))
+  return new Map(begun.map(({ id }) => [id, repeated.has(id)]))
 }
 
 function cents(microCents: number): string {

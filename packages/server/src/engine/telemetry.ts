@@ -12,7 +12,7 @@ import { ApiError } from '../errors.ts'
 import { centsOf } from '../pricing.ts'
 import type { Model, ModelStep, ToolCall, ToolStep } from './model.ts'
 
-/** The end of a call: `invalid` is a call that could not be made, `aborted` one that the end of its task has stopped. */
+/** The outcome of a call: `invalid` if it could not be made, `aborted` if a cancel, a timeout or a shutdown stopped it. */
 type CallOutcome = 'ok' | 'error' | 'invalid' | 'aborted'
 
 /** A call of a model that has ended. */
@@ -76,8 +76,8 @@ export class TaskTelemetry {
   }
 
   /** The model, with a span and a count for each step. */
-  observed(model: Model): Model {
-    return { id: model.id, step: async (request, sink, signal) => await this.#step(model, [request, sink, signal]) }
+  observed(model: Model): Pick<Model, 'step'> {
+    return { step: async (...args) => await this.#step(model, ...args) }
   }
 
   /** Runs a tool call in its span. */
@@ -94,9 +94,9 @@ export class TaskTelemetry {
     }
     return await this.#inside(span, signal, ended, async () => {
       const step = await work()
-      const fault = step.isInvalid ? 'invalid' : 'error'
-      if (step.isError) fail(span, step.isInvalid ? 'invalid_tool_call' : 'tool_error')
-      return { value: step, outcome: step.isError ? fault : 'ok' }
+      if (!step.isError) return { value: step, outcome: 'ok' }
+      fail(span, step.isInvalid ? 'invalid_tool_call' : 'tool_error')
+      return { value: step, outcome: step.isInvalid ? 'invalid' : 'error' }
     })
   }
 
@@ -116,7 +116,7 @@ export class TaskTelemetry {
     this.#span.end()
   }
 
-  async #step(model: Model, [request, sink, signal]: Parameters<Model['step']>): Promise<ModelStep> {
+  async #step(model: Model, ...[request, sink, signal]: Parameters<Model['step']>): Promise<ModelStep> {
     const attributes = { ...this.#common('chat'), ...this.#modelAttributes() }
     const span = this.#start(`chat ${attributes['gen_ai.request.model']}`, SpanKind.CLIENT, attributes)
     const startedAt = performance.now()

@@ -6,11 +6,8 @@ import {
   ToolInputError,
   toolGroups,
 } from '@theazo/core/tools'
-import { ApiError } from '../errors.ts'
-import { isNearWord, nearestWord } from '../nearest-word.ts'
-import { type EngineTool, maxTools, type ToolOutcome, type ToolRunContext } from './engine-tool.ts'
+import { type EngineTool, maxTools } from './engine-tool.ts'
 import type { McpServers } from './mcp/mcp-servers.ts'
-import type { ToolCall, ToolStep } from './model.ts'
 import { withValidNames } from './tool-names.ts'
 
 /** The tools of an agent while it works on a task. */
@@ -86,52 +83,4 @@ export function fromCatalog(tool: AnyTool): EngineTool {
 
 function isOutput(event: ToolEvent): event is Extract<ToolEvent, { type: 'stdout' | 'stderr' }> {
   return event.type === 'stdout' || event.type === 'stderr'
-}
-
-/** Runs one tool call. The model receives its errors as results. @throws the signal's reason, or a fault of the server. */
-export async function callTool(
-  call: ToolCall,
-  tools: readonly EngineTool[],
-  context: Omit<ToolRunContext, 'callId'>,
-): Promise<ToolStep> {
-  const { id, tool } = call
-  const startedAt = performance.now()
-  const { output, images = [], isError, isInvalid } = await outcomeOf(call, tools, context)
-  return {
-    kind: 'tool',
-    id,
-    tool,
-    output,
-    ...(images.length > 0 && { images }),
-    isError,
-    ...(isInvalid && { isInvalid }),
-    durationMs: Math.round(performance.now() - startedAt),
-  }
-}
-
-async function outcomeOf(
-  { id, tool: name, input, fault }: ToolCall,
-  tools: readonly EngineTool[],
-  context: Omit<ToolRunContext, 'callId'>,
-): Promise<ToolOutcome> {
-  const tool = tools.find((known) => known.name === name)
-  if (!tool) return invalid(unknownTool(name, tools))
-  if (fault !== undefined) return invalid(fault)
-  try {
-    return await tool.run(input, { ...context, callId: id })
-  } catch (error) {
-    if (context.signal.aborted || !(error instanceof ApiError)) throw error
-    return { output: `${error.code}: ${error.message}`, isError: true }
-  }
-}
-
-function invalid(output: string): ToolOutcome {
-  return { output, isError: true, isInvalid: true }
-}
-
-function unknownTool(name: string, tools: readonly EngineTool[]): string {
-  const names = tools.map((tool) => tool.name)
-  const hint = isNearWord(name, names) ? ` Did you mean ${nearestWord(name, names)}?` : ''
-  const known = names.length === 0 ? 'You have no tools.' : `You have ${names.join(', ')}.`
-  return `There is no tool ${JSON.stringify(name.slice(0, 100))}.${hint} ${known}`
 }

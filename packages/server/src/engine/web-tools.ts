@@ -2,6 +2,7 @@ import type { HostPattern } from '../network/host-pattern.ts'
 import type { EngineTool } from './engine-tool.ts'
 import { fromCatalog } from './tool-registry.ts'
 import { httpRequestTool } from './web/http-request.ts'
+import { withTextFields } from './web/text-fields.ts'
 import { type WebSearchOptions, webSearchTool } from './web/web-search.ts'
 
 /**
@@ -19,6 +20,7 @@ function requestTool(operator: readonly HostPattern[]): EngineTool {
   const tool = fromCatalog(httpRequestTool({ operator }))
   return {
     ...tool,
+    inputFault: (input) => tool.inputFault?.(withTextFields(input)),
     async run(input, context) {
       const { allow } = context
       const own = allow === undefined ? tool : fromCatalog(httpRequestTool({ operator, allow }))

@@ -1,6 +1,6 @@
 import type { ExecResult } from '@theazo/core'
 import { type Clock, every } from '../clock.ts'
-import { ApiError, ClientGoneError } from '../errors.ts'
+import { ApiError, asError, ClientGoneError } from '../errors.ts'
 import type { OnOutput } from '../services/execs.ts'
 import { prefers } from './accepts.ts'
 import { answer } from './answer.ts'
@@ -96,7 +96,7 @@ export async function answerExecStream(
   function failed(thrown: unknown): StreamOutcome {
     if (!(thrown instanceof ApiError) && signal.aborted) {
       // The client has left: nobody reads this, and it is not a fault of the server.
-      return { status: 499, body: '', error: new ClientGoneError(String(signal.reason)) }
+      return { status: 499, body: '', error: asError(signal.reason) }
     }
     const error = visibleError(thrown, context)
     const envelope = errorBody(error, context)

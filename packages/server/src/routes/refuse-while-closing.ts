@@ -1,4 +1,4 @@
-import { ApiError } from '../errors.ts'
+import { shuttingDown } from '../errors.ts'
 import type { RequestContext } from './environment.ts'
 import { setHeader } from './headers.ts'
 
@@ -10,7 +10,7 @@ import { setHeader } from './headers.ts'
 export function refuseWhileClosing(isClosing: () => boolean, { method }: Request, context: RequestContext): void {
   if (!changes.includes(method) || !isClosing()) return
   setHeader(context, 'connection', 'close')
-  throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
+  throw shuttingDown()
 }
 
 /** Methods of requests that may start or change something. */

@@ -8,9 +8,10 @@ import { closeUsage, openUsage, rebillStorage } from './metering.ts'
 /** Details of a change. */
 export interface ChangeDetails {
   /** Stored as the agent's `reason` until its next change. */
-  why?: string
+  agentReason?: string
   taskId?: string | undefined
-  reason?: 'limit' | 'approval_required'
+  /** In the event. */
+  eventReason?: 'limit' | 'approval_required'
   /** The call that waits for an approval. */
   toolCall?: ToolCall
   /** The key that is billed from now on. */
@@ -31,15 +32,15 @@ export async function changeAgent(
   const { from, to } = agentEvents[event]
   const before = await agentRecord(unit.db, id)
   if (!before || !from.some((status) => status === before.status)) return undefined
-  const { why = null, taskId, reason, toolCall, keyId = before.key_id } = details
-  const change = { status: to, reason: why, key_id: keyId, updated_at: unit.now }
+  const { agentReason = null, taskId, eventReason, toolCall, keyId = before.key_id } = details
+  const change = { status: to, reason: agentReason, key_id: keyId, updated_at: unit.now }
   await unit.db.updateTable('agents').set(change).where('id', '=', id).execute()
   const after: AgentRecord = { ...before, ...change }
   if (after.mode === 'live') await bill(unit, before, after)
   await unit.emit(id, 'status', {
     status: to,
     ...(taskId && { taskId }),
-    ...(reason && { reason }),
+    ...(eventReason && { reason: eventReason }),
     ...(toolCall && { toolCall }),
   })
   return after
@@ -58,7 +59,7 @@ async function bill(unit: UnitOfWork, before: AgentRecord, after: AgentRecord): 
 export const filesGone = 'The sandbox and its files are gone.'
 
 /** Marks an agent and its active task as failed, because its sandbox is gone. */
-export async function failAgent(unit: UnitOfWork, id: string, why = filesGone): Promise<void> {
-  await failTaskOf(unit, id, why)
-  await changeAgent(unit, id, 'fail', { why })
+export async function failAgent(unit: UnitOfWork, id: string, reason = filesGone): Promise<void> {
+  await failTaskOf(unit, id, reason)
+  await changeAgent(unit, id, 'fail', { agentReason: reason })
 }

@@ -164,13 +164,13 @@ export class Agents {
    * @param isStillDue called after new calls are held back; if it returns false, a use has begun and nothing is
    *   terminated.
    */
-  async terminateIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
+  async terminateIdle(id: string, reason: string, isStillDue: () => boolean): Promise<void> {
     const { database, events, activity, limits } = this.#options
     const agent = await agentRecord(database, id)
     if (!agent) return
     const isTerminated = await activity.whileHeld(id, async () => {
       if (!isStillDue()) return false
-      await events.write((unit) => this.#terminate(unit, agent, why))
+      await events.write((unit) => this.#terminate(unit, agent, reason))
       return true
     })
     if (!isTerminated) return
@@ -201,10 +201,10 @@ export class Agents {
     await Promise.all(agents.map((agent) => this.#release(agent)))
   }
 
-  async #terminate(unit: UnitOfWork, agent: AgentRecord, why?: string): Promise<void> {
+  async #terminate(unit: UnitOfWork, agent: AgentRecord, agentReason?: string): Promise<void> {
     const { activity, runs } = this.#options
     await runs.terminateTask(unit, agent)
-    await changeAgent(unit, agent.id, 'terminate', why === undefined ? {} : { why })
+    await changeAgent(unit, agent.id, 'terminate', agentReason === undefined ? {} : { agentReason })
     const details = { reason: 'interrupted' }
     const ended = new ApiError('conflict', `Agent ${agent.id} was terminated while the code ran.`, { details })
     unit.afterCommit(() => activity.stop(agent.id, ended))
@@ -264,8 +264,8 @@ export class Agents {
       // The agent was terminated during the boot. That call waits for this one, and then removes the sandbox.
       if (!isReady) await sandbox.terminate()
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
-      const failed = events.writeWithRetries((unit) => changeAgent(unit, id, 'fail', { why }))
+      const agentReason = error instanceof Error ? error.message : String(error)
+      const failed = events.writeWithRetries((unit) => changeAgent(unit, id, 'fail', { agentReason }))
       if (isTransient(error)) void failed.catch(onError)
       else await failed
       throw asApiError(error)

@@ -13,11 +13,8 @@ export interface ApprovalAnswer {
   message?: string | undefined
 }
 
-/** Why the loop of a task has suspended itself. */
-export type SuspensionCause = { limit: string } | { toolCall: ToolCall }
-
 /** The reason of a pause that the task needs to know. */
-export interface PauseReason {
+export interface TaskPauseReason {
   /** The message of a reached cap. */
   limit?: string | undefined
   /** The call that waits for an approval. */
@@ -30,7 +27,7 @@ export interface PauseReason {
  * @throws {ApiError} 409 if a call waits and there is no answer, if no call waits and there is an answer, or if the
  *   answer names another call.
  */
-export function assertAnswered(
+export function assertAnswerFits(
   { id }: AgentRecord,
   task: TaskRow | undefined,
   answer: ApprovalAnswer | undefined,

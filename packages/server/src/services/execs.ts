@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import type { ExecBody, ExecExtensions, ExecResult } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import type { Sandbox } from '../compute/compute-provider.ts'
-import { ApiError, asApiError, ClientGoneError } from '../errors.ts'
+import { ApiError, asApiError, asError } from '../errors.ts'
 import type { EventLog } from '../events/event-log.ts'
 import { FairQueue } from '../fair-queue.ts'
 import type { Principal } from '../keys/api-keys.ts'
@@ -149,12 +149,7 @@ export class Execs {
   /** Waits for a slot in the queue of starts. The slot is free again at the first output, at the end, or after 100 ms. */
   async #enterQueue({ project, mode }: AgentRecord, signal: AbortSignal): Promise<Disposable & { leave: () => void }> {
     if (mode === 'test') return { leave() {}, [Symbol.dispose]() {} }
-    let leave: () => void
-    try {
-      leave = await this.#starts.enter(project, signal)
-    } catch (error) {
-      throw asError(error)
-    }
+    const leave = await this.#starts.enter(project, signal)
     const timer = setTimeout(leave, startSlotMs)
     return {
       leave,
@@ -190,9 +185,4 @@ export class Execs {
 function bytesOf(stdin: ExecExtensions['stdin']): Uint8Array | undefined {
   if (stdin === undefined) return undefined
   return typeof stdin === 'string' ? Buffer.from(stdin) : Buffer.from(stdin.base64, 'base64')
-}
-
-/** The abort reason of a closed connection is a text; handlers expect an error. */
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new ClientGoneError(String(reason))
 }

@@ -92,11 +92,11 @@ export class IdleTimeouts implements AsyncDisposable {
 
   async #end(id: string, { seconds, action }: IdleTimeout): Promise<void> {
     const { agents, pauses, idleClocks, onError } = this.#options
-    const why = `It was idle for ${seconds} s (idleTimeout).`
+    const reason = `It was idle for ${seconds} s (idleTimeout).`
     const isStillDue = (): boolean => idleClocks.isDue(id)
     try {
-      if (action === 'pause') await pauses.pauseIdle(id, why, isStillDue)
-      else await agents.terminateIdle(id, why, isStillDue)
+      if (action === 'pause') await pauses.pauseIdle(id, reason, isStillDue)
+      else await agents.terminateIdle(id, reason, isStillDue)
     } catch (error) {
       // A caller paused or terminated it at the same moment.
       if (error instanceof ApiError && error.code === 'conflict') return

@@ -1,7 +1,8 @@
 import type { WireAgent } from '@theazo/core'
 import { type Clock, endsWithin } from '../clock.ts'
 import type { Sandbox } from '../compute/compute-provider.ts'
-import { ApiError } from '../errors.ts'
+import type { SuspensionCause } from '../engine/task-log.ts'
+import { ApiError, shuttingDown } from '../errors.ts'
 import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Principal } from '../keys/api-keys.ts'
 import { exceeded, type SessionLimits } from '../limits/session-limits.ts'
@@ -10,7 +11,7 @@ import { changeAgent, type ChangeDetails, failAgent } from './agent-changes.ts'
 import { assertCan, assertNotEnded, isOver } from './agent-lifecycle.ts'
 import { type AgentRecord, agentRecord, findAgent, toWireAgent } from './agent-rows.ts'
 import type { AgentActivity } from './agent-activity.ts'
-import type { ApprovalAnswer, PauseReason, SuspensionCause } from './approvals.ts'
+import type { ApprovalAnswer, TaskPauseReason } from './approvals.ts'
 import type { Runs } from './runs.ts'
 import type { Sandboxes } from './sandboxes.ts'
 import type { TaskWorker } from './task-worker.ts'
@@ -59,41 +60,46 @@ export class Pauses {
    * @param isStillDue called directly before new calls are refused; if it returns false, a use has begun and the agent is
    *   not paused.
    */
-  async pauseIdle(id: string, why: string, isStillDue: () => boolean): Promise<void> {
+  async pauseIdle(id: string, agentReason: string, isStillDue: () => boolean): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
-    if (agent && isStillDue()) await this.#pause(agent, { why }) // refuses new execs before its first await
+    if (agent && isStillDue()) await this.#pause(agent, { agentReason }) // refuses new execs before its first await
   }
 
-  /** Pauses an agent whose task has suspended itself. Does nothing if the task does not run by then. */
+  /** Pauses an agent whose task has suspended itself. Does nothing if the task no longer runs. */
   async pauseSuspended(id: string, taskId: string, cause: SuspensionCause): Promise<void> {
     const agent = await agentRecord(this.#options.database, id)
     if (agent?.status !== 'running' || agent.task_id !== taskId) return
-    const why = 'limit' in cause ? {} : { why: `A call of ${cause.toolCall.tool} waits for an approval.` }
-    await this.#pause(agent, { ...cause, ...why, taskId, isRetried: true })
+    const reason = 'limit' in cause ? {} : { agentReason: `A call of ${cause.toolCall.tool} waits for an approval.` }
+    await this.#pause(agent, { ...cause, ...reason, suspendedTaskId: taskId, isRetried: true })
   }
 
-  async #pause(agent: AgentRecord, cause: PauseCause = {}): Promise<void> {
-    const { sandboxes, activity, worker, clock } = this.#options
+  async #pause(agent: AgentRecord, cause: PauseDetails = {}): Promise<void> {
+    const { database, sandboxes, activity, worker, clock } = this.#options
     const { id } = agent
-    const by = {}
+    const holder = {}
     await activity.whilePausing(id, async (quiet) => {
-      // Suspend again when no call is active: a run that was accepted before has started its loop by then.
-      const stopped = Promise.all([worker.suspend(id, by), quiet.then(() => worker.suspend(id, by))])
+      // Suspend again after the last active call: a run accepted before this pause may have started its loop only then.
+      const stopped = Promise.all([worker.suspend(id, holder), quiet.then(() => worker.suspend(id, holder))])
       if (!(await endsWithin(clock, pauseTimeoutMs, stopped))) {
-        worker.unsuspend(id, by)
+        worker.unsuspend(id, holder)
         throw new ApiError(
           'timeout',
-          `The running code or task of agent ${id} did not end within 120 s. The agent was not paused.`,
+          `The running code or task of agent ${id} did not end within ${pauseTimeoutMs / 1000} s. The agent was not paused.`,
         )
       }
+      if ((await stopped).includes('abandoned')) throw shuttingDown()
       let sandbox: Sandbox | undefined
       try {
         sandbox = await sandboxes.attach(agent)
         await sandbox?.pause()
         await this.#writePause(id, cause)
       } catch (error) {
-        await sandbox?.resume()
-        worker.unsuspend(id, by)
+        try {
+          // A cap may have paused the agent meanwhile: its processes must stay frozen.
+          if ((await agentRecord(database, id))?.status !== 'paused') await sandbox?.resume()
+        } finally {
+          worker.unsuspend(id, holder)
+        }
         throw error
       }
     })
@@ -163,8 +169,9 @@ export class Pauses {
   async #pauseAtLimit(id: string, sessionId: string): Promise<boolean> {
     const { events, limits, worker } = this.#options
     for (;;) {
-      await worker.suspend(id, limits)
-      const found = await events.write(async (unit) => {
+      // A killed step is not the end of a step: the next process continues the task.
+      if ((await worker.suspend(id, limits)) === 'abandoned') return false
+      const found = await events.writeWithRetries(async (unit) => {
         if (worker.isWorking(id)) return 'another task'
         const limit = await limits.reached(unit.db, sessionId)
         if (limit === undefined) return 'within'
@@ -177,43 +184,45 @@ export class Pauses {
     }
   }
 
-  async #writePause(id: string, cause: PauseCause): Promise<void> {
-    const { events } = this.#options
+  async #writePause(id: string, cause: PauseDetails): Promise<void> {
+    const { events, worker } = this.#options
     const work = async (unit: UnitOfWork): Promise<void> => {
       const agent = await agentRecord(unit.db, id)
       if (!agent) return
       // A cap may have paused the agent of a suspended task.
-      if (cause.taskId !== undefined && (agent.status === 'paused' || isOver(agent.status))) return
+      if (cause.suspendedTaskId !== undefined && (agent.status === 'paused' || isOver(agent.status))) return
       assertNotEnded(agent)
       assertCan('pause', agent)
+      if (worker.isWorking(id))
+        throw new ApiError('conflict', `The task of agent ${id} has begun again. Pause it again.`)
       await this.#storePause(unit, agent, cause)
     }
     await (cause.isRetried ? events.writeWithRetries(work) : events.write(work))
   }
 
   /** @throws {ApiError} 409 if the cause is a task that no longer is the active one. */
-  async #storePause(unit: UnitOfWork, agent: AgentRecord, cause: PauseCause): Promise<void> {
-    const { limit, toolCall, why, taskId: suspended } = cause
+  async #storePause(unit: UnitOfWork, agent: AgentRecord, cause: PauseDetails): Promise<void> {
+    const { limit, toolCall, agentReason, suspendedTaskId } = cause
     const taskId = await this.#options.runs.pauseTask(unit, agent, { limit, toolCall })
-    if (suspended !== undefined && suspended !== taskId) {
-      throw new ApiError('conflict', `Task ${suspended} ended before agent ${agent.id} was paused for it.`)
+    if (suspendedTaskId !== undefined && suspendedTaskId !== taskId) {
+      throw new ApiError('conflict', `Task ${suspendedTaskId} ended before agent ${agent.id} was paused for it.`)
     }
-    const reason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
+    const eventReason = limit !== undefined ? 'limit' : toolCall ? 'approval_required' : undefined
     const details: ChangeDetails = {
-      ...(reason && { reason }),
+      ...(eventReason && { eventReason }),
       ...(toolCall && { toolCall }),
-      ...(why !== undefined && { why }),
+      ...(agentReason !== undefined && { agentReason }),
     }
     await changeAgent(unit, agent.id, 'pause', { taskId, ...details })
   }
 }
 
 /** The cause of a pause, if not a caller. */
-interface PauseCause extends PauseReason {
+interface PauseDetails extends TaskPauseReason {
   /** The task that has suspended itself. */
-  taskId?: string
+  suspendedTaskId?: string
   /** Stored as the agent's reason. */
-  why?: string | undefined
-  /** True if the write waits while the store cannot write: the task is suspended already, and would begin again. */
+  agentReason?: string | undefined
+  /** True to retry the write until the store can write: an error would restart the task, which would suspend itself again. */
   isRetried?: boolean
 }

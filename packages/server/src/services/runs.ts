@@ -1,5 +1,5 @@
 import type { RunAccepted, Task } from '@theazo/core'
-import { ApiError } from '../errors.ts'
+import { ApiError, shuttingDown } from '../errors.ts'
 import type { EventLog, UnitOfWork } from '../events/event-log.ts'
 import type { Model } from '../engine/model.ts'
 import { newId } from '../ids.ts'
@@ -9,7 +9,7 @@ import type { Database } from '../store/database.ts'
 import { changeAgent } from './agent-changes.ts'
 import { assertCan, assertNotEnded } from './agent-lifecycle.ts'
 import { type AgentRecord, findAgent, toWireTask } from './agent-rows.ts'
-import { type ApprovalAnswer, assertAnswered, type PauseReason, storeApproval } from './approvals.ts'
+import { type ApprovalAnswer, assertAnswerFits, type TaskPauseReason, storeApproval } from './approvals.ts'
 import type { AgentActivity } from './agent-activity.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { Sandboxes } from './sandboxes.ts'
@@ -39,7 +39,7 @@ export interface RunRequest {
   taskId?: string | undefined
 }
 
-/** Accepts, cancels, pauses and resumes the tasks of agents (contract, Agents: run). The worker has their loops. */
+/** Accepts, cancels, pauses and resumes the tasks of agents (contract, Agents: run). The worker runs their loops. */
 export class Runs {
   readonly #options: RunsOptions
   #isClosed = false
@@ -51,7 +51,7 @@ export class Runs {
   /**
    * Starts a task, which runs in the background.
    *
-   * @throws {ApiError} 404, 422 if the agent has no model, 409, 402.
+   * @throws {ApiError} 404, 409, 402; 422 if the agent has no model; 502 while the server shuts down.
    */
   async start(principal: Principal, id: string, request: RunRequest): Promise<RunAccepted> {
     const { prompt, isFresh = false, taskId = newId('task') } = request
@@ -100,12 +100,21 @@ export class Runs {
   }
 
   /** Marks the agent's active task as paused. Emits an `error` event if a cap is the cause. @returns the task's id. */
-  async pauseTask(unit: UnitOfWork, agent: AgentRecord, { limit, toolCall }: PauseReason): Promise<string | undefined> {
+  async pauseTask(
+    unit: UnitOfWork,
+    agent: AgentRecord,
+    { limit, toolCall }: TaskPauseReason,
+  ): Promise<string | undefined> {
     const task = await activeTask(unit.db, agent.id)
     if (!task) return undefined
     const { worker } = this.#options
     const pending = toolCall ? JSON.stringify(toolCall) : task.pending_call
-    const change = { status: 'paused', run_ms: worker.runMs(task), pending_call: pending } as const
+    const change = {
+      status: 'paused',
+      run_ms: worker.runMs(task),
+      pending_call: pending,
+      is_suspended: worker.mayHaveCallInFlight(task) ? 0 : 1,
+    } as const
     await unit.db.updateTable('tasks').set(change).where('id', '=', task.id).execute()
     if (limit !== undefined) {
       const error = { code: 'session_limit_exceeded', message: limit, resumable: true, taskId: task.id }
@@ -119,7 +128,8 @@ export class Runs {
    * Resumes the agent's active task after the transaction commits.
    *
    * @returns the task's id; undefined without a task.
-   * @throws {ApiError} 409 if a call waits for an approval and there is no answer, or the other way round.
+   * @throws {ApiError} 409 if the answer does not fit the waiting call, 422 without a model, 502 while the server shuts
+   *   down.
    */
   async resumeTask(
     unit: UnitOfWork,
@@ -127,12 +137,12 @@ export class Runs {
     answer: ApprovalAnswer | undefined,
   ): Promise<string | undefined> {
     const task = await activeTask(unit.db, agent.id)
-    assertAnswered(agent, task, answer)
+    assertAnswerFits(agent, task, answer)
     if (!task) return undefined
     if (task.pending_call !== null && answer) await storeApproval(unit, task, answer)
     this.#modelOf(agent) // a missing model is an error of the resume call
     this.#assertOpen()
-    const change = { status: 'running', pending_call: null, is_suspended: 0 } as const
+    const change = { status: 'running', pending_call: null } as const
     await unit.db.updateTable('tasks').set(change).where('id', '=', task.id).execute()
     await this.#options.queue.add(unit, { agentId: agent.id, taskId: task.id, isNew: false, isFirst: false })
     return task.id
@@ -146,17 +156,16 @@ export class Runs {
     unit.afterCommit(() => this.#options.worker.stop(agent.id, new ApiError('conflict', error.message)))
   }
 
-  /** Stops all tasks after their present step, or during it after the timeout. The next process resumes them. */
+  /** Stops all tasks after their current step, or during it after the timeout. The next process resumes them. */
   async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true
-    await this.#options.worker.close(timeoutMs)
     await this.#options.queue.close()
+    await this.#options.worker.close(timeoutMs)
   }
 
   /** @throws {ApiError} 502 while the server shuts down: the task would not run. */
   #assertOpen(): void {
-    if (this.#isClosed)
-      throw new ApiError('provider_error', 'The server is shutting down and accepts no new work. Try again later.')
+    if (this.#isClosed) throw shuttingDown()
   }
 
   #modelOf({ mode, model_id: modelId }: AgentRecord): Model {

@@ -17,9 +17,9 @@ export interface StoredTaskLogOptions {
   limits: SessionLimits
   agent: AgentRecord
   task: TaskRow
-  /** True if no process has worked on the task yet. */
+  /** True if no process has worked on the task, so it has no steps to read. False is always safe. */
   isNew: boolean
-  /** True if it is the first task of its agent. */
+  /** True if the agent has no earlier task, so there is no history to read. False is always safe. */
   isFirst: boolean
   /** Ends a write that waits for the store. */
   abandoned: AbortSignal
@@ -33,8 +33,6 @@ const maxPastTasks = 50
 export class StoredTaskLog implements TaskLog {
   readonly #options: StoredTaskLogOptions
   #count = 0
-  /** The latest write of a step: calls that run side by side end at any time. */
-  #storing: Promise<void> = Promise.resolve()
 
   constructor(options: StoredTaskLogOptions) {
     this.#options = options
@@ -56,12 +54,6 @@ export class StoredTaskLog implements TaskLog {
   }
 
   async store(step: Step, runMs: number): Promise<void> {
-    const stored = this.#storing.then(() => this.#store(step, runMs))
-    this.#storing = stored.catch(() => {}) // its own caller gets the error
-    await stored
-  }
-
-  async #store(step: Step, runMs: number): Promise<void> {
     const { agent, task, limits, onError } = this.#options
     const number = this.#count
     await this.#write(async (unit) => {
@@ -101,7 +93,7 @@ export class StoredTaskLog implements TaskLog {
     })
   }
 
-  async left(): Promise<number | undefined> {
+  async costLeft(): Promise<number | undefined> {
     const { database, limits, agent } = this.#options
     return agent.mode === 'live' ? await limits.costLeft(database, agent.session_id) : undefined
   }
@@ -197,7 +189,8 @@ async function stepsOf(database: Database, taskIds: readonly string[]): Promise<
  */
 async function writtenTextOf(database: Database, agentId: string, taskId: string): Promise<string> {
   const ofAgent = database.selectFrom('events').where('agent_id', '=', agentId)
-  // The events of steps and of starts of tasks. A status change during a restart of the server ends no step.
+  // The last event before the current step: a step's event, or a status event of a start. The LIKE relies on changeAgent,
+  // which writes `status` first.
   const last = await ofAgent
     .where('type', 'in', ['tool_call', 'tool_result', 'output', 'error', 'status'])
     .where((where) => where.or([where('type', '!=', 'status'), where('data', 'like', '{"status":"running"%')]))

@@ -4,9 +4,9 @@ import type { UnitOfWork } from '../events/event-log.ts'
 export interface TaskJob {
   agentId: string
   taskId: string
-  /** True if no job of this task came before. */
+  /** True if no process has worked on the task, so it has no steps to read. False is always safe. */
   isNew: boolean
-  /** True if it is the first task of its agent. */
+  /** True if the agent has no earlier task, so there is no history to read. False is always safe. */
   isFirst: boolean
 }
 
@@ -17,7 +17,7 @@ export interface TaskJob {
 export type JobEnd = 'done' | 'again'
 
 /**
- * Works on a job until its end. A job whose handler rejects is handed out again, like `again`.
+ * Works on a job until its end. A job whose handler rejects is handed out again, at the latest at the next start.
  *
  * @param isRecovered true if the job was handed out before, to a process that has ended.
  */

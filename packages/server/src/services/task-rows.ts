@@ -1,5 +1,4 @@
-import type { TaskStatus } from '@theazo/core'
-import type { ModelStep } from '../engine/model.ts'
+import type { TaskResult } from '../engine/task-log.ts'
 import { ApiError } from '../errors.ts'
 import type { UnitOfWork } from '../events/event-log.ts'
 import { toMoney } from '../pricing.ts'
@@ -69,9 +68,7 @@ export function isEnded({ status }: TaskRow): boolean {
 }
 
 /** The end of a task. */
-export type TaskEnd =
-  | { status: 'completed'; answer: ModelStep }
-  | { status: Extract<TaskStatus, 'failed' | 'cancelled'>; error: { code: string; message: string } }
+export type TaskEnd = TaskResult | { status: 'cancelled'; error: { code: string; message: string } }
 
 /** Stores the end of a task and emits its event: one `output` or one `error`. */
 export async function endTask(unit: UnitOfWork, task: TaskRow, end: TaskEnd): Promise<void> {

@@ -2,25 +2,24 @@ import type { Network } from '@theazo/core'
 import type { Clock } from '../clock.ts'
 import type { Model } from '../engine/model.ts'
 import { TaskRun, type TaskRunOptions } from '../engine/task-run.ts'
+import type { SuspensionCause } from '../engine/task-log.ts'
 import type { ToolRegistry } from '../engine/tool-registry.ts'
 import type { EventLog } from '../events/event-log.ts'
 import type { SessionLimits } from '../limits/session-limits.ts'
 import type { Database } from '../store/database.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import type { AgentRecord } from './agent-rows.ts'
-import type { SuspensionCause } from './approvals.ts'
 import type { Execs } from './execs.ts'
 import { StoredTaskLog } from './stored-task-log.ts'
 import { toolSandbox } from './tool-sandbox.ts'
 
 /** How far a task is when its work starts. */
 export interface TaskStart {
-  /** True if no process has worked on the task yet. Default false, as the others. */
+  /** See the job's fields. Default false. */
   isNew?: boolean
-  /** True if it is the first task of its agent. */
   isFirst?: boolean
-  /** True if a process ended during the work on the task. */
-  isRecovered?: boolean
+  /** True if a process was killed during the work on the task: a tool call may have been in flight. Default false. */
+  mayHaveCallInFlight?: boolean
 }
 
 /** The parts of the server that the work on a task uses. */
@@ -49,7 +48,7 @@ export interface TaskStartOptions extends TaskParts, TaskStart {
 /** Starts the work on a task in this process. */
 export function startTask(options: TaskStartOptions): TaskRun {
   const { agent, task, model, tools, execs, clock, observer, onSuspended, onError } = options
-  const { isNew = false, isFirst = false, isRecovered = false } = options
+  const { isNew = false, isFirst = false, mayHaveCallInFlight = false } = options
   const { network, approvals, mode } = agent
   // The JSON in the row was validated when it was stored.
   return new TaskRun({
@@ -66,11 +65,10 @@ export function startTask(options: TaskStartOptions): TaskRun {
     allow: network === null ? undefined : (JSON.parse(network) as Network).allow,
     openLog: (abandoned) => new StoredTaskLog({ ...options, isNew, isFirst, abandoned }),
     hasLiveOutput: mode === 'live',
-    isRecovered,
+    mayHaveCallInFlight,
     observer: mode === 'live' ? observer : undefined,
     clock,
-    onUnaffordable: (limit) => onSuspended({ limit }),
-    onApprovalRequired: (toolCall) => onSuspended({ toolCall }),
+    onSuspended,
     onError,
   })
 }

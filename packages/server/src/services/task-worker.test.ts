@@ -120,6 +120,47 @@ test('a job that is handed out again while its task runs, or after its end, make
   expect(await state()).toMatchObject({ status: 'idle', task: { status: 'completed', output: 'done' } })
 })
 
+test('a job that is handed out again before the pause of its suspended task is stored ends with that pause', async () => {
+  const job = nextJob()
+  const { path, state } = await run(api, 'suspended')
+  const ended = queue.handOut(job)
+  await expect.poll(() => requestsOf('suspended')).toHaveLength(1)
+  const exec = api.post(`${path}/exec`, { lang: 'bash', code: 'theazo:delay=300' }) // the pause waits for it
+  const paused = api.post(`${path}/pause`)
+  requestsOf('suspended')[0]?.answer({ toolCalls: [toolCall] })
+  for (let count = 0; count < 20; count += 1) await turn()
+  const again = queue.handOut(job, true)
+  expect(await paused).toMatchObject({ status: 200 })
+  await exec
+  expect(await Promise.all([ended, again])).toEqual(['done', 'done'])
+  expect(requestsOf('suspended')).toHaveLength(1)
+  expect(await state()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
+})
+
+test('a pause that waits while the server closes is refused, and the next server continues the task', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'theazo-worker-'))
+  try {
+    let path: string
+    {
+      const first = await createServer({ dataDir }, { modelFor: () => model })
+      const caller = await testCaller(first)
+      path = (await run(caller, 'closing')).path
+      await expect.poll(() => requestsOf('closing')).toHaveLength(1)
+      const paused = caller.post(`${path}/pause`)
+      for (let count = 0; count < 20; count += 1) await turn()
+      await first[Symbol.asyncDispose]()
+      expect(await paused).toMatchObject({ status: 502, body: { error: { code: 'provider_error' } } })
+    }
+    await using second = await createServer({ dataDir }, { modelFor: () => model })
+    const caller = await testCaller(second)
+    await expect.poll(() => requestsOf('closing')).toHaveLength(2)
+    requestsOf('closing')[1]?.answer({ text: 'done' })
+    await expect.poll(async () => (await caller.get(path)).body).toMatchObject({ task: { status: 'completed' } })
+  } finally {
+    rmSync(dataDir, { recursive: true })
+  }
+})
+
 test('a job is done when the pause of its task is stored', async () => {
   const job = nextJob()
   const { path, state } = await run(api, 'held')

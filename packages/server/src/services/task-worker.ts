@@ -1,11 +1,11 @@
 import { type Clock, endsWithin } from '../clock.ts'
 import type { Model } from '../engine/model.ts'
-import type { TaskRun } from '../engine/task-run.ts'
-import type { ApiError } from '../errors.ts'
+import type { SuspensionCause } from '../engine/task-log.ts'
+import type { TaskRun, TaskRunEnd } from '../engine/task-run.ts'
+import { ApiError } from '../errors.ts'
 import type { Mode, TaskRow } from '../store/tables.ts'
 import { changeAgent } from './agent-changes.ts'
 import { type AgentRecord, committedAgent, committedTask } from './agent-rows.ts'
-import type { SuspensionCause } from './approvals.ts'
 import type { JobEnd, TaskJob } from './task-queue.ts'
 import { failTaskOf } from './task-rows.ts'
 import { startTask, type TaskParts, type TaskStart } from './task-start.ts'
@@ -22,7 +22,7 @@ export interface TaskWorkerOptions extends TaskParts {
 /** A job that this process works on. */
 interface ActiveJob {
   taskId: string
-  /** The present loop. A suspended one stays until its pause is stored: it knows how long the task has run. */
+  /** The current loop. A suspended one stays until its pause is stored: it knows how long the task has run. */
   run: TaskRun
   end: PromiseWithResolvers<JobEnd>
 }
@@ -33,14 +33,14 @@ export class TaskWorker {
   /** By agent: an agent works on one task at a time. */
   readonly #active = new Map<string, ActiveJob>()
   #isClosed = false
-  /** Pauses an agent whose task has suspended itself: a model call is too expensive, or a person must approve a call. */
+  /** Pauses an agent whose task has suspended itself, for a spend cap or an approval. Set by `createServer`: Pauses needs the worker. */
   onSuspended: (agentId: string, taskId: string, cause: SuspensionCause) => Promise<void> = async () => {}
 
   constructor(options: TaskWorkerOptions) {
     this.#options = options
   }
 
-  /** Number of tasks that run in this process. */
+  /** Number of tasks that run in this process, or wait until their pause is stored. */
   get count(): number {
     return this.#active.size
   }
@@ -48,17 +48,18 @@ export class TaskWorker {
   /**
    * Works on a job, as the handler of a {@link TaskQueue}. The loop has started when the call returns its promise.
    *
-   * A job is dropped if its task does not run according to the store. If its loop runs here already, it ends with that loop.
+   * A job is dropped if its task does not run according to the store. If this process works on its task already, it ends with
+   * the job before.
    */
   async work({ agentId, taskId, isNew, isFirst }: TaskJob, isRecovered: boolean): Promise<JobEnd> {
     if (this.#isClosed) return 'again'
     const rows = this.#runningRows(agentId, taskId)
     const known = this.#active.get(agentId)
     if (!rows) return 'done'
-    if (known?.taskId === taskId && known.run.isWorking) return await known.end.promise
-    // A server that ended in order has suspended its tasks between two steps.
-    const mayRepeat = isRecovered && rows.task.is_suspended === 0
-    const run = this.#start(rows, { isNew: isNew && !isRecovered, isFirst, isRecovered: mayRepeat })
+    // Also while the loop is suspended and its pause is not stored yet: the job then ends with that pause.
+    if (known?.taskId === taskId) return await known.end.promise
+    const mayHaveCallInFlight = rows.task.is_suspended === 0
+    const run = this.#start(rows, { isNew: isNew && !isRecovered, isFirst, mayHaveCallInFlight })
     if (!run) return await this.#failWithoutModel(agentId)
     const job: ActiveJob = { taskId, run, end: Promise.withResolvers() }
     this.#active.set(agentId, job)
@@ -71,29 +72,36 @@ export class TaskWorker {
     return this.#active.get(agentId)?.run.isWorking ?? false
   }
 
+  /** True if a call of the task may have begun that is not stored. */
+  mayHaveCallInFlight({ agent_id: agentId, id, is_suspended: isSuspended }: TaskRow): boolean {
+    const job = this.#active.get(agentId)
+    return job?.taskId === id ? job.run.mayHaveCallInFlight : isSuspended === 0
+  }
+
   /** Milliseconds that the task has run, without pauses. */
   runMs({ agent_id: agentId, id, run_ms: stored }: TaskRow): number {
     const job = this.#active.get(agentId)
     return job?.taskId === id ? job.run.runMs : stored
   }
 
-  /** Suspends the agent's task, if it has one. Resolves when the present step has ended; no step follows. */
-  async suspend(agentId: string, by: object): Promise<void> {
-    await this.#active.get(agentId)?.run.suspend(by)
+  /** Suspends the agent's task, if it has one. Resolves when the current step has ended; no step follows. */
+  async suspend(agentId: string, holder: object): Promise<TaskRunEnd | undefined> {
+    return await this.#active.get(agentId)?.run.suspend(holder)
   }
 
   /** Reverts a {@link suspend}: the task continues. */
-  unsuspend(agentId: string, by: object): void {
+  unsuspend(agentId: string, holder: object): void {
     const job = this.#active.get(agentId)
-    if (!job?.run.unsuspend(by) || this.#isClosed) return
+    if (!job?.run.unsuspend(holder) || this.#isClosed) return
     const rows = this.#runningRows(agentId, job.taskId)
-    const run = rows && this.#start({ ...rows, task: { ...rows.task, run_ms: job.run.runMs } })
-    if (!run) return
+    const { runMs, mayHaveCallInFlight } = job.run
+    const run = rows && this.#start({ ...rows, task: { ...rows.task, run_ms: runMs } }, { mayHaveCallInFlight })
+    if (!run) return this.#end(agentId, job)
     job.run = run
     void this.#follow(agentId, job)
   }
 
-  /** Ends the work on the agent's task, and kills its present step: the task has ended or is paused in the store. */
+  /** Ends the work on the agent's task, and kills its current step: the task has ended or is paused in the store. */
   stop(agentId: string, reason: ApiError): void {
     const job = this.#active.get(agentId)
     if (!job) return
@@ -101,24 +109,28 @@ export class TaskWorker {
     this.#end(agentId, job)
   }
 
-  /** Stops all tasks after their present step, or during it after the timeout. The next process resumes them. */
+  /** Stops all tasks after their current step, or during it after the timeout. The next process resumes them. */
   async close(timeoutMs: number): Promise<void> {
-    const { clock, database } = this.#options
+    const { clock, onError } = this.#options
     this.#isClosed = true
     const active = [...this.#active]
     await endsWithin(clock, timeoutMs, Promise.all(active.map(([, { run }]) => run.suspend(this))))
-    for (const [, { run }] of active) run.abandon()
-    for (const [agentId, { run, end }] of active) {
-      const isSuspended = (await run.done) === 'suspended'
-      // The time so far counts against the agent's timeout in the next process too.
-      await database
-        .updateTable('tasks')
-        .set({ run_ms: run.runMs, is_suspended: isSuspended ? 1 : 0 })
-        .where('agent_id', '=', agentId)
-        .where('status', '=', 'running')
-        .execute()
-      end.resolve('again')
+    for (const [, { run }] of active) run.abandon() // no effect on a loop that has stopped
+    for (const [, job] of active) {
+      await job.run.done
+      await this.#storeStop(job).catch(onError) // the others must end too
+      job.end.resolve('again')
     }
+  }
+
+  /** The time so far counts against the agent's timeout in the next process too. */
+  async #storeStop({ taskId, run }: ActiveJob): Promise<void> {
+    await this.#options.database
+      .updateTable('tasks')
+      .set({ run_ms: run.runMs, is_suspended: run.mayHaveCallInFlight ? 0 : 1 })
+      .where('id', '=', taskId)
+      .where('status', '=', 'running')
+      .execute()
   }
 
   /** The rows of the task, if it runs. Synchronous: no pause or cancel comes between the read and the start. */
@@ -135,7 +147,11 @@ export class TaskWorker {
     const { modelFor, onError } = this.#options
     const model = modelFor(agent.mode, agent.model_id)
     if (!model) return undefined
-    const onSuspended = (cause: SuspensionCause): void => void this.onSuspended(agent.id, task.id, cause).catch(onError)
+    const onSuspended = (cause: SuspensionCause): void =>
+      void this.onSuspended(agent.id, task.id, cause).catch((error: unknown) => {
+        // The task has ended, or a caller pauses the agent.
+        if (!(error instanceof ApiError && error.code === 'conflict')) onError(error)
+      })
     return startTask({ ...this.#options, ...start, agent, task, model, onSuspended })
   }
 

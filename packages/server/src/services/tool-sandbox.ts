@@ -6,13 +6,13 @@ import type { Execs } from './execs.ts'
 
 /**
  * The agent's sandbox, for the tools of its task. The agent was checked when the task began. A pause waits until the
- * present step ends, so its status is not checked again.
+ * current step ends, so its status is not checked again.
  */
 export function toolSandbox(execs: Execs, agent: AgentRecord): ToolSandbox {
   const run = async (
     lang: Parameters<ToolSandbox['exec']>[0],
     code: string,
-    { signal = never, timeoutMs, stdin, onStdout, onStderr }: RunOptions = {},
+    { signal = neverAborted, timeoutMs, stdin, onStdout, onStderr }: RunOptions = {},
   ): ReturnType<ToolSandbox['exec']> => {
     const hold = execs.holdOutput(agent)
     const onOutput =
@@ -41,10 +41,11 @@ export function toolSandbox(execs: Execs, agent: AgentRecord): ToolSandbox {
 function asToolError(error: unknown): unknown {
   if (!(error instanceof ApiError)) return error
   const { code, message, details } = error
+  // The tools distinguish only these classes; the code stays in the error.
   const ErrorClass = code === 'timeout' ? ServerTimeoutError : code === 'provider_error' ? ProviderError : ConflictError
   return new ErrorClass(message, { code, details, cause: error })
 }
 
 type RunOptions = NonNullable<Parameters<ToolSandbox['exec']>[2]> & { stdin?: Uint8Array | undefined }
 
-const never = new AbortController().signal
+const neverAborted = new AbortController().signal

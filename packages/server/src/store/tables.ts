@@ -95,7 +95,7 @@ export interface TaskRow {
   pending_call: string | null
   /** 1 if the task begins a conversation: the model does not see earlier tasks. */
   is_fresh: 0 | 1
-  /** 1 if the server ended between two steps of the task: no tool call was in flight. */
+  /** 1 if the work stopped between two steps, for a pause or a shutdown: no tool call was in flight. */
   is_suspended: 0 | 1
   created_at: number
   started_at: number | null

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiError } from '../../errors.ts'
+import { abortableSleep } from '../../or-abort.ts'
 import { mockedError } from './mocked-error.ts'
 import type { ComputeProvider, ExecOutcome, ExecRequest, OutputSink, Sandbox } from '../compute-provider.ts'
 import { numberOf, readDirectives } from './directives.ts'
@@ -36,7 +36,7 @@ const nothing = async (): Promise<void> => {}
 async function exec({ lang, code }: ExecRequest, sink: OutputSink, signal: AbortSignal): Promise<ExecOutcome> {
   const directives = readDirectives(code)
   signal.throwIfAborted()
-  await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
+  await abortableSleep(numberOf(directives, 'delay') ?? 0, signal)
   const failure = directives.get('error')
   if (failure !== undefined) throw mockedError(failure)
   if (directives.has('timeout'))

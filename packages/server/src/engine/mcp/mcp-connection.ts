@@ -2,17 +2,17 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import type { CallToolResult, Tool } from '@modelcontextprotocol/sdk/types.js'
 import { orAbort } from '../../or-abort.ts'
 import { maxTools } from '../engine-tool.ts'
-import { faultText, isNotProcessed, isUnlikelyToLast } from './mcp-faults.ts'
+import { faultText, isUnprocessed, isConnectionLost } from './mcp-faults.ts'
 import type { McpServerOptions } from './mcp-options.ts'
 import { closeClient, openTransport } from './mcp-transport.ts'
 
-/** How long a server may need to answer the greeting, and each page of its tools. */
+/** Timeout of the initialization, and of each page of the tool list. */
 const answerTimeoutMs = 10_000
 /** A call may last as long as an exec. */
 const callTimeoutMs = 120_000
 
-/** A client, the calls that it has in flight, and if it gets no new ones. */
-interface Connected {
+/** One connection to the server. If it is dropped, it gets no new calls and closes after the last one. */
+interface OpenConnection {
   client: Client
   inFlight: number
   isDropped: boolean
@@ -25,10 +25,10 @@ interface Connected {
 export class McpConnection implements AsyncDisposable {
   readonly #options: McpServerOptions
   readonly #closing = new AbortController()
-  readonly #open = new Set<Connected>()
-  #current: Promise<Connected> | undefined
-  /** The connection of `#current`. */
-  #latest: Connected | undefined
+  readonly #open = new Set<OpenConnection>()
+  #current: Promise<OpenConnection> | undefined
+  /** The connection behind `#current`, known while it is still being opened. */
+  #latest: OpenConnection | undefined
 
   constructor(options: McpServerOptions) {
     this.#options = options
@@ -84,8 +84,8 @@ export class McpConnection implements AsyncDisposable {
         return await orAbort(work(connected.client), signal)
       } catch (error) {
         signal.throwIfAborted()
-        if (isUnlikelyToLast(error)) this.#drop(connected)
-        if (attempt > 1 || !isNotProcessed(error)) throw error
+        if (isConnectionLost(error)) this.#drop(connected)
+        if (attempt > 1 || !isUnprocessed(error)) throw error
       } finally {
         connected.inFlight -= 1
         this.#closeIfUnused(connected)
@@ -93,7 +93,7 @@ export class McpConnection implements AsyncDisposable {
     }
   }
 
-  #connected(): Promise<Connected> {
+  #connected(): Promise<OpenConnection> {
     if (this.#current) return this.#current
     const current = this.#connect()
     current.catch(() => {
@@ -103,10 +103,10 @@ export class McpConnection implements AsyncDisposable {
     return current
   }
 
-  async #connect(): Promise<Connected> {
+  async #connect(): Promise<OpenConnection> {
     const { Client } = await import('@modelcontextprotocol/sdk/client/index.js')
     const client = new Client({ name: 'theazo-server', version: '1' })
-    const connected: Connected = { client, inFlight: 0, isDropped: false }
+    const connected: OpenConnection = { client, inFlight: 0, isDropped: false }
     // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way
     client.onclose = () => this.#drop(connected)
     this.#open.add(connected)
@@ -118,20 +118,20 @@ export class McpConnection implements AsyncDisposable {
       await client.close().catch(() => {})
       throw error
     }
-    // A server may end between its greeting and now.
+    // The server may have exited since its initialization.
     if (connected.isDropped) throw new Error('Connection closed')
     return connected
   }
 
   /** The next use connects anew. Other calls on this connection may still end well, so it closes after them. */
-  #drop(connected: Connected): void {
+  #drop(connected: OpenConnection): void {
     if (connected.isDropped) return
     connected.isDropped = true
     if (this.#latest === connected) this.#current = undefined
     this.#closeIfUnused(connected)
   }
 
-  #closeIfUnused(connected: Connected): void {
+  #closeIfUnused(connected: OpenConnection): void {
     if (!connected.isDropped || connected.inFlight > 0) return
     this.#open.delete(connected)
     void closeClient(connected.client)

@@ -12,14 +12,14 @@ const maxFaultChars = 1_000
 const minSecretChars = 4
 
 /** True if the connection has probably ended: the fault is neither an answer of the server nor a timeout. */
-export function isUnlikelyToLast(error: unknown): boolean {
+export function isConnectionLost(error: unknown): boolean {
   const code = codeOf(error)
   if (isHttpFault(error)) return unknownSession.has(code ?? 0)
   return code === undefined || code === connectionClosed
 }
 
-/** True if the server has certainly not begun to process the request. */
-export function isNotProcessed(error: unknown): boolean {
+/** True if the server has not processed the request, as far as its answer shows: it does not know the session, or was not reached. */
+export function isUnprocessed(error: unknown): boolean {
   if (isHttpFault(error)) return unknownSession.has(codeOf(error) ?? 0)
   if (!(error instanceof Error)) return false
   return error.message === 'Not connected' || causeCode(error) === 'ECONNREFUSED'

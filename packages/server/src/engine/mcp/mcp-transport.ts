@@ -7,7 +7,7 @@ import type { McpServerOptions } from './mcp-options.ts'
 const maxMessageBytes = 16 * 1024 * 1024
 
 /** How long a remote server may need to end its session. */
-const farewellMs = 1_000
+const closeTimeoutMs = 1_000
 
 /** The transport to a server. It starts when a client connects with it. */
 export async function openTransport(options: McpServerOptions): Promise<Transport> {
@@ -28,7 +28,7 @@ export async function closeClient(client: Client): Promise<void> {
   const { transport } = client
   if (transport && 'terminateSession' in transport && typeof transport.terminateSession === 'function') {
     const ended: Promise<unknown> = Promise.resolve(transport.terminateSession())
-    await Promise.race([ended.catch(() => {}), sleep(farewellMs, undefined, { ref: false })])
+    await Promise.race([ended.catch(() => {}), sleep(closeTimeoutMs, undefined, { ref: false })])
   }
   await client.close().catch(() => {})
 }

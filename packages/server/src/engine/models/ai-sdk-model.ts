@@ -1,19 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { LanguageModel, LanguageModelUsage, ModelMessage, ToolSet } from 'ai'
+import type { LanguageModel, LanguageModelUsage, ModelMessage } from 'ai'
 import { ApiError } from '../../errors.ts'
-import type { Model, ModelRequest, ModelStep, StepSink, ToolCall } from '../model.ts'
-import { charsPerToken, estimatedTokens, fitted } from './context-window.ts'
+import { abortableSleep } from '../../or-abort.ts'
+import type { Model, ModelRequest, ModelStep, ProviderModel, StepSink, ToolCall } from '../model.ts'
+import { charsPerToken, estimatedTokens, fitToWindow } from './context-window.ts'
 import { messagesOf } from './messages.ts'
 import { modelFault, waitBeforeRetry } from './model-faults.ts'
 import type { PriceList, StepUsage } from './prices.ts'
+import { cacheBreakpoint, toolSet, withCacheBreakpoint } from './sdk-request.ts'
 import { systemPrompt } from './system-prompt.ts'
+import { newIds, withIds } from './tool-call-ids.ts'
 
 /** A model of the AI SDK, and the facts that the loop needs. */
 export interface AiSdkModelOptions {
   /** The id as agents name it. */
   id: string
-  /** The provider, and the provider's name of the model. */
-  origin: { provider: string; model: string }
+  origin: ProviderModel
   /** Returns the model. Called at each step: it loads its provider's package the first time. */
   load: () => Promise<Exclude<LanguageModel, string>>
   prices: PriceList
@@ -25,8 +26,8 @@ export interface AiSdkModelOptions {
   imagesOff?: string | undefined
   /** How much the model thinks. Default: its provider's own; many then show no thoughts. */
   reasoning?: ReasoningLevel | undefined
-  /** True if a request must mark its messages for the provider's cache. */
-  hasCacheMarks?: boolean | undefined
+  /** True if a request must set a breakpoint for the provider's cache. */
+  needsCacheBreakpoint?: boolean | undefined
 }
 
 /** The levels of the AI SDK; a provider maps them to its own. */
@@ -38,11 +39,12 @@ export type ReasoningLevel = (typeof reasoningLevels)[number]
 const defaultWindow = 128_000
 /** An answer that is longer than this does not end. */
 const maxStepChars = 4 * 1024 * 1024
-/** Attempts at one step, and milliseconds without a part of it after which an attempt has failed. */
+/** Attempts at one step. */
 const maxAttempts = 5
+/** An attempt fails if its stream sends nothing for this long. */
 const maxSilenceMs = 300_000
 
-/** Runs single steps of a model of the AI SDK. */
+/** Adapts a model of the AI SDK to {@link Model}: fits the request into the context window, retries faults, computes the cost. */
 export function aiSdkModel(options: AiSdkModelOptions): Model {
   const { id, origin, prices, imagesOff } = options
   const window = options.contextWindow ?? prices.contextWindow ?? defaultWindow
@@ -51,24 +53,24 @@ export function aiSdkModel(options: AiSdkModelOptions): Model {
     origin,
     imagesOff,
     estimate(request) {
-      const inputTokens = estimatedTokens(fitted(request, window))
-      // What the provider writes to its cache costs more than other input.
-      const cacheWriteTokens = options.hasCacheMarks ? inputTokens : 0
+      const inputTokens = estimatedTokens(fitToWindow(request, window))
+      // Input written to the provider's cache costs more than other input.
+      const cacheWriteTokens = options.needsCacheBreakpoint ? inputTokens : 0
       return prices.costOf({ inputTokens, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens })
     },
     async step(request, sink, signal) {
-      const fittedRequest = fitted(request, window)
+      const fittedRequest = fitToWindow(request, window)
       for (let attempt = 1; ; attempt += 1) {
-        const tried = new Attempt(sink)
+        const attemptAtStep = new Attempt(sink)
         try {
-          return await tried.run(options, fittedRequest, signal)
+          return await attemptAtStep.run(options, fittedRequest, signal)
         } catch (error) {
           signal.throwIfAborted()
           if (error instanceof SinkError) throw error.cause
           const waitMs = attempt < maxAttempts ? waitBeforeRetry(error, attempt) : undefined
           if (waitMs === undefined) throw modelFault(error, id, options.apiKey)
-          await sleepUntil(waitMs, signal)
-          if (tried.hasSent) await sink.restart()
+          await abortableSleep(waitMs, signal)
+          if (attemptAtStep.hasSent) await sink.restart()
         }
       }
     },
@@ -90,17 +92,17 @@ class Attempt {
 
   /** @throws the fault of the model, or the signal's reason. */
   async run(
-    { load, prices, hasCacheMarks, reasoning }: AiSdkModelOptions,
+    { load, prices, needsCacheBreakpoint, reasoning }: AiSdkModelOptions,
     request: ModelRequest,
     signal: AbortSignal,
   ): Promise<ModelStep> {
     const { streamText } = await import('ai')
     const silence = new AbortController()
-    const marks = hasCacheMarks ? cacheMarks : undefined
+    const breakpoint = needsCacheBreakpoint ? cacheBreakpoint : undefined
     const result = streamText({
       model: await load(),
-      instructions: { role: 'system', content: systemPrompt(request), ...marks },
-      messages: withMark(messagesOf(request), marks),
+      instructions: { role: 'system', content: systemPrompt(request), ...breakpoint },
+      messages: withCacheBreakpoint(messagesOf(request), breakpoint),
       tools: await toolSet(request),
       ...(reasoning !== undefined && { reasoning }),
       // The steps are stored here: a task must not need what the provider stores.
@@ -110,7 +112,7 @@ class Attempt {
       onError() {}, // thrown below; the default writes it to the console
     })
     let end: StepEnd | undefined
-    const timer = setTimeout(() => silence.abort(new ModelSilentError()), maxSilenceMs)
+    const timer = setTimeout(() => silence.abort(new IncompleteStreamError()), maxSilenceMs)
     try {
       for await (const part of result.stream) {
         timer.refresh()
@@ -174,7 +176,7 @@ interface StepEnd {
 
 /** @throws a fault if the step is not whole: a stream that ends early has no reason for its end. */
 function assertComplete(end: StepEnd | undefined, hasCalls: boolean): asserts end is StepEnd {
-  if (!end) throw new ModelSilentError()
+  if (!end) throw new IncompleteStreamError()
   const { finishReason, rawFinishReason } = end
   if (finishReason === 'stop' || finishReason === 'tool-calls' || (finishReason === 'length' && hasCalls)) return
   const reason = rawFinishReason ?? finishReason
@@ -184,7 +186,7 @@ function assertComplete(end: StepEnd | undefined, hasCalls: boolean): asserts en
   }
   // Some compatible servers send no known reason with a whole answer.
   if (finishReason === 'other' && rawFinishReason !== undefined && !/interrupt/.test(rawFinishReason)) return
-  throw new ModelSilentError()
+  throw new IncompleteStreamError()
 }
 
 /** A part could not be stored: the fault is the server's, not the model's. */
@@ -192,9 +194,9 @@ class SinkError extends Error {
   override readonly name = 'SinkError'
 }
 
-/** The provider sent nothing for a long time, or its stream ended without an end. */
-class ModelSilentError extends Error {
-  override readonly name = 'ModelSilentError'
+/** The provider sent nothing for {@link maxSilenceMs}, or its stream ended without a finish reason. */
+class IncompleteStreamError extends Error {
+  override readonly name = 'IncompleteStreamError'
   override readonly message = 'the stream ended early'
 }
 
@@ -216,26 +218,7 @@ function callOf({ toolCallId: id, toolName: tool, input, invalid, error }: CallP
 
 const maxFaultChars = 1_000
 
-/** New ids for calls whose id occurs in the task already: some providers count anew in each answer. */
-function newIds(calls: readonly ToolCall[], { steps }: ModelRequest): ReadonlyMap<string, string> {
-  const ids = calls.map(({ id }) => id)
-  if (new Set(ids).size < ids.length) throw new ApiError('provider_error', 'The model gave two calls the same id.')
-  const used = new Set(steps.flatMap((step) => (step.kind === 'model' ? step.toolCalls.map(({ id }) => id) : [])))
-  return new Map(calls.flatMap(({ id }) => (used.has(id) ? [[id, `${id}_${steps.length}`] as const] : [])))
-}
-
-function withIds(messages: ModelMessage[], names: ReadonlyMap<string, string>): ModelMessage[] {
-  if (names.size === 0) return messages
-  return messages.map((message) => {
-    if (message.role !== 'assistant' || typeof message.content === 'string') return message
-    const content = message.content.map((part) => {
-      return part.type === 'tool-call' ? { ...part, toolCallId: names.get(part.toolCallId) ?? part.toolCallId } : part
-    })
-    return { ...message, content }
-  })
-}
-
-/** If the provider reports no tokens, e.g. a gateway, the session is billed by an estimate: a cap must hold. */
+/** The usage of a step. If the provider reports none, as some gateways do, it is estimated, so that spend caps hold. */
 function usageOf(
   { inputTokens, inputTokenDetails, outputTokens }: LanguageModelUsage,
   request: ModelRequest,
@@ -249,28 +232,4 @@ function usageOf(
     cacheReadTokens,
     cacheWriteTokens: Math.min(inputTokenDetails.cacheWriteTokens ?? 0, input - cacheReadTokens),
   }
-}
-
-/** Tools without `execute`: the AI SDK then ends after one step, and the loop makes the calls. */
-async function toolSet({ tools }: ModelRequest): Promise<ToolSet> {
-  const { jsonSchema } = await import('ai')
-  const entries = tools.map(({ name, description, inputSchema }) => {
-    return [name, { description, inputSchema: jsonSchema(inputSchema) }] as const
-  })
-  return Object.fromEntries(entries)
-}
-
-/** Anthropic caches everything up to a mark. Other providers ignore this option, because its name is `anthropic`. */
-const cacheMarks = { providerOptions: { anthropic: { cacheControl: { type: 'ephemeral' } } } } as const
-
-/** Marks the last message, so that the next step reads all before it from the cache. */
-function withMark(messages: ModelMessage[], marks: typeof cacheMarks | undefined): ModelMessage[] {
-  const last = messages.at(-1)
-  if (!marks || !last) return messages
-  const providerOptions = { ...last.providerOptions, ...marks.providerOptions }
-  return [...messages.slice(0, -1), { ...last, providerOptions }]
-}
-
-async function sleepUntil(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted())
 }

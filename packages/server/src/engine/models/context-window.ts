@@ -1,10 +1,10 @@
 import type { ModelRequest, PastTask, Step, ToolStep } from '../model.ts'
 
-/** An image costs about as much as this text, whatever its size in bytes. */
+/** Characters that cost about as many tokens as one image. The size of the image in bytes has no influence. */
 const charsPerImage = 6_000
 /** Characters of a token, on the low side: code and other languages have fewer than English. */
 export const charsPerToken = 3
-/** If the text is too long, it is cut to this share of the window, so that the next steps have room. */
+/** A request over the limit is cut to this share, so that the next steps fit without a new cut. */
 const target = 0.6
 /** The share of the window that input may fill. The rest is for the answer. */
 const limit = 0.8
@@ -12,7 +12,7 @@ const limit = 0.8
 const minCutChars = 400
 /** The latest results stay: the model works with them. */
 const keptResults = 2
-/** Outputs are cut in blocks, counted from the first: the beginning stays the same for the provider's cache. */
+/** Outputs are removed in blocks of this many calls, oldest first, so that consecutive requests share a prefix that the provider has cached. */
 const block = 8
 
 /** An estimate of the tokens of a request, from its characters. */
@@ -28,12 +28,12 @@ export function estimatedTokens(
 }
 
 /**
- * Shortens a request that does not fit into the model's context window. The outputs of the oldest tool calls go first, each
- * replaced by a line that says so. Then the earliest tasks of the conversation go.
+ * Shortens a request that fills more than {@link limit} of the context window: first the outputs in earlier tasks become
+ * notes, then old outputs of this task, then the earliest tasks are removed. The result may still be too long.
  *
  * @param windowTokens the model's context window.
  */
-export function fitted(request: ModelRequest, windowTokens: number): ModelRequest {
+export function fitToWindow(request: ModelRequest, windowTokens: number): ModelRequest {
   let tokens = estimatedTokens(request)
   if (tokens <= windowTokens * limit) return request
   const goal = windowTokens * target

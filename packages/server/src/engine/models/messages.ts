@@ -17,13 +17,13 @@ function taskMessages({ prompt, steps }: PastTask): ModelMessage[] {
   return [{ role: 'user', content: prompt }, ...turnsOf(steps).flatMap(turnMessages)]
 }
 
-interface Turn {
+interface TurnMessages {
   step: ModelStep
   results: Map<string, ToolStep>
 }
 
-function turnsOf(steps: readonly Step[]): Turn[] {
-  const turns: Turn[] = []
+function turnsOf(steps: readonly Step[]): TurnMessages[] {
+  const turns: TurnMessages[] = []
   for (const step of steps) {
     if (step.kind === 'model') turns.push({ step, results: new Map() })
     else if (step.kind === 'tool') turns.at(-1)?.results.set(step.id, step)
@@ -31,7 +31,7 @@ function turnsOf(steps: readonly Step[]): Turn[] {
   return turns
 }
 
-function turnMessages({ step, results }: Turn): ModelMessage[] {
+function turnMessages({ step, results }: TurnMessages): ModelMessage[] {
   const messages = (step.messages as ModelMessage[] | undefined) ?? [plainMessage(step)] // stored by this program
   if (step.toolCalls.length === 0) return messages
   const content = step.toolCalls.map(({ id, tool }): ToolResultPart => {

@@ -1,7 +1,7 @@
 import type { LanguageModel } from 'ai'
 import { unknownModel } from '@theazo/core/tools'
 import { ApiError, SetupError } from '../../errors.ts'
-import type { Model } from '../model.ts'
+import type { Model, ProviderModel } from '../model.ts'
 import { aiSdkModel, type ReasoningLevel } from './ai-sdk-model.ts'
 import { fixedPrices, type ModelPrice, type PriceList, publicPrices } from './prices.ts'
 
@@ -34,7 +34,8 @@ export interface ModelsOptions {
   default?: string | undefined
   /**
    * Prices by model id, in dollars for a million tokens. `ollama/*` stands for all models of a provider. They replace
-   * public prices. Required for models without a public price, because spend caps need one; 0 is allowed.
+   * public prices. Required for provider models without a public price, because spend caps need one; 0 is allowed. A custom
+   * model without a price costs nothing.
    */
   prices?: Record<string, ModelPrice> | undefined
   /** Tokens of the context window, by model id or `provider/*`. Default: the public data; without data 128,000. */
@@ -60,7 +61,7 @@ export class ModelCatalog {
   readonly #options: ModelsOptions
   readonly #models = new Map<string, Model>()
 
-  /** @throws {SetupError} if the default model is not available. */
+  /** @throws {SetupError} if an option is invalid, or the default model is not available. */
   constructor(options: ModelsOptions = {}) {
     this.#options = options
     for (const name of Object.keys(options.compatible ?? {})) assertEndpointName(name)
@@ -89,7 +90,7 @@ export class ModelCatalog {
     return model
   }
 
-  /** Why agents cannot have this model; it continues the id. Undefined if they can. */
+  /** The reason why agents cannot have this model, as the end of a sentence that starts with the id. Undefined if they can. */
   faultOf(id: string): string | undefined {
     const available = this.configured.length > 0 ? `it has ${this.configured.join(', ')}` : 'it has no models'
     if (this.#customModel(id)) return undefined
@@ -105,10 +106,11 @@ export class ModelCatalog {
     return [...builtIn, ...Object.keys(compatible)]
   }
 
-  #prices(id: string, { provider, model }: Place): PriceList | undefined {
+  #prices(id: string, place: ProviderModel): PriceList | undefined {
     const { prices = {}, margin = 1 } = this.#options
-    const own = entryOf(prices, id, { provider, model })
-    return own ? fixedPrices(own, margin) : publicPrices(provider, model, margin)
+    const known = publicPrices(place.provider, place.model, margin)
+    const own = entryOf(prices, id, place)
+    return own ? { ...fixedPrices(own, margin), contextWindow: known?.contextWindow } : known
   }
 
   #customModel(id: string): AiModel | undefined {
@@ -133,7 +135,7 @@ export class ModelCatalog {
     return aiSdkModel({ id, origin: place, load, prices, apiKey, ...this.#facts(id, place) })
   }
 
-  #facts(id: string, place: Place) {
+  #facts(id: string, place: ProviderModel) {
     return {
       ...featuresOf(place),
       contextWindow: entryOf(this.#options.contextWindows, id, place),
@@ -142,17 +144,16 @@ export class ModelCatalog {
   }
 }
 
-/** What a provider's package does with images in results, and with marks of the cache. */
-function featuresOf({ provider }: Place): { imagesOff: string | undefined; hasCacheMarks: boolean } {
-  const isBuiltIn = familyOf.some(([, name]) => name === provider)
-  return { imagesOff: isBuiltIn ? undefined : unknownModel, hasCacheMarks: provider === 'anthropic' }
+/** Capabilities of a provider's package: images in tool results, and cache breakpoints. */
+function featuresOf({ provider }: ProviderModel): { imagesOff: string | undefined; needsCacheBreakpoint: boolean } {
+  return { imagesOff: isBuiltIn(provider) ? undefined : unknownModel, needsCacheBreakpoint: provider === 'anthropic' }
 }
 
 /** The entry of a model: by its id, by its provider and name, or of all models of the provider. */
 function entryOf<Value>(
   entries: Record<string, Value> = {},
   id: string,
-  { provider, model }: Place,
+  { provider, model }: ProviderModel,
 ): Value | undefined {
   return [id, `${provider}/${model}`, `${provider}/*`].flatMap((key) =>
     Object.hasOwn(entries, key) ? entries[key] : [],
@@ -161,19 +162,18 @@ function entryOf<Value>(
 
 /** @throws {SetupError} for a name that another provider has, or that no model id can begin with. */
 function assertEndpointName(name: string): void {
-  if (/^[\w.-]+$/.test(name) && !builtInNames.some((builtIn) => builtIn === name)) return
+  if (/^[\w.-]+$/.test(name) && !isBuiltIn(name)) return
   throw new SetupError(
     `models.compatible: '${name}' may contain only letters, digits, dots, dashes and underscores, and must not be ${builtInNames.join(', ')}`,
   )
 }
 
-interface Place {
-  provider: string
-  model: string
+function isBuiltIn(name: string): name is BuiltIn {
+  return builtInNames.some((builtIn) => builtIn === name)
 }
 
 /** The provider of an id: `provider/model`, or a name of which the beginning shows the provider. */
-function placeOf(id: string): Place | undefined {
+function placeOf(id: string): ProviderModel | undefined {
   const slash = id.indexOf('/')
   if (slash > 0) return { provider: id.slice(0, slash), model: id.slice(slash + 1) }
   const family = familyOf.find(([pattern]) => pattern.test(id))
@@ -181,8 +181,7 @@ function placeOf(id: string): Place | undefined {
 }
 
 function optionsOf(provider: string, options: ModelsOptions): ProviderOptions {
-  const builtIn = builtInNames.find((name) => name === provider)
-  return (builtIn ? options[builtIn] : options.compatible?.[provider]) ?? {}
+  return (isBuiltIn(provider) ? options[provider] : options.compatible?.[provider]) ?? {}
 }
 
 async function loadModel(provider: string, model: string, options: ModelsOptions): Promise<AiModel> {
@@ -207,7 +206,7 @@ async function loadModel(provider: string, model: string, options: ModelsOptions
   }
 }
 
-/** Calls the function once. A failed call is repeated. */
+/** Caches the first result. After a failure, the next call tries again. */
 function once<Value>(work: () => Promise<Value>): () => Promise<Value> {
   let pending: Promise<Value> | undefined
   return () => {

@@ -1,13 +1,13 @@
 import { ApiError } from '../../errors.ts'
 import { retryAfterMs } from '../retry-after.ts'
 
-/** The first wait of a retry; each further one is twice as long. Milliseconds. */
+/** Wait before the first retry in milliseconds, doubled for each further one. */
 const firstWaitMs = 1_000
 /** The longest wait. If a provider asks for more, the task fails. */
 const maxWaitMs = 120_000
 /** Errors of the network and of streams that were cut, by their names or codes. */
-const cutStreams =
-  /ModelSilentError|InvalidResponseData|NoOutputGenerated|without a finish reason|terminated|ECONNRESET|ECONNREFUSED|ETIMEDOUT|EPIPE|EAI_AGAIN|UND_ERR|fetch failed|socket/
+const transientErrors =
+  /IncompleteStreamError|InvalidResponseData|NoOutputGenerated|without a finish reason|terminated|ECONNRESET|ECONNREFUSED|ETIMEDOUT|EPIPE|EAI_AGAIN|UND_ERR|fetch failed|socket/
 
 /** The fields of an error of a provider's package that matter here. */
 interface ProviderFault {
@@ -21,7 +21,7 @@ interface ProviderFault {
   type?: string
 }
 
-/** Milliseconds to wait before the step is tried again; undefined if another attempt would fail too. */
+/** Milliseconds to wait before the next attempt; undefined if the step must not be tried again: the fault is permanent, or the provider asks for a wait over {@link maxWaitMs}. */
 export function waitBeforeRetry(error: unknown, attempt: number): number | undefined {
   if (error instanceof ApiError || !isTransient(error)) return undefined
   const asked = askedWaitMs((error as ProviderFault).responseHeaders)
@@ -37,19 +37,18 @@ export function modelFault(error: unknown, modelId: string, apiKey?: string): Ap
   const status = isRefused ? ` (HTTP ${statusCode})` : ''
   const start = `Model ${modelId} failed${status}`
   const text = !isRefused && isTransient(error) ? 'its provider cannot be reached, or its stream was cut' : message
-  return new ApiError('provider_error', `${start}: ${withoutSecrets(text, apiKey).slice(0, maxMessageChars)}.`, {
-    cause: error,
-  })
+  const detail = withoutSecrets(text, apiKey).trim().slice(0, maxMessageChars).replace(/\.$/, '')
+  return new ApiError('provider_error', detail === '' ? `${start}.` : `${start}: ${detail}.`, { cause: error })
 }
 
 const maxMessageChars = 500
 
 function isTransient(error: unknown): boolean {
   const { statusCode, isRetryable, name = '', message = '', code = '', cause, type = '' } = asFault(error)
-  // An answer that began with 200 and was cut has that status.
+  // A stream that began with status 200 and was cut still has that status.
   if (statusCode !== undefined) return statusCode < 400 || [408, 409, 429].includes(statusCode) || statusCode >= 500
   if (isRetryable === true || /overloaded|rate_limit|api_error|server_error/.test(`${type} ${message}`)) return true
-  if (cutStreams.test(`${name} ${message} ${code}`)) return true
+  if (transientErrors.test(`${name} ${message} ${code}`)) return true
   return cause !== undefined && cause !== error && isTransient(cause)
 }
 

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Directives, numberOf, readDirectives } from '../../compute/mock/directives.ts'
 import { mockedError } from '../../compute/mock/mocked-error.ts'
+import { abortableSleep } from '../../or-abort.ts'
 import { microCents } from '../../pricing.ts'
 import type { Model, ModelRequest, ModelStep, StepSink } from '../model.ts'
 
@@ -25,7 +25,7 @@ export const scriptedModel: Model = {
   async step(request, sink, signal) {
     const directives = readDirectives(request.prompt)
     if (directives.has('hang')) await untilAborted(signal)
-    await sleep(numberOf(directives, 'delay') ?? 0, undefined, { signal }).catch(() => signal.throwIfAborted())
+    await abortableSleep(numberOf(directives, 'delay') ?? 0, signal)
     const calls = request.steps.filter(({ kind }) => kind === 'tool').length
     const wanted = Math.min(numberOf(directives, 'steps') ?? 1, maxToolCalls)
     if (calls < wanted && request.tools.length > 0) return toolStep(request, directives, calls)

@@ -23,7 +23,7 @@ const noTools = 'You have no tools. Your message is the answer that the user rea
 export function systemPrompt({
   instructions,
   tools,
-  missingServers = [],
+  missingServers,
 }: Pick<ModelRequest, 'instructions' | 'tools' | 'missingServers'>): string {
   const parts = [aboutTools(tools), missingServers.length > 0 ? missingText(missingServers) : '', instructions ?? '']
   return parts.filter((part) => part !== '').join('\n\n')

@@ -30,7 +30,7 @@ export function bodyNote({ binary, sizeBytes, cut }: TextBody, maxBytes: number)
 /**
  * Reads a body up to its limits.
  *
- * @param ended an abort returns what came until then.
+ * @param ended an abort returns the part that was received.
  * @throws {EgressRefusal} if it cannot be decompressed.
  */
 export async function readBody(answer: IncomingMessage, ended: AbortSignal): Promise<TextBody> {
@@ -80,8 +80,9 @@ async function bytesOf(
   } catch (error) {
     const bytes = Buffer.concat(parts)
     if (ended.aborted) return { bytes, cut: 'time' }
-    if (error instanceof TooMuch) return { bytes, cut: 'size' }
+    if (error instanceof BodyTooLargeError) return { bytes, cut: 'size' }
     const { code = '' } = error as { code?: string }
+    // zlib's codes begin with Z_, brotli's with ERR__.
     if (/^(Z_|ERR__)/.test(code)) throw new EgressRefusal('bad_answer', `the body is not valid ${coding}`)
     return { bytes, cut: 'lost' }
   } finally {
@@ -89,14 +90,14 @@ async function bytesOf(
   }
 }
 
-class TooMuch extends Error {}
+class BodyTooLargeError extends Error {}
 
 function firstBytes(maxBytes: number): Transform {
   let left = maxBytes
   return new Transform({
     transform(chunk: Buffer, _encoding, callback) {
       left -= chunk.length
-      if (left < 0) callback(new TooMuch())
+      if (left < 0) callback(new BodyTooLargeError())
       else callback(null, chunk)
     },
   })

@@ -4,7 +4,7 @@ import type { OpenSocket } from '../../compute/local/egress/connect.ts'
 import type { Lookup } from '../../compute/local/egress/vetted-addresses.ts'
 import { anyPublicHost, type HostPattern, patternsOf } from '../../network/host-pattern.ts'
 import { bodyNote } from './body-text.ts'
-import { exchange, maxRedirects } from './exchange.ts'
+import { maxRedirects, sendWithRedirects } from './send-with-redirects.ts'
 import { nameServerLookup } from './name-server-lookup.ts'
 import { type HttpRequestInput, maxBodyChars, methods, requestOf } from './request-input.ts'
 import { maxShownBytes, timeoutSeconds } from './request-limits.ts'
@@ -87,7 +87,7 @@ export function httpRequestTool(
     output,
     hints: { readOnly: false, destructive: true, idempotent: false, openWorld: true },
     async run(given, { signal }) {
-      const { response, url } = await exchange(requestOf(given), { route, timeoutMs, signal })
+      const { response, url } = await sendWithRedirects(requestOf(given), { route, timeoutMs, signal })
       const { status, headers, body } = response
       return { url: url.href, status, headers, body: body.text, note: bodyNote(body, maxShownBytes) }
     },

@@ -23,8 +23,8 @@ export interface WebRequest {
   body: string | undefined
 }
 
-/** Headers that describe the connection or the length of the body. HTTP itself writes them. */
-const ownHeaders: ReadonlySet<string> = new Set([
+/** Headers that only the server sets: they describe the connection or the length of the body. */
+const reservedHeaders: ReadonlySet<string> = new Set([
   'accept-encoding',
   'connection',
   'content-length',
@@ -79,7 +79,7 @@ function headerOf(line: string): [name: string, value: string] {
   if (colon < 1) throw wrong(`headers: ${shown(line)} is not a header. Write Name: value, one on each line.`)
   const name = line.slice(0, colon).trim().toLowerCase()
   const value = line.slice(colon + 1).trim()
-  if (ownHeaders.has(name) || name.startsWith('proxy-')) {
+  if (reservedHeaders.has(name) || name.startsWith('proxy-')) {
     throw wrong(`headers: remove ${shown(name)}. The request gets it by itself.`)
   }
   try {

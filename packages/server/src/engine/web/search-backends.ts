@@ -4,8 +4,6 @@ import { SetupError } from '../../errors.ts'
 /** A search service, as one request and the reading of its answer. */
 export interface SearchBackend {
   name: string
-  /** The variable that configures it, for messages. */
-  variable: string
   /** What an operator should check after this status; undefined if nothing is known. */
   advice: Readonly<Record<number, string>>
   request(query: string, count: number): { url: URL; init: Omit<RequestInit, 'signal'> }
@@ -27,14 +25,12 @@ const refused = 'The key was refused; only the operator of this server can fix t
 
 /** https://api-dashboard.search.brave.com/app/documentation/web-search */
 export function brave(key: string, baseUrl = 'https://api.search.brave.com'): SearchBackend {
-  const variable = 'BRAVE_SEARCH_API_KEY'
   const endpoint = endpointOf(baseUrl, 'res/v1/web/search', 'BRAVE_SEARCH_BASE_URL')
   const page = z
     .object({ title: optionalText, url: z.string(), description: optionalText, age: optionalText })
     .transform(({ description, age, ...rest }) => ({ ...rest, snippet: description, published: age }))
   return {
     name: 'Brave Search',
-    variable,
     advice: { 401: refused, 403: refused, 422: 'The query is too long, or the key was refused.' },
     request(query, count) {
       const parameters = { q: query, count: String(count), result_filter: 'web', text_decorations: 'false' }
@@ -56,7 +52,6 @@ export function tavily(key: string, baseUrl = 'https://api.tavily.com'): SearchB
     .transform(({ content, published_date, ...rest }) => ({ ...rest, snippet: content, published: published_date }))
   return {
     name: 'Tavily',
-    variable: 'TAVILY_API_KEY',
     advice: {
       401: refused,
       403: refused,
@@ -86,7 +81,6 @@ export function searxng(baseUrl: string): SearchBackend {
     .transform(({ content, publishedDate, ...rest }) => ({ ...rest, snippet: content, published: publishedDate }))
   return {
     name: 'SearXNG',
-    variable: 'SEARXNG_URL',
     advice: { 403: 'Its settings must list json among search.formats.' },
     request(query) {
       const headers = { accept: 'application/json', ...authorization }

@@ -23,7 +23,7 @@ const maxAnswerBytes = 4 * 1024 * 1024
 const [maxTitleChars, maxSnippetChars, maxUrlChars, maxPublishedChars] = [200, 500, 2000, 40]
 
 /** @throws {ApiError} if the service fails; the reason of `signal`. */
-export async function foundBy(
+export async function searchWith(
   backend: SearchBackend,
   query: string,
   count: number,
@@ -32,7 +32,7 @@ export async function foundBy(
   const timeout = AbortSignal.timeout(timeoutSeconds * 1000)
   const ended = signal ? AbortSignal.any([signal, timeout]) : timeout
   try {
-    const response = await answered(backend, query, count, ended)
+    const response = await fetchAnswer(backend, query, count, ended)
     const parsed = backend.answer.safeParse(jsonOf(await textOf(response, backend)))
     if (!parsed.success)
       throw new ApiError('provider_error', `${backend.name} sent an answer that is not its own format.`)
@@ -48,7 +48,12 @@ export async function foundBy(
 }
 
 /** A successful answer. After a 429 the request is sent once more. */
-async function answered(backend: SearchBackend, query: string, count: number, ended: AbortSignal): Promise<Response> {
+async function fetchAnswer(
+  backend: SearchBackend,
+  query: string,
+  count: number,
+  ended: AbortSignal,
+): Promise<Response> {
   const { name, advice } = backend
   for (let isSecond = false; ; isSecond = true) {
     const { url, init } = backend.request(query, count)
@@ -60,7 +65,7 @@ async function answered(backend: SearchBackend, query: string, count: number, en
       const next = advice[response.status]
       throw new ApiError('provider_error', `${name} answered with status ${response.status}.${next ? ` ${next}` : ''}`)
     }
-    const seconds = waitOf(response.headers)
+    const seconds = retryAfterSeconds(response.headers)
     if (isSecond || seconds > maxWaitSeconds) {
       throw new ApiError(
         'rate_limited',
@@ -72,7 +77,7 @@ async function answered(backend: SearchBackend, query: string, count: number, en
 }
 
 /** Seconds of `Retry-After`, or the first number of Brave's `X-RateLimit-Reset`. */
-function waitOf(headers: Headers): number {
+function retryAfterSeconds(headers: Headers): number {
   const given = headers.get('retry-after') ?? headers.get('x-ratelimit-reset')?.split(',')[0]
   return Math.ceil((retryAfterMs(given) ?? 1000) / 1000)
 }
@@ -96,7 +101,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Empty for a result that is no page of the web. */
+/** Empty if the result is not a web page. */
 function resultOf({ title, url, snippet, published }: FoundPage): WebSearchResult[] {
   if (!/^https?:\/\//i.test(url) || url.length > maxUrlChars) return []
   return [

@@ -1,7 +1,7 @@
 import { defineTool, type Tool } from '@theazo/core/tools'
 import { z } from 'zod/v4'
 import { brave, searxng, type SearchBackend, tavily } from './search-backends.ts'
-import { foundBy, type WebSearchResult } from './search-request.ts'
+import { searchWith, type WebSearchResult } from './search-request.ts'
 
 /** The search service of `web_search`. If several are given, the first of these is used. */
 export interface WebSearchOptions {
@@ -61,7 +61,7 @@ export function webSearchTool(
   options: WebSearchOptions,
 ): Tool<'web_search', WebSearchInput, WebSearchData> | undefined {
   const backend = backendOf(options)
-  return backend && toolOn(backend)
+  return backend && searchTool(backend)
 }
 
 function backendOf({
@@ -76,7 +76,7 @@ function backendOf({
   return searxngUrl ? searxng(searxngUrl) : undefined
 }
 
-function toolOn(backend: SearchBackend): Tool<'web_search', WebSearchInput, WebSearchData> {
+function searchTool(backend: SearchBackend): Tool<'web_search', WebSearchInput, WebSearchData> {
   return defineTool({
     name: 'web_search',
     title: 'Web search',
@@ -87,7 +87,7 @@ function toolOn(backend: SearchBackend): Tool<'web_search', WebSearchInput, WebS
     output,
     hints: { readOnly: true, destructive: false, idempotent: true, openWorld: true },
     async run({ query, count = defaultResults }, { signal }) {
-      return { results: await foundBy(backend, query, count, signal) }
+      return { results: await searchWith(backend, query, count, signal) }
     },
     toText: ({ results }) => (results.length === 0 ? 'Nothing was found.' : results.map(textOf).join('\n\n')),
   })

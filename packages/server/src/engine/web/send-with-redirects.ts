@@ -8,8 +8,8 @@ import { sendRequest, type WebResponse } from './send-request.ts'
 /** Redirects that one call follows. */
 export const maxRedirects = 5
 
-/** Options of {@link exchange}. */
-export interface ExchangeOptions {
+/** Options of {@link sendWithRedirects}. */
+export interface SendOptions {
   route: Omit<EgressRoute, 'connectTimeoutMs'>
   timeoutMs?: number | undefined
   signal?: AbortSignal | undefined
@@ -20,9 +20,9 @@ export interface ExchangeOptions {
  *
  * @throws {ApiError} if a hop is refused or fails; the reason of `signal`.
  */
-export async function exchange(
+export async function sendWithRedirects(
   first: WebRequest,
-  { route, timeoutMs = timeoutSeconds * 1000, signal }: ExchangeOptions,
+  { route, timeoutMs = timeoutSeconds * 1000, signal }: SendOptions,
 ): Promise<{ response: WebResponse; url: URL }> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const ended = signal ? AbortSignal.any([signal, timeout]) : timeout
@@ -40,7 +40,7 @@ export async function exchange(
     if (timeout.aborted) throw new ApiError('timeout', `${where}no answer came within ${timeoutMs / 1000} s.`)
     if (!(error instanceof EgressRefusal)) throw error
     const { outcome, message } = error
-    const code = outcome === 'timeout' ? outcome : isRefused.has(outcome) ? 'forbidden' : 'provider_error'
+    const code = outcome === 'timeout' ? outcome : refusedOutcomes.has(outcome) ? 'forbidden' : 'provider_error'
     throw new ApiError(code, `${where}${message.replace(/^theazo: /, '')}.`)
   }
   throw new ApiError(
@@ -49,10 +49,10 @@ export async function exchange(
   )
 }
 
-const isRefused: ReadonlySet<string> = new Set(['not_allowed', 'not_public', 'invalid'])
+const refusedOutcomes: ReadonlySet<string> = new Set(['not_allowed', 'not_public', 'invalid'])
 
-/** Headers that prove who the sender is. Another host must not get them. */
-const isSecret = /auth|cookie|token|secret|key/
+/** Names of headers with credentials, which another origin must not get. */
+const credentialHeaders = /auth|cookie|token|secret|key/
 
 /** The next request (Fetch, HTTP-redirect fetch). @throws {EgressRefusal} for an address that cannot be requested. */
 function redirected({ url, method, headers, body }: WebRequest, status: number, location: string): WebRequest {
@@ -60,7 +60,7 @@ function redirected({ url, method, headers, body }: WebRequest, status: number, 
   const isSameOrigin = next.origin === url.origin
   const dropsBody = (status === 303 && method !== 'HEAD') || ((status === 301 || status === 302) && method === 'POST')
   const kept = [...headers].filter(([name]) => {
-    return (isSameOrigin || !isSecret.test(name)) && !(dropsBody && name.startsWith('content-'))
+    return (isSameOrigin || !credentialHeaders.test(name)) && !(dropsBody && name.startsWith('content-'))
   })
   return { url: next, method: dropsBody ? 'GET' : method, headers: new Map(kept), body: dropsBody ? undefined : body }
 }
