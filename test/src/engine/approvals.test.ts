@@ -188,16 +188,15 @@ test('the cap is checked before a call with an estimate, and after it with the c
 
 test('an agent that a cap pauses stays frozen if the pause of a caller comes too late', async () => {
   const tokens = { input_tokens: 100_000, output_tokens: 10_000 }
-  const ticker = 'setsid bash -c "while sleep 0.02; do date +%s%3N >> ticks; done" > /dev/null 2>&1 & sleep 1'
+  const ticker = 'setsid bash -c "while sleep 0.02; do date +%s%3N >> ticks; done" > /dev/null 2>&1 & sleep 2'
   script = ({ results }) =>
     results.length === 0 ? { ...bash(ticker), usage: tokens } : { content: 'done', usage: tokens }
   const limits = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } as const })
   const session = await theazo.sessions.create({ userId: 'frozen', limits: limits(1_000) })
   await using agent = await session.agents.create({ model, approvals: [] })
   const run = agent.run('go')
-  const called = Promise.withResolvers<void>()
-  const followed = run.forward({ onToolCall: () => called.resolve() }).catch(() => {})
-  await called.promise
+  const followed = run.forward({}).catch(() => {})
+  await agent.exec('bash', 'until [[ -e ticks ]]; do sleep 0.02; done')
   const paused = agent.pause().catch((error: unknown) => error)
   await session.update({ limits: limits(1) })
   await paused

@@ -105,10 +105,11 @@ test('a call that a kill interrupted is noted also if a cap pauses its task befo
   await expect.poll(async () => (await again.refresh()).data.status).toBe('paused')
   await (await reopened.sessions.get(session.id)).update({ limits: limits(10_000) })
   await again.resume()
-  expect((await again.attach(taskId, { lastEventId: '0' }).result()).output).toBe('done')
-  const events: AgentEvent[] = []
-  for await (const event of again.attach(taskId, { lastEventId: '0' })) events.push(event)
-  const retried = events.filter((event) => event.type === 'status' && event.reason === 'retried_tool')
+  const retried: AgentEvent[] = []
+  for await (const event of again.stream({ lastEventId: '0' })) {
+    if (event.type === 'status' && event.reason === 'retried_tool') retried.push(event)
+    if (event.type === 'output') break
+  }
   expect(retried).toHaveLength(1)
   expect((await again.exec('bash', 'wc -l < runs')).stdout).toBe('2\n')
 })
