@@ -1,7 +1,10 @@
 // Tasks over pauses, restarts and kills of the server: no finished step is repeated.
 import { type AgentEvent, Theazo } from '@theazo/core'
 import { createLocalTheazo } from '@theazo/server'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -84,13 +87,23 @@ test('a call that a kill interrupted is noted also if a cap pauses its task befo
     const call = 'echo x >> runs; [[ $(wc -l < runs) -gt 1 ]] || sleep 100'
     return results.length === 0 ? { ...bash(call), usage: tokens } : { content: 'done', usage: tokens }
   })
-  const args = [join(root, 'packages/server/dist/bin.js'), 'serve', '--port', '0', '--json', '--data-dir', dataFolder()]
-  const start = () => startServer(process.execPath, args, models.environment)
+  // A slow MCP server: the cap pauses the task while the next process still opens its tools.
+  const slow = createServer((_request, response) => void setTimeout(() => response.writeHead(404).end(), 1_500))
+  await once(slow.listen(0, '127.0.0.1'), 'listening')
+  await using _slow = { [Symbol.asyncDispose]: async () => void slow.close() }
+  const dataDir = dataFolder()
+  const config = join(dataDir, 'mcp.json')
+  const url = `http://127.0.0.1:${(slow.address() as AddressInfo).port}/mcp`
+  writeFileSync(config, JSON.stringify({ mcpServers: { slow: { url } } }))
+  const args = ['serve', '--port', '0', '--json', '--data-dir', dataDir, '--mcp-config', config]
+  const bin = join(root, 'packages/server/dist/bin.js')
+  const start = () => startServer(process.execPath, [bin, ...args], models.environment)
   const limits = (amount: number) => ({ maxCost: { amount, currency: 'usd', period: 'session' } as const })
   const killed = await start()
   const theazo = new Theazo({ baseUrl: killed.url, apiKey: killed.apiKey })
   const session = await theazo.sessions.create({ userId: 'u', limits: limits(10_000) })
-  const agent = await session.agents.create({ model, timeoutSeconds: 300 })
+  const tools = ['run_code', 'mcp:slow']
+  const agent = await session.agents.create({ model, tools, timeoutSeconds: 300 })
   const run = agent.run('go')
   const taskId = await run.taskId
   await agent.exec('bash', 'until [[ -e runs ]]; do sleep 0.02; done')
