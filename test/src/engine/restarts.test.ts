@@ -105,7 +105,6 @@ test('a call that a kill interrupted is noted also if a cap pauses its task befo
   const tools = ['run_code', 'mcp:slow']
   const agent = await session.agents.create({ model, tools, timeoutSeconds: 300 })
   const run = agent.run('go')
-  const taskId = await run.taskId
   await agent.exec('bash', 'until [[ -e runs ]]; do sleep 0.02; done')
   await session.update({ limits: limits(1) }) // the cap is reached; the pause waits for the call
   killed.child.kill('SIGKILL')
