@@ -92,21 +92,21 @@ export const logLevels = ['debug', 'info', 'notice', 'warning', 'error', 'critic
 /** A level of log messages. */
 export type LogLevel = (typeof logLevels)[number]
 
-/** A question to the user. The answer is its action alone: it has no fields. */
+/** A question to the user (MCP elicitation). The form has no fields: the user only accepts or declines. */
 export interface ApprovalQuestion {
   message: string
   requestedSchema: { type: 'object'; properties: Record<string, never> }
 }
 
-/** The decision of the user about a call. `unsupported`: the client cannot ask. */
-export type Approval = 'approved' | 'declined' | 'unsupported'
+/** The decision of the user about a call. `unanswered`: there was none in time. `unsupported`: the client cannot ask. */
+export type Approval = 'approved' | 'declined' | 'unanswered' | 'unsupported'
 
 /** A message about a request that the server sends before its result. */
 type RequestNotification =
   | { method: 'notifications/progress'; params: { progressToken: string | number; progress: number; message: string } }
   | { method: 'notifications/message'; params: { level: LogLevel; logger: string; data: Record<string, unknown> } }
 
-/** What a protocol adapter tells about the request of a tool call. */
+/** The request of a tool call, as a protocol adapter passes it. */
 export interface CallRequest {
   id: string
   /** Fires if the client cancels the request or is gone. */

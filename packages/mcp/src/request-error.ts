@@ -24,3 +24,10 @@ export class RequestError extends Error {
     this.code = codes[reason]
   }
 }
+
+/** The error of a request as its client receives it. An unexpected one goes to `onError`; the client gets no text of it. */
+export function errorForClient(error: unknown, onError: (error: unknown) => void): RequestError {
+  if (error instanceof RequestError) return error
+  onError(error)
+  return new RequestError('internal', 'Internal error.')
+}

@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
-import { type Agent, Theazo } from '@theazo/core'
+import { type Agent, type ExecResult, Theazo } from '@theazo/core'
 import { SandboxPool } from '@theazo/core/pool'
+import type { ToolSandbox } from '@theazo/core/tools'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fileUri } from './resources/file-uri.ts'
 import type { TheazoMcpServerOptions } from './mcp-handlers.ts'
-import { connectV1, connectV2Modern } from './testing/in-process.ts'
-import { agentIdOf, type ClientSettings, type TestClient, textOf } from './testing/test-client.ts'
+import { connectV1, connectV2Modern, type InProcessSettings } from './testing/in-process.ts'
+import { agentIdOf, type TestClient, textOf } from './testing/test-client.ts'
 
 /** Python that saves a PNG of random pixels, which does not compress: three bytes per pixel. */
 const saveNoisePng = (path: string, side: number) => `
@@ -34,7 +35,7 @@ describe.each([
   /** Connects a client to an MCP server in this process. Disposing the client ends the sandbox. */
   async function connect(
     options: Partial<TheazoMcpServerOptions> = {},
-    settings: ClientSettings = {},
+    settings: InProcessSettings = {},
   ): Promise<TestClient> {
     const pool = new SandboxPool(theazo)
     const mcp = await connectInProcess({ userId: 'in-process', client: theazo, pool, ...options }, settings)
@@ -110,7 +111,7 @@ describe.each([
       expect(failed.structuredContent).toMatchObject({ stderr: 'no\n', exitCode: 3 })
     })
 
-    test('an agent function that throws is an error of that call, and the next call works', async () => {
+    test('an agent function that throws is an error of that call without its text, and the next call works', async () => {
       let isBroken = true
       const session = await theazo.sessions.forUser('broken')
       await using agent = await session.agents.create()
@@ -118,11 +119,17 @@ describe.each([
         if (isBroken) throw new Error('the database is down')
         return agent
       }
-      await using mcp = await connect({ userId: undefined, client: undefined, pool: undefined, agent: getAgent })
+      const errors: unknown[] = []
+      await using mcp = await connect(
+        { userId: undefined, client: undefined, pool: undefined, agent: getAgent },
+        { onError: (error) => errors.push(error) },
+      )
       expect(await mcp.call('run_code', { language: 'bash', code: 'true' })).toEqual({
         isError: true,
-        content: [{ type: 'text', text: 'run_code failed: the database is down' }],
+        content: [{ type: 'text', text: 'run_code failed: internal error. You may try once more.' }],
       })
+      await expect(mcp.client.readResource({ uri: 'theazo://usage' })).rejects.toThrow(/Internal error\.$/)
+      expect(errors).toEqual([new Error('the database is down'), new Error('the database is down')])
       isBroken = false
       expect(await mcp.bash('echo fine')).toBe('fine')
     })
@@ -296,18 +303,53 @@ describe.each([
       ])
     })
 
-    test('beyond 20 running calls a new one is refused until one has ended', async () => {
+    test('beyond 20 running calls a new one is refused until one has ended, also if they arrive together', async () => {
       await using mcp = await connectToAgent()
-      const calls = Array.from({ length: 20 }, () => mcp.call('run_code', bash('until [ -e go ]; do sleep 0.2; done')))
-      for (const { structuredContent } of await Promise.all(calls)) expect(structuredContent?.['isRunning']).toBe(true)
+      const calls = Array.from({ length: 21 }, () => mcp.call('run_code', bash('until [ -e go ]; do sleep 0.2; done')))
+      const answers = await Promise.all(calls)
+      const together = answers.filter(({ isError }) => isError)
+      expect(together.map(textOf)).toEqual(['20 calls still run. Wait until one of them answers.'])
+      expect(answers.filter(({ structuredContent }) => structuredContent?.['isRunning'])).toHaveLength(20)
       const refused = await mcp.call('run_code', bash('true'))
       expect([refused.isError, textOf(refused)]).toEqual([
         true,
-        expect.stringMatching(/^20 calls still run: call_1, .*stop/),
+        expect.stringMatching(/^20 calls still run\. Wait for one of them or stop it: call_1, /),
       ])
       await agent.files.write('go', '')
       await end(mcp, 'call_7')
       expect((await mcp.call('run_code', bash('true'))).isError).toBeFalsy()
+    })
+
+    test('a wait that runs when the call is stopped says so', async () => {
+      await using mcp = await connectToAgent()
+      const first = await mcp.call('run_code', bash('while true; do echo tick; sleep 0.1; done'))
+      const callId = callIdOf(first)
+      const waiting = end(mcp, callId)
+      expect(textOf(await mcp.call('stop', { callId }))).toMatch(/\[stopped after \d+ s\]$/)
+      expect(textOf(await waiting)).toMatch(/^The client has stopped the call\.$|^There is no running call/)
+    })
+
+    describe('a sandbox that does not answer', () => {
+      /** A sandbox of the caller whose execs never end, except those for which `result` returns a result. */
+      const silent = (result: () => ExecResult | undefined = () => undefined) => {
+        const exec: ToolSandbox['exec'] = async () => result() ?? (await new Promise<never>(() => {}))
+        const own = { userId: undefined, client: undefined, pool: undefined }
+        return { ...own, agent: { id: 'silent', exec }, answerSeconds: 1 }
+      }
+
+      test('does not delay the answer of stop', async () => {
+        await using mcp = await connect(silent())
+        const first = await mcp.call('run_code', bash('true'))
+        const stopped = await mcp.call('stop', { callId: callIdOf(first) })
+        expect(textOf(stopped)).toMatch(/^\[still running after \d+ s: call wait with callId call_1 /)
+      })
+
+      test('does not delay the output that would be saved in it', async () => {
+        const results = [{ stdout: 'x'.repeat(40_000), stderr: '', exitCode: 0, durationMs: 1 }]
+        await using mcp = await connect(silent(() => results.shift()))
+        const { structuredContent, content } = await mcp.call('run_code', bash('true'))
+        expect([structuredContent?.['stdoutTruncated'], content.length]).toEqual([true, 1])
+      })
     })
 
     test.each([0, 1.5, 3601])('answerSeconds %s is refused', async (answerSeconds) => {
@@ -463,6 +505,7 @@ sys.exit(7)
       expect((await other.refresh()).data.status).toBe('idle')
       const own = agentIdOf(await mcp.call('run_code', { language: 'bash', code: 'true' }))
       expect(textOf(await mcp.call('pause_agent', { agentId: other.id }))).toMatch(`; there are ${own}.`)
+      expect(textOf(await mcp.call('pause_agent', { agent_id: other.id }))).toMatch(`; there are ${own}.`)
       await mcp.call('list_agents')
       expect(textOf(await mcp.call('get_agent', { agentId: other.id }))).toBe(`${other.id} is idle.`)
     })
@@ -558,6 +601,16 @@ sys.exit(7)
       expect(await textOfResource(mcp, `theazo://agents/${agentId}`)).toMatchObject({ agentId, status: 'terminated' })
     })
 
+    test('a sandbox that is not an agent has its id, with any characters', async () => {
+      const exec: ToolSandbox['exec'] = async () => ({ stdout: '', stderr: '', exitCode: 0, durationMs: 1 })
+      const agent = { id: 'my box/1', exec }
+      await using mcp = await connect({ userId: undefined, client: undefined, pool: undefined, agent })
+      const uri = 'theazo://agents/my%20box%2F1'
+      expect((await mcp.client.listResources()).resources.map((resource) => resource.uri)).toContain(uri)
+      expect(await textOfResource(mcp, uri)).toEqual({ agentId: 'my box/1' })
+      expect(await textOfResource(mcp, 'theazo://agents')).toEqual({ agents: [{ agentId: 'my box/1' }] })
+    })
+
     test('an agent that the client does not know and another URI are refused with what is valid', async () => {
       await using mcp = await connect()
       await expect(mcp.client.readResource({ uri: 'theazo://agents/agt_other' })).rejects.toThrow(
@@ -624,6 +677,8 @@ sys.exit(7)
       expect(await ofPrompt('/work')).toEqual([])
       expect((await theazo.sessions.list({ userId: 'completion' }).page()).data).toEqual([])
 
+      const session = await theazo.sessions.forUser('completion')
+      await using _older = await session.agents.create()
       const code = 'mkdir folder; touch folder/a.csv folder/b.txt'
       const agentId = agentIdOf(await mcp.call('run_code', { language: 'bash', code }))
       expect(await ofPrompt('')).toEqual(['/workspace/folder/'])
@@ -640,6 +695,8 @@ sys.exit(7)
         'workspace/folder/b.txt',
       ])
       expect(await ofTemplate('path', 'workspace/', { agentId: 'agt_other' })).toEqual([])
+      await mcp.client.readResource({ uri: 'theazo://agents' }) // the client then knows the older agent too
+      expect(await ofPrompt('')).toEqual(['/workspace/folder/'])
     })
   })
 
@@ -675,6 +732,34 @@ sys.exit(7)
       ])
     })
 
+    test('a question that shows only a part of the input says so', async () => {
+      const { asked, mcp } = await connectUser('accept')
+      await using _connection = mcp
+      await mcp.call('run_code', { language: 'bash', code: `echo ran # ${'x'.repeat(3000)}` })
+      expect(asked).toEqual([expect.stringMatching(/^Run code\?\nWARNING: you see only a part of this input\..*\n{/)])
+    })
+
+    test('invalid input is not asked about', async () => {
+      const { asked, mcp } = await connectUser('accept')
+      await using _connection = mcp
+      const result = await mcp.call('run_code', { language: 'ruby', code: 'puts 1' })
+      expect([result.isError, textOf(result), asked]).toEqual([true, expect.stringMatching(/language must be/), []])
+    })
+
+    // In protocol 2026-07-28 a call does not run while its user decides.
+    test.runIf(connectInProcess === connectV1)('stop ends a call that waits for the answer of the user', async () => {
+      await using mcp = await connect({ approve: ['run_code'], answerSeconds: 1 }, { canAsk: true })
+      mcp.onQuestion(() => new Promise(() => {}))
+      const running = await mcp.call('run_code', code)
+      const callId = String(running.structuredContent?.['callId'])
+      const stopped = await mcp.call('stop', { callId })
+      expect([stopped.isError, textOf(stopped)]).toEqual([
+        undefined,
+        expect.stringMatching(/^\[stopped after \d+ s\]$/),
+      ])
+      expect(textOf(await mcp.call('wait', { callId }))).toMatch(/No call waits for an answer\.$/)
+    })
+
     test('a client that cannot ask is refused', async () => {
       await using mcp = await connect({ approve: ['run_code'] })
       const result = await mcp.call('run_code', code)
@@ -683,15 +768,20 @@ sys.exit(7)
   })
 
   describe('logging', () => {
-    test('failed calls are logged, and at debug every call, without its code', async () => {
+    test('failed calls are logged, and at debug every call, without input, output and text of errors', async () => {
       await using mcp = await connect()
       const logged: object[] = []
       mcp.onLog((params) => logged.push(params))
       await mcp.bash('echo secret')
       expect(logged).toEqual([])
-      await mcp.call('run_code', { language: 'ruby', code: 'secret' })
-      const failed = { tool: 'run_code', message: expect.stringMatching(/^failed: run_code did not run/) }
-      expect(logged).toMatchObject([{ level: 'warning', logger: 'theazo', data: failed }])
+      expect(textOf(await mcp.call('run_code', { language: 'secret', code: 'secret' }))).toContain('secret')
+      const failed = { tool: 'run_code', message: 'failed', code: 'tool_input', durationMs: expect.any(Number) }
+      expect(logged).toEqual([{ level: 'warning', logger: 'theazo', data: failed }])
+      logged.length = 0
+      await mcp.call('write_file', { path: 'lines', content: 'one\nsecret  text\n' })
+      const edit = await mcp.call('edit_file', { path: 'lines', oldText: 'secret text', newText: 'three' })
+      expect([edit.isError, textOf(edit)]).toEqual([true, expect.stringContaining('secret')])
+      expect(logged).toMatchObject([{ level: 'warning', data: { tool: 'edit_file', message: 'failed' } }])
       await mcp.setLogLevel('debug')
       await mcp.bash('echo secret')
       expect(logged.slice(1)).toMatchObject([

@@ -1,7 +1,7 @@
 import { truncate } from '@theazo/core/tools'
 
-/** A result: `text` for models, `data` for programs. */
-export interface BoundedContent {
+/** A result or a part of it: `text` for models, `data` for programs. */
+export interface TextAndData {
   text: string
   data: Record<string, unknown>
 }
@@ -19,7 +19,7 @@ const maxBytesPerChar = 6
  * In the data, lists are cut first, then strings; `xTruncated: true` beside a field `x` marks the cut. Types do not
  * change, so the cut data still passes the schema. Returns undefined if the data is too large even then.
  */
-export function boundedContent(text: string, data: object): BoundedContent | undefined {
+export function boundedContent(text: string, data: object): TextAndData | undefined {
   const whole = data as Record<string, unknown> // an object of JSON
   const textBytes = jsonBytes(text)
   if (textBytes + jsonBytes(whole) <= maxBytes) return { text, data: whole }

@@ -1,16 +1,15 @@
-import { type CallRequest, type CallToolResult, type LogLevel, logLevels } from '../mcp-types.ts'
-
-const maxMessageChars = 500
+import { type CallRequest, type LogLevel, logLevels } from '../mcp-types.ts'
 
 /**
- * Logs the start of a call to the client, and returns a function that logs its end. `debug` has every call, `warning` the
- * failed ones. The messages contain no code and no files. They go on the call's own stream, so that they reach a client
- * over HTTP without a further stream.
+ * Logs the start of a call to the client, and returns a function that logs its end, given the code of its error if it
+ * failed. `debug` has every call, `warning` the failed ones. The messages contain no text of an error: it may contain
+ * code, output or lines of a file. They go on the call's own stream, so that they reach a client over HTTP without a
+ * further stream.
  */
 export function logCall(
   tool: string,
   { notify, logLevel }: Pick<CallRequest, 'notify' | 'logLevel'>,
-): (result: CallToolResult) => void {
+): (errorCode: string | undefined) => void {
   const startedAt = performance.now()
   const send = (level: LogLevel, data: Record<string, unknown>): void => {
     if (logLevel === undefined || severity(level) < severity(logLevel)) return
@@ -18,11 +17,10 @@ export function logCall(
     notify({ method: 'notifications/message', params }).catch(() => {}) // the client is gone
   }
   send('debug', { message: 'started' })
-  return ({ isError, content: [first] }) => {
+  return (errorCode) => {
     const durationMs = Math.round(performance.now() - startedAt)
-    if (!isError) return send('debug', { message: 'answered', durationMs })
-    const text = first?.type === 'text' ? first.text : ''
-    send('warning', { message: `failed: ${text.slice(0, maxMessageChars)}`, durationMs })
+    if (errorCode === undefined) send('debug', { message: 'answered', durationMs })
+    else send('warning', { message: 'failed', code: errorCode, durationMs })
   }
 }
 

@@ -1,4 +1,7 @@
-/** The start and the end of output that arrives in chunks. It keeps at most `maxChars` UTF-16 code units. */
+/**
+ * The start and the end of output that arrives in chunks: at most `maxChars` UTF-16 code units. Until they are taken, up
+ * to 1.5 times as many are stored.
+ */
 export class OutputWindow {
   readonly #maxChars: number
   #head = ''

@@ -1,9 +1,10 @@
-import { costText, getUsage, type ToolSandbox, type ToolSource } from '@theazo/core/tools'
+import { costText, type ToolSource } from '@theazo/core/tools'
+import { sessionUsage } from './session-usage.ts'
 
 /** The budget must not delay a result for longer. */
 const timeoutMs = 2000
 
-/** What is left of a session's cap. */
+/** The rest of a session's cap. */
 export class RemainingBudget {
   readonly #account: ToolSource['account']
   /** Undefined until the session was read once. A session without a cap is not read again. */
@@ -17,9 +18,7 @@ export class RemainingBudget {
   async cents(signal: AbortSignal): Promise<number | undefined> {
     if (this.#hasCap === false) return undefined
     const inTime = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-    const result = await getUsage
-      .run({}, { sandbox: noSandbox, account: this.#account, signal: inTime })
-      .catch(() => {})
+    const result = await sessionUsage(this.#account, inTime).catch(() => {})
     if (!result || result.isError) return undefined
     this.#hasCap = result.data.maxCost !== undefined
     return result.data.remainingCents
@@ -30,6 +29,3 @@ export class RemainingBudget {
 export function budgetText(cents: number): string {
   return `[budget: ${costText({ amount: cents, currency: 'usd' })} left]`
 }
-
-/** The tool needs no sandbox. */
-const noSandbox: ToolSandbox = { id: '', exec: () => Promise.reject(new Error('not used')) }

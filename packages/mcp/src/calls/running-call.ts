@@ -8,6 +8,8 @@ import {
   type ToolResult,
   type ToolSandbox,
 } from '@theazo/core/tools'
+import type { TextAndData } from './bounded-content.ts'
+import { FailedCall } from './failed-call.ts'
 import { OutputWindow } from './output-window.ts'
 import { type SavedOutput, WholeOutput } from './whole-output.ts'
 
@@ -21,12 +23,6 @@ export interface RunningCallOptions {
   onEvent: (event: ToolEvent) => void
 }
 
-/** The output of a call since the client's last answer: `text` for models, `data` for programs. */
-export interface OutputSoFar {
-  text: string
-  data: Record<string, unknown>
-}
-
 const maxStreamChars = 30_000
 /** Thoughts and tool calls of a task; its result has the answer. */
 const maxLogChars = 4000
@@ -36,7 +32,7 @@ const maxLogChars = 4000
  */
 export class RunningCall {
   readonly tool: AnyTool
-  /** Resolves with the result. Rejects if the call was stopped, or with an unexpected error. */
+  /** Resolves with the result. Rejects with a {@link FailedCall} if the call was stopped, or with an unexpected error. */
   readonly ended: Promise<AnyToolResult>
   readonly #stop = new AbortController()
   readonly #startedAt = performance.now()
@@ -65,8 +61,13 @@ export class RunningCall {
         const window = event.type === 'stdout' ? this.#stdout : this.#stderr
         window.add(event.text)
       },
-    }).finally(() => (this.#isEnded = true))
-    this.ended.catch(() => {}) // whoever answers the client handles it; a stopped call may have nobody left
+    })
+      .catch((error: unknown) => {
+        this.#stop.signal.throwIfAborted() // not every tool rejects with the reason
+        throw error
+      })
+      .finally(() => (this.#isEnded = true))
+    this.ended.catch(() => {}) // the answer to the client handles it; a stopped call may have none
   }
 
   get isEnded(): boolean {
@@ -77,9 +78,9 @@ export class RunningCall {
     return Math.round((performance.now() - this.#startedAt) / 1000)
   }
 
-  /** Stops the call: the server kills its code. It rejects with the reason. */
-  stop(reason: unknown): void {
-    this.#stop.abort(reason)
+  /** Stops the call: the server kills its code. */
+  stop(message: string): void {
+    this.#stop.abort(new FailedCall(message, 'stopped'))
   }
 
   /** Calls the listener with progress until the returned function is called. */
@@ -90,7 +91,7 @@ export class RunningCall {
   }
 
   /** Takes the output that no answer has contained yet. */
-  takeOutput(): OutputSoFar {
+  takeOutput(): TextAndData {
     this.#hasAnswered = true
     if (!this.#isCode) {
       const { text } = this.#log.take()

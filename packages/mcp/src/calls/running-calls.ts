@@ -1,57 +1,69 @@
-import { ToolInputError } from '@theazo/core/tools'
-import type { RunningCall } from './running-call.ts'
+import { type AnyTool, ToolInputError } from '@theazo/core/tools'
+import { type AnyToolResult, RunningCall, type RunningCallOptions } from './running-call.ts'
 
-/** The cap on calls that wait for `wait`. It bounds the memory of their output and results. */
+/** The cap on calls that run, and on results that wait for `wait`. Their output needs memory, their code a sandbox. */
 const maxCalls = 20
 
-/** The calls of one MCP session that have answered "still running", by the ids that its client received. */
+/** The calls of one MCP session. A call that has answered "still running" has an id, which its client received. */
 export class RunningCalls {
-  /** Oldest first. */
-  readonly #calls = new Map<string, RunningCall>()
+  /** All calls that have not ended. */
+  readonly #running = new Set<RunningCall>()
+  /** The calls with an id, until the client has received their result. Oldest first. */
+  readonly #byId = new Map<string, RunningCall>()
   #count = 0
 
-  /** @throws {ToolInputError} if too many calls run: their output needs memory, their code a sandbox. */
-  assertRoom(): void {
-    if (this.#calls.size < maxCalls || this.#oldestEnded() !== undefined) return
-    throw new ToolInputError(`${maxCalls} calls still run: ${this.#ids()}. Wait for one of them or stop it.`)
+  /** Starts a call: `run` must call the tool with the given options. @throws {ToolInputError} if too many calls run. */
+  start(tool: AnyTool, run: (options: RunningCallOptions) => Promise<AnyToolResult>): RunningCall {
+    if (this.#running.size >= maxCalls) throw new ToolInputError(this.#tooManyMessage())
+    const call = new RunningCall(tool, run)
+    this.#running.add(call)
+    const remove = (): void => void this.#running.delete(call)
+    call.ended.then(remove, remove)
+    return call
   }
 
-  /** Stores a call and returns its id. If there are too many, the oldest one that has ended is dropped with its result. */
+  /** Gives a call an id, and returns it. If there are too many, the oldest one that has ended is dropped with its result. */
   add(call: RunningCall): string {
-    for (const [id, known] of this.#calls) if (known === call) return id
+    for (const [id, known] of this.#byId) if (known === call) return id
     this.#count += 1
     const id = `call_${this.#count}`
-    this.#calls.set(id, call)
-    const dropped = this.#calls.size > maxCalls ? this.#oldestEnded() : undefined
-    if (dropped !== undefined) this.#calls.delete(dropped)
+    this.#byId.set(id, call)
+    const dropped = this.#byId.size > maxCalls ? this.#oldestEnded() : undefined
+    if (dropped !== undefined) this.#byId.delete(dropped)
     return id
   }
 
   /** @throws {ToolInputError} that lists the valid ids. */
   get(id: string): RunningCall {
-    const call = this.#calls.get(id.trim())
+    const call = this.#byId.get(id.trim())
     if (call) return call
-    const advice = this.#calls.size === 0 ? 'No call waits for an answer.' : `Valid: ${this.#ids()}.`
+    const advice = this.#byId.size === 0 ? 'No call waits for an answer.' : `Valid: ${this.#ids()}.`
     throw new ToolInputError(`There is no running call '${id.slice(0, 60)}'. ${advice}`)
   }
 
-  /** Removes a call whose result the client receives. */
+  /** Removes the id of a call whose result the client receives. */
   delete(call: RunningCall): void {
-    for (const [id, known] of this.#calls) if (known === call) this.#calls.delete(id)
+    for (const [id, known] of this.#byId) if (known === call) this.#byId.delete(id)
   }
 
   /** Stops all calls: their client is gone. */
-  stopAll(reason: unknown): void {
-    for (const call of this.#calls.values()) call.stop(reason)
-    this.#calls.clear()
+  stopAll(message: string): void {
+    for (const call of this.#running) call.stop(message)
+    this.#byId.clear()
   }
 
   #oldestEnded(): string | undefined {
-    for (const [id, { isEnded }] of this.#calls) if (isEnded) return id
+    for (const [id, { isEnded }] of this.#byId) if (isEnded) return id
     return undefined
   }
 
+  #tooManyMessage(): string {
+    const ids = this.#ids()
+    const advice = ids === '' ? 'Wait until one of them answers.' : `Wait for one of them or stop it: ${ids}.`
+    return `${maxCalls} calls still run. ${advice}`
+  }
+
   #ids(): string {
-    return Array.from(this.#calls.keys()).join(', ')
+    return Array.from(this.#byId.keys()).join(', ')
   }
 }

@@ -12,13 +12,16 @@ import {
 import type { AdvertisedSandboxes } from '../resources/advertised-sandboxes.ts'
 import { approvalQuestion } from './approval.ts'
 import { errorCallResult, toCallResult } from './call-result.ts'
+import { Deadline } from './deadline.ts'
+import { FailedCall } from './failed-call.ts'
 import type { Approval, ApprovalQuestion, CallToolResult } from '../mcp-types.ts'
 import { budgetText, RemainingBudget } from './remaining-budget.ts'
-import { type AnyToolResult, RunningCall } from './running-call.ts'
+import type { AnyToolResult, RunningCall } from './running-call.ts'
 import { RunningCalls } from './running-calls.ts'
 import { type WaitTools, waitTools } from './wait-tools.ts'
+import type { SavedOutput } from './whole-output.ts'
 
-/** What the calls of one MCP session share. */
+/** The settings and the sandboxes of the calls of one MCP session. */
 export interface ToolCallsContext extends Pick<ToolSource, 'account'> {
   tools: readonly AnyTool[]
   sandboxes: AdvertisedSandboxes
@@ -28,6 +31,8 @@ export interface ToolCallsContext extends Pick<ToolSource, 'account'> {
   answerSeconds: number
   /** Names of tools that run only after the user has approved the call. */
   approve: readonly string[]
+  /** Receives unexpected errors. The client gets none of their text. */
+  onError: (error: unknown) => void
 }
 
 /** A request of the client that calls a tool. */
@@ -43,12 +48,19 @@ export interface ToolRequest {
   ask: (question: ApprovalQuestion, signal: AbortSignal) => Promise<Approval>
 }
 
+/** The answer to a call, and the code of its error; undefined if it did not fail. */
+export interface CallOutcome {
+  result: CallToolResult
+  errorCode: string | undefined
+}
+
 /** The tools whose results name what is left of the budget. */
 const costly: ReadonlySet<AnyTool> = new Set<AnyTool>([runCode, runTask])
 
 const refusals: Readonly<Record<Approval, string | undefined>> = {
   approved: undefined,
   declined: 'the user declined. Do not retry; ask the user what to do instead.',
+  unanswered: 'the user has not answered. Ask the user what to do instead.',
   unsupported: 'it needs the approval of the user, for which this MCP client cannot ask. Do the work another way.',
 }
 
@@ -79,54 +91,82 @@ export class ToolCalls {
     return Object.values(this.#waitTools)
   }
 
-  /** The question that the user must answer before this call runs; undefined if it needs no approval. */
+  /** The question before this call; undefined if it needs no approval, or if its input is invalid and it cannot run. */
   questionFor(name: string, input: unknown): ApprovalQuestion | undefined {
     const tool = this.#byName.get(name)
-    return tool && this.#context.approve.includes(name) ? approvalQuestion(tool, input) : undefined
+    if (!tool || !this.#context.approve.includes(name)) return undefined
+    try {
+      return approvalQuestion(tool, this.#checkedInput(tool, input))
+    } catch (error) {
+      if (ToolInputError.isInstance(error)) return undefined
+      throw error
+    }
   }
 
   /** Calls a tool. Rejects only if the request is aborted: nobody then waits for a result. */
-  async call(request: ToolRequest): Promise<CallToolResult> {
-    const { name, input, signal } = request
-    const { wait, stop } = this.#waitTools
-    const tool = this.#byName.get(name)
+  async call(request: ToolRequest): Promise<CallOutcome> {
     try {
-      if (tool) return await this.#start(tool, request)
-      if (name === wait?.name) {
-        const { callId, timeoutSeconds } = parseToolInput(wait, input)
-        return await this.#answer(this.#running.get(callId), request, timeoutSeconds)
-      }
-      if (name === stop?.name) return await this.#stop(parseToolInput(stop, input).callId, signal)
-      const names = [...this.#byName.keys(), ...this.sessionTools.map(({ name }) => name)].join(', ')
-      return errorCallResult(`There is no tool '${name.slice(0, 200)}'. Valid: ${names}.`)
+      const result = await this.#resultOf(request)
+      return { result, errorCode: result.isError ? 'result_too_large' : undefined }
     } catch (error) {
-      if (signal.aborted) throw error
-      if (TheazoError.isInstance(error) && error.code === 'tool_input') return errorCallResult(error.message)
-      return errorCallResult(`${name} failed: ${error instanceof Error ? error.message : String(error)}`)
+      if (request.signal.aborted) throw error
+      return this.#failure(request.name, error)
     }
   }
 
   /** Stops all calls: the client is gone. */
   stopAll(): void {
-    this.#running.stopAll(new Error('The MCP client is gone.'))
+    this.#running.stopAll('The MCP client is gone.')
+  }
+
+  async #resultOf(request: ToolRequest): Promise<CallToolResult> {
+    const { name, input } = request
+    const { wait, stop } = this.#waitTools
+    const tool = this.#byName.get(name)
+    if (tool) return await this.#start(tool, request)
+    if (name === wait?.name) {
+      const { callId, timeoutSeconds } = parseToolInput(wait, input)
+      return await this.#answer(this.#running.get(callId), request, timeoutSeconds)
+    }
+    if (name === stop?.name) return await this.#stop(parseToolInput(stop, input).callId, request)
+    const names = [...this.#byName.keys(), ...this.sessionTools.map(({ name }) => name)].join(', ')
+    throw new ToolInputError(`There is no tool '${name.slice(0, 200)}'. Valid: ${names}.`)
+  }
+
+  #failure(name: string, error: unknown): CallOutcome {
+    if (error instanceof FailedCall) return { result: errorCallResult(error.message), errorCode: error.code }
+    if (TheazoError.isInstance(error)) {
+      const text = ToolInputError.isInstance(error) ? error.message : `${name} failed: ${error.message}`
+      return { result: errorCallResult(text), errorCode: error.code }
+    }
+    this.#context.onError(error)
+    return {
+      result: errorCallResult(`${name} failed: internal error. You may try once more.`),
+      errorCode: 'internal_error',
+    }
+  }
+
+  /** @throws {ToolInputError} if the input is invalid, or names an agent that the client has not received. */
+  #checkedInput(tool: AnyTool, input: unknown): unknown {
+    const checked: unknown = parseToolInput(tool, input)
+    this.#context.sandboxes.assertKnown(checked)
+    return checked
   }
 
   async #start(tool: AnyTool, request: ToolRequest): Promise<CallToolResult> {
     const { sandboxes, account, images, approve } = this.#context
-    this.#running.assertRoom()
-    sandboxes.assertKnown(request.input)
-    const call: RunningCall = new RunningCall(tool, async (options) => {
+    const input = this.#checkedInput(tool, request.input)
+    const call: RunningCall = this.#running.start(tool, async (options) => {
       const sandbox = async (): Promise<ToolSandbox> => {
         const current = await sandboxes.current()
         this.#sandboxes.set(call, current)
         return current
       }
       if (approve.includes(tool.name)) {
-        const approval = await request.ask(approvalQuestion(tool, request.input), options.signal)
-        const refused = refusals[approval]
+        const refused = refusals[await request.ask(approvalQuestion(tool, input), options.signal)]
         if (refused !== undefined) throw new ToolInputError(`${tool.name} did not run: ${refused}`)
       }
-      return await tool.run(request.input, { ...options, sandbox, account, images, callId: request.requestId })
+      return await tool.run(input, { ...options, sandbox, account, images, callId: request.requestId })
     })
     return await this.#answer(call, request)
   }
@@ -137,36 +177,36 @@ export class ToolCalls {
     { signal, report }: ToolRequest,
     seconds: number = this.#context.answerSeconds,
   ): Promise<CallToolResult> {
+    using deadline = new Deadline(seconds, signal)
     const removeListener = call.onProgress(report)
-    const due = Promise.withResolvers<undefined>()
-    const timer = setTimeout(due.resolve, seconds * 1000)
-    const onAbort = (): void => call.stop(signal.reason)
-    signal.addEventListener('abort', onAbort)
     try {
+      const result = await Promise.race([call.ended, deadline.passed])
       signal.throwIfAborted()
-      const result = await Promise.race([call.ended, due.promise])
-      return result ? await this.#ended(call, result, signal) : this.#stillRunning(call)
+      return result ? await this.#ended(call, result, deadline) : this.#stillRunning(call)
     } catch (error) {
+      if (signal.aborted) call.stop('The client has cancelled the call.')
       this.#running.delete(call)
       throw error
     } finally {
-      signal.removeEventListener('abort', onAbort)
-      clearTimeout(timer)
       removeListener()
     }
   }
 
-  async #ended(call: RunningCall, ended: Awaited<RunningCall['ended']>, signal: AbortSignal): Promise<CallToolResult> {
+  async #ended(call: RunningCall, ended: AnyToolResult, deadline: Deadline): Promise<CallToolResult> {
     this.#running.delete(call)
     const result = call.resultSinceLastAnswer(ended)
-    if (result.isError) return errorCallResult(result.text)
-    const { sandboxes } = this.#context
-    if (costly.has(call.tool)) await this.#addBudget(result, signal)
-    sandboxes.advertiseData(result.data)
+    if (result.isError) throw new FailedCall(result.text, result.error.code, { cause: result.error })
+    if (costly.has(call.tool)) await this.#addBudget(result, deadline.signal)
+    this.#context.sandboxes.advertiseData(result.data)
+    return toCallResult(result, this.#advertisedId(call), await this.#savedOutput(call, deadline))
+  }
+
+  /** Saving fails if the disk is full, the sandbox is gone or an answer is due. The output itself must still arrive. */
+  async #savedOutput(call: RunningCall, { signal, passed }: Deadline): Promise<SavedOutput[]> {
     const sandbox = this.#sandboxes.get(call)
-    // Saving fails if the disk is full or the sandbox is gone. The output itself must still arrive.
-    const saved = sandbox ? await call.saveCutOutput(sandbox, signal).catch(() => []) : []
-    return toCallResult(result, this.#advertisedId(call), saved)
+    if (!sandbox) return []
+    const saved = await Promise.race([call.saveCutOutput(sandbox, signal).catch(() => []), passed])
+    return saved ?? []
   }
 
   /** The budget is an addition: without it the result must still arrive. */
@@ -185,16 +225,16 @@ export class ToolCalls {
     return this.#partial(call, text === '' ? note : `${text}\n${note}`, { isRunning: true, callId, ...data })
   }
 
-  async #stop(callId: string, signal: AbortSignal): Promise<CallToolResult> {
+  async #stop(callId: string, request: ToolRequest): Promise<CallToolResult> {
     const call = this.#running.get(callId)
-    const reason = new Error('stopped by the client')
-    call.stop(reason)
-    // A call that had ended before still has its result.
-    const result = await call.ended.catch((error: unknown) => {
-      if (error !== reason) throw error
-      return undefined
-    })
-    if (result) return await this.#ended(call, result, signal)
+    if (call.isEnded) return await this.#answer(call, request) // it still has its result or its error
+    const { signal } = request
+    using deadline = new Deadline(this.#context.answerSeconds, signal)
+    call.stop('The client has stopped the call.')
+    const result = await Promise.race([call.ended.catch(() => 'stopped' as const), deadline.passed])
+    signal.throwIfAborted()
+    if (result === undefined) return this.#stillRunning(call)
+    if (result !== 'stopped') return await this.#ended(call, result, deadline)
     this.#running.delete(call)
     const { text, data } = call.takeOutput()
     const note = `[stopped after ${call.seconds} s]`

@@ -7,18 +7,19 @@ const maxIds = 70
 
 /**
  * The sandboxes of one MCP session: the current one of its tools, and the agent ids that its client has received. The
- * client can name no other agent. Another session of the same user may have more, which are not its business.
+ * client can name no other agent, even if the same user has more of them in other sessions.
  */
 export class AdvertisedSandboxes {
   readonly account: ToolSource['account']
   readonly #source: SandboxSource
   /** Oldest first. */
   readonly #ids = new Set<string>()
+  #currentId: string | undefined
 
   constructor({ sandbox, account }: ToolSource) {
     this.#source = sandbox
     this.account = account
-    if (typeof sandbox !== 'function') this.advertise(sandbox.id)
+    if (typeof sandbox !== 'function') this.#currentId = this.advertise(sandbox.id)
   }
 
   /** The ids that the client has received, oldest first. */
@@ -26,9 +27,16 @@ export class AdvertisedSandboxes {
     return Array.from(this.#ids)
   }
 
+  /** The id of the sandbox that the last call used; undefined if the client has not received it. It creates no sandbox. */
+  get currentId(): string | undefined {
+    return this.#currentId !== undefined && this.#ids.has(this.#currentId) ? this.#currentId : undefined
+  }
+
   /** The sandbox for a call that starts now. */
   async current(): Promise<ToolSandbox> {
-    return typeof this.#source === 'function' ? await this.#source() : this.#source
+    const sandbox = typeof this.#source === 'function' ? await this.#source() : this.#source
+    this.#currentId = sandbox.id
+    return sandbox
   }
 
   /** Records that the client receives this id, and returns it. */
@@ -40,11 +48,11 @@ export class AdvertisedSandboxes {
     return id
   }
 
-  /** Records the ids in the data of a result. */
+  /** Records the ids in the data of a result. A list of agents is newest first. */
   advertiseData(data: object): void {
     const { agentId, agents } = data as { agentId?: unknown; agents?: unknown }
     const listed = Array.isArray(agents) ? agents.map((agent: { agentId?: unknown }) => agent.agentId) : []
-    for (const id of [agentId, ...listed]) if (typeof id === 'string') this.advertise(id)
+    for (const id of [...listed.toReversed(), agentId]) if (typeof id === 'string') this.advertise(id)
   }
 
   /** @throws {ToolInputError} if a tool's input names an agent that the client has not received. */
@@ -61,7 +69,7 @@ export class AdvertisedSandboxes {
    * @throws {RequestError} for any other id, and for the id of a sandbox that is gone. The message names the valid ids.
    */
   async byId(id: string, signal?: AbortSignal): Promise<ToolSandbox> {
-    this.#assertReceived(id)
+    this.assertReceived(id)
     const sandbox = await this.current()
     if (sandbox.id === id) return sandbox
     const other = await this.#agentById(id, signal)
@@ -73,16 +81,18 @@ export class AdvertisedSandboxes {
   /**
    * The agent with an id that the client has received, in any status. It creates nothing.
    *
-   * @throws {RequestError} for any other id.
+   * @throws {RequestError} for any other id, and for a sandbox that is not an agent of the Theazo API.
    */
   async agent(id: string, signal?: AbortSignal): Promise<Agent> {
-    this.#assertReceived(id)
+    this.assertReceived(id)
+    if (!(await this.account())) throw new RequestError('invalid', `Sandbox ${id} is not an agent of the Theazo API.`)
     const agent = await this.#agentById(id, signal)
     if (agent) return agent
     throw new RequestError('not_found', `Agent ${id} is gone.`)
   }
 
-  #assertReceived(id: string): void {
+  /** @throws {RequestError} for an id that the client has not received. */
+  assertReceived(id: string): void {
     if (this.#ids.has(id)) return
     const valid = this.ids.join(', ')
     const advice = valid ? `Valid: ${valid}.` : 'No sandbox exists yet: call a tool first.'

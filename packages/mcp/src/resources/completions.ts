@@ -9,7 +9,7 @@ import { RequestError } from '../request-error.ts'
 /** The cap of the protocol. */
 const maxValues = 100
 
-/** Completes agent ids, paths and commands. It creates no sandbox, and suggests nothing if it cannot. */
+/** Completes agent ids, paths and commands. It creates no sandbox. It suggests nothing if the API is not reachable. */
 export async function complete(
   sandboxes: AdvertisedSandboxes,
   { ref, argument, context }: CompleteParams,
@@ -22,7 +22,7 @@ export async function complete(
     if (name !== 'path' && name !== 'folder') return []
     // Paths in the template have no slash at their start.
     const isTemplate = ref.type === 'ref/resource' && ref.uri === fileUriTemplate
-    const agentId = isTemplate ? context?.arguments?.['agentId'] : sandboxes.ids.at(-1)
+    const agentId = isTemplate ? context?.arguments?.['agentId'] : sandboxes.currentId
     if (agentId === undefined) return []
     const paths = await pathsBelow(sandboxes, agentId, isTemplate ? `/${value}` : value || '/workspace/', signal)
     return isTemplate ? paths.map((path) => path.slice(1)) : paths

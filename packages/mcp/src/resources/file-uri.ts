@@ -26,10 +26,11 @@ export function parseFileUri(uri: string): SandboxFilePath | undefined {
   return { agentId: decoded(agentId), path: `/${decoded(path)}` }
 }
 
-function decoded(text: string): string {
+/** Decodes percent-encoded text. A text that is not encoded is returned unchanged. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    return text // the client did not encode a % in the name
+    return text // it has a % that the client did not encode
   }
 }

@@ -1,10 +1,10 @@
-import { TheazoError } from '@theazo/core'
-import { getUsage, type ToolSandbox } from '@theazo/core/tools'
+import { type Agent, TheazoError } from '@theazo/core'
+import { sessionUsage } from '../calls/session-usage.ts'
 import type { AdvertisedSandboxes } from './advertised-sandboxes.ts'
 import { fileTemplate, readFileResource, resourceError } from './file-resources.ts'
-import { fileUriTemplate, parseFileUri } from './file-uri.ts'
+import { decoded, fileUriTemplate, parseFileUri } from './file-uri.ts'
 import type { ReadResourceResult, Resource, ResourceTemplate } from '../mcp-types.ts'
-import { RequestError } from '../request-error.ts'
+import { errorForClient, RequestError } from '../request-error.ts'
 import { StatusSubscriptions } from './status-subscriptions.ts'
 
 const agentsUri = 'theazo://agents'
@@ -38,6 +38,14 @@ const agentTemplate: ResourceTemplate = {
   mimeType,
 }
 
+/** Settings of {@link Resources}. */
+export interface ResourcesOptions {
+  /** Receives the URI of a resource that has changed, if the client has subscribed to it. */
+  onUpdated: (uri: string) => void
+  /** Receives unexpected errors. The client gets none of their text. */
+  onError: (error: unknown) => void
+}
+
 /**
  * Agents, usage, and the files of agents as resources. URIs are not normalized: that may change a path that contains
  * `..`.
@@ -45,11 +53,12 @@ const agentTemplate: ResourceTemplate = {
 export class Resources {
   readonly #sandboxes: AdvertisedSandboxes
   readonly #subscriptions: StatusSubscriptions
+  readonly #onError: (error: unknown) => void
 
-  /** @param onUpdated receives the URI of a resource that has changed, if the client has subscribed to it. */
-  constructor(sandboxes: AdvertisedSandboxes, onUpdated: (uri: string) => void) {
+  constructor(sandboxes: AdvertisedSandboxes, { onUpdated, onError }: ResourcesOptions) {
     this.#sandboxes = sandboxes
     this.#subscriptions = new StatusSubscriptions(onUpdated)
+    this.#onError = onError
   }
 
   list(): Resource[] {
@@ -62,7 +71,7 @@ export class Resources {
 
   /** @throws {RequestError} that states why the resource cannot be read. */
   async read(uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
-    return await read(this.#sandboxes, uri, signal)
+    return await this.#withErrors(signal, () => read(this.#sandboxes, uri, signal))
   }
 
   /** Reports changes of an agent's status. @throws {RequestError} for any other resource, and for an unknown agent. */
@@ -74,7 +83,8 @@ export class Resources {
         `Only the status of a sandbox can be subscribed to: ${agentTemplate.uriTemplate}.`,
       )
     }
-    this.#subscriptions.add(uri, await this.#sandboxes.agent(agentId, signal))
+    const open = (): Promise<Agent> => this.#sandboxes.agent(agentId, signal)
+    await this.#withErrors(signal, () => this.#subscriptions.add(uri, open))
   }
 
   unsubscribe(uri: string): void {
@@ -85,27 +95,30 @@ export class Resources {
   close(): void {
     this.#subscriptions.clear()
   }
+
+  /** Does the work. Its errors become those that the client receives. */
+  async #withErrors<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (signal?.aborted) throw error
+      throw TheazoError.isInstance(error) ? resourceError(error) : errorForClient(error, this.#onError)
+    }
+  }
 }
 
 async function read(sandboxes: AdvertisedSandboxes, uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
   const file = parseFileUri(uri)
   if (file) return await readFileResource(sandboxes, uri, file, signal)
-  try {
-    const data = await dataOf(sandboxes, uri, signal)
-    return { contents: [{ uri, mimeType, text: JSON.stringify(data, undefined, 2) }] }
-  } catch (error) {
-    throw !signal.aborted && TheazoError.isInstance(error) ? resourceError(error) : error
-  }
+  const data = await dataOf(sandboxes, uri, signal)
+  return { contents: [{ uri, mimeType, text: JSON.stringify(data, undefined, 2) }] }
 }
 
 async function dataOf(sandboxes: AdvertisedSandboxes, uri: string, signal: AbortSignal): Promise<object> {
   if (uri === agentsUri) return await agentsOf(sandboxes, signal)
   if (uri === usageUri) return await usageOf(sandboxes, signal)
   const agentId = agentIdOf(uri)
-  if (agentId !== undefined) {
-    const { id, status, name, createdAt } = (await sandboxes.agent(agentId, signal)).data
-    return { agentId: id, status, ...(name !== undefined && { name }), createdAt }
-  }
+  if (agentId !== undefined) return await agentOf(sandboxes, agentId, signal)
   const forms = [agentsUri, usageUri, agentTemplate.uriTemplate, fileUriTemplate].join(', ')
   throw new RequestError('invalid', `${uri} is not a resource of this server. There are ${forms}.`)
 }
@@ -124,19 +137,25 @@ async function agentsOf(sandboxes: AdvertisedSandboxes, signal: AbortSignal): Pr
   return { agents }
 }
 
+/** A sandbox that is not an agent of the Theazo API has only its id. */
+async function agentOf(sandboxes: AdvertisedSandboxes, agentId: string, signal: AbortSignal): Promise<object> {
+  sandboxes.assertReceived(agentId)
+  if (!(await sandboxes.account())) return { agentId }
+  const { id, status, name, createdAt } = (await sandboxes.agent(agentId, signal)).data
+  return { agentId: id, status, ...(name !== undefined && { name }), createdAt }
+}
+
 async function usageOf({ account }: AdvertisedSandboxes, signal: AbortSignal): Promise<object> {
-  const result = await getUsage.run({}, { sandbox: noSandbox, account, signal })
+  const result = await sessionUsage(account, signal)
   if (result.isError) throw result.error
   return result.data
 }
-
-/** The tool needs no sandbox, and the resource must not create one. */
-const noSandbox: ToolSandbox = { id: '', exec: () => Promise.reject(new Error('not used')) }
 
 function agentResource(id: string): Resource {
   return { uri: `${agentsUri}/${encodeURIComponent(id)}`, name: id, title: `Sandbox ${id}`, mimeType }
 }
 
 function agentIdOf(uri: string): string | undefined {
-  return /^theazo:\/\/agents\/([^/]+)$/.exec(uri)?.[1]
+  const id = /^theazo:\/\/agents\/([^/]+)$/.exec(uri)?.[1]
+  return id === undefined ? undefined : decoded(id)
 }

@@ -13,15 +13,21 @@ export class StatusSubscriptions {
     this.#onChange = onChange
   }
 
-  /** @throws {RequestError} if there are too many. */
-  add(uri: string, agent: Agent): void {
+  /** Reports changes from when `open` has returned the agent. @throws {RequestError} if there are too many. */
+  async add(uri: string, open: () => Promise<Agent>): Promise<void> {
     if (this.#byUri.has(uri)) return
     if (this.#byUri.size >= maxSubscriptions) {
       throw new RequestError('invalid', `There are ${maxSubscriptions} subscriptions already. Unsubscribe from one.`)
     }
     const stop = new AbortController()
     this.#byUri.set(uri, stop)
-    void this.#follow(uri, agent, stop)
+    try {
+      const agent = await open()
+      if (!stop.signal.aborted) void this.#follow(uri, agent, stop) // the client may unsubscribe before
+    } catch (error) {
+      this.#forget(uri, stop)
+      throw error
+    }
   }
 
   delete(uri: string): void {
@@ -41,6 +47,11 @@ export class StatusSubscriptions {
     }
     if (stop.signal.aborted) return
     this.#onChange(uri)
+    this.#forget(uri, stop)
+  }
+
+  /** Another subscription to the same URI may have replaced this one. */
+  #forget(uri: string, stop: AbortController): void {
     if (this.#byUri.get(uri) === stop) this.#byUri.delete(uri)
   }
 }

@@ -28,7 +28,8 @@ const pingTimeoutMs = 250
 /**
  * Creates an MCP server that offers the Theazo tools (by default the groups `code` and `files`), resources and
  * prompts. Connect it to a transport. The MCP server never ends a sandbox: a `pool` ends its sandboxes when
- * you dispose it, and the Theazo server ends the others after 30 minutes without use. An `agent` is yours to end.
+ * you dispose it, and the Theazo server ends the others after 30 minutes without use. An `agent` is yours to end. Unexpected
+ * errors reach `server.server.onerror`; clients get none of their text.
  *
  * @throws {ConfigurationError} if options contradict each other, if a tool is unknown, or if no tool remains.
  * @example
@@ -41,7 +42,10 @@ const pingTimeoutMs = 250
  * ```
  */
 export function createTheazoMcpServer(options: TheazoMcpServerOptions): McpServer {
-  return createServerV1(new McpHandlers(options))
+  const handlers = new McpHandlers(options)
+  const mcp = createServerV1(handlers)
+  handlers.onError = (error) => mcp.server.onerror?.(error instanceof Error ? error : new Error(String(error)))
+  return mcp
 }
 
 /**
@@ -95,8 +99,12 @@ function callRequest(
     async ask(question, signal) {
       if (!server.getClientCapabilities()?.elicitation?.form) return 'unsupported'
       const options = { relatedRequestId: requestId, signal, timeout: approvalTimeoutMs }
-      const { action } = await server.elicitInput(question, options)
-      return action === 'accept' ? 'approved' : 'declined'
+      try {
+        const { action } = await server.elicitInput(question, options)
+        return action === 'accept' ? 'approved' : 'declined'
+      } catch {
+        return 'unanswered' // the time is over, or the client answered with an error
+      }
     },
   }
 }

@@ -2,11 +2,11 @@ import type { Resources } from '../resources/resources.ts'
 
 /**
  * The URIs that the clients of one set of resources listen to. Version 2 of the SDK answers `subscriptions/listen`
- * itself and does not tell the server which resources it must watch.
+ * itself, without a callback for the server. So the URIs are read from the messages.
  */
 export class Listens {
   readonly #resources: Resources
-  /** How many listeners each URI has. */
+  /** The number of listeners of each URI. */
   readonly #counts = new Map<string, number>()
 
   constructor(resources: Resources) {
@@ -19,21 +19,12 @@ export class Listens {
     if (!uris) return undefined
     for (const uri of uris) {
       this.#counts.set(uri, (this.#counts.get(uri) ?? 0) + 1)
-      void this.#subscribe(uri)
+      this.#resources.subscribe(uri).catch(() => {}) // this resource has no changes to report
     }
     return () => {
       for (const uri of uris) this.#remove(uri)
       uris.clear()
     }
-  }
-
-  async #subscribe(uri: string): Promise<void> {
-    try {
-      await this.#resources.subscribe(uri)
-    } catch {
-      return // of a resource that does not change nothing is reported
-    }
-    if (!this.#counts.has(uri)) this.#resources.unsubscribe(uri) // the last listener ended in the meantime
   }
 
   #remove(uri: string): void {

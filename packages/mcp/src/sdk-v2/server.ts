@@ -15,13 +15,10 @@ import { instructions, type McpHandlers, serverInfo } from '../mcp-handlers.ts'
 import { type Approval, type CallRequest, type LogLevel, logLevels } from '../mcp-types.ts'
 import { getPrompt, listedPrompts } from '../resources/prompts.ts'
 
-/**
- * The pause before a result. In the new protocol the server cannot find out what the client has handled: it sends no
- * requests.
- */
+/** The pause before a result. In the new protocol the server can send no ping to learn what the client has handled. */
 const resultDelayMs = 50
 
-/** What a request states about its client. The SDK has checked it, but its type has no fields. */
+/** The facts about its client in a request. The SDK has checked them, but its type has no fields. */
 interface Envelope {
   [CLIENT_CAPABILITIES_META_KEY]?: ClientCapabilities
   [LOG_LEVEL_META_KEY]?: unknown
@@ -32,7 +29,7 @@ const approvalKey = 'approval'
 
 /**
  * Connects handlers to version 2 of the MCP SDK, which speaks protocol 2026-07-28, and the older ones with clients that
- * initialize. In the new protocol one connection has many of these servers, so that they have no state of their own.
+ * initialize. In the new protocol one connection has many of these servers; so they have no state.
  */
 export function createServerV2(handlers: McpHandlers): Server {
   const { resources } = handlers

@@ -43,7 +43,7 @@ function createConnectedServer(handlers: McpHandlers): ReturnType<typeof createS
   return server
 }
 
-/** The same transport, whose messages also say which resources the client listens to. */
+/** The same transport. Its messages are also read for the resources that the client listens to. */
 function watched(inner: Transport, listens: Listens, onClose: () => void): Transport {
   const open = new Map<RequestId, () => void>()
   const watch = (message: JSONRPCMessage): void => {

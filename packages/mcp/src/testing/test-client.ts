@@ -22,6 +22,9 @@ type SharedMethod =
   | 'listTools'
   | 'readResource'
 
+/** The answer of a user to a question. */
+type UserAction = 'accept' | 'decline' | 'cancel'
+
 /** Options of a call. */
 interface CallOptions {
   signal?: AbortSignal
@@ -41,7 +44,7 @@ export interface TestClient extends AsyncDisposable {
   onLog: (listener: (params: object) => void) => void
   setLogLevel: (level: LogLevel) => Promise<void>
   /** Answers the questions of the server. */
-  onQuestion: (answer: (message: string) => 'accept' | 'decline' | 'cancel') => void
+  onQuestion: (answer: (message: string) => UserAction | Promise<UserAction>) => void
   /** Calls the listener at each change of a resource until the returned function is called. */
   watch: (uri: string, listener: (uri: string) => void) => Promise<() => Promise<void>>
 }
@@ -77,7 +80,7 @@ export async function connectClientV1(
       await client.setLoggingLevel(level)
     },
     onQuestion: (answer) =>
-      client.setRequestHandler(ElicitRequestSchema, ({ params }) => answered(answer(params.message))),
+      client.setRequestHandler(ElicitRequestSchema, async ({ params }) => answered(await answer(params.message))),
     async watch(uri, listener) {
       client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => listener(params.uri))
       await client.subscribeResource({ uri })
@@ -119,7 +122,7 @@ export async function connectClientV2(
       if (mode === 'legacy') await client.setLoggingLevel(wanted)
     },
     onQuestion: (answer) =>
-      client.setRequestHandler('elicitation/create', ({ params }) => answered(answer(params.message))),
+      client.setRequestHandler('elicitation/create', async ({ params }) => answered(await answer(params.message))),
     async watch(uri, listener) {
       client.setNotificationHandler('notifications/resources/updated', ({ params }) => listener(params.uri))
       if (mode === 'legacy') {
@@ -133,7 +136,7 @@ export async function connectClientV2(
   }
 }
 
-function answered(action: 'accept' | 'decline' | 'cancel') {
+function answered(action: UserAction) {
   return { action, ...(action === 'accept' && { content: {} }) }
 }
 
