@@ -53,6 +53,13 @@ test('an issuer that cannot be reached is an error and not a verdict; the next t
   expect(await verify(await login.sign(), options)).toBeDefined()
 })
 
+test.each(['page', 'redirect'] as const)('a %s at the first metadata URL does not hide the second', async (answer) => {
+  await using login = await startIssuer(audience)
+  login.state.firstAnswer = answer
+  expect(await verifierOf(login)(await login.sign(), options)).toMatchObject({ subject: 'ada' })
+  expect(login.state.fetchedPaths.slice(1)).toEqual(['/.well-known/openid-configuration', '/keys'])
+})
+
 test('metadata of another issuer is refused', async () => {
   await using login = await startIssuer(audience)
   login.state.claimedIssuer = 'https://other.example.com'

@@ -18,7 +18,7 @@ export interface JwtVerifierOptions {
   audience: string
 }
 
-/** What the metadata of an authorization server says about its keys. */
+/** The fields of an authorization server's metadata that name its keys. */
 interface IssuerMetadata {
   issuer?: unknown
   jwks_uri?: unknown
@@ -80,17 +80,33 @@ function verifiedToken({ sub = '', exp, scope }: JWTPayload): VerifiedToken | un
   return { subject: sub, scopes, expiresAt: exp }
 }
 
+/** The fetch has no signal of a request: all tokens wait for the same keys. */
 async function fetchKeys(issuer: string): Promise<JWTVerifyGetKey> {
   for (const url of metadataUrls(issuer)) {
-    const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(fetchTimeoutMs) })
-    if (!response.ok) continue
-    const metadata = (await response.json()) as IssuerMetadata
+    const metadata = await fetchMetadata(url)
+    if (!metadata) continue
     // A document of another issuer would replace its keys (RFC 8414, section 3.3).
     if (metadata.issuer !== issuer) throw new Error(`The metadata at ${url} is not that of the issuer ${issuer}.`)
     if (typeof metadata.jwks_uri !== 'string') throw new Error(`The metadata at ${url} has no jwks_uri.`)
     return createRemoteJWKSet(new URL(metadata.jwks_uri), { timeoutDuration: fetchTimeoutMs })
   }
   throw new Error(`The issuer ${issuer} has no metadata.`)
+}
+
+/** Undefined for an error, a redirect, and a page that is not JSON: a server may answer unknown paths so. */
+async function fetchMetadata(url: string): Promise<IssuerMetadata | undefined> {
+  const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(fetchTimeoutMs) })
+  if (!response.ok) {
+    await response.body?.cancel()
+    return undefined
+  }
+  const text = await response.text()
+  try {
+    const metadata: unknown = JSON.parse(text)
+    return typeof metadata === 'object' && metadata !== null ? metadata : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The well-known URLs of RFC 8414 and of OpenID Connect, which treat a path differently. */

@@ -1,8 +1,8 @@
 import { Theazo } from '@theazo/core'
-import { configurationError, type SelectToolsOptions, type ToolName } from '@theazo/core/tools'
-import { answerSecondsBounds } from '../calls/answer-seconds.ts'
+import { configurationError } from '@theazo/core/tools'
+import { checkedTools, type ToolOptions } from '../calls/tool-options.ts'
 import { McpHandlers } from '../mcp-handlers.ts'
-import type { Protocol } from '../protocol.ts'
+import { type Protocol, protocols } from '../protocol.ts'
 import { createSessionPool, idleSecondsBounds, sessionsPerUserBounds } from '../session-pool.ts'
 import { loopbackHosts } from './loopback-hosts.ts'
 import { createAuthenticator, type McpAuth } from './mcp-auth.ts'
@@ -18,10 +18,10 @@ import { createMcpHttp, type McpHttp } from './mcp-http.ts'
  * const options: TheazoMcpAppOptions = { auth: { type: 'api-key' }, allowedHosts: ['mcp.example.com'] }
  * ```
  */
-export interface TheazoMcpAppOptions extends SelectToolsOptions {
+export interface TheazoMcpAppOptions extends ToolOptions {
   /** How clients authenticate. */
   auth: McpAuth
-  /** The client for all users. Default: `new Theazo()` at the first use. With `api-key` each user has an own client. */
+  /** The client for all users. Default: `new Theazo()` at the first use. With `api-key` each user has another client. */
   client?: Theazo | undefined
   /** Returns the client of one API key. Default: `new Theazo({ apiKey })`, which reads THEAZO_BASE_URL. */
   clientOfKey?: ((apiKey: string) => Theazo) | undefined
@@ -34,13 +34,10 @@ export interface TheazoMcpAppOptions extends SelectToolsOptions {
    * Longer than `answerSeconds`, at most 604,800; default 1800.
    */
   idleTimeoutSeconds?: number | undefined
-  /** The longest time until a tool call answers, in seconds: 1 to 3600, default 45. */
-  answerSeconds?: number | undefined
-  /** Names of tools that run only after the user has approved the call, by an elicitation. Default: none. */
-  approve?: readonly ToolName[] | undefined
-  /** False: images are not sent; the text names them. Default true. */
-  images?: boolean | undefined
-  /** Host names that clients use for this server. Default: those of this machine (127.0.0.1, localhost, [::1]). */
+  /**
+   * Host names that clients use for this server, in any case; a port is ignored. Default: those of this machine
+   * (127.0.0.1, localhost, [::1]).
+   */
   allowedHosts?: readonly string[] | undefined
   /** Origins of other web pages that may connect. Default: none. Pages from `allowedHosts` may. */
   allowedOrigins?: readonly string[] | undefined
@@ -78,9 +75,13 @@ const defaultMaxSessions = 1000
 export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
   const { auth, groups, only, readOnly, images, approve, sandboxName } = options
   const { userId = 'mcp', maxSessions = defaultMaxSessions, onError = () => {} } = options
-  const { maxSessionsPerUser = sessionsPerUserBounds.default } = options
-  const { answerSeconds = answerSecondsBounds.default, idleTimeoutSeconds = idleSecondsBounds.default } = options
+  const { maxSessionsPerUser = sessionsPerUserBounds.default, protocol = 'auto' } = options
+  const { idleTimeoutSeconds = idleSecondsBounds.default } = options
+  const { answerSeconds } = checkedTools(options) // a session would report a fault only to its client
   assertIdleTimeout(idleTimeoutSeconds, answerSeconds)
+  assertCount('maxSessions', maxSessions)
+  assertCount('maxSessionsPerUser', maxSessionsPerUser)
+  if (userId === '') throw configurationError('userId must not be empty.')
   const tools = { groups, only, readOnly, images, answerSeconds, approve }
   let { client } = options
   return createMcpHttp({
@@ -94,6 +95,7 @@ export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
     openServer({ client, userId }) {
       const pool = createSessionPool(client, { sandboxName, idleTimeoutSeconds })
       const handlers = new McpHandlers({ client, userId, pool, ...tools })
+      handlers.onError = onError
       return {
         async connect(session) {
           const { connectHttpV1, createServerV1 } = await import('../sdk-v1/http-connection.ts')
@@ -107,7 +109,7 @@ export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
       }
     },
     idleMs: idleTimeoutSeconds * 1000,
-    protocol: protocolOf(options.protocol ?? 'auto', auth),
+    protocol: protocolOf(protocol, auth),
     maxSessions,
     maxSessionsPerUser,
     allowedHosts: options.allowedHosts ?? loopbackHosts,
@@ -118,6 +120,7 @@ export function createTheazoMcpApp(options: TheazoMcpAppOptions): McpHttp {
 
 /** Without `oauth`, users who share a key or a token would share a sandbox as well. */
 function protocolOf(protocol: Protocol, { type }: McpAuth): Protocol {
+  if (!protocols.includes(protocol)) throw configurationError(`protocol must be ${protocols.join(', ')}.`)
   return protocol === 'auto' && type !== 'oauth' ? '2025-11-25' : protocol
 }
 
@@ -126,4 +129,9 @@ function assertIdleTimeout(seconds: number, answerSeconds: number): void {
   throw configurationError(
     `idleTimeoutSeconds must be a whole number above answerSeconds (${answerSeconds}) and at most ${idleSecondsBounds.max}, not ${seconds}.`,
   )
+}
+
+function assertCount(option: string, count: number): void {
+  if (Number.isInteger(count) && count >= 1) return
+  throw configurationError(`${option} must be a whole number of at least 1, not ${count}.`)
 }

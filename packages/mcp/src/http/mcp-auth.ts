@@ -46,7 +46,7 @@ export type McpAuth =
       type: 'oauth'
       /** The public URL of this server, as clients use it. */
       resource: string
-      /** The issuers whose tokens are accepted. */
+      /** The issuers of tokens, as the metadata names them to clients. `verify` decides which tokens are accepted. */
       authorizationServers: readonly string[]
       verify: TokenVerifier
       /** Scopes that each token must have. Default: none. */
@@ -62,7 +62,7 @@ export interface Identity {
   openClient: (signal: AbortSignal) => Promise<Theazo | undefined>
 }
 
-/** Why a request is refused. `missing`: without a token. */
+/** The reason for a refused request. `missing`: it has no token. */
 export type AuthFault = 'missing' | 'invalid_token' | 'insufficient_scope'
 
 /** Settings of {@link createAuthenticator}. */
@@ -116,7 +116,11 @@ function withToken(check: (token: string, signal: AbortSignal) => Promise<Identi
   }
 }
 
-/** The client, if the API accepts its key. Any other fault is left to the tools, which report it to the model. */
+/**
+ * The client, if the API accepts its key. Another fault of the API is left to the tools, which report it to the model.
+ *
+ * @throws the error of `open`, if it is no verdict on the key.
+ */
 async function acceptedClient(open: () => Theazo, signal: AbortSignal): Promise<Theazo | undefined> {
   let client: Theazo | undefined
   try {
@@ -125,7 +129,9 @@ async function acceptedClient(open: () => Theazo, signal: AbortSignal): Promise<
     return client
   } catch (error) {
     signal.throwIfAborted()
-    return UnauthorizedError.isInstance(error) || ConfigurationError.isInstance(error) ? undefined : client
+    if (UnauthorizedError.isInstance(error) || ConfigurationError.isInstance(error)) return undefined
+    if (!client) throw error
+    return client
   }
 }
 

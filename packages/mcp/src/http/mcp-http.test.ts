@@ -3,7 +3,7 @@ import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectHttp, initialize, listenApp, type ListeningApp, openSession, post } from '../testing/http-server.ts'
 import { agentIdOf, textOf } from '../testing/test-client.ts'
-import type { TheazoMcpAppOptions } from './index.ts'
+import { createTheazoMcpApp, type TheazoMcpAppOptions } from './index.ts'
 
 let local: LocalTheazo
 let theazo: Theazo
@@ -83,6 +83,40 @@ describe('sessions', () => {
     expect(await Promise.all(agents.map(statusOf))).toEqual(['terminated', 'terminated'])
     for (const { client } of clients) await client.close()
   })
+
+  test.each(['2025-11-25', '2026-07-28'] as const)(
+    'a request of %s that was being checked opens no session after the end',
+    async (protocol) => {
+      const checking = Promise.withResolvers<void>()
+      const checked = Promise.withResolvers<void>()
+      const app = createTheazoMcpApp({
+        client: theazo,
+        protocol,
+        auth: {
+          type: 'oauth',
+          resource: 'https://mcp.example.com/mcp',
+          authorizationServers: ['https://login.example.com'],
+          async verify() {
+            checking.resolve()
+            await checked.promise
+            return { subject: 'ada' }
+          },
+        },
+      })
+      const headers = {
+        'content-type': 'application/json',
+        authorization: 'Bearer ada',
+        'mcp-protocol-version': protocol,
+      }
+      const init = { method: 'POST', body: JSON.stringify(initialize), headers }
+      const response = app.fetch(new Request('http://127.0.0.1/mcp', init))
+      await checking.promise
+      await app[Symbol.asyncDispose]()
+      checked.resolve()
+      await expectRefusal(await response, 503, -32_000, /^The server is closing\.$/)
+      expect(app.sessionCount).toBe(0)
+    },
+  )
 
   test('a request to initialize that is refused leaves no session', async () => {
     await using server = await listen()
@@ -171,13 +205,15 @@ describe('broken connections', () => {
           },
         }),
       )
-    const unread = await Promise.all(Array.from({ length: 100 }, (_, id) => list(id)))
-    expect(new Set(unread.map(({ status }) => status))).toEqual(new Set([200]))
-    await expectRefusal(await list(100), 429, -32_000, /^This session has 100 open responses/)
-    expect(await unread[0]?.text()).toContain('run_code')
-    expect((await list(101)).status).toBe(200)
+    const responses = await Promise.all(Array.from({ length: 110 }, (_, id) => list(id))) // they arrive together
+    const [unread, ...others] = responses.filter(({ status }) => status === 200)
+    expect([others.length, responses.filter(({ status }) => status === 429).length]).toEqual([99, 10])
+    await expectRefusal(await list(110), 429, -32_000, /^This session has 100 open responses/)
+    expect(await unread?.text()).toContain('run_code')
+    expect((await list(111)).status).toBe(200)
+    await expectRefusal(await list(112), 429, -32_000, /^This session has 100 open responses/)
     await expect.poll(() => server.app.sessionCount).toBe(0)
-    expect((await list(102)).status).toBe(404)
+    expect((await list(113)).status).toBe(404)
   })
 })
 
@@ -305,6 +341,17 @@ describe('hosts and origins', () => {
     expect((await fetch(requestWith({ host: 'mcp.example.com:4021' }))).status).toBe(200)
   })
 
+  test('the case and the port of an allowed host do not matter; what is no host name is refused', async () => {
+    await using server = await listen({ allowedHosts: ['MCP.example.com:8443', '[::1]'] })
+    const { fetch } = server.app
+    for (const host of ['mcp.example.com', 'Mcp.Example.Com:4021', '[::1]:80']) {
+      expect((await fetch(requestWith({ host }))).status).toBe(200)
+    }
+    for (const name of ['https://mcp.example.com', 'mcp.example.com/mcp', '::1', '']) {
+      await expect(listen({ allowedHosts: [name] })).rejects.toThrow(`allowedHosts has '${name}'`)
+    }
+  })
+
   test('an origin that is not allowed is refused; an allowed one may read the answer', async () => {
     await using server = await listen({ allowedOrigins: ['https://app.example.com'] })
     const { fetch } = server.app
@@ -363,6 +410,33 @@ describe('authentication', () => {
     expect(await mocked.bash('id -u')).not.toMatch(/^\d+$/) // a test key has mocked answers
   })
 
+  test('if the client of a key cannot be created, the token is not blamed and the operator gets the error', async () => {
+    const errors: unknown[] = []
+    const clientOfKey = (): Theazo => {
+      throw new Error('the vault at /etc/vault is down')
+    }
+    const onError = (error: unknown) => errors.push(error)
+    await using server = await listen({ auth: { type: 'api-key' }, client: undefined, clientOfKey, onError })
+    const response = await post(server.url, initialize, { headers: token('th_live_any') })
+    await expectRefusal(response, 500, -32_000, /^Internal error\.$/)
+    expect(errors).toEqual([new Error('the vault at /etc/vault is down')])
+  })
+
+  test.each(['/', '/mcp', '/theazo/mcp', '/a:b/*'])(
+    'the metadata of the resource %s is at the URL of the 401',
+    async (path) => {
+      const resource = `https://example.com${path}`
+      const auth = { type: 'oauth', resource, authorizationServers: [], verify: async () => undefined } as const
+      await using server = await listen({ auth })
+      const challenge = (await post(server.url, initialize)).headers.get('www-authenticate')
+      const [, url = ''] = /resource_metadata="([^"]+)"/.exec(challenge ?? '') ?? []
+      const answer = await fetch(new URL(new URL(url).pathname, server.url))
+      expect([answer.status, await answer.json()]).toMatchObject([200, { resource }])
+      const other = await fetch(new URL('/.well-known/oauth-protected-resource/other', server.url))
+      await expectRefusal(other, 404, -32_600, /^There is nothing here/)
+    },
+  )
+
   test('with oauth each subject is a user, and clients find the authorization server', async () => {
     const users: Record<string, object> = {
       ada: { subject: 'user_ada', scopes: ['sandbox'] },
@@ -420,6 +494,23 @@ describe('settings', () => {
   test('an idle timeout that is not longer than answerSeconds is refused', async () => {
     await expect(listen({ idleTimeoutSeconds: 45 })).rejects.toThrow('above answerSeconds (45)')
     await expect(listen({ idleTimeoutSeconds: 604_801 })).rejects.toThrow('at most 604800')
+  })
+
+  test.each<[Partial<TheazoMcpAppOptions>, string]>([
+    [{ only: ['nope' as 'run_code'] }, "there is no 'nope'"],
+    [{ approve: ['nope' as 'run_code'] }, "there is no 'nope'"],
+    [{ groups: ['code'], readOnly: true }, 'leave no tool to offer'],
+    [{ answerSeconds: 0 }, 'answerSeconds must be a whole number from 1 to 3600, not 0.'],
+    [{ maxSessions: Number.NaN }, 'maxSessions must be a whole number of at least 1, not NaN.'],
+    [{ maxSessionsPerUser: 0 }, 'maxSessionsPerUser must be a whole number of at least 1, not 0.'],
+    [{ protocol: '2024-11-05' as 'auto' }, 'protocol must be auto, 2025-11-25, 2026-07-28.'],
+    [{ userId: '' }, 'userId must not be empty.'],
+    [
+      { auth: { type: 'oauth', resource: 'mcp', authorizationServers: [], verify: async () => undefined } },
+      "auth.resource must be the public URL of this server, not 'mcp'.",
+    ],
+  ])('%j is refused when the app is created', (options, message) => {
+    expect(() => createTheazoMcpApp({ auth: { type: 'none' }, client: theazo, ...options })).toThrow(message)
   })
 
   test('/healthz answers without a token', async () => {

@@ -1,17 +1,18 @@
+import { configurationError } from '@theazo/core/tools'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { namesVersion, type Protocol } from '../protocol.ts'
 import { jsonRpcResponse } from './json-rpc-response.ts'
 import type { Authenticate, AuthFault, Identity, McpAuth } from './mcp-auth.ts'
-import { McpSessions, type McpSessionsOptions } from './mcp-sessions.ts'
+import { closingResponse, McpSessions, type McpSessionsOptions, type OpeningUser } from './mcp-sessions.ts'
 
 /** Settings of {@link createMcpHttp}. */
 export interface McpHttpOptions extends Omit<McpSessionsOptions, 'onError'> {
   auth: McpAuth
   authenticate: Authenticate
   protocol: Protocol
-  /** Host names that requests may use. */
+  /** Host names that requests may use, in any case; a port is ignored. */
   allowedHosts: readonly string[]
   /** Origins of web pages that may connect. A page on this machine may, if `allowedHosts` names it. */
   allowedOrigins: readonly string[]
@@ -37,14 +38,17 @@ interface Env {
 }
 
 /**
- * The Streamable HTTP transport on Hono: checks of host, origin and token, sessions, and the endpoint. It knows nothing
+ * The Streamable HTTP transport on Hono: checks of host, origin and token, sessions, and the endpoint. It is independent
  * of the tools, so that the tests can run the conformance suite's own server behind it.
+ *
+ * @throws {ConfigurationError} if an allowed host is no host name, or the resource of `oauth` is no URL.
  */
 export function createMcpHttp(options: McpHttpOptions): McpHttp {
-  const { auth, authenticate, protocol, allowedHosts, allowedOrigins, onError } = options
+  const { auth, authenticate, protocol, allowedOrigins, onError } = options
+  const allowedHosts = new Set(options.allowedHosts.map(allowedHost))
   const sessions = new McpSessions(options)
   const isOrigin = (origin: string): boolean => {
-    return allowedOrigins.includes(origin) || allowedHosts.includes(hostNameOf(origin))
+    return allowedOrigins.includes(origin) || allowedHosts.has(hostNameOf(origin))
   }
   const app = new Hono<Env>()
   app.onError((error) => {
@@ -52,11 +56,11 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
     return jsonRpcResponse(500, 'server', 'Internal error.')
   })
   app.notFound(() => jsonRpcResponse(404, 'invalidRequest', `There is nothing here. The MCP endpoint is ${mcpPath}.`))
-  // A web page may reach this server by a host name of its own (DNS rebinding), and then carries that name and origin.
+  // DNS rebinding: an attacker's host name may resolve to this server. Its requests carry that name as host and origin.
   app.use(async ({ req }, next) => {
     const host = req.header('host') ?? new URL(req.url).host
     const origin = req.header('origin')
-    if (!allowedHosts.includes(hostNameOf(`http://${host}`))) return jsonRpcResponse(403, 'server', 'Host not allowed.')
+    if (!allowedHosts.has(hostNameOf(`http://${host}`))) return jsonRpcResponse(403, 'server', 'Host not allowed.')
     if (origin !== undefined && !isOrigin(origin)) return jsonRpcResponse(403, 'server', 'Origin not allowed.')
     return await next()
   })
@@ -80,7 +84,10 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
   if (auth.type === 'oauth') {
     const metadata = metadataOf(auth)
     // RFC 9728: the path of the resource follows the well-known path; older clients use the latter alone.
-    for (const path of [metadataPath, `${metadataPath}${mcpPath}`]) app.get(path, ({ json }) => json(metadata))
+    const paths = new Set([metadataPath, `${metadataPath}${mcpPath}`, metadataUrlOf(auth).pathname])
+    app.get(`${metadataPath}/*`, async ({ req, json }, next) => {
+      return paths.has(new URL(req.url).pathname) ? json(metadata) : await next()
+    })
   }
   app.use(mcpPath, async (context, next) => {
     const { method } = context.req
@@ -96,18 +103,14 @@ export function createMcpHttp(options: McpHttpOptions): McpHttp {
   app.use(mcpPath, bodyLimit({ maxSize: maxBodyBytes, onError: onTooLarge }))
   app.all(mcpPath, async ({ req, get }) => await answerMcp(req.raw, get('identity'), { sessions, auth, protocol }))
 
-  let isClosed = false
   return {
     async fetch(request) {
-      return isClosed ? jsonRpcResponse(503, 'server', 'The server is closing.') : await app.fetch(request)
+      return sessions.isClosed ? closingResponse() : await app.fetch(request)
     },
     get sessionCount() {
       return sessions.size
     },
-    async [Symbol.asyncDispose]() {
-      isClosed = true
-      await sessions[Symbol.asyncDispose]()
-    },
+    [Symbol.asyncDispose]: () => sessions[Symbol.asyncDispose](),
   }
 }
 
@@ -137,20 +140,20 @@ async function answerMcp(
   const body = await bodyOf(request)
   if (body instanceof Response) return body
   if (session) return await session.answer(request, body)
-  const standsAlone = isStateless(request, body, protocol)
-  const known = standsAlone ? sessions.findStateless(identity.subject) : undefined
-  if (known) return await known.answer(request, body)
-  if (!standsAlone && !isInitialize(body)) {
-    return jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. The first request must be initialize.')
+  const { subject, userId } = identity
+  const user: OpeningUser = {
+    subject,
+    async open() {
+      const client = await identity.openClient(request.signal)
+      return client ? { subject, userId, client } : refusal('invalid_token', auth)
+    },
   }
-  const place = sessions.reserve(identity.subject)
-  if (place instanceof Response) return place
-  using _place = place
-  const client = await identity.openClient(request.signal)
-  if (!client) return refusal('invalid_token', auth)
-  const user = { subject: identity.subject, userId: identity.userId, client }
-  if (!standsAlone) return await sessions.initialize(request, body, user)
-  return await (await sessions.openStateless(user)).answer(request, body)
+  if (isStateless(request, body, protocol)) {
+    const opened = await sessions.stateless(user)
+    return opened instanceof Response ? opened : await opened.answer(request, body)
+  }
+  if (isInitialize(body)) return await sessions.initialize(request, body, user)
+  return jsonRpcResponse(400, 'server', 'The header Mcp-Session-Id is missing. The first request must be initialize.')
 }
 
 /** True for a request of protocol 2026-07-28, which needs no session of its client. */
@@ -191,8 +194,7 @@ function refusal(fault: AuthFault, auth: McpAuth): Response {
   if (auth.type === 'oauth') {
     const { requiredScopes = [] } = auth
     if (requiredScopes.length > 0) parts.push(`scope="${requiredScopes.join(' ')}"`)
-    const { origin, pathname } = new URL(auth.resource)
-    parts.push(`resource_metadata="${origin}${metadataPath}${pathname === '/' ? '' : pathname}"`)
+    parts.push(`resource_metadata="${metadataUrlOf(auth).href}"`)
   }
   return jsonRpcResponse(status, 'server', message, {
     'WWW-Authenticate': ['Bearer', parts.join(', ')].join(' ').trim(),
@@ -207,6 +209,20 @@ function metadataOf({ resource, authorizationServers, requiredScopes }: Extract<
     bearer_methods_supported: ['header'],
     resource_name: 'Theazo',
   }
+}
+
+/** The URL of the metadata (RFC 9728). @throws {ConfigurationError} if the resource is no URL. */
+function metadataUrlOf({ resource }: Extract<McpAuth, { type: 'oauth' }>): URL {
+  const url = URL.parse(resource)
+  if (!url) throw configurationError(`auth.resource must be the public URL of this server, not '${resource}'.`)
+  return new URL(`${metadataPath}${url.pathname === '/' ? '' : url.pathname}`, url)
+}
+
+/** The host name as {@link hostNameOf} returns it. @throws {ConfigurationError} if it is none. */
+function allowedHost(name: string): string {
+  const url = URL.parse(`http://${name}`)
+  if (url?.pathname === '/' && url.search === '' && url.hash === '') return url.hostname
+  throw configurationError(`allowedHosts has '${name}'. It must be a host name, such as mcp.example.com.`)
 }
 
 /** The host name of a URL without its port; empty if it is not a URL. */

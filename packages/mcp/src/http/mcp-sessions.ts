@@ -28,10 +28,17 @@ export interface SessionServer extends AsyncDisposable {
 }
 
 /** The user of a new session. */
-export interface SessionUser {
+interface SessionUser {
   subject: string
   userId: string
   client: Theazo
+}
+
+/** The user of a request that may open a session. */
+export interface OpeningUser {
+  subject: string
+  /** Returns the user with a client, or the response that refuses the user. */
+  open: () => Promise<SessionUser | Response>
 }
 
 /** Settings of {@link McpSessions}. */
@@ -46,10 +53,10 @@ export interface McpSessionsOptions {
   onError: (error: unknown) => void
 }
 
-/** A place for one more session, until it is disposed. */
-export type ReservedPlace = Disposable
+/** A reserved session. Disposing it releases the reservation. */
+type Reservation = Disposable
 
-/** The cap on responses of one session that are still sent: a client that does not read keeps them in memory. */
+/** The cap on unfinished responses of one session: a client that does not read keeps them in memory. */
 const maxOpenResponses = 100
 
 /** The sessions of an HTTP server. A session ends by DELETE, after a time without requests, and with the server. */
@@ -60,9 +67,17 @@ export class McpSessions implements AsyncDisposable {
   readonly #ending = new Set<Promise<void>>()
   /** The subjects of sessions that are being opened. */
   readonly #reserved: string[] = []
+  /** The sessions without `initialize` that are being opened, by their keys. They never reject. */
+  readonly #opening = new Map<string, Promise<void>>()
+  #isClosed = false
 
   constructor(options: McpSessionsOptions) {
     this.#options = options
+  }
+
+  /** True if the server has ended: it opens no session any more. */
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   /** The number of sessions. */
@@ -76,14 +91,74 @@ export class McpSessions implements AsyncDisposable {
     return session?.subject === subject ? session : undefined
   }
 
-  /** The session of a user whose requests stand alone. */
-  findStateless(subject: string): McpSession | undefined {
-    return this.#sessions.get(statelessKey(subject))
+  /** Answers a request to initialize, and stores the session if the transport accepts the request. */
+  async initialize(request: Request, body: unknown, { subject, open }: OpeningUser): Promise<Response> {
+    const reservation = this.#reserve(subject)
+    if (reservation instanceof Response) return reservation
+    using _reservation = reservation
+    const user = await open()
+    if (user instanceof Response) return user
+    const id = randomUUID()
+    const opened = this.#options.openServer(user)
+    const connection = await opened.connect({
+      sessionId: id,
+      onInitialized: () => {
+        if (!this.#isClosed) this.#sessions.set(id, session)
+      },
+      onClosed: () => this.#end(id),
+    })
+    const session = this.#createSession(id, subject, opened, connection)
+    const response = await session.answer(request, body)
+    if (this.#sessions.has(id)) return response
+    await session[Symbol.asyncDispose]()
+    return this.#isClosed ? closingResponse() : response
   }
 
-  /** Reserves a place for a session that opens soon, or returns the response that refuses it. */
-  reserve(subject: string): ReservedPlace | Response {
+  /**
+   * The session of a user whose requests stand alone. The first request opens it, and requests that arrive meanwhile wait
+   * for it. If it could not be opened, the next one tries.
+   */
+  async stateless(user: OpeningUser): Promise<McpSession | Response> {
+    const key = statelessKey(user.subject)
+    for (let opening = this.#opening.get(key); opening; opening = this.#opening.get(key)) await opening
+    const known = this.#sessions.get(key)
+    if (known) return known
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#opening.set(key, promise)
+    try {
+      return await this.#openStateless(key, user)
+    } finally {
+      this.#opening.delete(key)
+      resolve()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    for (const id of Array.from(this.#sessions.keys())) this.#end(id)
+    await Promise.all(this.#ending)
+  }
+
+  async #openStateless(key: string, { subject, open }: OpeningUser): Promise<McpSession | Response> {
+    const reservation = this.#reserve(subject)
+    if (reservation instanceof Response) return reservation
+    using _reservation = reservation
+    const user = await open()
+    if (user instanceof Response) return user
+    const opened = this.#options.openServer(user)
+    const session = this.#createSession(key, subject, opened, await opened.connectStateless())
+    if (this.#isClosed) {
+      await session[Symbol.asyncDispose]()
+      return closingResponse()
+    }
+    this.#sessions.set(key, session)
+    return session
+  }
+
+  /** Reserves a session that opens soon, or returns the response that refuses it. */
+  #reserve(subject: string): Reservation | Response {
     const { maxSessions, maxSessionsPerUser } = this.#options
+    if (this.#isClosed) return closingResponse()
     if (this.#sessions.size + this.#reserved.length >= maxSessions) {
       return jsonRpcResponse(503, 'server', 'Too many sessions. Try again later.', { 'Retry-After': '30' })
     }
@@ -94,37 +169,6 @@ export class McpSessions implements AsyncDisposable {
     }
     this.#reserved.push(subject)
     return { [Symbol.dispose]: () => void this.#reserved.splice(this.#reserved.indexOf(subject), 1) }
-  }
-
-  /** Answers a request to initialize, and stores the session if the transport accepts the request. */
-  async initialize(request: Request, body: unknown, user: SessionUser): Promise<Response> {
-    const id = randomUUID()
-    const opened = this.#options.openServer(user)
-    const connection = await opened.connect({
-      sessionId: id,
-      onInitialized: () => void this.#sessions.set(id, session),
-      onClosed: () => this.#end(id),
-    })
-    const session = this.#createSession(id, user.subject, opened, connection)
-    const response = await session.answer(request, body)
-    if (!this.#sessions.has(id)) await session[Symbol.asyncDispose]()
-    return response
-  }
-
-  /** Opens the session of a user whose requests stand alone. */
-  async openStateless(user: SessionUser): Promise<McpSession> {
-    const key = statelessKey(user.subject)
-    const opened = this.#options.openServer(user)
-    const session = this.#createSession(key, user.subject, opened, await opened.connectStateless())
-    const earlier = this.#sessions.get(key) // another request of the user was faster
-    if (!earlier) this.#sessions.set(key, session)
-    else await session[Symbol.asyncDispose]()
-    return earlier ?? session
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const id of Array.from(this.#sessions.keys())) this.#end(id)
-    await Promise.all(this.#ending)
   }
 
   #createSession(id: string, subject: string, opened: SessionServer, connection: HttpConnection): McpSession {
@@ -140,6 +184,11 @@ export class McpSessions implements AsyncDisposable {
     this.#ending.add(ending)
     void ending.finally(() => this.#ending.delete(ending))
   }
+}
+
+/** The refusal of a server that has ended. */
+export function closingResponse(): Response {
+  return jsonRpcResponse(503, 'server', 'The server is closing.')
 }
 
 /** No header can contain a line break, so that no client can name this key as its session id. */
@@ -174,10 +223,19 @@ export class McpSession implements AsyncDisposable {
       const message = `This session has ${maxOpenResponses} open responses. Read them first.`
       return jsonRpcResponse(429, 'server', message, { 'Retry-After': '1' })
     }
-    const response = await this.#connection.answer(request, parsedBody)
-    if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
+    // It counts from now on: many requests may arrive before the first one has its response.
     this.#openResponses += 1
-    return countOpen(response, () => (this.#openResponses -= 1))
+    const end = (): void => void (this.#openResponses -= 1)
+    try {
+      const response = await this.#connection.answer(request, parsedBody)
+      const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
+      if (isStream) return countOpen(response, end)
+      end()
+      return response
+    } catch (error) {
+      end()
+      throw error
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

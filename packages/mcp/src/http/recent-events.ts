@@ -1,7 +1,8 @@
 interface StoredEvent<Message> {
   streamId: string
   message: Message
-  sizeBytes: number
+  /** UTF-16 code units of JSON. */
+  size: number
 }
 
 /** Bounds of {@link RecentEvents}. */
@@ -32,14 +33,14 @@ export class RecentEvents<Message extends object> {
   async storeEvent(streamId: string, message: Message): Promise<string> {
     this.#count += 1
     const id = String(this.#count)
-    const sizeBytes = JSON.stringify(message).length
-    this.#events.set(id, { streamId, message, sizeBytes })
-    this.#size += sizeBytes
+    const size = JSON.stringify(message).length
+    this.#events.set(id, { streamId, message, size })
+    this.#size += size
     for (const [oldest, event] of this.#events) {
       if (this.#events.size <= this.#maxEvents && this.#size <= this.#maxSize) break
       if (oldest === id) break // the newest event stays, even if it is too large by itself
       this.#events.delete(oldest)
-      this.#size -= event.sizeBytes
+      this.#size -= event.size
     }
     return id
   }

@@ -59,7 +59,7 @@ describe('sandboxes', () => {
   })
 
   test('first requests that arrive together share one sandbox', async () => {
-    await using server = await listen()
+    await using server = await listen({ maxSessionsPerUser: 1 })
     const call = { name: 'run_code', arguments: bash('true') }
     const responses = await Promise.all([1, 2, 3].map(() => send(server.url, 'ada', 'tools/call', call)))
     const answers = await Promise.all(responses.map(async (response) => (await response.json()).result))
