@@ -42,6 +42,8 @@ test('every flag is parsed', () => {
   expect(parseFlags(['--toolsets', 'tasks,task,agents']).groups).toEqual(['task', 'background-tasks', 'lifecycle'])
   expect(parseFlags(['--local'])).toMatchObject({ isLocal: true, show: undefined })
   expect(parseFlags(['-h']).show).toBe('help')
+  expect(parseFlags(['http', '--host', '0.0.0.0', '--help'])).toMatchObject({ show: 'help', http: undefined })
+  expect(parseFlags(['http', '--host', '127.1.2.3', '--auth', 'none']).http).toMatchObject({ host: '127.1.2.3' })
   expect(() => parseFlags(['--local', '--sandbox', 'work'])).toThrow('cannot be combined with --local')
 })
 
@@ -88,6 +90,8 @@ test('http: with an issuer, its tokens are accepted, and the host of the audienc
 test.each([
   [['--colour'], "Unknown option '--colour'. See theazo-mcp --help."],
   [['http', '--host', '0.0.0.0'], /^--host 0\.0\.0\.0 needs --allow-host NAME/],
+  [['http', '--host', '127.example.com', '--auth', 'none'], /^--auth none is only for this machine/],
+  [['http', '--host', '127.0.0.1.example.com'], /^--host 127\.0\.0\.1\.example\.com needs --allow-host NAME/],
   [['http', '--host', '0.0.0.0', '--auth', 'none'], /^--auth none is only for this machine/],
   [['http', '--auth', 'token'], /^THEAZO_MCP_TOKEN must have at least 16 characters/],
   [['http', '--auth', 'basic'], "--auth must be api-key, token, oauth or none, not 'basic'."],

@@ -1,10 +1,11 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { selectTools, type ToolGroup, toolGroups, type ToolName } from '@theazo/core/tools'
-import { answerSecondsBounds, type Bounds } from '../calls/answer-seconds.ts'
+import { answerSecondsBounds } from '../calls/answer-seconds.ts'
 import { type HttpFlags, httpOptions, httpUsage, parseHttpFlags } from './http-flags.ts'
 import { oauthOptions } from './oauth-flags.ts'
 import { type Protocol, protocols } from '../protocol.ts'
 import { idleSecondsBounds } from '../session-pool.ts'
+import { parseWholeNumber } from './whole-number.ts'
 
 /** The parsed command line. */
 export interface Flags {
@@ -111,16 +112,21 @@ export function parseFlags(argv: readonly string[], environment: NodeJS.ProcessE
       '--read-only leaves no tool in these --toolsets. Add a group with read-only tools, for example files.',
     )
   }
-  const idleTimeoutSeconds = parseSeconds('--idle-timeout', values['idle-timeout'], idleSecondsBounds)
-  const answerSeconds = parseSeconds('--answer-within', values['answer-within'], answerSecondsBounds)
+  const idleTimeoutSeconds = parseWholeNumber('--idle-timeout', values['idle-timeout'], idleSecondsBounds, 'seconds')
+  const answerSeconds = parseWholeNumber('--answer-within', values['answer-within'], answerSecondsBounds, 'seconds')
   const isLocal = values.local ?? false
+  const show = values.help ? 'help' : values.version ? 'version' : undefined
   if (isHttp && idleTimeoutSeconds <= answerSeconds) {
     throw new Error(`--idle-timeout must be longer than --answer-within, which is ${answerSeconds}.`)
   }
   return {
     isDoctor,
-    http: isHttp ? parseHttpFlags(values, { isLocal, token: environment['THEAZO_MCP_TOKEN'] }) : undefined,
-    show: values.help ? 'help' : values.version ? 'version' : undefined,
+    // --help must answer although a combination of flags is invalid.
+    http:
+      isHttp && show === undefined
+        ? parseHttpFlags(values, { isLocal, token: environment['THEAZO_MCP_TOKEN'] })
+        : undefined,
+    show,
     isLocal,
     userId: checkName('--user-id', values['user-id'], maxUserIdChars),
     sandboxName: checkName('--sandbox', values.sandbox, maxSandboxNameChars),
@@ -180,11 +186,4 @@ function parseProtocol(name: string | undefined): Protocol {
   const protocol = protocols.find((known) => known === (name ?? 'auto'))
   if (protocol) return protocol
   throw new Error(`--protocol must be ${protocols.join(', ')}, not '${name}'.`)
-}
-
-function parseSeconds(flag: string, text: string | undefined, bounds: Bounds): number {
-  if (text === undefined) return bounds.default
-  const seconds = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (seconds >= bounds.min && seconds <= bounds.max) return seconds
-  throw new Error(`${flag} needs a whole number of seconds from ${bounds.min} to ${bounds.max}, not '${text}'.`)
 }

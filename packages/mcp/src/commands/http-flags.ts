@@ -1,7 +1,10 @@
+import { isIPv4 } from 'node:net'
+import type { Bounds } from '../calls/answer-seconds.ts'
 import type { McpAuth } from '../http/mcp-auth.ts'
 import { loopbackHosts } from '../http/loopback-hosts.ts'
 import { type OAuthValues, oauthOptions, oauthUsage, parseOAuth } from './oauth-flags.ts'
 import { sessionsPerUserBounds } from '../session-pool.ts'
+import { parseWholeNumber } from './whole-number.ts'
 
 /** The flags of `theazo-mcp http`. */
 export interface HttpFlags {
@@ -15,7 +18,7 @@ export interface HttpFlags {
   maxSessionsPerUser: number
 }
 
-const defaultPort = 4021
+const portBounds: Bounds = { min: 0, max: 65_535, default: 4021 }
 const minTokenChars = 16
 
 /** The options for `parseArgs`. */
@@ -30,7 +33,7 @@ export const httpOptions = {
 
 /** The part of --help. */
 export const httpUsage: string = `  only with http:
-  --port PORT             the port; 0 chooses a free one   (default ${defaultPort})
+  --port PORT             the port; 0 chooses a free one   (default ${portBounds.default})
   --host ADDRESS          the address to listen on   (default 127.0.0.1: this machine only)
   --auth MODE             api-key: each client sends its own Theazo API key as bearer token   (default)
                           token: clients send the token in THEAZO_MCP_TOKEN   (default if it is set)
@@ -59,7 +62,7 @@ export function parseHttpFlags(values: HttpValues, { isLocal, token }: AuthDefau
   const auth = parseAuth(values, { isLocal, token })
   const names = values['allow-host'] ?? []
   if (auth.type === 'oauth') names.push(new URL(auth.resource).hostname)
-  const isLoopback = /^127\.|^(::1|localhost)$/.test(host)
+  const isLoopback = host === '::1' || host === 'localhost' || (isIPv4(host) && host.startsWith('127.'))
   if (auth.type === 'none' && !isLoopback) {
     throw new Error('--auth none is only for this machine: with --host, set THEAZO_MCP_TOKEN or use --auth api-key.')
   }
@@ -71,11 +74,15 @@ export function parseHttpFlags(values: HttpValues, { isLocal, token }: AuthDefau
   }
   return {
     host,
-    port: parsePort(values.port),
+    port: parseWholeNumber('--port', values.port, portBounds),
     auth,
     allowedHosts: [...loopbackHosts, ...names.map(parseHostName)],
     allowedOrigins: (values['allow-origin'] ?? []).map(parseOrigin),
-    maxSessionsPerUser: parseCount(values['max-sessions-per-user']),
+    maxSessionsPerUser: parseWholeNumber(
+      '--max-sessions-per-user',
+      values['max-sessions-per-user'],
+      sessionsPerUserBounds,
+    ),
   }
 }
 
@@ -93,21 +100,6 @@ function parseAuth(values: HttpValues, { isLocal, token }: AuthDefaults): McpAut
   if (mode !== 'token') throw new Error(`--auth must be api-key, token, oauth or none, not '${mode}'.`)
   if (token !== undefined && token.length >= minTokenChars && !/\s/.test(token)) return { type: 'token', token }
   throw new Error(`THEAZO_MCP_TOKEN must have at least ${minTokenChars} characters, without white space.`)
-}
-
-function parsePort(text: string | undefined): number {
-  if (text === undefined) return defaultPort
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  if (port <= 65_535) return port
-  throw new Error(`--port needs a whole number from 0 to 65535, not '${text}'.`)
-}
-
-function parseCount(text: string | undefined): number {
-  const { min, max, default: count } = sessionsPerUserBounds
-  if (text === undefined) return count
-  const number = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
-  if (number >= min && number <= max) return number
-  throw new Error(`--max-sessions-per-user needs a whole number from ${min} to ${max}, not '${text}'.`)
 }
 
 function parseHostName(name: string): string {

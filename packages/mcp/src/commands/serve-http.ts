@@ -7,6 +7,7 @@ import type { Flags } from './flags.ts'
 import { createTheazoMcpApp } from '../http/mcp-app.ts'
 import { mcpPath } from '../http/mcp-http.ts'
 import type { HttpFlags } from './http-flags.ts'
+import { printError } from './print-error.ts'
 import { clientOfKey, openProgramClient } from './program-client.ts'
 
 /** The settings of the program: its flags, with the user id filled in. */
@@ -40,7 +41,7 @@ export async function serveHttp(options: ServeHttpOptions): Promise<void> {
       clientOfKey,
       readOnly: isReadOnly,
       images: hasImages,
-      onError: (error) => process.stderr.write(`theazo-mcp: ${messageOf(error)}\n`),
+      onError: printError,
     })
     resources.unshift(app)
     const server = await listen(app.fetch, http)
@@ -62,8 +63,4 @@ async function listen(fetch: (request: Request) => Promise<Response>, { host, po
     throw new Error(`Cannot listen on ${host}:${port}: ${reason}.`, { cause })
   })
   return server
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).slice(0, 300)
 }

@@ -1,6 +1,7 @@
 import { cleanUp, onStopSignal } from './clean-up.ts'
 import type { Flags } from './flags.ts'
 import { McpHandlers } from '../mcp-handlers.ts'
+import { printError } from './print-error.ts'
 import { openProgramClient } from './program-client.ts'
 import type { Protocol } from '../protocol.ts'
 import { createSessionPool } from '../session-pool.ts'
@@ -46,12 +47,13 @@ export async function serveStdio(options: ServeStdioOptions): Promise<void> {
     resources.unshift(pool)
     const tools = { groups, readOnly: isReadOnly, images: hasImages, answerSeconds, approve }
     const handlers = new McpHandlers({ userId, client, pool, ...tools })
+    handlers.onError = printError
     const connect = await Promise.race([connectorOf(protocol), stopped.promise])
     if (!connect) return
     const { close } = await connect(handlers, {
       acceptsInitialize: protocol === 'auto',
       onClose: stopped.resolve,
-      onError: ({ message }) => process.stderr.write(`theazo-mcp: ${message.slice(0, 300)}\n`),
+      onError: printError,
     })
     resources.unshift({ [Symbol.asyncDispose]: close })
     await stopped.promise
@@ -72,5 +74,5 @@ async function connectorOf(protocol: Protocol): Promise<Connect> {
 /** Version 1 of the SDK does not detect that the client closes the connection. */
 function onClientGone(stop: () => void): void {
   for (const name of ['end', 'close', 'error']) process.stdin.on(name, stop)
-  process.stdout.on('error', stop) // the client stopped reading
+  process.stdout.on('error', stop) // the client has closed this stream
 }

@@ -34,8 +34,16 @@ test('a line in several chunks is read to its end, and later lines stay', async 
   expect(await opening(line.slice(0, 20), `${line.slice(20)}\nnext\n`)).toEqual([true, `${line}\nnext\n`])
 })
 
+test('a long first message is read to its end', async () => {
+  const params = { ...modern, arguments: { code: 'x'.repeat(1_000_000) } }
+  const line = `${JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })}\n`
+  const [isModern, rest] = await opening(line.slice(0, 500_000), line.slice(500_000))
+  expect([isModern, rest === line]).toEqual([true, true])
+})
+
 test('what is not JSON, and a line without an end, name no version', async () => {
   expect(await opening('not json\n')).toEqual([false, 'not json\n'])
-  const long = 'x'.repeat(70_000)
-  expect(await opening(long)).toEqual([false, long])
+  const long = 'x'.repeat(10 * 1024 * 1024 + 1)
+  const [isModern, rest] = await opening(long)
+  expect([isModern, rest === long]).toEqual([false, true])
 })
