@@ -61,7 +61,19 @@ describe('sandboxes', () => {
   test('first requests that arrive together share one sandbox', async () => {
     await using server = await listen({ maxSessionsPerUser: 1 })
     const call = { name: 'run_code', arguments: bash('true') }
-    const responses = await Promise.all([1, 2, 3].map(() => send(server.url, 'ada', 'tools/call', call)))
+    const headers = {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      authorization: 'Bearer ada',
+      'mcp-protocol-version': '2026-07-28',
+      'mcp-method': 'tools/call',
+      'mcp-name': 'run_code',
+    }
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { _meta: meta, ...call } }
+    const init = { method: 'POST', headers, body: JSON.stringify(message) }
+    // Over a port they would arrive one after the other.
+    const responses = await Promise.all([1, 2, 3].map(() => server.app.fetch(new Request(server.url, init))))
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 200])
     const answers = await Promise.all(responses.map(async (response) => (await response.json()).result))
     expect(new Set(answers.map(agentIdOf)).size).toBe(1)
     expect(server.app.sessionCount).toBe(1)
