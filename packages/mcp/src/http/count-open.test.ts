@@ -10,13 +10,16 @@ function openResponse() {
   return { response, close: () => controller?.close(), endCount: () => ends }
 }
 
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
 test('a response ends once if its client goes while it waits for the next part', async () => {
   const { response, endCount } = openResponse()
   const reader = response.body?.getReader()
   const waiting = reader?.read()
+  await nextTurn() // the read of the inner body has begun
   await reader?.cancel()
   expect(await waiting).toMatchObject({ done: true })
-  await new Promise((resolve) => setImmediate(resolve)) // the interrupted read of the inner body has resolved
+  await nextTurn() // the interrupted read has ended
   expect(endCount()).toBe(1)
 })
 
