@@ -181,6 +181,50 @@ test('Try again sends what did not arrive, and asks again for what has no answer
   expect(await user.page.getByRole('article', { name: 'You' }).allInnerTexts()).toEqual(['Hello', 'Count to five'])
 })
 
+test('Try again replaces the half of an answer that failed', async () => {
+  await using user = await ChatPage.open(browser, chat.url)
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  await user.send('Count to five')
+  await outputOf(user, 'running').getByText('step 1 of 5').waitFor()
+  isModelDown = true // in the second step, which reads the result
+  await user.page.getByRole('alert').getByText('The model could not answer.').waitFor()
+  isModelDown = false
+  logged.mockRestore()
+  await user.button('Try again').click()
+  await user.answered('5 steps')
+  expect(await user.page.getByRole('article').count()).toBe(2)
+})
+
+test('a message that meets an answer from elsewhere goes back into the form', async () => {
+  await using user = await ChatPage.open(browser, chat.url)
+  await user.context.setOffline(true)
+  await user.send('Hello')
+  const alert = user.page.getByRole('alert')
+  await alert.getByText('The connection to the server was lost.').waitFor()
+  const [cookie] = await user.context.cookies()
+  const headers = { cookie: `${cookie?.name}=${cookie?.value}`, 'content-type': 'application/json' }
+  const ids = { chatId: user.chatId, answerId: crypto.randomUUID(), messageId: crypto.randomUUID() }
+  const body = JSON.stringify({ type: 'message', ...ids, text: 'Start a long job' })
+  const elsewhere = await fetch(`${chat.url}/api/chat`, { method: 'POST', headers, body })
+  await elsewhere.body?.cancel()
+  await user.context.setOffline(false)
+  await user.button('Try again').click()
+  await outputOf(user, 'running').getByText('1 s').waitFor()
+  expect(await user.message.inputValue()).toBe('Hello')
+  await user.button('Stop').click()
+  await user.button('Send').click()
+  await user.answered('I am a script')
+})
+
+test('New chat without a connection says so', async () => {
+  await using user = await ChatPage.open(browser, chat.url)
+  await user.context.setOffline(true)
+  await user.button('New chat').click()
+  const alert = user.page.getByRole('alert')
+  await alert.waitFor()
+  expect(await alert.innerText()).toBe('The connection to the server was lost.')
+})
+
 test('an answer whose connection was lost is shown again from its start', async () => {
   await using port = await openCuttablePort(chat.url)
   await using user = await ChatPage.open(browser, port.url)

@@ -1,4 +1,4 @@
-// What the client and the server say to each other.
+// The requests of the client, and the responses of the server.
 import type { TheazoUIMessage } from '@theazo/ai-sdk'
 import { z } from 'zod'
 
@@ -25,6 +25,8 @@ export interface ChatSnapshot {
   messages: ChatMessage[]
   /** The running answer: `GET /api/chat/:id/stream?answer=…` sends it from its start. */
   answerId?: string
+  /** The last answer has failed. If a part of it is the last message, `retry` replaces that. */
+  hasFailed?: true
 }
 
 /** Response of `GET /api/usage`: the cost of the user's sandboxes, in cents. */
@@ -60,7 +62,7 @@ export const answerRequest = z.discriminatedUnion('type', [
       .min(1)
       .max(50),
   }),
-  /** Answer the last message, which has no answer. */
+  /** Answer the user's last message, which has no answer, or only the half of one that failed. */
   z.object({ type: z.literal('retry'), ...start }),
 ])
 

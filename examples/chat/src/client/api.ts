@@ -14,10 +14,18 @@ export function chatPath(id: string): string {
   return `/api/chat/${encodeURIComponent(id)}`
 }
 
-/** The address of a file of the chat's sandbox. */
-export function fileUrl(chatId: string, path: string): string {
+/** The address of a file of the chat's sandbox; undefined outside of /workspace, which the server does not send. */
+export function fileUrl(chatId: string, path: string): string | undefined {
   const name = path.replace(/^\/workspace\//, '')
-  return `${chatPath(chatId)}/files/${name.split('/').map(encodeURIComponent).join('/')}`
+  const names = name.split('/')
+  if (name.startsWith('/') || names[0] === '~' || names.includes('..')) return undefined
+  return `${chatPath(chatId)}/files/${names.map(encodeURIComponent).join('/')}`
+}
+
+/** A failed request in words for the user. */
+export function failureText(error: unknown): string {
+  if (error instanceof TypeError) return 'The connection to the server was lost.' // `fetch` says nothing more
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** @throws with the server's text for the user, if it has refused the request. */

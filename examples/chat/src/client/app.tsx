@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
 import type { ChatList, ChatSnapshot, UsageReport } from '../protocol.ts'
-import { api } from './api.ts'
+import { api, failureText } from './api.ts'
 import { ChatMenu } from './chat-menu.tsx'
 import { ConversationView } from './conversation-view.tsx'
 import { UsageView } from './usage-view.tsx'
@@ -14,6 +14,12 @@ export function App({ initialList }: { initialList: ChatList }) {
   const [list, setList] = useState(initialList)
   const [usage, setUsage] = useState<UsageReport>()
   const { snapshot, failure } = useSnapshot(id)
+  const [newChatFailure, setNewChatFailure] = useState<string>()
+  useEffect(() => setNewChatFailure(undefined), [id])
+  const onNew = (): void => {
+    setNewChatFailure(undefined)
+    openNewChat().catch((error: unknown) => setNewChatFailure(failureText(error)))
+  }
 
   const refresh = useCallback(() => {
     // The next change refreshes again, so a failure here needs no message.
@@ -29,17 +35,22 @@ export function App({ initialList }: { initialList: ChatList }) {
   return (
     <>
       <header>
-        <ChatMenu chats={list.chats} current={id} onNew={openNewChat} />
+        <ChatMenu chats={list.chats} current={id} onNew={onNew} />
         <h1>
           Theazo chat <small>{list.model}</small>
         </h1>
         {usage && <UsageView usage={usage} />}
       </header>
+      {newChatFailure !== undefined && (
+        <p className="failure column" role="alert">
+          {newChatFailure}
+        </p>
+      )}
       {snapshot?.id === id && <ConversationView key={id} snapshot={snapshot} onChange={refresh} />}
       {failure !== undefined && (
         <main className="missing">
           <p role="alert">{failure}</p>
-          <button type="button" className="primary" onClick={openNewChat}>
+          <button type="button" className="primary" onClick={onNew}>
             New chat
           </button>
         </main>
@@ -76,7 +87,7 @@ function useSnapshot(id: string): { snapshot?: ChatSnapshot | undefined; failure
       if (latest.current === id) setState({ snapshot })
     }
     load().catch((error: unknown) => {
-      if (latest.current === id) setState({ failure: error instanceof Error ? error.message : String(error) })
+      if (latest.current === id) setState({ failure: failureText(error) })
     })
   }, [id])
   return state

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type RefObject, useState } from 'react'
+import type { KeyboardEvent, RefObject } from 'react'
 import { maxTextChars } from '../protocol.ts'
 import type { Conversation } from './use-conversation.ts'
 
@@ -8,14 +8,14 @@ interface ComposerProps {
 }
 
 /** The form for a message. Enter sends it, Shift+Enter starts a line. While an answer runs, its button stops the answer. */
-export function Composer({ inputRef, conversation: { isAnswering, isStopping, send, stop } }: ComposerProps) {
-  const [text, setText] = useState('')
-  const isSendable = !isAnswering && text.trim() !== ''
+export function Composer({ inputRef, conversation }: ComposerProps) {
+  const { draft, setDraft, isAnswering, isStopping, send, stop } = conversation
+  const isSendable = !isAnswering && draft.trim() !== ''
 
   const submit = (): void => {
     if (!isSendable) return
-    send(text.trim())
-    setText('')
+    send(draft.trim())
+    setDraft('')
   }
   const onKeyDown = (event: KeyboardEvent): void => {
     // Enter also ends the composition of Chinese, Japanese and Korean characters.
@@ -41,8 +41,8 @@ export function Composer({ inputRef, conversation: { isAnswering, isStopping, se
         rows={1}
         maxLength={maxTextChars}
         placeholder="Write a message"
-        value={text}
-        onChange={(event) => setText(event.target.value)}
+        value={draft}
+        onChange={(event) => setDraft(event.target.value)}
         onKeyDown={onKeyDown}
       />
       {isAnswering ? (

@@ -9,14 +9,22 @@ interface FileLinksProps {
 export function FileLinks({ chatId, files }: FileLinksProps) {
   return (
     <ul className="files" aria-label="Files">
-      {files.map(({ path, sizeBytes }) => (
-        <li key={path}>
-          <a href={fileUrl(chatId, path)} download>
-            {path.replace(/^\/workspace\//, '')}
-          </a>
-          {sizeBytes !== undefined && <small>{sizeText(sizeBytes)}</small>}
-        </li>
-      ))}
+      {files.map(({ path, sizeBytes }) => {
+        const url = fileUrl(chatId, path)
+        const name = path.replace(/^\/workspace\//, '')
+        return (
+          <li key={path}>
+            {url === undefined ? (
+              name
+            ) : (
+              <a href={url} download>
+                {name}
+              </a>
+            )}
+            {sizeBytes !== undefined && <small>{sizeText(sizeBytes)}</small>}
+          </li>
+        )
+      })}
     </ul>
   )
 }

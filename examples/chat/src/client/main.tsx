@@ -4,7 +4,7 @@ import { api } from './api.ts'
 import { App } from './app.tsx'
 import './styles.css'
 
-// Alone and first: its response gives a new user the cookie that all later requests share.
+// It ends before any other request starts: its response may set the cookie that makes all of them one user's.
 const list = await api.chats().catch(() => ({ chats: [], model: '' }))
 const root = document.querySelector('#root')
 if (root) createRoot(root).render(<App initialList={list} />)

@@ -2,7 +2,7 @@ import { useChat, type UseChatHelpers } from '@ai-sdk/react'
 import { lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai'
 import { useCallback, useEffect, useRef, useState } from 'react'
 import type { ChatMessage, ChatSnapshot } from '../protocol.ts'
-import { api } from './api.ts'
+import { api, failureText } from './api.ts'
 import { createTransport, textOf } from './chat-transport.ts'
 
 /** A chat in the state of this page, which follows the server's. */
@@ -12,6 +12,9 @@ export interface Conversation {
   isStopping: boolean
   /** The text of a failure, for the user. */
   failure: string | undefined
+  /** The text that the user writes. */
+  draft: string
+  setDraft(text: string): void
   send(text: string): void
   retry(): void
   /** Kills the code in the sandbox. The answer then ends by itself, on every page that shows it. */
@@ -37,7 +40,8 @@ export function useConversation(snapshot: ChatSnapshot, onChange: () => void): C
   const { status, setMessages, resumeStream, clearError } = chat
   const isAnswering = status === 'submitted' || status === 'streaming'
   const [wantsStop, setWantsStop] = useState(false)
-  const [stopFailure, setStopFailure] = useState<string>()
+  const [hasStopFailed, setHasStopFailed] = useState(false)
+  const [draft, setDraft] = useState('')
 
   const reload = useCallback(async () => {
     const current = await api.chat(id)
@@ -67,38 +71,57 @@ export function useConversation(snapshot: ChatSnapshot, onChange: () => void): C
     if (status !== 'streaming') return setWantsStop(false)
     api.stop(id).catch(() => {
       setWantsStop(false)
-      setStopFailure('The answer could not be stopped.')
+      setHasStopFailed(true)
     })
   }, [wantsStop, status, id])
+  const stop = (): void => {
+    setHasStopFailed(false)
+    setWantsStop(true)
+  }
 
-  useEffect(() => onChange(), [isAnswering, onChange])
+  useEffect(() => {
+    if (!isAnswering) setHasStopFailed(false)
+    onChange()
+  }, [isAnswering, onChange])
 
   return {
     messages: chat.messages,
     isAnswering,
     isStopping: wantsStop,
-    failure: stopFailure ?? failureOf(chat.error, chat.messages, isAnswering),
+    failure: hasStopFailed ? 'The answer could not be stopped.' : failureOf(chat.error, chat.messages, isAnswering),
+    draft,
+    setDraft,
     send: (text) => void chat.sendMessage({ text }),
     retry() {
-      setStopFailure(undefined)
-      retry(chat, reload).catch(() => {}) // the old failure stays visible
+      if (hasStopFailed) return stop()
+      retry(chat, reload, (unsent) => {
+        setDraft((newer) => [unsent, newer].filter(Boolean).join('\n'))
+      }).catch(() => {}) // the old failure stays visible
     },
-    stop: () => setWantsStop(true),
+    stop,
     decide: (approvalId, isApproved) => void chat.addToolApprovalResponse({ id: approvalId, approved: isApproved }),
   }
 }
 
-/** Does what the failure has prevented: the message may not have arrived, or only its answer may be missing. */
-async function retry(chat: UseChatHelpers<ChatMessage>, reload: () => Promise<ChatSnapshot>): Promise<void> {
-  const unsent = chat.messages.at(-1)
-  const { messages, answerId } = await reload()
-  if (answerId !== undefined) return
-  const isUnsent = unsent?.role === 'user' && messages.every(({ id }) => id !== unsent.id)
-  if (isUnsent) await chat.sendMessage({ text: textOf(unsent) })
-  else if (messages.at(-1)?.role === 'user') await chat.regenerate()
+/**
+ * Does what the failure has prevented: the message may not have arrived, or its answer may be missing or half.
+ *
+ * @param onUnsent called with the text of a message that must wait, because the page shows another answer first.
+ */
+async function retry(
+  chat: UseChatHelpers<ChatMessage>,
+  reload: () => Promise<ChatSnapshot>,
+  onUnsent: (text: string) => void,
+): Promise<void> {
+  const last = chat.messages.at(-1)
+  const { messages, answerId, hasFailed } = await reload()
+  const isUnsent = last?.role === 'user' && messages.every(({ id }) => id !== last.id)
+  if (answerId !== undefined) return isUnsent ? onUnsent(textOf(last)) : undefined
+  if (isUnsent) await chat.sendMessage({ text: textOf(last) })
+  else if (hasFailed || messages.at(-1)?.role === 'user') await chat.regenerate()
 }
 
 function failureOf(error: Error | undefined, messages: readonly ChatMessage[], isAnswering: boolean) {
-  if (error) return error instanceof TypeError ? 'The connection to the server was lost.' : error.message
+  if (error) return failureText(error)
   return messages.at(-1)?.role === 'user' && !isAnswering ? 'This message has no answer.' : undefined
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { ChatList } from '../protocol.ts'
 import { ChatUser } from '../testing/chat-user.ts'
 import { startTestChat, type TestChat } from '../testing/test-chat.ts'
+import { logError } from './log-error.ts'
 import { scriptedModel } from './scripted-model.ts'
 
 let chat: TestChat
@@ -190,12 +191,15 @@ test('a download is never shown as a page, and stays in the workspace', async ()
   expect((await other.get(`${files}/a%20b'.html`)).status).toBe(404)
 })
 
-test('a user whose limit is reached is told so by the tool', async () => {
+test('a user whose limit is reached is told so by the tool, and the log has the error', async () => {
   await using small = await startTestChat({ capCents: 0 })
   const user = await ChatUser.open(small.url)
   expect(await (await user.get('/api/usage')).json()).toEqual({ spentCents: 0, capCents: 0 })
   await expect(small.sandboxOf(user.chatId)).rejects.toThrow('no sandbox') // a report must not cost anything
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
   expect(await (await user.ask('Count to five')).rest()).toMatch(/"errorText":"[^"]*limit/)
+  expect(String(logged.mock.calls)).toContain('SessionLimitExceededError: ')
+  logged.mockRestore()
 })
 
 test('a failure of the model quotes nothing to the user and no key in the log, and the message can be answered again', async () => {
@@ -216,9 +220,89 @@ test('a failure of the model quotes nothing to the user and no key in the log, a
   expect(failed).not.toContain('secret')
   expect((await user.snapshot()).messages.map(({ role }) => role)).toEqual(['user'])
   isDown = false
-  const { chatId } = user
-  const response = await user.post('/api/chat', { type: 'retry', chatId, answerId: crypto.randomUUID() })
-  expect(await response.text()).toContain('"delta":"done"')
+  expect(await (await user.retry()).written()).toBe('done')
+})
+
+test('after a failure in the second step the question is answered again, from its start', async () => {
+  const calls = modelThatCalls(['run_code'], [{ language: 'bash', code: 'echo ran' }])
+  let isDown = true
+  model = new MockLanguageModelV4({
+    doStream: async (options) => {
+      if (isDown && options.prompt.at(-1)?.role === 'tool') throw new Error('down')
+      return await calls.doStream(options)
+    },
+  })
+  const user = await ChatUser.open(chat.url)
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  const failed = await (await user.ask('go')).rest()
+  logged.mockRestore()
+  expect(failed).toContain('ran\\n')
+  expect(failed).toContain('"errorText":"The model could not answer."')
+  const half = await user.snapshot()
+  expect(half).toMatchObject({ messages: [{ role: 'user' }, { role: 'assistant' }], hasFailed: true })
+  isDown = false
+  expect(await (await user.retry()).written()).toBe('done')
+  const { messages, hasFailed } = await user.snapshot()
+  expect([messages.map(({ role }) => role), hasFailed]).toEqual([['user', 'assistant'], undefined])
+  expect(messages[1]?.id).not.toBe(half.messages[1]?.id)
+  expect((await user.retry()).status).toBe(409) // it has an answer now
+})
+
+test('a stop while the model writes a call stores no empty answer', async () => {
+  model = new MockLanguageModelV4({
+    doStream: async () => ({
+      stream: new ReadableStream<Chunk>({
+        start(controller) {
+          controller.enqueue({ type: 'tool-input-start', id: '1', toolName: 'run_code' })
+          controller.enqueue({ type: 'tool-input-delta', id: '1', delta: '{"language":' })
+        },
+      }),
+    }),
+  })
+  const user = await ChatUser.open(chat.url)
+  await (await user.ask('go')).until('tool-input-delta')
+  await user.post(`/api/chat/${user.chatId}/stop`)
+  expect((await user.snapshot()).messages.map(({ role }) => role)).toEqual(['user'])
+})
+
+test('a report of the cost makes no session, and a session that exists gets the new limit', async () => {
+  await using small = await startTestChat({ capCents: 50 })
+  const user = await ChatUser.open(small.url)
+  expect(await (await user.get('/api/usage')).json()).toEqual({ spentCents: 0, capCents: 50 })
+  expect((await small.theazo.sessions.list().page()).data).toEqual([])
+  const limits = { maxCost: { amount: 500, currency: 'usd', period: 'day' } } as const
+  const session = await small.theazo.sessions.forUser(user.userId, { limits }) // of an app with another setting
+  await (await user.ask('Count to five')).rest()
+  expect((await session.refresh()).data.limits).toEqual({ maxCost: { ...limits.maxCost, amount: 50 } })
+})
+
+test('a mistake of the model is not logged', async () => {
+  model = modelThatCalls(['read_file'], [{ path: 'none' }])
+  const user = await ChatUser.open(chat.url)
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  expect(await (await user.ask('go')).rest()).toContain('tool-output-error')
+  expect(logged.mock.calls).toEqual([])
+  logged.mockRestore()
+})
+
+test.each([
+  ['Google', `AIza${'Sy0-'.repeat(9)}`],
+  ['AWS', 'AKIAABCDEFGHIJKLMNOP'],
+  ['a bearer token', 'Bearer abc.def'],
+])('the log has no key of %s', (_, key) => {
+  const logged = vi.spyOn(console, 'error').mockReturnValue()
+  logError(new Error(`refused: ${key}, sorry`))
+  expect(logged.mock.calls).toEqual([['Error: refused: [key], sorry']])
+  logged.mockRestore()
+})
+
+test('the cookie is sent with a link from another site, and is Secure behind a proxy with HTTPS', async () => {
+  const cookieOf = async (headers: Record<string, string>) =>
+    (await fetch(chat.url, { headers })).headers.get('set-cookie')
+  const plain = await cookieOf({})
+  expect(plain).toMatch(/^chat_user=.*; HttpOnly; SameSite=Lax$/)
+  expect(plain).not.toContain('Secure')
+  expect(await cookieOf({ 'x-forwarded-proto': 'https' })).toContain('; Secure')
 })
 
 const usage = {

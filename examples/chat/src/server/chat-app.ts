@@ -81,12 +81,18 @@ function addRoutes(app: Hono<UserEnv>, { chats, pool, theazo, model, modelName, 
     return context.json(list)
   })
 
-  app.post('/api/chats', (context) => context.json({ id: chats.create(context.get('userId')).id }, 201))
+  app.post('/api/chats', (context) => {
+    const chat = chats.create(context.get('userId'))
+    if (!chat) throw new HTTPException(503, { message: 'There are too many chats. Try again later.' })
+    return context.json({ id: chat.id }, 201)
+  })
 
   app.get('/api/chat/:id', (context) => {
     const { id, messages, answer } = chatOf(context)
     const isRunning = answer?.isRunning === true
-    const snapshot: ChatSnapshot = isRunning ? { id, messages: answer.earlier, answerId: answer.id } : { id, messages }
+    const snapshot: ChatSnapshot = isRunning
+      ? { id, messages: answer.earlier, answerId: answer.id }
+      : { id, messages, ...(answer?.hasFailed && { hasFailed: true }) }
     return context.json(snapshot)
   })
 
@@ -142,11 +148,14 @@ function prepare(chat: Chat, request: AnswerRequest): AnswerOptions['continues']
     return undefined
   }
   if (request.type === 'retry') {
-    if (last?.role !== 'user') throw outdated()
+    // The half of an answer is dropped: the model begins again.
+    const isHalf = last?.role === 'assistant' && chat.answer?.hasFailed === true
+    if (isHalf) chat.messages = chat.messages.slice(0, -1)
+    if (chat.messages.at(-1)?.role !== 'user') throw outdated()
     return undefined
   }
   const decided = last?.role === 'assistant' ? withDecisions(last, request.approvals) : undefined
-  if (!decided || !chat.answer) throw outdated()
+  if (!decided) throw outdated()
   chat.messages = [...chat.messages.slice(0, -1), decided]
   const decisions = request.approvals.map(({ id, approved }) => {
     return { type: 'tool-approval-response', approvalId: id, approved } as const

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ChatMessage, ChatTitle } from '../protocol.ts'
 import type { Answer } from './answer.ts'
-import { withoutApprovals } from './settled-message.ts'
+import { withoutApprovals, withoutOpenCalls } from './settled-message.ts'
 
 /** One chat of a user. */
 export interface Chat {
@@ -44,13 +44,18 @@ export class Chats {
       .toReversed()
   }
 
-  /** The user's newest chat if it is empty, or a new one. */
-  create(userId: string): Chat {
+  /**
+   * The user's newest chat if it is empty, or a new one. A chat with messages makes room only for another chat of its user.
+   *
+   * @returns undefined if there is no room.
+   */
+  create(userId: string): Chat | undefined {
     const own = this.#of(userId)
     const newest = own.at(-1)
     if (newest?.messages.length === 0) return newest
-    if (own.length >= maxChatsPerUser) this.#remove(own[0])
-    if (this.#chats.size >= maxChats) this.#remove(this.#chats.values().next().value)
+    const isFull = this.#chats.size >= maxChats
+    if (isFull || own.length >= maxChatsPerUser) this.#remove(own[0] ?? this.#oldestEmpty())
+    if (this.#chats.size >= maxChats) return undefined
     const chat: Chat = { id: randomUUID(), userId, title: newTitle, messages: [], answer: undefined }
     this.#chats.set(chat.id, chat)
     return chat
@@ -65,6 +70,11 @@ export class Chats {
     return Array.from(this.#chats.values()).filter((chat) => chat.userId === userId)
   }
 
+  /** An empty chat has no answer and no sandbox. */
+  #oldestEmpty(): Chat | undefined {
+    return Array.from(this.#chats.values()).find(({ messages }) => messages.length === 0)
+  }
+
   #remove(chat: Chat | undefined): void {
     if (!chat) return
     this.#chats.delete(chat.id)
@@ -72,11 +82,12 @@ export class Chats {
   }
 }
 
-/** Adds a message of the user. The first one names the chat. */
+/** Adds a message of the user. The first one names the chat. A crash may have left calls without a result. */
 export function addUserMessage(chat: Chat, id: string, text: string): void {
   if (chat.messages.length === 0) {
     const [line = newTitle] = text.split('\n')
     chat.title = line.length > maxTitleChars ? `${line.slice(0, maxTitleChars - 1)}…` : line
   }
-  chat.messages = [...chat.messages.map(withoutApprovals), { id, role: 'user', parts: [{ type: 'text', text }] }]
+  const settled = chat.messages.map(withoutApprovals).map(withoutOpenCalls)
+  chat.messages = [...settled, { id, role: 'user', parts: [{ type: 'text', text }] }]
 }

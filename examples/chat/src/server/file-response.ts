@@ -28,7 +28,6 @@ export async function fileResponse(agent: Agent, path: string, signal: AbortSign
       headers: {
         'content-type': mediaTypes[extension] ?? 'application/octet-stream',
         'content-disposition': `attachment; filename*=UTF-8''${encodeURIComponent(name).replaceAll("'", '%27')}`,
-        'cache-control': 'private, no-cache',
       },
     })
   } catch (error) {

@@ -12,12 +12,12 @@ export async function chooseModel(env: NodeJS.ProcessEnv): Promise<ChosenModel> 
   const { ANTHROPIC_API_KEY, OPENAI_API_KEY, CHAT_MODEL } = env
   if (ANTHROPIC_API_KEY) {
     const { anthropic } = await import('@ai-sdk/anthropic')
-    const id = CHAT_MODEL ?? 'claude-sonnet-5-5'
+    const id = CHAT_MODEL || 'claude-sonnet-5-5'
     return { model: anthropic(id), name: `Anthropic ${id}` }
   }
   if (OPENAI_API_KEY) {
     const { openai } = await import('@ai-sdk/openai')
-    const id = CHAT_MODEL ?? 'gpt-5-mini'
+    const id = CHAT_MODEL || 'gpt-5-mini'
     return { model: openai(id), name: `OpenAI ${id}` }
   }
   return { model: scriptedModel(), name: 'Scripted model' }

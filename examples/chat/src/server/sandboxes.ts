@@ -22,15 +22,20 @@ export function createPool(theazo: Theazo, capCents: number): SandboxPool {
   })
 }
 
-/** What a user's sandboxes have cost today, and the user's cap. */
+/** What a user's sandboxes have cost today, and the user's cap. It makes no session: a report must not cost anything. */
 export async function usageOf(theazo: Theazo, userId: string, capCents: number): Promise<UsageReport> {
-  const session = await sessionOf(theazo, userId, capCents)
   const today = new Date().toISOString().slice(0, 'yyyy-mm-dd'.length)
-  const { total } = await theazo.usage.summary({ sessionId: session.id, from: today })
-  return { spentCents: total.amount, capCents: session.data.limits.maxCost?.amount ?? capCents }
+  for await (const { id, data } of theazo.sessions.list({ userId })) {
+    if (data.status === 'terminated') continue
+    const { total } = await theazo.usage.summary({ sessionId: id, from: today })
+    return { spentCents: total.amount, capCents }
+  }
+  return { spentCents: 0, capCents }
 }
 
-/** The session of a user. The cap applies to each UTC day. */
-function sessionOf(theazo: Theazo, userId: string, capCents: number): Promise<Session> {
-  return theazo.sessions.forUser(userId, { limits: { maxCost: { amount: capCents, currency: 'usd', period: 'day' } } })
+/** The session of a user, with the cap of today's settings. The cap applies to each UTC day. */
+async function sessionOf(theazo: Theazo, userId: string, capCents: number): Promise<Session> {
+  const limits = { maxCost: { amount: capCents, currency: 'usd', period: 'day' } } as const
+  const session = await theazo.sessions.forUser(userId, { limits }) // the limits of a session that exists stay
+  return session.data.limits.maxCost?.amount === capCents ? session : await session.update({ limits })
 }

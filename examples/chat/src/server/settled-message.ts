@@ -4,8 +4,8 @@ import { type ChatMessage, stoppedText } from '../protocol.ts'
 type Part = ChatMessage['parts'][number]
 
 /**
- * A message after its answer has ended: no call is left without a result, because a provider refuses such a conversation.
- * Calls that wait for the user stay as they are.
+ * A message after its answer has ended: every call has a result, because a provider refuses a conversation with an open
+ * call. Calls that wait for the user stay as they are.
  */
 export function withoutOpenCalls(message: ChatMessage): ChatMessage {
   return { ...message, parts: message.parts.flatMap(settledPart) }
@@ -24,13 +24,19 @@ export function withoutApprovals(message: ChatMessage): ChatMessage {
 function settledPart(part: Part): Part[] {
   if (!isToolUIPart(part)) return [part]
   if (part.state === 'input-streaming') return [] // its input may be half a JSON text
-  const isApproved = part.state === 'approval-responded' && part.approval.approved
-  if (part.state === 'input-available' || isApproved) {
-    return [changed(part, { state: 'output-error', errorText: stoppedText })]
-  }
+  const end = endOf(part)
+  if (end === 'stopped') return [changed(part, { state: 'output-error', errorText: stoppedText })]
+  if (end === 'refused') return [changed(part, { state: 'output-denied' })]
   // The output says that the code was stopped, and the tool tells the model.
   if (part.state === 'output-available' && part.preliminary) return [changed(part, { preliminary: false })]
   return [part]
+}
+
+/** The end of a call that its answer has left open; undefined for other parts. */
+export function endOf(part: Part): 'stopped' | 'refused' | undefined {
+  if (!isToolUIPart(part)) return undefined
+  if (part.state === 'approval-responded') return part.approval.approved ? 'stopped' : 'refused'
+  return part.state === 'input-available' ? 'stopped' : undefined
 }
 
 /** The cast: TypeScript does not see that a spread keeps each member of the union. */

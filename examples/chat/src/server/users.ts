@@ -19,7 +19,13 @@ export const user = createMiddleware<UserEnv>(async (context, next) => {
   const known = getCookie(context, cookie)
   const userId = known !== undefined && uuid.test(known) ? known : randomUUID()
   if (userId !== known) {
-    setCookie(context, cookie, userId, { path: '/', httpOnly: true, sameSite: 'Strict', maxAge: yearSeconds })
+    setCookie(context, cookie, userId, {
+      path: '/',
+      httpOnly: true,
+      secure: context.req.header('x-forwarded-proto') === 'https', // a reverse proxy sets it: this app speaks HTTP
+      sameSite: 'Lax', // with Strict, a link from another site would come without the cookie, and make a new user
+      maxAge: yearSeconds,
+    })
   }
   context.set('userId', userId)
   await next()

@@ -21,6 +21,11 @@ export class ChatUser {
     return new ChatUser(url, id, headers)
   }
 
+  /** The user id in the cookie. */
+  get userId(): string {
+    return this.#headers['cookie']?.split('=')[1] ?? ''
+  }
+
   get(path: string): Promise<Response> {
     return fetch(this.url + path, { headers: this.#headers })
   }
@@ -38,6 +43,10 @@ export class ChatUser {
 
   async decide(approvals: readonly { id: string; approved: boolean }[]): Promise<AnswerReader> {
     return new AnswerReader(await this.post('/api/chat', { ...this.#start(), type: 'approvals', approvals }))
+  }
+
+  async retry(): Promise<AnswerReader> {
+    return new AnswerReader(await this.post('/api/chat', { ...this.#start(), type: 'retry' }))
   }
 
   message(text: string): Record<string, unknown> {
