@@ -5,7 +5,10 @@ const providers = /^(anthropic\b|vertex\.anthropic|google\.|amazon-bedrock|(open
 /** The same providers behind a gateway, which names models `provider/model`. */
 const gatewayModels = /^(anthropic|openai|google|vertex|bedrock)\//
 
-/** True if the model is known to accept images in a tool result. */
+/**
+ * True if the model's provider accepts images in tool results. The model itself is not known: pass `images: false` for a
+ * model without vision.
+ */
 export function acceptsToolImages(model: LanguageModel): boolean {
   if (typeof model === 'string') return gatewayModels.test(model)
   return providers.test(model.provider) || (/^gateway\b/.test(model.provider) && gatewayModels.test(model.modelId))

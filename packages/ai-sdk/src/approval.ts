@@ -3,7 +3,10 @@ import { type AnyTool, selectTools, type ToolName } from '@theazo/core/tools'
 /** A call of the model, before it runs. */
 export interface ToolCallToApprove {
   toolName: ToolName
-  /** As the model gave it; it may be invalid. */
+  /**
+   * The parsed input; if it is invalid, the model's own. Paths are not resolved: `secret/a`, `~/a` and
+   * `sandbox:/workspace/secret/a` arrive as the model wrote them.
+   */
   input: unknown
   /** The tool changes nothing. */
   readOnly: boolean
@@ -27,12 +30,12 @@ export type ApprovalRule = 'none' | 'writes' | 'all' | ((call: ToolCallToApprove
  * import { theazoApproval, theazoTools } from '@theazo/ai-sdk'
  * import { type LanguageModel, streamText } from 'ai'
  *
- * export const answer = (model: LanguageModel, prompt: string) => streamText({
+ * export const answer = (model: LanguageModel, prompt: string, secret: string) => streamText({
  *   model,
  *   prompt,
  *   tools: theazoTools({ userId: 'user_123', model }),
  *   toolApproval: theazoApproval(({ toolName }) => toolName === 'delete_file'),
- *   experimental_toolApprovalSecret: 'a secret of your server',
+ *   experimental_toolApprovalSecret: secret, // random, and the same in each process of your server
  * })
  * ```
  */

@@ -15,8 +15,8 @@ export interface LiveCall<Snapshot, Result> {
  * Yields snapshots of a call while it runs, and then its result. Snapshots never delay the call: a slow consumer gets
  * fewer of them.
  *
- * The call ends when `abortSignal` fires, whether or not the consumer asks for the next value: the AI SDK 6 never does
- * after an abort. It also ends if the consumer leaves.
+ * An abort of `abortSignal` stops the call, also if the consumer never asks for another value: the AI SDK 6 does not after
+ * an abort. The call is also stopped if the consumer leaves the iteration.
  */
 export async function* liveResults<Snapshot, Result>(
   call: LiveCall<Snapshot, Result>,

@@ -24,7 +24,7 @@ export interface RunningTask {
   status: 'running'
   /** The last 8,000 characters of the answer so far. */
   output: string
-  /** The last thought, cut to 2,000 characters. */
+  /** The last 2,000 characters of the last thought. */
   thinking: string
   /** The last 20 tool calls of the remote agent. */
   steps: TaskStep[]
@@ -78,7 +78,7 @@ class TaskProgress implements LiveCollector<RunningTask> {
   #answer = new TextTail(maxAnswerChars)
   /** The answer at the last tool call: where it continues if the model begins its text anew. */
   #settled = ''
-  #thought = ''
+  #thought = new TextTail(maxThoughtChars)
   #thoughtId: string | undefined
   #steps: TaskStep[] = []
 
@@ -105,7 +105,8 @@ class TaskProgress implements LiveCollector<RunningTask> {
 
   #think({ text, thoughtId }: Extract<ToolEvent, { type: 'thinking' }>): void {
     const isSame = thoughtId !== undefined && thoughtId === this.#thoughtId
-    this.#thought = truncate(isSame ? this.#thought + text : text, maxThoughtChars)
+    if (!isSame) this.#thought = new TextTail(maxThoughtChars)
+    this.#thought.add(text)
     this.#thoughtId = thoughtId
   }
 
@@ -125,7 +126,7 @@ class TaskProgress implements LiveCollector<RunningTask> {
   }
 
   snapshot(): RunningTask {
-    return { status: 'running', output: this.#answer.text, thinking: this.#thought, steps: this.#steps }
+    return { status: 'running', output: this.#answer.text, thinking: this.#thought.text, steps: this.#steps }
   }
 
   extras(): { steps: TaskStep[] } {

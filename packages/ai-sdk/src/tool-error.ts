@@ -34,8 +34,8 @@ export class TheazoToolError extends TheazoError {
 }
 
 /**
- * Does the work of a tool. Any error becomes a {@link TheazoToolError} whose text is safe to show, except the reason of an
- * abort, which the AI SDK expects unchanged.
+ * Runs the work of a tool. An error becomes a {@link TheazoToolError} whose text is safe to show. After an abort an error
+ * stays as it is, because the AI SDK expects the reason of the abort.
  */
 export async function safeErrors<Value>(
   tool: string,

@@ -16,8 +16,9 @@ export interface TheazoToolsOptions extends ToolSourceOptions, SelectToolsOption
   /** The model that uses the tools. It decides the default of `images`. */
   model?: LanguageModel | undefined
   /**
-   * True: the model receives images. False: the text only names them. Default: true if `model` is known to accept images
-   * from tools, else false, because `openai.chat` and compatible providers send the base64 of an image as text.
+   * True: the model receives images. False: the text only names them, as a model without vision needs. Default: true if
+   * the provider of `model` is known to accept images from tools, else false, because `openai.chat` and compatible
+   * providers send the base64 of an image as text.
    */
   images?: boolean | undefined
   /**

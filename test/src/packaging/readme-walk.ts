@@ -65,6 +65,7 @@ export class ReadmeWalk implements AsyncDisposable {
       THEAZO_BASE_URL: server.url,
       THEAZO_API_KEY: server.apiKey,
       ANTHROPIC_API_KEY: 'sk-ant-of-the-test',
+      APPROVAL_SECRET: 'of-the-test', // of the chat route
       ANTHROPIC_BASE_URL: models.url,
       OPENAI_API_KEY: 'sk-of-the-test',
       OPENAI_BASE_URL: models.url,

@@ -54,6 +54,7 @@ test("the README's page shows output live, asks for approval, and stops the code
     THEAZO_API_KEY: theazo.apiKey,
     ANTHROPIC_API_KEY: 'sk-ant-of-the-test',
     ANTHROPIC_BASE_URL: models.url,
+    APPROVAL_SECRET: 'of-the-test',
   })
   await using browser = await launchBrowser()
   const session = await new Theazo({ baseUrl: theazo.url, apiKey: theazo.apiKey }).sessions.forUser('user_123')

@@ -1,8 +1,9 @@
 /** The directory in which commands start, and against which every relative path is resolved. */
 export const baseDirectory = '/workspace'
 
-/** An absolute path. */
+/** The path, starting at the base directory if it is relative. An empty path stays empty: it names no file. */
 export function resolvePath(path: string): string {
-  if (path === '' || path === '.') return path === '' ? path : baseDirectory
+  if (path === '') return path
+  if (path === '.') return baseDirectory
   return path.startsWith('/') ? path : `${baseDirectory}/${path}`
 }

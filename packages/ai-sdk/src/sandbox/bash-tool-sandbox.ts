@@ -1,3 +1,4 @@
+import { FileError } from '@theazo/core'
 import type { Experimental_SandboxSession as SandboxSession } from 'ai'
 
 /** The interface of a sandbox in the package `bash-tool`. */
@@ -26,7 +27,9 @@ export function bashToolSandbox(session: SandboxSession): BashToolSandbox {
     },
     async readFile(path) {
       const text = await session.readTextFile({ path })
-      if (text === null) throw new Error(`There is no file ${path}.`)
+      if (text === null) {
+        throw new FileError(`There is no file ${path}.`, { code: 'file_not_found', details: { path } })
+      }
       return text
     },
     async writeFiles(files) {

@@ -63,6 +63,20 @@ describe('the provider', () => {
     await expect(other.resumeSession({ sessionId: 'chat-8' })).rejects.toMatchObject({ code: 'not_found' })
   })
 
+  test('a failed preparation ends the sandbox, so that the next call prepares another one', async () => {
+    const provider = createTheazoSandbox({ session })
+    let attempts = 0
+    const onFirstCreate = async (created: SandboxSession) => {
+      attempts += 1
+      if (attempts === 1) throw new Error('no package')
+      await created.writeTextFile({ path: 'prepared', content: '' })
+    }
+    await expect(provider.createSession({ sessionId: 'half', onFirstCreate })).rejects.toThrow('no package')
+    const sandbox = await provider.createSession({ sessionId: 'half', onFirstCreate })
+    expect(await sandbox.stat({ path: 'prepared' })).toMatchObject({ type: 'file' })
+    await sandbox.destroy()
+  })
+
   test('lets the server pause or end a sandbox that a crashed app has left', async () => {
     const provider = createTheazoSandbox({ session })
     const idleTimeouts = [

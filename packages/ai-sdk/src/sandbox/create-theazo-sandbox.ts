@@ -3,6 +3,7 @@ import {
   type CreateAgentOptions,
   type IdleTimeout,
   NotFoundError,
+  NotSupportedError,
   type Session,
   Theazo,
 } from '@theazo/core'
@@ -55,7 +56,7 @@ export interface TheazoSandboxProvider {
     /** The name of the sandbox. A sandbox of this name that exists is used again. */
     sessionId?: string
     abortSignal?: AbortSignal
-    /** Called once for a sandbox that was created. */
+    /** Called once for a sandbox that was created. If it fails, the sandbox is terminated, and `createSession` rejects. */
     onFirstCreate?: (session: SandboxSession, options: { abortSignal?: AbortSignal }) => Promise<void>
   }): Promise<TheazoNetworkSession>
   /** Finds a sandbox by its name or the id of its agent, and resumes it. */
@@ -102,7 +103,14 @@ export function createTheazoSandbox(options: CreateTheazoSandboxOptions): Theazo
       )
       if (!created.isNew) await resumeIfPaused(created, signal)
       const sandbox = networkSession(created, sessionId ?? created.id, true)
-      if (created.isNew) await onFirstCreate?.(sandbox.restricted(), signal ? { abortSignal: signal } : {})
+      if (!created.isNew) return sandbox
+      try {
+        await onFirstCreate?.(sandbox.restricted(), signal ? { abortSignal: signal } : {})
+      } catch (error) {
+        // The next call would find a sandbox of this name, and would not prepare it again.
+        await created.terminate().catch(() => {})
+        throw error
+      }
       return sandbox
     },
     async resumeSession({ sessionId, abortSignal: signal }) {
@@ -158,5 +166,5 @@ function networkSession(agent: Agent, id: string, isOwned: boolean): TheazoNetwo
 }
 
 async function noPorts(): Promise<never> {
-  throw new Error('A Theazo sandbox exposes no ports.')
+  throw new NotSupportedError('A Theazo sandbox exposes no ports.', { code: 'not_supported' })
 }

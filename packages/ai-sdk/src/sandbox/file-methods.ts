@@ -60,7 +60,7 @@ export function fileMethods(agent: SandboxHost): FileMethods {
 /**
  * The result, or null if the path does not exist. A path below a file does not exist either.
  *
- * @param isThere tells whether a path that is not a directory exists.
+ * @param isThere returns true if the path exists. It is called if a directory was expected, and the path is none.
  */
 async function ifExists<Value>(result: Promise<Value>, isThere?: () => Promise<boolean>): Promise<Value | null> {
   try {

@@ -1,5 +1,5 @@
 // What the AI SDK documents of each method of a sandbox session.
-import { type Agent, Theazo } from '@theazo/core'
+import { type Agent, ConnectionError, Theazo } from '@theazo/core'
 import { createLocalTheazo, type LocalTheazo } from '@theazo/server'
 import type { Experimental_SandboxSession as SandboxSession } from 'ai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -234,6 +234,14 @@ describe('spawn', () => {
     await expect(child.stdin.getWriter().write(bytes)).rejects.toThrow('The process has ended.')
   })
 
+  test('a write that the process does not read is an error', async () => {
+    const child = await sandbox.spawn({ command: 'head -c 1 > /dev/null; exec 0<&-; sleep 4242', stdin: true })
+    const writer = child.stdin.getWriter()
+    writer.closed.catch(() => {})
+    await expect(writer.write(new Uint8Array(200_000))).rejects.toMatchObject({ code: 'spawn_error' })
+    await child.kill()
+  })
+
   test('kill ends the process with its children, and may be called again', async () => {
     const child = await sandbox.spawn({ command: 'sleep 4242 & echo on; sleep 4242' })
     expect((await child.stdout.getReader().read()).done).toBe(false)
@@ -253,6 +261,22 @@ describe('spawn', () => {
     stop.abort(reason)
     await expect(child.wait()).rejects.toBe(reason)
     expect((await reader.read()).done).toBe(true)
+    expect(await processes()).toBe('0')
+  })
+
+  test('an abort while the connection is down kills it when the connection is back', async () => {
+    let refused = 0
+    const exec: Agent['exec'] = (language, code, options) => {
+      if (!code.startsWith('kill -KILL') || refused > 0) return agent.exec(language, code, options)
+      refused += 1
+      throw new ConnectionError('The connection was lost.', { code: 'connection_error' })
+    }
+    const stop = new AbortController()
+    const flaky = theazoSandbox({ exec, files: agent.files })
+    const child = await flaky.spawn({ command: 'sleep 4242', abortSignal: stop.signal })
+    stop.abort(new Error('enough'))
+    await expect(child.wait()).rejects.toThrow('enough')
+    expect(refused).toBe(1)
     expect(await processes()).toBe('0')
   })
 

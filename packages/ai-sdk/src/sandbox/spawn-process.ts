@@ -18,8 +18,13 @@ interface SpawnOptions {
 const maxInputBytes = 1024 * 1024
 /** Consecutive lost connections after which the output is given up. */
 const maxFailures = 3
+/** Attempts to kill an aborted process while the connection is down, and the milliseconds between them. */
+const kills = { maxAttempts: 60, delayMs: 1000 }
 
-/** Starts a command that may run longer than one exec, and follows its output by a series of execs. */
+/**
+ * Starts a command that may run longer than one exec, and follows its output by a series of execs. Output that nobody reads
+ * is kept in memory, without a limit.
+ */
 export async function spawnProcess(
   agent: SandboxHost,
   { command, workingDirectory, env, stdin: hasStdin = false, abortSignal }: SpawnOptions,
@@ -31,7 +36,7 @@ export async function spawnProcess(
   const started = await agent.exec('bash', startScript(folder, command, hasStdin), { cwd, env })
   const pid = Number(started.stdout)
   if (started.exitCode !== 0 || !Number.isInteger(pid))
-    throw new Error(`The command was not started: ${started.stderr}`)
+    throw spawnError(`The command was not started: ${started.stderr}`)
 
   const [stdout, stderr] = [new ByteStream(), new ByteStream()]
   const ended = follow(agent, { folder, pid, stdout, stderr })
@@ -40,7 +45,7 @@ export async function spawnProcess(
     await agent.exec('bash', killScript(pid))
     await ended.catch(() => {})
   }
-  const onAbort = (): void => void kill().catch(() => {})
+  const onAbort = (): void => void killAborted(agent, pid, ended)
   if (abortSignal?.aborted) onAbort()
   else abortSignal?.addEventListener('abort', onAbort, { once: true })
   const result = ended.finally(() => abortSignal?.removeEventListener('abort', onAbort))
@@ -51,11 +56,30 @@ export async function spawnProcess(
     stderr: stderr.readable,
     ...(hasStdin && { stdin: standardInput(agent, folder, ended) }),
     async wait() {
-      const exitCode = await result
-      abortSignal?.throwIfAborted()
+      // The reason of an abort counts, also if the connection was lost.
+      const exitCode = await result.finally(() => abortSignal?.throwIfAborted())
       return { exitCode }
     },
     kill,
+  }
+}
+
+/** Kills the process of an aborted call. While the connection is down it tries again, until the process has ended. */
+async function killAborted(agent: SandboxHost, pid: number, ended: Promise<number>): Promise<void> {
+  const over = ended.then(
+    () => true,
+    () => false, // the output was lost, but the process may still run
+  )
+  for (let attempt = 1; attempt <= kills.maxAttempts; attempt += 1) {
+    try {
+      await agent.exec('bash', killScript(pid))
+      return
+    } catch (error) {
+      if (!TheazoError.isInstance(error) || !error.isRetryable) return // e.g. the sandbox is gone
+    }
+    const delay = new Promise<false>((resolve) => setTimeout(() => resolve(false), kills.delayMs).unref())
+    const isOver = await Promise.race([over.then((has) => has || delay), delay])
+    if (isOver) return
   }
 }
 
@@ -83,7 +107,7 @@ async function follow(agent: SandboxHost, { folder, pid, stdout, stderr }: Follo
         const followed = await agent.exec('python', followScript(folder, pid, at), {
           onStdout: (text) => lines.add(text),
         })
-        if (followed.exitCode !== 0) throw new Error(`The output of the process was lost: ${followed.stderr}`)
+        if (followed.exitCode !== 0) throw spawnError(`The output of the process was lost: ${followed.stderr}`)
       } catch (error) {
         failures += 1
         if (!TheazoError.isInstance(error) || !error.isRetryable || failures > maxFailures) throw error
@@ -99,10 +123,13 @@ async function follow(agent: SandboxHost, { folder, pid, stdout, stderr }: Follo
   return at.exit
 }
 
-/** Each write is one exec. It resolves when the process has read the bytes, or they are in its pipe. */
+/**
+ * Each write is one exec. It resolves when the process has read the bytes, or they are in its pipe. It rejects if the
+ * process has closed its standard input or has ended.
+ */
 function standardInput(agent: SandboxHost, folder: string, ended: Promise<number>): WritableStream<Uint8Array> {
   const over = new AbortController()
-  const end = (): void => over.abort(new Error('The process has ended.'))
+  const end = (): void => over.abort(spawnError('The process has ended.'))
   ended.then(end, end)
   const close = async (): Promise<void> => {
     if (!over.signal.aborted) await agent.exec('bash', closeScript(folder))
@@ -111,12 +138,17 @@ function standardInput(agent: SandboxHost, folder: string, ended: Promise<number
     async write(bytes) {
       for (let start = 0; start < bytes.length; start += maxInputBytes) {
         const stdin = bytes.subarray(start, start + maxInputBytes)
-        await agent.exec('bash', writeScript(folder), { stdin, signal: over.signal })
+        const { exitCode } = await agent.exec('bash', writeScript(folder), { stdin, signal: over.signal })
+        if (exitCode !== 0) throw spawnError('The process did not read all bytes: it has closed its standard input.')
       }
     },
     close,
     abort: close,
   })
+}
+
+function spawnError(message: string): TheazoError {
+  return new TheazoError(message, { code: 'spawn_error' })
 }
 
 /** A stream of bytes that is written from outside. A reader that cancels it does not stop the process. */

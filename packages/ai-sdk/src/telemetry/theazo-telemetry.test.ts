@@ -63,6 +63,17 @@ test('the span of a streamed task has its cost and its tokens', async () => {
   })
 })
 
+test('each poll of a task has its id, and does not count its cost again', async () => {
+  const agent = await (await mocked.sessions.forUser('polls')).agents.create()
+  const run = agent.run('theazo:cost=7')
+  expect((await run.result()).cost?.amount).toBeGreaterThan(0)
+  const taskId = await run.taskId
+  const model = modelThatCalls('get_task', { taskId })
+  const tools = theazoTools({ agent, only: ['get_task'] })
+  await generateText({ model, prompt: 'go', tools, stopWhen: isStepCount(2), telemetry: telemetry() })
+  expect(toolSpan()).toEqual({ 'theazo.agent.id': agent.id, 'theazo.task.id': taskId })
+})
+
 test('the span of an error has its code and the id of the request', async () => {
   const model = modelThatCalls('read_file', { path: 'none' })
   const tools = theazoTools({ client, userId: 'spans' })

@@ -18,11 +18,14 @@ export interface TheazoToolSpan {
 export type TheazoTelemetry = Required<Pick<Telemetry, 'executeTool' | 'onToolExecutionEnd'>>
 
 /**
- * Adds the cost, the exit code and the ids of Theazo's tool calls to the span of each call. Register it before the
- * integration that makes the spans: hooks run in that order, and a span that has ended takes no attributes.
+ * Adds the exit code and the ids of Theazo's tool calls, and the cost of `run_task`, to the span of each call. A task that
+ * the model polls with `get_task` has no cost here, because each poll would count it again.
  *
- * @param onToolCall called with the attributes of each call, e.g. to add up costs. An error of it is ignored by the AI
- *   SDK.
+ * Register it before the integration that makes the spans: hooks run in that order, and a span that has ended takes no
+ * attributes.
+ *
+ * @param onToolCall called with the attributes of each call, e.g. to add up the costs of tasks. The AI SDK ignores an error
+ *   of it.
  * @example
  * ```ts
  * import { theazoTelemetry } from '@theazo/ai-sdk/telemetry'
@@ -65,18 +68,22 @@ function attributesOf(outcome: unknown): Attributes {
     return known({ 'theazo.error.code': outcome.code, 'theazo.request.id': outcome.requestId })
   }
   if (typeof outcome !== 'object' || outcome === null) return {}
-  const { agentId, taskId, exitCode, durationMs, cost, usage } = outcome as Record<string, unknown> // each is checked below
+  const data = outcome as Record<string, unknown> // each field is checked below
+  const { agentId, taskId, id, exitCode, durationMs, cost, usage } = data
   const { amount } = (cost ?? {}) as { amount?: unknown }
   const { inputTokens, outputTokens } = (usage ?? {}) as { inputTokens?: unknown; outputTokens?: unknown }
   if (agentId === undefined) return {}
-  return known({
-    'theazo.agent.id': agentId,
-    'theazo.task.id': taskId,
-    'theazo.exit_code': exitCode,
-    'theazo.duration_ms': durationMs,
+  const ofTask = {
     'theazo.cost.cents': amount,
     'theazo.input_tokens': inputTokens,
     'theazo.output_tokens': outputTokens,
+  }
+  return known({
+    'theazo.agent.id': agentId,
+    'theazo.task.id': taskId ?? id, // the data of get_task is the task itself, with an id
+    'theazo.exit_code': exitCode,
+    'theazo.duration_ms': durationMs,
+    ...(taskId !== undefined && ofTask), // run_task: it ends once, but get_task may be called any number of times
   })
 }
 

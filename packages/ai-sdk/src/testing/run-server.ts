@@ -12,16 +12,24 @@ export interface RunServer {
   log: string[]
 }
 
+interface RunServerOptions {
+  isCut?: boolean
+  isCancelRefused?: boolean
+  perRead?: number
+  firstId?: number
+}
+
 /**
  * A server in memory, as a `fetch`, with one run of these events. They are replayed after `Last-Event-ID`.
  *
  * @param firstId the number of the first event. Default 1.
  * @param isCut if true, the stream breaks off after its events and the server then refuses further ones.
+ * @param isCancelRefused if true, the task cannot be cancelled.
  * @param perRead events in one chunk of the response. Default: all.
  */
 export function runServer(
   events: readonly WireEvent[],
-  { isCut = false, perRead = events.length, firstId = 1 }: { isCut?: boolean; perRead?: number; firstId?: number } = {},
+  { isCut = false, isCancelRefused = false, perRead = events.length, firstId = 1 }: RunServerOptions = {},
 ): RunServer {
   const log: string[] = []
   let sent = 0
@@ -69,6 +77,10 @@ export function runServer(
       if (init?.signal?.aborted) close()
       init?.signal?.addEventListener('abort', close)
       return new Response(stream(after, close), { headers: { ...headers, 'content-type': 'text/event-stream' } })
+    }
+    if (isCancelRefused && path.endsWith('/cancel')) {
+      const error = { code: 'internal_error', message: 'The store is full.', requestId: 'req_1' }
+      return Response.json({ error }, { status: 500, headers })
     }
     const task = { id: 'task_1', agentId: 'agt_1', status: path.endsWith('/cancel') ? 'cancelled' : 'running' }
     return Response.json(path === '/run' ? { taskId: 'task_1', agentId: 'agt_1' } : task, { headers })

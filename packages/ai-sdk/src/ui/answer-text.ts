@@ -1,6 +1,6 @@
 /**
- * The text of a run's answer, which arrives in chunks and then, in the last event, as a whole. It decides what of the
- * whole has not been sent yet.
+ * The text of a run's answer. Its chunks arrive first, and the whole text arrives in the last event. This class finds the
+ * part of the whole text that was not sent.
  */
 export class AnswerText {
   #sent = ''
@@ -24,10 +24,10 @@ export class AnswerText {
   }
 
   /** The part of the whole answer that was not sent. */
-  missing(whole: string): string {
+  unsentPart(whole: string): string {
     if (whole.startsWith(this.#sent)) return whole.slice(this.#sent.length)
     if (this.#sinceCall !== '' && whole.startsWith(this.#sinceCall)) return whole.slice(this.#sinceCall.length)
-    // The server has trimmed its answer, or it sends a text that its chunks did not lead to.
+    // The server has removed white space at the ends of the answer, or the answer is not the text of the chunks.
     return this.#sent.trimEnd().endsWith(whole.trim()) ? '' : whole
   }
 }

@@ -1,8 +1,8 @@
 import type { TheazoUIMessageChunk as Chunk } from './ui-message.ts'
 
 /**
- * Sends chunks to a stream. Pieces of text that arrive in one turn of the event loop become one chunk, because each chunk
- * costs its consumers more than its bytes do. Nothing waits for a later turn.
+ * Sends chunks to a stream. Pieces of text from one batch of events become one chunk, because each chunk costs its
+ * consumers more than its bytes do. The chunk is sent in a microtask after the batch: no text waits for later events.
  */
 export class ChunkQueue {
   readonly #controller: ReadableStreamDefaultController<Chunk>

@@ -1,4 +1,4 @@
-/** Why a run ended without an answer: its last event, or the error that ended its stream. Or why a call of it failed. */
+/** The reason why a run ended without an answer (its last event, or the error of its stream), or why a tool call failed. */
 export interface RunFailure {
   /** A code of the API, such as `timeout`, or of `TheazoError`. Of a call of the remote agent: `tool_error`. */
   code: string

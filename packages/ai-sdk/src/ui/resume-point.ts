@@ -15,14 +15,17 @@ export interface ResumePoint {
  * The point from which `toUIMessageStream` continues a message whose stream was cut; undefined if the message is not of a
  * run, or the run has ended.
  *
+ * Call it only with a message that your server stored: the task id in a browser's message may belong to another user.
+ *
  * It needs a server that replays events. Show the returned message in place of the old one, so that nothing is doubled.
  *
  * @example
  * ```ts
  * import { resumePoint, type TheazoUIMessage, toUIMessageStream } from '@theazo/ai-sdk'
+ * import type { Agent } from '@theazo/core'
  * import { createUIMessageStreamResponse } from 'ai'
  *
- * export function continued(stored: TheazoUIMessage): Response {
+ * export function continued(stored: TheazoUIMessage, agent: Agent): Response {
  *   const point = resumePoint(stored)
  *   if (!point) return new Response(null, { status: 204 })
  *   const run = agent.attach(point.taskId, { lastEventId: point.lastEventId })

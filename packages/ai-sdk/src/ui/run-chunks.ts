@@ -19,8 +19,8 @@ export interface RunChunksOptions {
 }
 
 /**
- * Turns the events of one run into chunks of one UI message. What a chunk opens is closed before the end, whatever the
- * events are.
+ * Turns the events of one run into chunks of one UI message. Each text, thought and tool call that a chunk starts is ended
+ * by a later chunk, for any order of the events.
  */
 export class RunChunks {
   readonly #options: RunChunksOptions
@@ -89,17 +89,18 @@ export class RunChunks {
     }
   }
 
-  /** The last chunks if the events end before the run does. The task may continue, so that its status stays. */
+  /** The last chunks if the events end before the run does. The status of the task stays, because the task may continue. */
   lost(errorText: string): Chunk[] {
     this.isEnded = true
     return [...this.#closeAll('The connection was lost.'), { type: 'error', errorText }, ...finish('error')]
   }
 
-  /** The last chunks after an abort. */
+  /** The last chunks after an abort. @param isCancelled false if the task may continue. */
   aborted(reason: string | undefined, isCancelled: boolean): Chunk[] {
     this.isEnded = true
     const task = isCancelled ? [this.#task({ status: 'cancelled' })] : []
-    return [...this.#closeAll('The task was stopped.'), ...task, { type: 'abort', ...(reason && { reason }) }]
+    const errorText = isCancelled ? 'The task was stopped.' : noResultText
+    return [...this.#closeAll(errorText), ...task, { type: 'abort', ...(reason && { reason }) }]
   }
 
   #result(event: Extract<AgentEvent, { type: 'tool_result' }>): Chunk[] {
@@ -112,7 +113,7 @@ export class RunChunks {
   #output({ text, cost, eventId }: Extract<AgentEvent, { type: 'output' }>): Chunk[] {
     this.isEnded = true
     const before = this.#open?.kind === 'text' ? this.#open.eventId : undefined
-    const missing = this.#text(this.#answer.missing(text), eventId)
+    const unsent = this.#text(this.#answer.unsentPart(text), eventId)
     if (this.#open?.kind === 'text') this.#open.eventId = before // a stream that is cut here must get this event again
     const usage: Chunk[] = cost
       ? [
@@ -120,8 +121,8 @@ export class RunChunks {
           { type: 'message-metadata', messageMetadata: { theazo: { cost } } },
         ]
       : []
-    const closed = this.#closeAll('The result of this call was not received.')
-    return [...missing, ...closed, ...usage, this.#task({ status: 'completed' }), ...finish('stop')]
+    const closed = this.#closeAll(noResultText)
+    return [...unsent, ...closed, ...usage, this.#task({ status: 'completed' }), ...finish('stop')]
   }
 
   #error({ code, message }: Extract<AgentEvent, { type: 'error' }>): Chunk[] {
@@ -139,7 +140,7 @@ export class RunChunks {
     ]
   }
 
-  /** Of an agent's statuses, two tell about its task. The others follow from the run's last event. */
+  /** The message shows the statuses `paused` and `running` of an agent. The end of the task is in the run's last event. */
   #status(status: string, reason: string | undefined): Chunk[] {
     if (status === 'paused') return [this.#task({ status, ...(reason !== undefined && { reason }) })]
     return status === 'running' && this.#data.status === 'paused' ? [this.#task({ status })] : []
@@ -222,12 +223,14 @@ interface OpenBlock {
   kind: 'text' | 'reasoning'
   /** The id of the thought. */
   name: string | undefined
-  /** The text that the model wrote since its last tool call does not count; this block takes its place. */
+  /** The block replaces the text that the model has written since its last tool call. */
   isRestart?: true
   id: string
   /** The event of its last chunk. */
   eventId: string | undefined
 }
+
+const noResultText = 'The result of this call was not received.'
 
 /** Most events close nothing. */
 const none: Chunk[] = []

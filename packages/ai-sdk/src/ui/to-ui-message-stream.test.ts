@@ -427,6 +427,26 @@ describe('the consumer', () => {
     expect(log.filter((line) => line.includes('cancel'))).toEqual([])
   })
 
+  test.each([
+    ['is cancelled', false, 'cancelled', undefined],
+    ['could not be cancelled', true, 'running', { taskId: 'task_1' }],
+  ])('that aborts a task which %s sees that', async (_what, isCancelRefused, status, point) => {
+    const { agent } = runServer([call('a')], { isCancelRefused })
+    const stop = new AbortController()
+    const reader = toUIMessageStream(agent.run('go'), { abortSignal: stop.signal }).getReader()
+    const chunks: UIMessageChunk[] = []
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      chunks.push(next.value)
+      if (next.value.type === 'tool-input-available') stop.abort()
+    }
+    expect(chunks.at(-1)).toMatchObject({ type: 'abort' })
+    const message = await messageOf<TheazoUIMessage>(chunks)
+    expect(message.parts.find(({ type }) => type === 'data-theazo-task')).toMatchObject({ data: { status } })
+    const resumed = resumePoint(message)
+    if (point) expect(resumed).toMatchObject(point)
+    else expect(resumed).toBeUndefined()
+  })
+
   test('may leave the task running', async () => {
     const { agent, log } = runServer(many, { perRead: 10 })
     await chunksOf(toUIMessageStream(agent.run('go'), { cancelsTask: false }), { limit: 10 })

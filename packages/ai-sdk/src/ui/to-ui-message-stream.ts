@@ -14,9 +14,12 @@ export interface ToUIMessageStreamOptions {
   sendReasoning?: boolean | undefined
   /** Send the tool calls of the remote agent. Default true. */
   sendTools?: boolean | undefined
-  /** Ends the stream with an `abort` chunk. */
+  /** Ends the stream with an `abort` chunk, when the server has answered the cancel of the task. */
   abortSignal?: AbortSignal | undefined
-  /** Cancel the task if the consumer cancels the stream, or `abortSignal` fires. Default true. */
+  /**
+   * Cancel the task if the consumer cancels the stream, or `abortSignal` fires. Default true. If the server does not cancel
+   * it, its status in the message stays, and `resumePoint` finds it.
+   */
   cancelsTask?: boolean | undefined
   /**
    * Returns the text that the user sees if the run fails, or a call of the remote agent. Default: a text for the code, which
@@ -25,7 +28,7 @@ export interface ToUIMessageStreamOptions {
   onError?: ((failure: RunFailure) => string) | undefined
 }
 
-/** The deadline of the call that cancels a task. Nobody waits for its result. */
+/** The deadline of the call that cancels a task. */
 const cancelTimeoutMs = 10_000
 /** The number of chunks that are made ahead of the consumer. Events of one network packet then need one read. */
 const readAhead = 32
@@ -42,9 +45,10 @@ const readAhead = 32
  * @example
  * ```ts
  * import { toUIMessageStream } from '@theazo/ai-sdk'
+ * import type { Agent } from '@theazo/core'
  * import { createUIMessageStreamResponse } from 'ai'
  *
- * export function POST(request: Request): Response {
+ * export function answer(request: Request, agent: Agent): Response {
  *   const stream = toUIMessageStream(agent.run('Summarise report.csv'), { abortSignal: request.signal })
  *   return createUIMessageStreamResponse({ stream })
  * }
@@ -76,6 +80,8 @@ class Bridge {
   /** The number of chunks that may be sent before the consumer asks again. */
   #room = 0
   #isStarted = false
+  /** True when the server has cancelled the task. */
+  #cancelled: Promise<boolean> | undefined
   readonly #onAbort = (): void => {
     this.#abort = { reason: this.#options.abortSignal?.reason }
     this.#leave()
@@ -128,14 +134,23 @@ class Bridge {
         return this.#room > 0 ? undefined : this.#wanted.promise
       }
       // Its own error is an event too.
-      await this.#run.forward({ onEvent, onError: () => {} }, this.#left)
+      await this.#run.forward({ onEvent, onError: () => {} }, { signal: this.#left.signal })
     } catch (error) {
       if (!this.#left.signal.aborted) failure = { error }
     }
-    if (this.#left.signal.aborted && !this.#abort) return
+    if (this.#isUnread) return
     this.#options.abortSignal?.removeEventListener('abort', this.#onAbort)
-    if (!this.#chunks?.isEnded) enqueue(this.#lastChunks(failure))
+    if (!this.#chunks?.isEnded) {
+      const last = await this.#lastChunks(failure)
+      if (this.#isUnread) return
+      enqueue(last)
+    }
     queue.close()
+  }
+
+  /** True after the consumer has cancelled the stream. */
+  get #isUnread(): boolean {
+    return this.#left.signal.aborted && !this.#abort
   }
 
   /** Waits until the server has accepted the task. It rejects if nobody waits any more. */
@@ -151,16 +166,14 @@ class Bridge {
     return this.#chunks
   }
 
-  #lastChunks(failure: { error: unknown } | undefined): readonly Chunk[] {
+  async #lastChunks(failure: { error: unknown } | undefined): Promise<readonly Chunk[]> {
     const error = failure?.error
     // An error that is not of the client is the reason of the run's own signal.
     const abort = this.#abort ?? (failure && !TheazoError.isInstance(error) ? { reason: error } : undefined)
     if (abort) {
-      const isCancelled = this.#options.cancelsTask ?? true
-      return (
-        this.#chunks?.aborted(reasonText(abort.reason), isCancelled) ??
-        unstarted(this.#options, abortChunk(abort.reason))
-      )
+      if (!this.#chunks) return unstarted(this.#options, abortChunk(abort.reason))
+      const { cancelsTask = true } = this.#options
+      return this.#chunks.aborted(reasonText(abort.reason), cancelsTask && (await this.#cancelTask()))
     }
     const text = this.#errorText(
       TheazoError.isInstance(error) ? error : { code: 'stream_error', message: 'The events ended.' },
@@ -176,8 +189,15 @@ class Bridge {
     const { cancelsTask = true } = this.#options
     // A run that no consumer has read yet would keep its connection.
     void this.#run[Symbol.asyncIterator]().return?.()
-    if (!cancelsTask || this.#chunks?.isEnded) return
-    this.#run.cancel({ timeoutMs: cancelTimeoutMs }).catch(() => {})
+    if (cancelsTask && !this.#chunks?.isEnded) void this.#cancelTask()
+  }
+
+  #cancelTask(): Promise<boolean> {
+    this.#cancelled ??= this.#run.cancel({ timeoutMs: cancelTimeoutMs }).then(
+      () => true,
+      () => false,
+    )
+    return this.#cancelled
   }
 }
 
