@@ -69,7 +69,7 @@ test("the README's page shows output live, asks for approval, and stops the code
 
   const page = await open('Delete it')
   await page.getByText(/^pid \d+\s*$/).waitFor() // `end` is still missing
-  await page.getByText('end').waitFor()
+  await page.getByText(/\bend\s*$/).waitFor() // not the button Send
   const [agent] = (await session.agents.list().page()).data
   await page.getByText('Delete a.txt?').waitFor()
   expect(await agent?.files.exists('a.txt')).toBe(true)
@@ -78,7 +78,7 @@ test("the README's page shows output live, asks for approval, and stops the code
   expect(await agent?.files.exists('a.txt')).toBe(false)
 
   const stopped = await open('Run forever')
-  await stopped.getByText('end').waitFor()
+  await stopped.getByText(/\bend\s*$/).waitFor()
   const printed = stopped.getByText(/^pid \d+\s*$/)
   await printed.waitFor()
   const isAlive = async () => (await agent?.exec('bash', `kill -0 ${(await printed.innerText()).slice(4)}`))?.exitCode
