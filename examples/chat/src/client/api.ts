@@ -14,9 +14,14 @@ export function chatPath(id: string): string {
   return `/api/chat/${encodeURIComponent(id)}`
 }
 
+/** The path of a file as the user sees it: relative to /workspace if it is in there. */
+export function workspaceName(path: string): string {
+  return path.replace(/^\/workspace\//, '')
+}
+
 /** The address of a file of the chat's sandbox; undefined outside of /workspace, which the server does not send. */
 export function fileUrl(chatId: string, path: string): string | undefined {
-  const name = path.replace(/^\/workspace\//, '')
+  const name = workspaceName(path)
   const names = name.split('/')
   if (name.startsWith('/') || names[0] === '~' || names.includes('..')) return undefined
   return `${chatPath(chatId)}/files/${names.map(encodeURIComponent).join('/')}`

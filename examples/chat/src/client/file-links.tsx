@@ -1,4 +1,4 @@
-import { fileUrl } from './api.ts'
+import { fileUrl, workspaceName } from './api.ts'
 
 interface FileLinksProps {
   chatId: string
@@ -11,7 +11,7 @@ export function FileLinks({ chatId, files }: FileLinksProps) {
     <ul className="files" aria-label="Files">
       {files.map(({ path, sizeBytes }) => {
         const url = fileUrl(chatId, path)
-        const name = path.replace(/^\/workspace\//, '')
+        const name = workspaceName(path)
         return (
           <li key={path}>
             {url === undefined ? (

@@ -24,7 +24,8 @@ export class RunningCalls {
 
   /** Gives a call an id, and returns it. If there are too many, the oldest one that has ended is dropped with its result. */
   add(call: RunningCall): string {
-    for (const [id, known] of this.#byId) if (known === call) return id
+    const known = this.#idOf(call)
+    if (known !== undefined) return known
     this.#count += 1
     const id = `call_${this.#count}`
     this.#byId.set(id, call)
@@ -43,13 +44,19 @@ export class RunningCalls {
 
   /** Removes the id of a call whose result the client receives. */
   delete(call: RunningCall): void {
-    for (const [id, known] of this.#byId) if (known === call) this.#byId.delete(id)
+    const id = this.#idOf(call)
+    if (id !== undefined) this.#byId.delete(id)
   }
 
   /** Stops all calls: their client is gone. */
   stopAll(message: string): void {
     for (const call of this.#running) call.stop(message)
     this.#byId.clear()
+  }
+
+  #idOf(call: RunningCall): string | undefined {
+    for (const [id, known] of this.#byId) if (known === call) return id
+    return undefined
   }
 
   #oldestEnded(): string | undefined {

@@ -219,10 +219,9 @@ export class ToolCalls {
 
   #stillRunning(call: RunningCall): CallToolResult {
     const callId = this.#running.add(call)
-    const { text, data } = call.takeOutput()
     const stop = this.#waitTools.stop ? ', or stop to end it' : ''
     const note = `[still running after ${call.seconds} s: call wait with callId ${callId} for the rest${stop}]`
-    return this.#partial(call, text === '' ? note : `${text}\n${note}`, { isRunning: true, callId, ...data })
+    return this.#partial(call, note, { isRunning: true, callId })
   }
 
   async #stop(callId: string, request: ToolRequest): Promise<CallToolResult> {
@@ -236,17 +235,16 @@ export class ToolCalls {
     if (result === undefined) return this.#stillRunning(call)
     if (result !== 'stopped') return await this.#ended(call, result, deadline)
     this.#running.delete(call)
-    const { text, data } = call.takeOutput()
-    const note = `[stopped after ${call.seconds} s]`
-    return this.#partial(call, text === '' ? note : `${text}\n${note}`, { isRunning: false, callId, ...data })
+    return this.#partial(call, `[stopped after ${call.seconds} s]`, { isRunning: false, callId })
   }
 
-  #partial(call: RunningCall, text: string, data: object): CallToolResult {
+  /** The output since the last answer, and a note about the state of the call. */
+  #partial(call: RunningCall, note: string, state: object): CallToolResult {
     const agentId = this.#advertisedId(call)
-    return toCallResult(
-      { isError: false, text, images: [], data: { ...data, ...(agentId !== undefined && { agentId }) } },
-      agentId,
-    )
+    const { text: output, data: outputData } = call.takeOutput()
+    const text = output === '' ? note : `${output}\n${note}`
+    const data = { ...state, ...outputData, ...(agentId !== undefined && { agentId }) }
+    return toCallResult({ isError: false, text, images: [], data }, agentId)
   }
 
   #advertisedId(call: RunningCall): string | undefined {

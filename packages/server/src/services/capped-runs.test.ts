@@ -196,14 +196,20 @@ test('a cap that is reached while a pause waits takes effect even if the pause t
   expect(await agent()).toMatchObject({ status: 'paused', task: { status: 'paused' } })
 })
 
-test('the pause of a cap that was raised in time does not take the task that runs by then', async () => {
-  const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
-  const taskId = await run('dying: raised')
-  const cancelled = await model.nextRequest('dying: raised')
+/** An agent whose cap was reached and then raised. Its task is cancelled, but the step of the task goes on. */
+async function cancelledAtCap(task: string) {
+  const made = await newAgent({ maxComputeMinutes: 1 })
+  const taskId = await made.run(task)
+  const cancelled = await model.nextRequest(task)
   clock.jump(minuteMs)
-  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
-  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
-  await api.post(`${path}/tasks/${taskId}/cancel`)
+  await eventually(async () => (await api.get(made.sessionPath)).body.status).toBe('paused')
+  await api.patch(made.sessionPath, { limits: { maxComputeMinutes: 10 } })
+  await api.post(`${made.path}/tasks/${taskId}/cancel`)
+  return { ...made, cancelled }
+}
+
+test('the pause of a cap that was raised in time does not take the task that runs by then', async () => {
+  const { stream, run, agent, cancelled } = await cancelledAtCap('dying: raised')
   const nextId = await run('after a raise')
   const first = await model.nextRequest('after a raise')
   cancelled.answer({ text: 'too late' }) // now the pause goes on
@@ -218,13 +224,7 @@ test('the pause of a cap that was raised in time does not take the task that run
 })
 
 test('the pause of a cap waits for the step of the task that runs by then, and loses nothing of it', async () => {
-  const { stream, sessionPath, path, run, agent } = await newAgent({ maxComputeMinutes: 1 })
-  const taskId = await run('dying: lowered')
-  const cancelled = await model.nextRequest('dying: lowered')
-  clock.jump(minuteMs)
-  await eventually(async () => (await api.get(sessionPath)).body.status).toBe('paused')
-  await api.patch(sessionPath, { limits: { maxComputeMinutes: 10 } })
-  await api.post(`${path}/tasks/${taskId}/cancel`)
+  const { stream, sessionPath, run, agent, cancelled } = await cancelledAtCap('dying: lowered')
   const nextId = await run('still in its step')
   const step = await model.nextRequest('still in its step')
   await api.patch(sessionPath, { limits: { maxComputeMinutes: 1 } })
